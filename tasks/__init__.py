@@ -1,0 +1,1 @@
+"""The pipeline: mirror, toolchain, checkout, build, certs, start, debug."""

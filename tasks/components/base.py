@@ -1,0 +1,55 @@
+"""What every component is made of, and what its builder is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tasks.settings import Settings
+
+
+@dataclass(frozen=True)
+class Health:
+    """Where a component answers once it is ready; an https certificate is not verified.
+
+    `accept` are the status codes that count as ready. Upstream's /readyz and /healthz are open to
+    anonymous callers.
+    """
+
+    url: str
+    accept: tuple[int, ...] = (200,)
+
+
+@dataclass(frozen=True)
+class Component:
+    """A process of the cluster, as it is wanted.
+
+    `env` is added to the minimal environment; `files` are rendered configuration files;
+    `inputs` are files whose content the process reads at start (their digest is part of the
+    fingerprint); `folders` must exist; `ports` must be free before the start.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    health: Health
+    after: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[Path, str] = field(default_factory=dict)
+    inputs: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a builder needs besides the settings.
+
+    `minor` is the Kubernetes minor, such as (1, 20); `binary` the absolute path of the program;
+    `flags` are the flag names the binary's --help lists, or None when that is not known.
+    """
+
+    settings: Settings
+    minor: tuple[int, int]
+    binary: Path
+    flags: frozenset[str] | None = None

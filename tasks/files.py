@@ -1,0 +1,88 @@
+"""Files written whole or not at all, and advisory locks."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from tasks.failure import Failure
+
+
+def write(path: Path, content: str | bytes, mode: int = 0o644) -> None:
+    """Write a file under a temporary name and rename it into place, with exactly `mode`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise Failure(
+            f"cannot write {path}: {error.strerror}",
+            "free some space or point STEPKUBE_HOME at another disk",
+        ) from error
+    finally:
+        with suppress(FileNotFoundError):
+            Path(temporary).unlink()
+
+
+def write_if_changed(path: Path, content: str | bytes, mode: int = 0o644) -> bool:
+    """Write a file only when its content differs, so that an unchanged file keeps its mtime."""
+    data = content.encode() if isinstance(content, str) else content
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    write(path, data, mode)
+    return True
+
+
+def write_json(path: Path, value: Any, mode: int = 0o644) -> bool:
+    """Write a value as sorted, indented JSON when it differs from what the file has."""
+    return write_if_changed(path, json.dumps(value, indent=1, sort_keys=True) + "\n", mode)
+
+
+def read_json(path: Path) -> Any:
+    """Return the parsed file, or None when it does not exist; a damaged file is a Failure."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise Failure(
+            f"{path} is damaged: {error}", f"remove it and run the task again: rm {path}"
+        ) from error
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return the sha256 of parts, each preceded by its length so that no two lists collide."""
+    state = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        state.update(f"{len(data)}:".encode())
+        state.update(data)
+    return state.hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """Return the sha256 of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive advisory lock on `path` (created when missing) for the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
