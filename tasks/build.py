@@ -1,0 +1,284 @@
+"""Stage 4, second half: debuggable binaries, kept by content, several compiled in one go.
+
+A binary lies in bin/<digest>/<module>, the digest being of its sources and its recipe, so that
+going back to an earlier state of the tree builds nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from doit.tools import config_changed
+
+from tasks import compiler, elf, files, report, resources, sources, toolchain, tree
+from tasks.compiler import MODULES, Recipe
+from tasks.facts import minor as facts_of
+from tasks.failure import Failure
+from tasks.run import follow, program, run
+from tasks.settings import Settings, current
+from tasks.tree import Checkout, load_checkout
+
+DISK_GIB = 6.0
+"""GiB a first build of all modules takes, Go's cache included (measured with 1.20 and 1.35)."""
+
+
+_compiled: dict[str, Path] = {}
+"""What this run compiled, siblings included."""
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A built module: where it lies, what it was made of, and by which Go."""
+
+    module: str
+    path: Path
+    digest: str
+    go: str
+    version: str
+
+
+def load_binary(settings: Settings, module: str) -> Binary:
+    """Return the newest binary of a module. Raises Failure when it has not been built."""
+    value = files.read_json(settings.paths.built(module))
+    if value is None:
+        raise Failure(f"{module} has not been built yet", f"run: doit build:{module}")
+    return Binary(**{**value, "path": Path(value["path"])})
+
+
+@report.action
+def build(settings: Settings, module: str) -> None:
+    """Provide a module's binary, compiling it together with the others that this run wants."""
+    wanted = [name.partition(":")[2] for name in report.requested("build:")]
+    modules = [name for name in MODULES if name == module or name in wanted]
+    with files.locked(settings.paths.cache / "build.lock"):
+        plans = {name: _plan(settings, name) for name in modules}
+        stale = [name for name in modules if not plans[name].path.is_file()]
+        if module in stale:
+            _compile(settings, {name: plans[name] for name in stale})
+        elif module not in _compiled:
+            report.note("kept from an earlier build")
+        _record(settings, module, plans[module])
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What building a module now would do."""
+
+    recipe: Recipe
+    sources: str
+    digest: str
+    path: Path
+
+
+def _plan(settings: Settings, module: str) -> _Plan:
+    checkout = load_checkout(settings.paths.lock)
+    manifest = settings.paths.sources(module)
+    if not manifest.is_file():
+        sources.refresh(settings, module)
+    text = manifest.read_text()
+    recipe = _recipe(settings, checkout, module, text)
+    digest = recipe.digest(text)
+    return _Plan(recipe, text, digest, settings.paths.binaries / digest[:16] / module)
+
+
+def _recipe(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Recipe:
+    major, minor = checkout.minor
+    edited = _edited(checkout.tree)
+    dirty = any(line.split("  ", 1)[1] in edited for line in manifest.splitlines())
+    lift = settings.debug.lift_write_deadline
+    return compiler.recipe(
+        module,
+        checkout,
+        facts_of(f"{major}.{minor}"),
+        toolchain.load_tool(settings, "go").version,
+        dirty=dirty,
+        date=_commit_date(checkout.tree),
+        overlay=_overlay(checkout.tree) if lift else {},
+    )
+
+
+@functools.cache
+def _edited(folder: Path) -> frozenset[str]:
+    return frozenset(tree.changes(folder)[0])
+
+
+@functools.cache
+def _overlay(folder: Path) -> Mapping[str, str]:
+    return compiler.write_deadline_overlay(folder)
+
+
+@functools.cache
+def _commit_date(folder: Path) -> str:
+    form = ("--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd")
+    return run("env", "TZ=UTC", *tree.GIT, "log", "-1", *form, cwd=folder).stdout.strip()
+
+
+def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
+    """Compile stale modules, those with the same recipe in one invocation of go."""
+    resources.require_disk(settings.paths.cache, DISK_GIB, "a first build")
+    resources.require_memory(resources.COMPILER / 1.5, "compiling")
+    if any(plan.recipe.cgo for plan in plans.values()):
+        _require_c_compiler(plans)
+    groups: list[list[str]] = []
+    for module, plan in plans.items():
+        group = next((g for g in groups if plans[g[0]].recipe == plan.recipe), None)
+        if group is None:
+            groups.append([module])
+        else:
+            group.append(module)
+    for group in groups:
+        _compile_group(settings, group, plans)
+
+
+def _compile_group(settings: Settings, group: Sequence[str], plans: Mapping[str, _Plan]) -> None:
+    checkout = load_checkout(settings.paths.lock)
+    go = toolchain.load_tool(settings, "go")
+    recipe = plans[group[0]].recipe
+    env = compiler.environment(toolchain.go_env(settings, go), checkout.tree, cgo=recipe.cgo)
+    with _scratch(settings.paths.binaries) as scratch:
+        overlay = _write_overlay(recipe, scratch)
+        words = recipe.arguments(resources.jobs(settings.build.jobs), scratch, overlay, group)
+        total = sources.package_count(settings, group)
+        _go(go.bin, words, env, checkout.tree, ", ".join(group), total=total)
+        for module in group:
+            elf.prove_debuggable(scratch / module)
+            _keep(settings, module, plans[module], scratch / module)
+
+
+def _go(
+    go: Path, words: Sequence[str], env: Mapping[str, str], folder: Path, what: str, *, total: int
+) -> None:
+    """Run go and count the packages it compiles; on failure show its last words."""
+    beat, output, packages = report.Heartbeat(), list[str](), 0
+
+    def line(text: str) -> None:
+        nonlocal packages
+        if text.startswith("#") or " " in text or ":" in text:
+            output.append(text)
+        else:
+            packages += 1
+        beat.beat(f"{what}: {packages} of at most {total} packages compiled")
+
+    beat.beat(f"{what}: starting")
+    if follow(go, *words, on_line=line, cwd=folder, env=env):
+        said = "\n".join(f"  | {text}" for text in output[-20:])
+        killed = any("signal: killed" in text for text in output)
+        hint = "the machine ran out of memory: set build.jobs to 1" if killed else (
+            "correct the source it names and run the task again"
+        )
+        raise Failure(f"go could not build {what} in {folder}\n{said}", hint)
+    report.note(f"{packages} packages compiled for {what}")
+
+
+def _keep(settings: Settings, module: str, plan: _Plan, made: Path) -> None:
+    """Move a fresh binary to its place.
+
+    A binary whose sources were edited while it was compiled goes to a place of its own: it must
+    not be found again under a digest that does not describe it. The manifest stays as it was, so
+    that the next run sees the edit.
+    """
+    sources.seen.cache_clear()
+    place = plan.path
+    if sources.current_manifest(settings, module, plan.sources) != plan.sources:
+        report.say(f"  {module}: edited while it was compiled; the next run builds it again")
+        place = plan.path.parent.with_name(f"{plan.path.parent.name}-edited") / module
+    place.parent.mkdir(parents=True, exist_ok=True)
+    made.replace(place)
+    _compiled[module] = place
+
+
+def _record(settings: Settings, module: str, plan: _Plan) -> None:
+    """Write down the binary and point the instance's bin folder at it."""
+    path = _compiled.get(module, plan.path)
+    value = {
+        "module": module,
+        "path": str(path),
+        "digest": plan.digest,
+        "go": plan.recipe.go,
+        "version": load_checkout(settings.paths.lock).version,
+    }
+    path.touch()
+    files.write_json(settings.paths.built(module), value)
+    link = settings.paths.instance / "bin" / module
+    link.parent.mkdir(parents=True, exist_ok=True)
+    fresh = link.with_name(f".{module}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(path)
+    fresh.replace(link)
+
+
+def _write_overlay(recipe: Recipe, scratch: Path) -> Path:
+    replace = {}
+    for number, (path, text) in enumerate(sorted(recipe.overlay.items())):
+        replacement = scratch / f"overlay-{number}.go"
+        files.write(replacement, text)
+        replace[path] = str(replacement)
+    target = scratch / "overlay.json"
+    files.write(target, json.dumps({"Replace": replace}))
+    return target
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=folder, prefix=".building-"))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _require_c_compiler(plans: Mapping[str, _Plan]) -> None:
+    needing = ", ".join(module for module, plan in plans.items() if plan.recipe.cgo)
+    try:
+        program("gcc")
+    except Failure:
+        raise Failure(
+            f"{needing} is linked against C and needs a C compiler, but gcc is not installed",
+            "install one (apt-get install -y gcc libc6-dev), or set START_MODE=nokubelet",
+        ) from None
+
+
+class Built:
+    """Up-to-date check: the binary of the record is still there."""
+
+    def __init__(self, settings: Settings, module: str) -> None:
+        self.settings, self.module = settings, module
+
+    def __call__(self) -> bool:
+        """Look, and never raise: doit would end the whole run."""
+        try:
+            return load_binary(self.settings, self.module).path.is_file()
+        except Failure:
+            return False
+
+    def __repr__(self) -> str:
+        return f"the recorded binary of {self.module} exists"
+
+
+def task_build() -> Iterator[dict[str, Any]]:
+    """Yield one task per module that provides its debuggable binary."""
+    settings = current()
+    yield {"name": None, "doc": "build debuggable binaries, one task per module"}
+    for module in MODULES:
+        yield {
+            "name": module,
+            "doc": f"build a debuggable {module} when its sources changed",
+            "actions": [(build, [settings, module])],
+            "file_dep": [str(settings.paths.sources(module)), str(settings.paths.tool("go"))],
+            "task_dep": ["generated", f"sources:{module}"],
+            "targets": [str(settings.paths.built(module))],
+            "uptodate": [
+                config_changed({"lift_write_deadline": settings.debug.lift_write_deadline}),
+                Built(settings, module),
+            ],
+            "clean": True,
+        }

@@ -1,0 +1,165 @@
+"""Downloads: resumed, bounded, shown, and verified before they get their name."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks import report
+from tasks.failure import Failure
+
+Verify = Callable[[Path], None]
+
+_CHUNK = 1 << 18
+_SPARE = 64 << 20  # bytes that a download leaves free on the disk
+_TRIES = 3
+_BROKEN = (OSError, http.client.HTTPException)
+
+
+class _Answered(Failure):
+    """The server said no: asking the same address again is useless."""
+
+
+def fetch(
+    urls: str | Sequence[str],
+    target: Path,
+    *,
+    verify: Verify,
+    timeout: float,
+    ca_bundle: str = "",
+    key: str = "mirror",
+) -> str:
+    """Download the first of `urls` that answers with a file that `verify` accepts; return its URL.
+
+    `verify` raises Failure for a wrong file, which is then thrown away. What an interrupted
+    transfer left beside `target` is continued. `timeout` is in seconds without a byte; `key` is
+    the setting a Failure names.
+    """
+    part = target.with_name(f".{target.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    said: list[str] = []
+    for url in [urls] if isinstance(urls, str) else urls:
+        try:
+            _complete(url, part, verify, timeout, ca_bundle)
+        except Failure as failure:
+            said.append(failure.message)
+            continue
+        part.replace(target)
+        return url
+    raise Failure(
+        "\n".join(said) or f"there is no address to download {target.name} from",
+        f"check the network and the proxy variables, or name another place in {key}",
+    )
+
+
+def read(url: str, *, timeout: float, ca_bundle: str = "", limit: int = 32 << 20) -> bytes:
+    """Return the body of a small document of at most `limit` bytes, or fail naming its URL."""
+    try:
+        with _open(url, 0, timeout, ca_bundle) as response:
+            body: bytes = response.read(limit + 1)
+    except _BROKEN as error:
+        raise _failure(url, error) from error
+    if len(body) > limit:
+        raise Failure(f"{url}: longer than the {limit} bytes expected")
+    return body
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Fail when the disk of `folder` cannot take `size` more bytes."""
+    free = shutil.disk_usage(folder).free
+    if size + _SPARE > free:
+        raise Failure(
+            f"{folder} has {_megabytes(free)} MB free, {_megabytes(size + _SPARE)} MB are needed",
+            "free some space or point STEPKUBE_HOME at another disk",
+        )
+
+
+def _complete(url: str, part: Path, verify: Verify, timeout: float, ca_bundle: str) -> None:
+    """Transfer until the file is whole and right; a resumed file that is wrong is made afresh."""
+    for attempt in range(1, _TRIES + 1):
+        resumed = part.exists()
+        try:
+            _transfer(url, part, timeout, ca_bundle)
+        except _Answered:
+            raise
+        except _BROKEN as error:
+            if attempt == _TRIES:
+                raise _failure(url, error) from error
+            continue
+        try:
+            verify(part)
+        except Failure as failure:
+            part.unlink()
+            if not resumed or attempt == _TRIES:
+                raise Failure(f"{url}: {failure.message}", failure.hint) from failure
+            continue
+        return
+
+
+def _transfer(url: str, part: Path, timeout: float, ca_bundle: str) -> None:
+    """Fetch what is missing from `part`; raises the OSError of a transfer that broke off."""
+    offset = part.stat().st_size if part.exists() else 0
+    try:
+        response = _open(url, offset, timeout, ca_bundle)
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            part.unlink()
+            raise ConnectionError("the partial file did not fit") from error
+        raise _Answered(_failure(url, error).message) from error
+    with response:
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            offset = 0
+        length = response.headers.get("Content-Length")
+        total = offset + int(length) if length else 0
+        require_space(part.parent, total - offset)
+        heart, done = report.Heartbeat(), offset
+        with part.open("r+b" if offset else "wb") as stream:
+            stream.seek(offset)
+            while chunk := response.read(_CHUNK):
+                stream.write(chunk)
+                done += len(chunk)
+                of = f" of {_megabytes(total)}" if total else ""
+                heart.beat(f"{url.rsplit('/', 1)[-1]}: {_megabytes(done)}{of} MB")
+    if done < total:
+        raise ConnectionError(f"the transfer ended after {done} of {total} bytes")
+
+
+def _open(url: str, offset: int, timeout: float, ca_bundle: str) -> Any:
+    request = urllib.request.Request(url, headers={"User-Agent": "stepkube"})  # noqa: S310
+    if offset:
+        request.add_header("Range", f"bytes={offset}-")
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_trust(ca_bundle)))
+    return opener.open(request, timeout=timeout)
+
+
+def _trust(ca_bundle: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_bundle:
+        try:
+            context.load_verify_locations(ca_bundle)
+        except OSError as error:
+            raise Failure(
+                f"{ca_bundle} has no usable certificate authorities: {error}",
+                "correct mirror.ca_bundle (SSL_CERT_FILE)",
+            ) from error
+    return context
+
+
+def _failure(url: str, error: Exception) -> Failure:
+    if isinstance(error, urllib.error.HTTPError):
+        reason = f"the server answered {error.code} {error.reason}"
+    elif isinstance(error, urllib.error.URLError):
+        reason = str(error.reason)
+    else:
+        reason = str(error) or type(error).__name__
+    return Failure(f"{url}: {reason}", "check the network, the proxy variables and the mirrors")
+
+
+def _megabytes(size: int) -> int:
+    return round(size / 1e6)

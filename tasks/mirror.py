@@ -1,0 +1,55 @@
+"""Stage 1: where downloads come from, resolved once and written down for the later stages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from doit.tools import config_changed
+
+from tasks import files, report
+from tasks.failure import Failure
+from tasks.settings import Settings, current
+
+_URL = re.compile(r"(https?|file)://[^\s]+")
+
+
+@report.action
+def make(settings: Settings) -> None:
+    """Check the mirrors' addresses and write them down.
+
+    Raises Failure naming the setting whose value is no address.
+    """
+    mirror = settings.mirror
+    for proxy in re.split(r"[,|]", mirror.goproxy):
+        if proxy not in ("direct", "off"):
+            _require_url("mirror.goproxy", proxy, settings)
+    for url in mirror.go:
+        _require_url("mirror.go", url, settings)
+    if mirror.apt:
+        _require_url("mirror.apt", mirror.apt, settings)
+    files.write_json(settings.paths.mirror, asdict(mirror))
+
+
+def _require_url(key: str, value: str, settings: Settings) -> None:
+    if not _URL.fullmatch(value):
+        raise Failure(
+            f"{settings.sources.get(key, key)}: {value!r} is not an address",
+            "write it like https://mirror.example.org/path",
+        )
+
+
+def task_mirror() -> Iterator[dict[str, Any]]:
+    """Check and write down where downloads come from."""
+    settings = current()
+    yield {
+        "basename": "mirror",
+        "doc": "check and write down where downloads come from",
+        "actions": [(make, [settings])],
+        "targets": [str(settings.paths.mirror)],
+        "uptodate": [config_changed(asdict(settings.mirror))],
+        "clean": True,
+        "meta": {"quiet": True},
+    }

@@ -1,0 +1,24 @@
+"""Where source comes from: a worktree you have, a git repository, the distribution's package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tasks.origins.base import Origin
+from tasks.origins.git import Git
+from tasks.origins.package import Package
+from tasks.origins.worktree import Worktree
+from tasks.settings import Settings
+
+
+def of(settings: Settings) -> Iterator[Origin]:
+    """Yield the origins to try, in order."""
+    order, origin = settings.origin.order, settings.origin
+    if origin.path and order in ("auto", "path"):
+        yield Worktree(settings)
+        return
+    if order in ("auto", "git"):
+        for url in origin.git:
+            yield Git(settings, url)
+    if order in ("auto", "apt") and origin.apt:
+        yield Package(settings)

@@ -1,0 +1,34 @@
+"""What every origin can do, and the two ways in which it can be of no help."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from tasks.failure import Failure
+from tasks.tree import Checkout
+
+TREE_GIB = 2.0
+"""GiB a checked out tree, its archive and its git objects take at the most."""
+
+
+class Unreachable(Failure):
+    """The origin does not answer; another one may."""
+
+
+class NoSuchVersion(Failure):
+    """The origin answers, but does not have the version."""
+
+
+class Origin(Protocol):
+    """A place that can check out a version."""
+
+    name: str
+
+    def checkout(self, wanted: str) -> Checkout:
+        """Return a tree at the wanted version, `auto` meaning the newest release."""
+
+
+def slug(text: str) -> str:
+    """Return a text as a folder name."""
+    return re.sub(r"[^0-9A-Za-z.+-]+", "-", text).strip("-.") or "source"

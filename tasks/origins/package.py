@@ -1,0 +1,101 @@
+"""The origin that needs no network but the package mirror: the distribution's source package."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tarfile
+from pathlib import Path
+
+from tasks import report, resources
+from tasks.origins.base import TREE_GIB, NoSuchVersion, slug
+from tasks.run import run
+from tasks.settings import Settings
+from tasks.tree import GIT, Checkout, require_kubernetes
+
+_DAY = "2000-01-01T00:00:00Z"
+
+
+class Package:
+    """The distribution's source package, fetched by apt with private options."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.name = f"the source package {settings.origin.apt}"
+
+    def checkout(self, wanted: str) -> Checkout:
+        """Fetch, unpack and patch the package, and make a git repository of it."""
+        from tasks.apt import Archive  # noqa: PLC0415 - only Debian and its relatives have apt
+
+        package = self.settings.origin.apt
+        archive = Archive(self.settings, ())
+        archive.update()
+        versions = archive.source_versions(package)
+        if not versions:
+            raise NoSuchVersion(f"the distribution has no source package {package}")
+        offered = {upstream(version): version for version in reversed(versions)}
+        chosen = upstream(versions[0]) if wanted == "auto" else wanted
+        if chosen not in offered:
+            raise NoSuchVersion(f"it has {', '.join(offered)}, not {wanted}")
+        folder = self.settings.paths.source / f"{chosen}-{slug(package)}"
+        if not (folder / "cmd").is_dir():
+            resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
+            downloads = self.settings.paths.cache / "apt-source" / slug(offered[chosen])
+            _unpack(archive.fetch_source(package, offered[chosen], downloads), folder)
+            shutil.rmtree(downloads, ignore_errors=True)
+        require_kubernetes(folder, self.name)
+        commit = run(*GIT, "rev-parse", "HEAD", cwd=folder).stdout.strip()
+        origin = f"{self.name} {offered[chosen]}"
+        return Checkout(folder, self.settings.build.version_stamp or chosen, commit, origin, wanted)
+
+
+def upstream(version: str) -> str:
+    """Return the Kubernetes release a Debian version stands for.
+
+    1.20.5+really1.20.2-1 is v1.20.2: Debian went back to it. 1.36.4+ds-1 is v1.36.4.
+    """
+    release = re.match(r"[0-9.]+(~[a-z]+[0-9.]+)?", version.rpartition("+really")[2])
+    return f"v{release[0].replace('~', '-')}" if release else version
+
+
+def _unpack(dsc: Path, folder: Path) -> None:
+    """Unpack a 3.0 (quilt) source package, apply its patches and commit the result."""
+    making = folder.with_name(f".{folder.name}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    try:
+        for archive in sorted(dsc.parent.glob("*.orig.tar.*")):
+            _extract(archive, making, strip=1)
+        for archive in dsc.parent.glob("*.debian.tar.*"):
+            _extract(archive, making, strip=0)
+        _git_import(making, dsc)
+        making.rename(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _extract(archive: Path, folder: Path, strip: int) -> None:
+    report.progress(f"unpacking {archive.name}")
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            member.name = "/".join(member.name.removeprefix("./").split("/")[strip:])
+            if member.name:
+                tar.extract(member, folder, filter="tar")
+
+
+def _git_import(tree: Path, dsc: Path) -> None:
+    """Commit the pristine tree with its patches, dated so that the commit is reproducible."""
+    series = tree / "debian" / "patches" / "series"
+    names = series.read_text().splitlines() if series.is_file() else []
+    run(*GIT, "init", "--quiet", "--initial-branch=stepkube", cwd=tree)
+    for name in names:
+        patch = name.split(" ")[0]
+        if patch and not patch.startswith("#"):
+            run(*GIT, "apply", "--whitespace=nowarn", f"debian/patches/{patch}", cwd=tree)
+    run(*GIT, "add", "--all", "--force", cwd=tree)
+    who = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")
+    run(
+        "env", f"GIT_AUTHOR_DATE={_DAY}", f"GIT_COMMITTER_DATE={_DAY}",
+        *GIT, *who, "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify",
+        "--message", f"Import {dsc.stem}", cwd=tree,
+    )

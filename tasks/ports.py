@@ -1,0 +1,59 @@
+"""Ports: who holds one, and whether a component answers on its own."""
+
+from __future__ import annotations
+
+import http.client
+import shlex
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+
+from tasks.components.base import Health
+from tasks.failure import Failure
+from tasks.process import argv_of
+
+_OPENER = urllib.request.build_opener(
+    urllib.request.ProxyHandler({}),  # a corporate proxy has no business with loopback
+    urllib.request.HTTPSHandler(context=ssl._create_unverified_context()),  # noqa: S323
+)
+
+
+def owner(port: int) -> int | None:
+    """Return the pid that listens on a TCP port, 0 when that may not be known, None if free."""
+    import psutil  # noqa: PLC0415 - `doit list` stays fast
+
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1:2] == (port,):
+            return connection.pid or 0
+    return None
+
+
+def require_free(component: str, ports: Iterable[int]) -> None:
+    """Raise Failure naming the owner of the first port that is taken."""
+    for port in ports:
+        pid = owner(port)
+        if pid is not None:
+            raise Failure(
+                f"{component} cannot start: port {port} is in use by {describe(pid)}",
+                f"stop that process, or give {component} another port (docs/configuration.md)",
+            )
+
+
+def describe(pid: int) -> str:
+    """Return pid and command line of a process in words."""
+    if pid == 0:
+        return "a process of another user"
+    argv = argv_of(pid)
+    return f"pid {pid}: {shlex.join(argv)[:200]}" if argv else f"pid {pid}"
+
+
+def healthy(health: Health, timeout: float = 2.0) -> bool:
+    """Tell whether a component answers its health check with a status that counts as ready."""
+    try:
+        with _OPENER.open(health.url, timeout=timeout) as answer:
+            return answer.status in health.accept
+    except urllib.error.HTTPError as error:
+        return error.code in health.accept
+    except (OSError, http.client.HTTPException):
+        return False

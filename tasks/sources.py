@@ -1,0 +1,122 @@
+"""Stage 4, first half: which files a module is made of, as a manifest of digests.
+
+`sources:<module>` looks at the tree on every run and writes its manifest only when a file of the
+module changed; `build:<module>` depends on that manifest.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks import compiler, files, report, toolchain
+from tasks.compiler import MODULES, go_minor
+from tasks.failure import Failure
+from tasks.run import run
+from tasks.settings import Settings, current
+from tasks.tree import load_checkout, manifest, snapshot
+
+
+@functools.cache
+def seen(tree: Path) -> dict[str, str]:
+    """Return the tree's files as they were when this run first looked."""
+    return snapshot(tree)
+
+
+@report.action
+def refresh(settings: Settings, module: str) -> None:
+    """Bring a module's manifest up to date; an unchanged manifest keeps its time stamp."""
+    target = settings.paths.sources(module)
+    before = target.read_text() if target.is_file() else ""
+    after = current_manifest(settings, module, before)
+    if files.write_if_changed(target, after) and before:
+        report.note(describe(before, after))
+
+
+def current_manifest(settings: Settings, module: str, before: str) -> str:
+    """Return the manifest of a module as the tree is now.
+
+    The package list is only asked for again when a file of the known packages changed: nothing
+    else can change it.
+    """
+    tree = load_checkout(settings.paths.lock).tree
+    known = _remembered(settings, module)
+    if known and known["tree"] == str(tree):
+        now = manifest(seen(tree), set(known["folders"]))
+        if now == before:
+            return now
+    folders, packages = list_packages(settings, tree, module)
+    value = {"tree": str(tree), "folders": sorted(folders), "packages": packages}
+    files.write_json(_memory(settings, module), value)
+    return manifest(seen(tree), folders)
+
+
+def package_count(settings: Settings, modules: Sequence[str]) -> int:
+    """Return how many packages building these modules compiles at the most."""
+    known = [_remembered(settings, module) for module in modules]
+    shared = set[str]().union(*(one["folders"] for one in known))
+    return len(shared) + max(one["packages"] - len(one["folders"]) for one in known)
+
+
+def list_packages(settings: Settings, tree: Path, module: str) -> tuple[set[str], int]:
+    """Ask go which folders of the tree a module is made of, and how many packages it has in all.
+
+    Folders of embedded files count too; packages of the standard library have no folder here.
+    """
+    if not (tree / "cmd" / module).is_dir():
+        raise Failure(
+            f"{tree} has no cmd/{module}",
+            "choose a Kubernetes version that has this module",
+        )
+    go = toolchain.load_tool(settings, "go")
+    env = compiler.environment(toolchain.go_env(settings, go), tree, cgo=module == "kubelet")
+    embeds = "{{range .EmbedFiles}}\t{{.}}{{end}}" if go_minor(go.version) >= (1, 16) else ""
+    form = "{{if not .Standard}}{{.Dir}}" + embeds + "{{end}}"
+    listing = run(go.bin, "list", "-deps", "-f", form, f"./cmd/{module}", cwd=tree, env=env)
+    lines = listing.stdout.splitlines()
+    folders: set[str] = set()
+    for line in filter(None, lines):
+        folder, *embedded = line.split("\t")
+        for name in ("", *embedded):
+            path = (Path(folder) / name).parent if name else Path(folder)
+            for place in {path, path.resolve()}:
+                if place.is_relative_to(tree):
+                    folders.add(str(place.relative_to(tree)))
+    return folders, len(lines)
+
+
+def _memory(settings: Settings, module: str) -> Path:
+    return settings.paths.sources(module).with_suffix(".packages")
+
+
+def _remembered(settings: Settings, module: str) -> dict[str, Any]:
+    value: dict[str, Any] | None = files.read_json(_memory(settings, module))
+    return value or {}
+
+
+def describe(before: str, after: str) -> str:
+    """Say which files differ between two manifests."""
+    old = dict(reversed(line.split("  ", 1)) for line in before.splitlines())
+    new = dict(reversed(line.split("  ", 1)) for line in after.splitlines())
+    changed = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
+    few = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+    return f"{len(changed)} file{'s' * (len(changed) != 1)} changed: {few}"
+
+
+def task_sources() -> Iterator[dict[str, Any]]:
+    """Yield one task per module that writes its digest manifest."""
+    settings = current()
+    yield {"name": None, "doc": "look which files of a module changed"}
+    for module in MODULES:
+        yield {
+            "name": module,
+            "doc": f"look which files of {module} changed",
+            "actions": [(refresh, [settings, module])],
+            "targets": [str(settings.paths.sources(module))],
+            "task_dep": ["checkout", "toolchain:go"],
+            "uptodate": [False],
+            "clean": True,
+            "meta": {"quiet": True},
+        }

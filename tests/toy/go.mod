@@ -1,0 +1,3 @@
+module stepkube.test/toy
+
+go 1.25
