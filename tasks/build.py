@@ -18,7 +18,7 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import compiler, elf, files, report, resources, sources, toolchain, tree
+from tasks import compiler, elf, files, report, resources, sources, tool, tree
 from tasks.compiler import MODULES, Recipe
 from tasks.facts import minor as facts_of
 from tasks.failure import Failure
@@ -90,15 +90,14 @@ def _plan(settings: Settings, module: str) -> _Plan:
 
 
 def _recipe(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Recipe:
-    major, minor = checkout.minor
     edited = _edited(checkout.tree)
     dirty = any(line.split("  ", 1)[1] in edited for line in manifest.splitlines())
     lift = settings.debug.lift_write_deadline
     return compiler.recipe(
         module,
         checkout,
-        facts_of(f"{major}.{minor}"),
-        toolchain.load_tool(settings, "go").version,
+        facts_of(checkout.minor),
+        tool.load_tool(settings, "go").version,
         dirty=dirty,
         date=_commit_date(checkout.tree),
         overlay=_overlay(checkout.tree) if lift else {},
@@ -140,9 +139,9 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
 
 def _compile_group(settings: Settings, group: Sequence[str], plans: Mapping[str, _Plan]) -> None:
     checkout = load_checkout(settings.paths.lock)
-    go = toolchain.load_tool(settings, "go")
+    go = tool.load_tool(settings, "go")
     recipe = plans[group[0]].recipe
-    env = compiler.environment(toolchain.go_env(settings, go), checkout.tree, cgo=recipe.cgo)
+    env = compiler.environment(tool.go_env(settings, go), checkout.tree, cgo=recipe.cgo)
     with _scratch(settings.paths.binaries) as scratch:
         overlay = _write_overlay(recipe, scratch)
         words = recipe.arguments(resources.jobs(settings.build.jobs), scratch, overlay, group)

@@ -67,8 +67,8 @@ def recipe(
         go=go,
         gcflags="all=-N -l" if go_minor(go) >= (1, 10) else "-N -l",
         tags=facts.build_tags,
-        cgo=module in facts.dynamic_modules,
-        stamp=stamp(checkout, facts.stamp_packages, dirty=dirty, date=date),
+        cgo=module not in facts.static_modules,
+        stamp=stamp(checkout, facts.version_packages, dirty=dirty, date=date),
         overlay=overlay if go_minor(go) >= (1, 16) else {},
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import shutil
 import ssl
 import urllib.error
 import urllib.request
@@ -11,13 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks import report
+from tasks import report, resources
 from tasks.failure import Failure
 
 Verify = Callable[[Path], None]
 
 _CHUNK = 1 << 18
-_SPARE = 64 << 20  # bytes that a download leaves free on the disk
+_SPARE = 0.1  # GiB that a download leaves free on the disk
 _TRIES = 3
 _BROKEN = (OSError, http.client.HTTPException)
 
@@ -70,16 +69,6 @@ def read(url: str, *, timeout: float, ca_bundle: str = "", limit: int = 32 << 20
     return body
 
 
-def require_space(folder: Path, size: int) -> None:
-    """Fail when the disk of `folder` cannot take `size` more bytes."""
-    free = shutil.disk_usage(folder).free
-    if size + _SPARE > free:
-        raise Failure(
-            f"{folder} has {_megabytes(free)} MB free, {_megabytes(size + _SPARE)} MB are needed",
-            "free some space or point STEPKUBE_HOME at another disk",
-        )
-
-
 def _complete(url: str, part: Path, verify: Verify, timeout: float, ca_bundle: str) -> None:
     """Transfer until the file is whole and right; a resumed file that is wrong is made afresh."""
     for attempt in range(1, _TRIES + 1):
@@ -117,7 +106,7 @@ def _transfer(url: str, part: Path, timeout: float, ca_bundle: str) -> None:
             offset = 0
         length = response.headers.get("Content-Length")
         total = offset + int(length) if length else 0
-        require_space(part.parent, total - offset)
+        resources.require_disk(part.parent, _gib(total - offset), f"the download of {url}")
         heart, done = report.Heartbeat(), offset
         with part.open("r+b" if offset else "wb") as stream:
             stream.seek(offset)
@@ -163,3 +152,7 @@ def _failure(url: str, error: Exception) -> Failure:
 
 def _megabytes(size: int) -> int:
     return round(size / 1e6)
+
+
+def _gib(size: int) -> float:
+    return round(size / resources.GIB + _SPARE, 2)

@@ -18,7 +18,7 @@ from tasks.failure import Failure
 
 GCFLAGS = "-gcflags 'all=-N -l'"
 _NEEDED = ("-N", "-l")
-_COMPRESSED, _ZLIB = 0x800, 1
+_COMPRESSED, _ZLIB, _NOBITS = 0x800, 1, 8
 # A Go unit opens with its name; a few numbers and its folder stand before the compiler's words.
 _UNIT = re.compile(
     rb"[\x01-\x7f]([^\0]*)\0.*?\0Go cmd/compile ([^;\0]*)(?:; ([^\0]*))?\0", re.DOTALL
@@ -67,11 +67,13 @@ def inspect(path: Path) -> DebugInfo:
     """Read the debug information of a binary; raises Failure for what is not a 64-bit ELF file."""
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as image:
-            return _summary(_debug_info(image))
+            return _summary(_debug_info(image, path))
     except OSError as error:
         raise Failure(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, IndexError, struct.error, zlib.error) as error:
-        raise Failure(f"{path} is not a whole 64-bit ELF binary: {error}", "build it anew") from None
+    except (ValueError, IndexError, struct.error, zlib.error):
+        raise Failure(
+            f"{path} is not a whole, little-endian 64-bit ELF binary", "build it anew"
+        ) from None
 
 
 def _summary(data: bytes | None) -> DebugInfo:
@@ -97,8 +99,10 @@ def _summary(data: bytes | None) -> DebugInfo:
             optimized += 1
             packages.setdefault(package)
             lacking |= missing
-    # What is not Go's own says most about how the program was built.
-    names = sorted(packages, key=lambda name: (name != "main", "." not in name, name))
+    # The program's own packages say most about how it was built: no path of Go's has such a dot.
+    names = sorted(
+        packages, key=lambda name: (name != "main", "." not in name.partition("/")[0], name)
+    )
     return DebugInfo(
         dwarf=dwarf,
         go=tuple(sorted(versions)),
@@ -136,15 +140,15 @@ def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield version, data[body : min(body + 8192, offset)]
 
 
-def _debug_info(image: mmap.mmap) -> bytes | None:
+def _debug_info(image: mmap.mmap, path: Path) -> bytes | None:
     """Return the content of .debug_info, inflated when need be, or None when there is none."""
     if image[:4] != b"\x7fELF" or image[4:6] != b"\x02\x01":
-        raise ValueError("it lacks the mark of one")
+        raise ValueError
     (table,) = struct.unpack_from("<Q", image, 40)
     size, count, names_at = struct.unpack_from("<HHH", image, 58)
-    headers = [
-        struct.unpack_from("<IIQQQQ", image, table + index * size) for index in range(count)
-    ]
+    headers = [struct.unpack_from("<IIQQQQ", image, table + index * size) for index in range(count)]
+    if any(kind != _NOBITS and at + length > len(image) for _, kind, _, _, at, length in headers):
+        raise ValueError
     for name, _, flags, _, start, length in headers:
         begin = headers[names_at][4] + name
         title = image[begin : image.find(b"\0", begin)]
@@ -152,10 +156,19 @@ def _debug_info(image: mmap.mmap) -> bytes | None:
             continue
         data = image[start : start + length]
         if title == b".zdebug_info" and data[:4] == b"ZLIB":  # Go before 1.18
-            return zlib.decompress(memoryview(data)[12:])
+            return _inflated(data, 12, *struct.unpack_from(">Q", data, 4))
         if not flags & _COMPRESSED:
             return data
-        if struct.unpack_from("<I", data)[0] != _ZLIB:
-            raise ValueError("its debug information is compressed by something else than zlib")
-        return zlib.decompress(memoryview(data)[24:])
+        form, size = struct.unpack_from("<I4xQ", data)
+        if form != _ZLIB:
+            raise Failure(
+                f"{path}: the debug information is compressed by something other than zlib",
+                "link with -ldflags -compressdwarf=false",
+            )
+        return _inflated(data, 24, size)
     return None
+
+
+def _inflated(data: bytes, header: int, size: int) -> bytes:
+    """Return what follows a header, inflated; knowing the size saves copying."""
+    return zlib.decompress(memoryview(data)[header:], bufsize=min(size, 1 << 28))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks import report, toolchain
+from tasks import files, report, resources, tool
 from tasks.failure import Failure
 from tasks.run import follow, program
 from tasks.settings import Settings, current
@@ -15,35 +15,55 @@ from tasks.tree import load_checkout
 
 OPENAPI = Path("pkg/generated/openapi/zz_generated.openapi.go")
 """Ignored by git and absent up to 1.23; kube-apiserver does not compile without it."""
+COPY_GIB = 1.5
+"""GiB the copy of the tree and what make builds in it take."""
 MAKEFILES = ("Makefile.generated_files", "build/root/Makefile.generated_files")
 
 
 @report.action
 def generate(settings: Settings) -> None:
-    """Make the generated OpenAPI code where the tree lacks it, as upstream's make does."""
-    checkout = load_checkout(settings.paths.lock)
-    target = checkout.tree / OPENAPI
-    if not _lacks_generated(checkout.tree):
-        report.note("the tree has its generated code")
+    """Make the generated OpenAPI code where the tree lacks it, as upstream's make does.
+
+    make runs in a copy, so that the tree gains one file that git ignores and nothing else.
+    """
+    tree = load_checkout(settings.paths.lock).tree
+    if not _lacks_generated(tree):
         return
-    go = toolchain.load_tool(settings, "go")
-    env = toolchain.go_env(settings, go)
+    program("make")
+    copy = settings.paths.cache / "generated"
+    resources.require_disk(settings.paths.cache, COPY_GIB, "make generated_files")
+    try:
+        shutil.rmtree(copy, ignore_errors=True)
+        skip = shutil.ignore_patterns(".git", ".make", "_output")
+        shutil.copytree(tree, copy, symlinks=True, ignore=skip)
+        _make(settings, copy)
+        files.write(tree / OPENAPI, (copy / OPENAPI).read_bytes())
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+    report.note(f"made {OPENAPI}")
+
+
+def _make(settings: Settings, tree: Path) -> None:
+    env = tool.go_env(settings, tool.load_tool(settings, "go"))
     for name in ("GOPATH", "GOFLAGS", "GOCACHE", "GOMODCACHE"):
         env.pop(name, None)
-    env |= {"GOPROXY": "off", "FORCE_HOST_GO": "y", "KUBE_VERBOSE": "1"}
+    shim = _rsync(settings.paths.cache / "shim")
+    env |= {"GOPROXY": "off", "FORCE_HOST_GO": "y", "PATH": f"{env['PATH']}:{shim}"}
     beat, output = report.Heartbeat(), list[str]()
 
     def line(text: str) -> None:
         output.append(text)
         beat.beat("make generated_files")
 
-    program("make")
-    if follow("make", "generated_files", on_line=line, cwd=checkout.tree, env=env):
-        target.unlink(missing_ok=True)
+    if follow("make", "generated_files", on_line=line, cwd=tree, env=env):
         said = "\n".join(f"  | {text}" for text in output[-20:])
-        raise Failure(f"make generated_files failed in {checkout.tree}\n{said}")
-    shutil.rmtree(checkout.tree / "_output", ignore_errors=True)
-    report.note(f"made {OPENAPI}")
+        raise Failure(f"make generated_files failed in a copy of the tree\n{said}")
+
+
+def _rsync(folder: Path) -> Path:
+    """Provide what hack/lib/golang.sh asks of rsync, which few machines have: -pc FILE FOLDER."""
+    files.write_if_changed(folder / "rsync", '#!/bin/sh\nexec cp -p "$2" "$3"\n', 0o755)
+    return folder
 
 
 def _lacks_generated(folder: Path) -> bool:

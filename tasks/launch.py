@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import files, ports, process, report, sandbox, toolchain
+from tasks import files, ports, process, report, sandbox, tool
 from tasks.build import load_binary
 from tasks.components import registry
 from tasks.components.base import Component, Context
@@ -38,7 +38,7 @@ def binary(settings: Settings, name: str) -> Path:
     if module is not None:
         return load_binary(settings, module).path
     if name == "etcd":
-        return toolchain.load_tool(settings, "etcd").bin
+        return tool.load_tool(settings, "etcd").bin
     return Path(program(name))
 
 
@@ -63,7 +63,8 @@ def _refused(component: Component) -> list[str]:
     refused: list[str] = []
     while True:
         argv = [word for word in component.argv if _flag(word) not in refused]
-        answer = run(*argv, "--help", check=False, timeout=60, env={"HOME": "/", "PATH": os.defpath})
+        env = {"HOME": "/", "PATH": os.defpath}
+        answer = run(*argv, "--help", check=False, timeout=60, env=env)
         match = _UNKNOWN.search(answer.stderr + answer.stdout) if answer.code else None
         if match is None or match[1] in refused:
             return refused

@@ -92,6 +92,26 @@ class Api:
     admission_control_config_file: str = option(
         "", "admission configuration file", "ADMISSION_CONTROL_CONFIG_FILE"
     )
+    deny_security_context_admission: bool = option(
+        False, "add the admission plugin SecurityContextDeny",
+        "DENY_SECURITY_CONTEXT_ADMISSION", until="1.29",
+    )
+    psp_admission: bool = option(
+        False, "add the admission plugin PodSecurityPolicy", "PSP_ADMISSION", until="1.24"
+    )
+    node_admission: bool = option(
+        False, "add the admission plugin NodeRestriction; a default from 1.24",
+        "NODE_ADMISSION", until="1.23",
+    )
+    pod_priority_preemption: bool = option(
+        False, "add the admission plugin Priority, and its feature gate where it needs one",
+        "ENABLE_POD_PRIORITY_PREEMPTION", until="1.15",
+    )
+    swagger_ui: bool = option(False, "serve the Swagger UI", "ENABLE_SWAGGER_UI", until="1.13")
+    basic_audit: bool = option(
+        False, "write an audit log beside the other logs", "ENABLE_APISERVER_BASIC_AUDIT",
+        until="1.11",
+    )
     allow_privileged: bool = option(True, "allow privileged pods", "ALLOW_PRIVILEGED")
     service_cluster_ip_range: str = option(
         "10.0.0.0/24", "range of service addresses", "SERVICE_CLUSTER_IP_RANGE"
@@ -125,6 +145,7 @@ class ControllerManager:
     """kube-controller-manager."""
 
     secure_port: int = option(10257, "https port", "KCM_SECURE_PORT")
+    port: int = option(10252, "http port of releases that have no other", until="1.11")
     controllers: str = option("*", "controllers to run", "KUBE_CONTROLLERS")
     claim_binder_sync_period: str = option(
         "15s", "how often volumes and claims are matched", "CLAIM_BINDER_SYNC_PERIOD"
@@ -144,6 +165,7 @@ class Scheduler:
     """kube-scheduler."""
 
     secure_port: int = option(10259, "https port", "SCHEDULER_SECURE_PORT")
+    port: int = option(10251, "http port of releases that have no other", until="1.12")
 
 
 @dataclass(frozen=True)
@@ -175,6 +197,23 @@ class Kubelet:
     pod_manifest_path: str = option(
         "", "folder of static pods; empty means the instance's own", "POD_MANIFEST_PATH"
     )
+    eviction_soft: str = option("", "soft eviction thresholds", "EVICTION_SOFT")
+    authentication_webhook: bool = option(
+        True, "ask kube-apiserver who a caller is", "KUBELET_AUTHENTICATION_WEBHOOK"
+    )
+    authorization_webhook: bool = option(
+        True, "ask kube-apiserver what a caller may do", "KUBELET_AUTHORIZATION_WEBHOOK"
+    )
+    client_ca_file: str = option(
+        "", "CA of the kubelet's clients; empty means the cluster's client CA", "CLIENT_CA_FILE"
+    )
+    chaos_chance: float = option(
+        0.0, "chance of an artificial error", "CHAOS_CHANCE", until="1.21"
+    )
+    keep_terminated_pod_volumes: bool = option(
+        True, "keep volumes of ended pods mounted, for debugging",
+        "KEEP_TERMINATED_POD_VOLUMES", until="1.11",
+    )
 
 
 @dataclass(frozen=True)
@@ -205,6 +244,9 @@ class Node:
         "", "socket of a running CRI runtime; empty starts a private one",
         "CONTAINER_RUNTIME_ENDPOINT",
     )
+    image_service_endpoint: str = option(
+        "", "socket of an image service; empty means the runtime's", "IMAGE_SERVICE_ENDPOINT"
+    )
     address: str = option("10.99.0.1", "address of the node inside its sandbox")
 
 
@@ -215,6 +257,11 @@ class Start:
     mode: StartMode = option("all", "which components to run", "START_MODE")
     feature_gates: str = option(
         "AllAlpha=false", "feature gates of all components", "FEATURE_GATES"
+    )
+    cloud_provider: str = option("", "name of an in-tree cloud provider", "CLOUD_PROVIDER")
+    cloud_config: str = option("", "configuration file of the cloud provider", "CLOUD_CONFIG")
+    external_cloud_provider: bool = option(
+        False, "a cloud controller manager of your own takes care", "EXTERNAL_CLOUD_PROVIDER"
     )
     cache_mutation_detector: bool = option(
         False, "panic when a cached object is changed in place", "KUBE_CACHE_MUTATION_DETECTOR"

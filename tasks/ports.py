@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import shlex
+import socket
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from contextlib import suppress
 
 from tasks.components.base import Health
 from tasks.failure import Failure
@@ -49,7 +51,16 @@ def describe(pid: int) -> str:
 
 
 def healthy(health: Health, timeout: float = 2.0) -> bool:
-    """Tell whether a component answers its health check with a status that counts as ready."""
+    """Tell whether a component answers its health check with a status that counts as ready.
+
+    A `unix://` address is well when its socket accepts a connection.
+    """
+    if health.url.startswith("unix://"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(timeout)
+            client.connect(health.url.removeprefix("unix://"))
+            return True
+        return False
     try:
         with _OPENER.open(health.url, timeout=timeout) as answer:
             return answer.status in health.accept

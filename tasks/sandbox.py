@@ -1,19 +1,154 @@
-"""The node's own namespaces: nothing on the host changes, and ending one process ends it all."""
+"""The node's own namespaces: nothing on the host changes, and ending one process ends it all.
+
+The sandbox is a process, PID 1 of its namespaces, and a relay that connects the loopback ports of
+host and sandbox, so that no network link is made on the host.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from tasks import process
+from tasks import files, ports, process, templates
+from tasks.failure import Failure
 from tasks.process import Record
+from tasks.run import program
 from tasks.settings import Settings
+
+HOLDER, RELAY = "sandbox", "sandbox-relay"
+INSIDE = ("containerd", "kubelet", "kube-proxy")
+NAMESPACES = ("--pid", "--mount", "--net", "--ipc", "--uts")
 
 
 def holds(settings: Settings, name: str) -> bool:
     """Tell whether a component runs inside the sandbox."""
-    return settings.node.sandbox and name in ("containerd", "kubelet", "kube-proxy")
+    return settings.node.sandbox and name in INSIDE
 
 
-def spawn(settings: Settings, name: str, argv: tuple[str, ...], env: Mapping[str, str], *, cwd: Path, log: Path, fingerprint: str) -> Record:
-    raise NotImplementedError
+def spawn(
+    settings: Settings,
+    name: str,
+    argv: tuple[str, ...],
+    env: Mapping[str, str],
+    *,
+    cwd: Path,
+    log: Path,
+    fingerprint: str,
+) -> Record:
+    """Start a component inside the sandbox, which is made first when it is not there.
+
+    The record names the component itself, not the nsenter(1) that waits for it.
+    """
+    holder = ensure(settings)
+    cwd.mkdir(parents=True, exist_ok=True)
+    enter = [program("nsenter"), f"--target={holder.identity.pid}", *NAMESPACES, f"--wd={cwd}"]
+    outer = process.spawn(name, [*enter, "--", *argv], env, cwd=cwd, log=log, fingerprint="")
+
+    def inner() -> bool:
+        return any(process.argv_of(pid) == argv for pid in process.children(outer.identity.pid))
+
+    if not process.until(inner, outer.identity.alive, 10.0, every=0.02):
+        raise Failure(f"{name} did not start in the sandbox\n{process.tail(log)}", f"read {log}")
+    pid = process.children(outer.identity.pid)[0]
+    identity = process.identify(pid)
+    if identity is None:
+        raise Failure(f"{name} ended at once\n{process.tail(log)}", f"read {log}")
+    exe = process.executable(pid) or argv[0]
+    return replace(
+        outer, identity=identity, argv=argv, exe=exe, cwd=str(cwd), fingerprint=fingerprint
+    )
+
+
+def ensure(settings: Settings) -> Record:
+    """Return the running sandbox, making it and its relay when they are not there."""
+    run = settings.paths.run
+    with files.locked(run / f"{HOLDER}.lock"):
+        holder = process.load(run, HOLDER)
+        if holder is None or not holder.alive():
+            end(settings)
+            holder = _make(settings)
+        relay = process.load(run, RELAY)
+        if relay is None or not relay.alive():
+            _connect(settings, holder)
+    return holder
+
+
+def end(settings: Settings) -> bool:
+    """End the sandbox with everything in it; True when there was one."""
+    ended = False
+    for name in (RELAY, HOLDER):
+        record = process.load(settings.paths.run, name)
+        marked = process.marked(process.mark(name, settings.paths.instance))
+        for identity in [*([record.identity] if record else []), *marked]:
+            alive = identity.alive()
+            process.stop(identity, ((9, 10.0),) if name == HOLDER else process.LADDER)
+            ended = ended or alive
+        process.forget(settings.paths.run, name)
+    return ended
+
+
+def _make(settings: Settings) -> Record:
+    """Start PID 1 of the namespaces and wait until it has set them up."""
+    paths = settings.paths
+    ready = paths.run / "sandbox.ready"
+    ready.unlink(missing_ok=True)
+    script = paths.config / "sandbox.sh"
+    text = templates.render(
+        "sandbox.sh.j2",
+        home=paths.home,
+        ready=ready,
+        address=settings.node.address,
+        gateway=_gateway(settings),
+        hostname=f"stepkube-{settings.name}",
+    )
+    files.write_if_changed(script, text, 0o700)
+    unshare = [program("unshare"), *NAMESPACES, "--fork", "--kill-child"]
+    env = process.environment(HOLDER, paths.instance, {})
+    log = paths.log(HOLDER)
+    outer = process.spawn(
+        HOLDER, [*unshare, "bash", str(script)], env, cwd=paths.run, log=log, fingerprint=""
+    )
+    if not process.until(ready.exists, outer.identity.alive, 20.0, every=0.05):
+        process.stop(outer.identity)
+        raise Failure(
+            f"the sandbox for the node could not be made\n{process.tail(log)}",
+            "set node.sandbox: false to run the node on the host, or START_MODE=nokubelet",
+        )
+    pid = process.children(outer.identity.pid)[0]
+    identity = process.identify(pid)
+    if identity is None:
+        raise Failure(f"the sandbox ended at once\n{process.tail(log)}", f"read {log}")
+    record = replace(outer, identity=identity, exe=process.executable(pid) or outer.exe)
+    process.save(paths.run, record)
+    return record
+
+
+def _connect(settings: Settings, holder: Record) -> None:
+    """Start the relay between the loopback ports of host and sandbox."""
+    paths = settings.paths
+    inward = [settings.kubelet.port, settings.kubelet.healthz_port, settings.proxy.healthz_port]
+    ports.require_free("the relay to the node", inward)
+    mappings = [f"in:127.0.0.1:{port}" for port in inward]
+    mappings.append(f"out:0.0.0.0:{settings.api.secure_port}")
+    argv = [
+        sys.executable, str(Path(__file__).with_name("relay.py")),
+        f"/proc/{holder.identity.pid}/ns/net", *mappings,
+    ]
+    env = process.environment(RELAY, paths.instance, {})
+    log = paths.log(RELAY)
+    record = process.spawn(RELAY, argv, env, cwd=paths.run, log=log, fingerprint="")
+    process.save(paths.run, record)
+    up = process.until(
+        lambda: all(ports.owner(port) is not None for port in inward), record.identity.alive, 10.0
+    )
+    if not up:
+        raise Failure(f"the relay to the node did not start\n{process.tail(log)}", f"read {log}")
+
+
+def _gateway(settings: Settings) -> str:
+    """Return another address of the node's network; nobody answers there."""
+    network = ipaddress.ip_network(f"{settings.node.address}/24", strict=False)
+    return str(network.broadcast_address - 1)

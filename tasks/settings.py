@@ -130,7 +130,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """One line of the table: a setting's key, environment name, type and default."""
 
     key: str
@@ -138,6 +138,8 @@ class _Row:
     kind: Any
     default: Any
     doc: str
+    since: str = ""
+    until: str = ""
 
 
 def load(
@@ -180,19 +182,25 @@ def current() -> Settings:
     return load(os.environ, doit_cmd._CMDLINE_VARS or {})
 
 
-def table() -> list[_Row]:
+def table() -> list[Row]:
     """Return every setting there is, in order of declaration."""
     rows = [
-        _Row("version", "STEPKUBE_VERSION", str, "auto",
+        Row("version", "STEPKUBE_VERSION", str, "auto",
              "auto, a release (v1.20.2), a branch or a commit"),
-        _Row("instance", "STEPKUBE_INSTANCE", str, "default", "name of the cluster"),
+        Row("instance", "STEPKUBE_INSTANCE", str, "default", "name of the cluster"),
     ]
     for group, kind in options.GROUPS.items():
         hints = get_type_hints(kind)
         for item in fields(kind):
             env = item.metadata["env"] or f"STEPKUBE_{group}_{item.name}".upper()
             key = f"{group}.{item.name}"
-            rows.append(_Row(key, env, hints[item.name], item.default, item.metadata["doc"]))
+            about = item.metadata
+            rows.append(
+                Row(
+                    key, env, hints[item.name], item.default,
+                    about["doc"], about["since"], about["until"],
+                )
+            )
     return rows
 
 
@@ -212,7 +220,7 @@ def _yaml(file: Path, explicit: bool) -> Any:
         raise Failure(f"{file} is not valid YAML: {where}", "correct the line it names") from error
 
 
-def _flatten(tree: Any, file: Path, rows: Mapping[str, _Row]) -> dict[str, Any]:
+def _flatten(tree: Any, file: Path, rows: Mapping[str, Row]) -> dict[str, Any]:
     """Turn nested groups into dotted keys; every key must be in the table."""
     if tree is None:
         return {}
@@ -232,7 +240,7 @@ def _flatten(tree: Any, file: Path, rows: Mapping[str, _Row]) -> dict[str, Any]:
     return flat
 
 
-def _unknown(key: str, rows: Mapping[str, _Row], where: str) -> Failure:
+def _unknown(key: str, rows: Mapping[str, Row], where: str) -> Failure:
     by_env = {row.env: row.key for row in rows.values()}
     if key in by_env:
         return Failure(f"{where}: {key} is an environment variable", f"write {by_env[key]} here")
@@ -241,7 +249,7 @@ def _unknown(key: str, rows: Mapping[str, _Row], where: str) -> Failure:
     return Failure(f"{where}: there is no setting named {key}", hint)
 
 
-def _convert(raw: Any, row: _Row, source: str) -> Any:
+def _convert(raw: Any, row: Row, source: str) -> Any:
     """Convert text or a YAML value to the type of its row."""
     kind = row.kind
     try:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks import compiler, files, report, toolchain
+from tasks import compiler, facts, files, report, tool
 from tasks.compiler import MODULES, go_minor
 from tasks.failure import Failure
 from tasks.run import run
@@ -57,7 +57,8 @@ def package_count(settings: Settings, modules: Sequence[str]) -> int:
     """Return how many packages building these modules compiles at the most."""
     known = [_remembered(settings, module) for module in modules]
     shared = set[str]().union(*(one["folders"] for one in known))
-    return len(shared) + max(one["packages"] - len(one["folders"]) for one in known)
+    standard = [int(one["packages"]) - len(one["folders"]) for one in known]
+    return len(shared) + max(standard)
 
 
 def list_packages(settings: Settings, tree: Path, module: str) -> tuple[set[str], int]:
@@ -70,8 +71,9 @@ def list_packages(settings: Settings, tree: Path, module: str) -> tuple[set[str]
             f"{tree} has no cmd/{module}",
             "choose a Kubernetes version that has this module",
         )
-    go = toolchain.load_tool(settings, "go")
-    env = compiler.environment(toolchain.go_env(settings, go), tree, cgo=module == "kubelet")
+    go = tool.load_tool(settings, "go")
+    cgo = module not in facts.minor(load_checkout(settings.paths.lock).minor).static_modules
+    env = compiler.environment(tool.go_env(settings, go), tree, cgo=cgo)
     embeds = "{{range .EmbedFiles}}\t{{.}}{{end}}" if go_minor(go.version) >= (1, 16) else ""
     form = "{{if not .Standard}}{{.Dir}}" + embeds + "{{end}}"
     listing = run(go.bin, "list", "-deps", "-f", form, f"./cmd/{module}", cwd=tree, env=env)
@@ -98,11 +100,15 @@ def _remembered(settings: Settings, module: str) -> dict[str, Any]:
 
 def describe(before: str, after: str) -> str:
     """Say which files differ between two manifests."""
-    old = dict(reversed(line.split("  ", 1)) for line in before.splitlines())
-    new = dict(reversed(line.split("  ", 1)) for line in after.splitlines())
+    old, new = _entries(before), _entries(after)
     changed = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
     few = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
     return f"{len(changed)} file{'s' * (len(changed) != 1)} changed: {few}"
+
+
+def _entries(manifest_: str) -> dict[str, str]:
+    pairs = (line.split("  ", 1) for line in manifest_.splitlines())
+    return {path: blob for blob, path in pairs}
 
 
 def task_sources() -> Iterator[dict[str, Any]]:

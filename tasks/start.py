@@ -86,6 +86,7 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
     """Return the closing lines: kubeconfig, logs, and how to debug next."""
     paths = settings.paths
     version = load_checkout(paths.lock).version
+    delve_port = swap.port(settings, "kube-apiserver")
     lines = ["", f"Kubernetes {version} is running (instance {settings.name}).", "", "Logs:"]
     lines += [f"  {paths.log(name)}" for name in names]
     lines += [
@@ -96,7 +97,7 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
         "  kubectl get --raw /readyz",
         "",
         "To put a component under the debugger, and back:",
-        f"  doit debug:kube-apiserver      then: dlv connect 127.0.0.1:{swap.port(settings, 'kube-apiserver')}",
+        f"  doit debug:kube-apiserver      # Delve listens on 127.0.0.1:{delve_port}",
         "  doit undebug:kube-apiserver",
     ]
     left_out = node.left_out(settings)

@@ -1,0 +1,49 @@
+"""Entry point of doit: its configuration, and the tasks in the order of the pipeline."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from tasks import naming, report, settings
+from tasks.failure import Failure
+
+try:
+    paths = settings.current().paths
+except Failure as failure:
+    sys.exit(f"error: {failure}")
+
+from tasks import build, certs, checkout, debug, generated, mirror, reference, sources, start
+from tasks import toolchain
+
+PIPELINE = (
+    start.task_up, start.task_down, start.task_status, debug.task_debug, debug.task_undebug,
+    mirror.task_mirror, checkout.task_checkout, toolchain.task_toolchain,
+    generated.task_generated, sources.task_sources, build.task_build, certs.task_certs,
+    start.task_start, start.task_stop, reference.task_config,
+)  # fmt: skip
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda received, _: sys.exit(128 + received))
+
+naming.install(PIPELINE)
+paths.instance.mkdir(parents=True, exist_ok=True)
+DOIT_CONFIG = {
+    "minversion": "0.37.0",
+    "default_tasks": ["up"],
+    "backend": "sqlite3",
+    "dep_file": str(paths.instance / "doit.sqlite"),
+    "reporter": report.Reporter,
+    "verbosity": 2,
+    "sort": "definition",
+    "action_string_formatting": "new",
+    "forget_disable_default": True,
+}
+
+
+def task_pipeline() -> Iterator[dict[str, Any]]:
+    """Yield all tasks in this order: doit would sort creators by their line in their own file."""
+    try:
+        yield from naming.tasks(PIPELINE)
+    except Failure as failure:
+        sys.exit(f"error: {failure}")

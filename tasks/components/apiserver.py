@@ -1,0 +1,209 @@
+"""kube-apiserver, with the flags of start_apiserver in hack/local-up-cluster.sh."""
+
+from __future__ import annotations
+
+from tasks import facts
+from tasks.components import flags
+from tasks.components.base import Component, Context, Health
+from tasks.failure import Failure
+
+NAME = "kube-apiserver"
+AFTER = ("etcd",)
+CERTS = (
+    "server-ca", "client-ca", "request-header-ca", "serving-kube-apiserver",
+    "client-kube-apiserver", "client-auth-proxy", "service-account",
+)
+# plugins that watch objects of an API group that is off by default
+_GROUPS = {
+    "Initializers": "admissionregistration.k8s.io/v1alpha1",
+    "PodPreset": "settings.k8s.io/v1alpha1",
+}
+_SWITCHES = {
+    "deny_security_context_admission": "SecurityContextDeny",
+    "psp_admission": "PodSecurityPolicy",
+    "node_admission": "NodeRestriction",
+    "pod_priority_preemption": "Priority",
+}
+
+
+def wanted(context: Context) -> flags.Wanted:
+    """Return the flags, in upstream's order."""
+    chosen = context.settings
+    api, certs = chosen.api, chosen.paths.certs
+    crt, key = flags.pair(chosen, "serving-kube-apiserver")
+    kubelet_crt, kubelet_key = flags.pair(chosen, "client-kube-apiserver")
+    proxy_crt, proxy_key = flags.pair(chosen, "client-auth-proxy")
+    return {
+        **_audit(context),
+        **({"enable-swagger-ui": True} if api.swagger_ui else {}),
+        **({"authorization-mode": api.authorization_mode} if api.authorization_mode else {}),
+        "allow-privileged": api.allow_privileged,
+        **_runtime_config(context),
+        **flags.cloud(chosen),
+        **_advertise(context),
+        **flags.logging(chosen),
+        "cert-dir": certs,
+        "client-ca-file": certs / "client-ca.crt",
+        "service-account-key-file": flags.service_account_key(chosen),
+        "service-account-lookup": api.service_account_lookup,
+        **_issuer(context),
+        **_admission(context),
+        "bind-address": api.bind_address,
+        "secure-port": api.secure_port,
+        "tls-cert-file": crt,
+        "tls-private-key-file": key,
+        **_insecure(context),
+        "storage-backend": api.storage_backend,
+        "etcd-servers": flags.url("http", flags.near(chosen.etcd.host), chosen.etcd.port),
+        "service-cluster-ip-range": api.service_cluster_ip_range,
+        **flags.feature_gates_flag(context),
+        "external-hostname": api.external_hostname,
+        "requestheader-username-headers": "X-Remote-User",
+        "requestheader-group-headers": "X-Remote-Group",
+        "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+        "requestheader-client-ca-file": certs / "request-header-ca.crt",
+        "requestheader-allowed-names": "system:auth-proxy",
+        "proxy-client-cert-file": proxy_crt,
+        "proxy-client-key-file": proxy_key,
+        "cors-allowed-origins": api.cors_allowed_origins,
+        "kubelet-client-certificate": kubelet_crt,
+        "kubelet-client-key": kubelet_key,
+        # a node in its sandbox is reached through a relay at its name, 127.0.0.1
+        "kubelet-preferred-address-types": "Hostname,InternalIP",
+        **_pause_tolerant(context),
+    }
+
+
+def build(context: Context) -> Component:
+    """Describe kube-apiserver."""
+    chosen = context.settings
+    endpoint = facts.minor(context.minor).health[NAME]
+    host, port = flags.near(chosen.api.bind_address), chosen.api.secure_port
+    # AlwaysAllow switches anonymous callers off, so the probe is told to log in
+    accept = (200, 401) if "AlwaysAllow" in chosen.api.authorization_mode else (200,)
+    return Component(
+        name=NAME,
+        argv=flags.argv(NAME, context, wanted(context)),
+        health=Health(flags.url(endpoint.scheme, host, port, endpoint.path), accept),
+        after=AFTER,
+        env=flags.debug_env(chosen),
+        inputs=(
+            *flags.pair(chosen, "serving-kube-apiserver"),
+            *flags.pair(chosen, "client-kube-apiserver"),
+            *flags.pair(chosen, "client-auth-proxy"),
+            chosen.paths.certs / "client-ca.crt",
+            chosen.paths.certs / "request-header-ca.crt",
+            flags.service_account_key(chosen),
+            *flags.named(chosen.api.admission_control_config_file, chosen.start.cloud_config),
+        ),
+        ports=(port, *_insecure_ports(context)),
+    )
+
+
+def plugins(context: Context) -> tuple[str, ...]:
+    """Return upstream's list of that minor, and all that the switches and the user add to it.
+
+    The script lets one switch overwrite another, and ENABLE_ADMISSION_PLUGINS up to 1.12.
+    """
+    api = context.settings.api
+    switched = (plugin for switch, plugin in _SWITCHES.items() if getattr(api, switch))
+    added = (*switched, *_listed(api.enable_admission_plugins))
+    disabled = _listed(api.disable_admission_plugins)
+    _require_plugins(context)
+    enabled = dict.fromkeys((*facts.minor(context.minor).admission, *added))
+    return tuple(plugin for plugin in enabled if plugin not in disabled)
+
+
+def _admission(context: Context) -> dict[str, flags.Value]:
+    """Return the admission flags; a plugin must not stand in both lists."""
+    api = context.settings.api
+    return {
+        "enable-admission-plugins": ",".join(plugins(context)),
+        "disable-admission-plugins": ",".join(_listed(api.disable_admission_plugins)),
+        "admission-control-config-file": flags.path(api.admission_control_config_file),
+    }
+
+
+def _runtime_config(context: Context) -> dict[str, flags.Value]:
+    """Return the API groups to switch: the user's, and those that plugins need."""
+    api = context.settings.api
+    groups = [api.runtime_config] if api.runtime_config else []
+    if api.pod_priority_preemption and facts.minor(context.minor).pod_priority_alpha:
+        groups.append("scheduling.k8s.io/v1alpha1=true")
+    groups += [_GROUPS[plugin] for plugin in plugins(context) if plugin in _GROUPS]
+    return {"runtime-config": ",".join(groups)} if groups else {}
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _require_plugins(context: Context) -> None:
+    """Refuse a plugin that the minor no longer has: it would stop kube-apiserver."""
+    api, removed = context.settings.api, facts.minor(context.minor).admission_removed
+    asked = [(switch, plugin) for switch, plugin in _SWITCHES.items() if getattr(api, switch)]
+    for setting in ("enable_admission_plugins", "disable_admission_plugins"):
+        asked += [(setting, plugin) for plugin in _listed(getattr(api, setting))]
+    for setting, plugin in asked:
+        if plugin in removed:
+            source = context.settings.sources.get(f"api.{setting}", f"api.{setting}")
+            raise Failure(
+                f"{source}: Kubernetes {removed[plugin]} removed the admission plugin {plugin}",
+                "leave it out, or choose an older version",
+            )
+
+
+def _audit(context: Context) -> dict[str, flags.Value]:
+    if not context.settings.api.basic_audit:
+        return {}
+    return {
+        "audit-log-path": context.settings.paths.log("kube-apiserver-audit"),
+        "audit-log-maxage": 0,
+        "audit-log-maxbackup": 0,
+        "audit-log-maxsize": 2000000000,  # rotation cannot be switched off; this is never reached
+    }
+
+
+def _advertise(context: Context) -> dict[str, flags.Value]:
+    """Tell pods where the API is: an address they reach, which loopback is not.
+
+    Without one, kube-apiserver looks for a default route and ends where there is none.
+    """
+    chosen = context.settings
+    if chosen.api.advertise_address:
+        return {"advertise-address": chosen.api.advertise_address}
+    if chosen.node.sandbox:
+        return {"advertise-address": chosen.node.address}
+    host_ip = chosen.api.host_ip
+    return {} if host_ip == "127.0.0.1" else {"advertise-address": host_ip}
+
+
+def _issuer(context: Context) -> dict[str, flags.Value]:
+    if not facts.minor(context.minor).issued_tokens:
+        return {}
+    return {
+        "service-account-issuer": "https://kubernetes.default.svc",
+        "service-account-signing-key-file": flags.service_account_key(context.settings),
+    }
+
+
+def _insecure(context: Context) -> dict[str, flags.Value]:
+    era, api = facts.minor(context.minor).insecure_port, context.settings.api
+    eras: dict[str, dict[str, flags.Value]] = {
+        "open": {"insecure-bind-address": api.host_ip, "insecure-port": api.port},
+        "zero": {"insecure-port": 0},
+        "gone": {},
+    }
+    return eras[era]
+
+
+def _insecure_ports(context: Context) -> tuple[int, ...]:
+    era, port = facts.minor(context.minor).insecure_port, context.settings.api.port
+    return (port,) if era == "open" and port else ()
+
+
+def _pause_tolerant(context: Context) -> dict[str, flags.Value]:
+    """Let a request wait at a breakpoint; with so long a time-out, watches must not delay exit."""
+    if not context.settings.debug.pause_tolerant:
+        return {}
+    return {"request-timeout": "24h", "shutdown-watch-termination-grace-period": "1s"}

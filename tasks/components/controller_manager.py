@@ -1,0 +1,94 @@
+"""kube-controller-manager, with the flags of start_controller_manager."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks import facts
+from tasks.components import flags
+from tasks.components.base import Component, Context, Health
+from tasks.settings import Settings
+
+NAME = "kube-controller-manager"
+AFTER = ("kube-apiserver",)
+CERTS = ("server-ca", "client-ca", "client-controller", "kubeconfig-controller", "service-account")
+
+
+def wanted(context: Context) -> flags.Wanted:
+    """Return the flags, in upstream's order; the kubeconfig names the server, so no --master."""
+    chosen = context.settings
+    crt, key = _signer(chosen)
+    kubeconfig = chosen.paths.kubeconfig("controller")
+    return {
+        **flags.logging(chosen),
+        "service-account-private-key-file": flags.service_account_key(chosen),
+        "root-ca-file": chosen.paths.certs / "server-ca.crt",
+        "cluster-signing-cert-file": crt,
+        "cluster-signing-key-file": key,
+        "enable-hostpath-provisioner": chosen.controller_manager.enable_hostpath_provisioner,
+        "pvclaimbinder-sync-period": chosen.controller_manager.claim_binder_sync_period,
+        **flags.feature_gates_flag(context),
+        **_cloud(chosen),
+        "kubeconfig": kubeconfig,
+        "use-service-account-credentials": True,
+        "controllers": chosen.controller_manager.controllers,
+        **flags.serving(NAME, context, _port(context), kubeconfig),
+        "cert-dir": chosen.paths.config,  # else it writes its own pair to /var/run/kubernetes
+        **_pause_tolerant(chosen),
+    }
+
+
+def build(context: Context) -> Component:
+    """Describe kube-controller-manager."""
+    chosen = context.settings
+    endpoint = facts.minor(context.minor).health[NAME]
+    return Component(
+        name=NAME,
+        argv=flags.argv(NAME, context, wanted(context)),
+        health=Health(flags.url(endpoint.scheme, "127.0.0.1", _port(context), endpoint.path)),
+        after=AFTER,
+        env=flags.debug_env(chosen),
+        inputs=(
+            *flags.credentials(chosen, "controller"),
+            *_signer(chosen),
+            flags.service_account_key(chosen),
+            *flags.named(chosen.start.cloud_config),
+        ),
+        folders=(chosen.paths.config,),
+        ports=(_port(context),),
+    )
+
+
+def _signer(chosen: Settings) -> tuple[Path, Path]:
+    """Return the CA of certificate requests: the one that kube-apiserver believes of clients.
+
+    The script signed with the server CA until 1.15, and nobody accepted what it signed.
+    """
+    crt, key = flags.pair(chosen, "client-ca")
+    own = chosen.controller_manager
+    return (
+        Path(flags.path(own.cluster_signing_cert_file) or crt),
+        Path(flags.path(own.cluster_signing_key_file) or key),
+    )
+
+
+def _cloud(chosen: Settings) -> dict[str, flags.Value]:
+    if not chosen.start.external_cloud_provider:
+        return flags.cloud(chosen)
+    return {
+        **flags.cloud(chosen),
+        "external-cloud-volume-plugin": chosen.start.cloud_provider,
+        "cloud-config": flags.path(chosen.start.cloud_config),
+    }
+
+
+def _port(context: Context) -> int:
+    chosen = context.settings.controller_manager
+    return flags.own_port(NAME, context, chosen.secure_port, chosen.port)
+
+
+def _pause_tolerant(chosen: Settings) -> dict[str, flags.Value]:
+    """Neither lose the leader election nor call a node dead while something is paused."""
+    if not chosen.debug.pause_tolerant:
+        return {}
+    return {"leader-elect": False, "node-monitor-grace-period": "24h"}

@@ -1,0 +1,45 @@
+"""etcd: the only thing that keeps state."""
+
+from __future__ import annotations
+
+from tasks import facts
+from tasks.components import flags
+from tasks.components.base import Component, Context, Health
+
+NAME = "etcd"
+AFTER: tuple[str, ...] = ()
+CERTS: tuple[str, ...] = ()
+# a lone member needs no peers, so any free port will do; hack/lib/etcd.sh leaves 2380 open
+_PEER = "http://127.0.0.1:0"
+
+
+def wanted(context: Context) -> flags.Wanted:
+    """Return the flags; those of kube::etcd::start, with the peer port out of the way."""
+    chosen = context.settings
+    host, port = chosen.etcd.host, chosen.etcd.port
+    return {
+        "name": "stepkube",
+        "data-dir": chosen.paths.etcd,
+        "listen-client-urls": flags.url("http", host, port),
+        "advertise-client-urls": flags.url("http", flags.near(host), port),
+        "listen-peer-urls": _PEER,
+        "initial-advertise-peer-urls": _PEER,
+        "initial-cluster": f"stepkube={_PEER}",
+        "log-level": chosen.etcd.log_level,
+    }
+
+
+def build(context: Context) -> Component:
+    """Describe etcd."""
+    chosen = context.settings
+    endpoint = facts.minor(context.minor).health[NAME]
+    host, port = flags.near(chosen.etcd.host), chosen.etcd.port
+    return Component(
+        name=NAME,
+        argv=flags.argv(NAME, context, wanted(context)),
+        health=Health(flags.url(endpoint.scheme, host, port, endpoint.path)),
+        after=AFTER,
+        folders=(chosen.paths.etcd,),
+        ports=(port,),
+    )
+

@@ -1,0 +1,140 @@
+"""What the builders share: command lines, and names of files and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tasks import facts
+from tasks.components.base import Context
+from tasks.settings import Settings
+
+Value = str | int | float | bool | Path
+Wanted = Mapping[str, Value]
+"""Flag names without dashes, in order, with their values."""
+
+
+def argv(component: str, context: Context, wanted: Wanted) -> tuple[str, ...]:
+    """Return the command line: the program and, of the wanted flags, those it takes."""
+    taken = {name: value for name, value in wanted.items() if known(component, context, name)}
+    return (str(context.binary), *(f"--{name}={text(value)}" for name, value in taken.items()))
+
+
+def dropped(component: str, context: Context, wanted: Wanted) -> tuple[str, ...]:
+    """Return the wanted flags that the program does not take, for `explain`."""
+    return tuple(name for name in wanted if not known(component, context, name))
+
+
+def known(component: str, context: Context, name: str) -> bool:
+    """Tell whether the program takes a flag: its own --help decides, else the facts.
+
+    A deprecated flag is hidden from --help although it works, so for those the facts decide.
+    """
+    if context.flags is None or facts.flag_hidden(component, name):
+        return facts.flag_known(component, name, context.minor)
+    return name in context.flags
+
+
+def text(value: Value) -> str:
+    """Return a value as a Go program reads it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def logging(chosen: Settings) -> dict[str, Value]:
+    """Return the flags that decide how much is logged."""
+    return {"v": chosen.logs.level, "vmodule": chosen.logs.spec}
+
+
+def feature_gates(context: Context) -> dict[str, bool]:
+    """Return the feature gates of all components."""
+    chosen = context.settings
+    items = [item.strip().partition("=") for item in chosen.start.feature_gates.split(",")]
+    gates = {name: value.lower() != "false" for name, _, value in items if name}
+    if chosen.api.pod_priority_preemption and facts.minor(context.minor).pod_priority_alpha:
+        gates["PodPriority"] = True
+    return gates
+
+
+def feature_gates_flag(context: Context) -> dict[str, Value]:
+    """Return the feature gates as a flag."""
+    gates = feature_gates(context)
+    return {"feature-gates": ",".join(f"{name}={text(on)}" for name, on in gates.items())}
+
+
+def cloud(chosen: Settings) -> dict[str, Value]:
+    """Return the cloud provider's flags; empty values say `none`, as upstream does."""
+    if chosen.start.external_cloud_provider:
+        return {"cloud-provider": "external"}
+    return {
+        "cloud-provider": chosen.start.cloud_provider,
+        "cloud-config": path(chosen.start.cloud_config),
+    }
+
+
+def debug_env(chosen: Settings) -> dict[str, str]:
+    """Return the variables that turn programming errors into panics."""
+    return {
+        "KUBE_CACHE_MUTATION_DETECTOR": text(chosen.start.cache_mutation_detector),
+        "KUBE_PANIC_WATCH_DECODE_ERROR": text(chosen.start.panic_watch_decode_error),
+    }
+
+
+def pair(chosen: Settings, stem: str) -> tuple[Path, Path]:
+    """Return the paths of a certificate and of its key."""
+    return chosen.paths.certs / f"{stem}.crt", chosen.paths.certs / f"{stem}.key"
+
+
+def service_account_key(chosen: Settings) -> Path:
+    """Return the key that signs service account tokens."""
+    own = chosen.certs.service_account_key
+    return Path(path(own)) if own else chosen.paths.certs / "service-account.key"
+
+
+def credentials(chosen: Settings, name: str) -> tuple[Path, ...]:
+    """Return a kubeconfig and the files it names."""
+    authority, _ = pair(chosen, "server-ca")
+    return (chosen.paths.kubeconfig(name), authority, *pair(chosen, f"client-{name}"))
+
+
+def node_runs(chosen: Settings) -> bool:
+    """Tell whether a kubelet is among what is started."""
+    return "nokubelet" not in chosen.start.mode
+
+
+def path(value: str) -> str:
+    """Return a file the user names, independent of the working directory; empty stays empty."""
+    return str(Path(value).expanduser().absolute()) if value else ""
+
+
+def named(*values: str) -> tuple[Path, ...]:
+    """Return the files the user names, without those not named."""
+    return tuple(Path(path(value)) for value in values if value)
+
+
+def url(scheme: str, address: str, port: int, tail: str = "") -> str:
+    """Return the URL of a name, an IPv4 or an IPv6 address."""
+    return f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}{tail}"
+
+
+def near(address: str) -> str:
+    """Return the address to call a server at that listens on `address`, which may mean `all`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
+
+
+def own_port(component: str, context: Context, secure: int, insecure: int) -> int:
+    """Return the port of a component that older releases serve by http only."""
+    scheme = facts.minor(context.minor).health[component].scheme
+    return secure if scheme == "https" else insecure
+
+
+def serving(component: str, context: Context, port: int, kubeconfig: Path) -> dict[str, Value]:
+    """Serve on one loopback port: https where there is https, and then no insecure one."""
+    if facts.minor(context.minor).health[component].scheme == "http":
+        return {"address": "127.0.0.1", "port": port}
+    return {
+        "authentication-kubeconfig": kubeconfig,
+        "authorization-kubeconfig": kubeconfig,
+        "bind-address": "127.0.0.1",
+        "secure-port": port,
+        "port": 0,
+    }

@@ -1,0 +1,65 @@
+"""Every component there is, in the order of starting, known without building anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tasks.components import (
+    apiserver,
+    containerd,
+    controller_manager,
+    etcd,
+    flags,
+    kubelet,
+    proxy,
+    scheduler,
+)
+from tasks.components.base import Component, Context
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is known of a component before it is built.
+
+    `module` is the folder below cmd/ it is built from, or None when it is downloaded; `after` is
+    what has to be ready first; `certs` are the sub-tasks of `certs` that make what it reads.
+    """
+
+    name: str
+    module: str | None
+    after: tuple[str, ...]
+    build: Callable[[Context], Component]
+    wanted: Callable[[Context], flags.Wanted]
+    certs: tuple[str, ...]
+
+    def dropped(self, context: Context) -> tuple[str, ...]:
+        """Return the flags that were wanted and that this version does not take."""
+        return flags.dropped(self.name, context, self.wanted(context))
+
+
+COMPONENTS = {
+    spec.name: spec
+    for spec in (
+        Spec("etcd", None, etcd.AFTER, etcd.build, etcd.wanted, etcd.CERTS),
+        Spec(
+            "kube-apiserver", "kube-apiserver", apiserver.AFTER,
+            apiserver.build, apiserver.wanted, apiserver.CERTS,
+        ),
+        Spec(
+            "kube-controller-manager", "kube-controller-manager", controller_manager.AFTER,
+            controller_manager.build, controller_manager.wanted, controller_manager.CERTS,
+        ),
+        Spec(
+            "kube-scheduler", "kube-scheduler", scheduler.AFTER,
+            scheduler.build, scheduler.wanted, scheduler.CERTS,
+        ),
+        Spec(
+            "containerd", None, containerd.AFTER,
+            containerd.build, containerd.wanted, containerd.CERTS,
+        ),
+        Spec("kubelet", "kubelet", kubelet.AFTER, kubelet.build, kubelet.wanted, kubelet.CERTS),
+        Spec("kube-proxy", "kube-proxy", proxy.AFTER, proxy.build, proxy.wanted, proxy.CERTS),
+    )
+}
+"""Specs by name; what a component needs stands before it."""

@@ -1,0 +1,44 @@
+"""kube-scheduler, by flags alone: its configuration file differs from minor to minor."""
+
+from __future__ import annotations
+
+from tasks import facts
+from tasks.components import flags
+from tasks.components.base import Component, Context, Health
+
+NAME = "kube-scheduler"
+AFTER = ("kube-apiserver",)
+CERTS = ("server-ca", "client-scheduler", "kubeconfig-scheduler")
+
+
+def wanted(context: Context) -> flags.Wanted:
+    """Return the flags; the kubeconfig names the server, so no --master."""
+    chosen = context.settings
+    kubeconfig = chosen.paths.kubeconfig("scheduler")
+    return {
+        **flags.logging(chosen),
+        "kubeconfig": kubeconfig,
+        **flags.feature_gates_flag(context),
+        **flags.serving(NAME, context, _port(context), kubeconfig),
+        **({"leader-elect": False} if chosen.debug.pause_tolerant else {}),
+    }
+
+
+def build(context: Context) -> Component:
+    """Describe kube-scheduler."""
+    chosen = context.settings
+    endpoint = facts.minor(context.minor).health[NAME]
+    return Component(
+        name=NAME,
+        argv=flags.argv(NAME, context, wanted(context)),
+        health=Health(flags.url(endpoint.scheme, "127.0.0.1", _port(context), endpoint.path)),
+        after=AFTER,
+        env=flags.debug_env(chosen),
+        inputs=flags.credentials(chosen, "scheduler"),
+        ports=(_port(context),),
+    )
+
+
+def _port(context: Context) -> int:
+    chosen = context.settings.scheduler
+    return flags.own_port(NAME, context, chosen.secure_port, chosen.port)

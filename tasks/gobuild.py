@@ -1,0 +1,141 @@
+"""Programs of the toolchain that are built from the Go module proxy with a Go of their own."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tasks import download, files, goroot, report, resources
+from tasks.failure import Failure
+from tasks.golang import Release, dotted, go_name, release
+from tasks.run import follow
+from tasks.settings import Settings
+from tasks.tool import Tool, go_env, installed_go, save_tool
+
+TOOLS_GO = (1, 26, 11)
+"""The Go that builds the tools where none is installed."""
+OLDEST_TOOLS_GO = (1, 25, 0)
+"""Delve reads the DWARF 5 of Go 1.25 and newer only when it was built with such a Go itself."""
+
+_MARK = ".stepkube-origin"
+_NEWEST = 8  # how many releases of a module are looked at
+_DISK = 2.0  # GiB: Go's caches after building etcd and Delve, with room for the programs
+
+
+def tools_go(settings: Settings, at_least: Release = OLDEST_TOOLS_GO) -> Tool:
+    """Return a Go that builds the tools, and record it as tools-go: installed, kept, or TOOLS_GO.
+
+    Raises Failure when no Go from `at_least` on is to be had.
+    """
+    need = max(at_least, OLDEST_TOOLS_GO)
+    there = itertools.chain(installed_go(), goroot.kept(settings))
+    found = next((go for go in there if go.release >= need), None)
+    go = found or goroot.obtain(settings, go_name(max(need, TOOLS_GO)))
+    tool = Tool("tools-go", go.version, go.bin, go.root, go.origin)
+    save_tool(settings, tool)
+    return tool
+
+
+def releases(settings: Settings, module: str) -> list[Release]:
+    """Return the releases of a module on the first proxy that lists them, newest first."""
+    said: list[str] = []
+    for proxy in goroot.proxies(settings):
+        try:
+            listed = _read(settings, f"{proxy}/{module}/@v/list").split()
+        except Failure as failure:
+            said.append(failure.message)
+            continue
+        return sorted({found for word in listed if (found := release(word))}, reverse=True)
+    raise Failure(
+        f"no Go module proxy lists the releases of {module}\n" + "\n".join(said),
+        "name a reachable proxy in mirror.goproxy",
+    )
+
+
+def needed_go(settings: Settings, module: str, version: Release) -> Release:
+    """Return the oldest Go that builds a module's release; a Failure when no proxy has it."""
+    said: list[str] = []
+    for proxy in goroot.proxies(settings):
+        try:
+            text = _read(settings, f"{proxy}/{module}/@v/v{dotted(version)}.mod")
+        except Failure as failure:
+            said.append(failure.message)
+            continue
+        match = re.search(r"^go (\S+)", text, re.MULTILINE)
+        return (release(match[1]) if match else None) or (1, 0, 0)
+    raise Failure(
+        f"no Go module proxy has {module} v{dotted(version)}\n" + "\n".join(said),
+        "name another version, or a proxy that has it in mirror.goproxy",
+    )
+
+
+def newest(settings: Settings, module: str) -> Release:
+    """Return the newest release of a module that TOOLS_GO can build."""
+    for version in releases(settings, module)[:_NEWEST]:
+        if needed_go(settings, module, version) <= TOOLS_GO:
+            return version
+    raise Failure(f"every newer release of {module} needs a Go after {go_name(TOOLS_GO)}")
+
+
+def build(
+    settings: Settings, name: str, module: str, version: Release, programs: Mapping[str, str]
+) -> Tool:
+    """Build programs (name -> package) of a module's release, once, into the toolchain.
+
+    Go itself checks the sources against the checksum database. The tool's `bin` is the folder.
+    """
+    home = settings.paths.toolchain / f"{name}-{dotted(version)}"
+    with files.locked(settings.paths.toolchain / f".{name}.lock"):
+        if not (home / _MARK).is_file():
+            resources.require_disk(settings.paths.home, _DISK, f"building {name}")
+            go = tools_go(settings, needed_go(settings, module, version))
+            with tempfile.TemporaryDirectory(dir=home.parent, prefix=f".{home.name}.") as folder:
+                made = Path(folder) / home.name
+                for program, package in programs.items():
+                    _compile(settings, go, (module, version), package, made / program)
+                files.write(made / _MARK, f"{module}, built with go{go.version}")
+                shutil.rmtree(home, ignore_errors=True)
+                made.rename(home)
+    return Tool(name, dotted(version), home, None, (home / _MARK).read_text())
+
+
+def _compile(
+    settings: Settings, go: Tool, module: tuple[str, Release], package: str, out: Path
+) -> None:
+    """Build one program in a module of our own: `go install` refuses modules with replacements."""
+    env = go_env(settings, go) | {
+        "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod -modcacherw", "GOWORK": "off",
+    }
+    heart = report.Heartbeat()
+    said: list[str] = []
+
+    def heed(line: str) -> None:
+        said.append(line)
+        heart.beat(f"{out.name}: {line} ({len(said)})")
+
+    with tempfile.TemporaryDirectory(dir=env["TMPDIR"]) as folder:
+        files.write(
+            Path(folder) / "go.mod",
+            f"module stepkube.invalid/tool\n\ngo {go.version}\n\n"
+            f"require {module[0]} v{dotted(module[1])}\n",
+        )
+        code = follow(
+            go.bin, "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", out, package,
+            on_line=heed, cwd=Path(folder), env=env,
+        )
+    if code:
+        raise Failure(
+            f"building {package} v{dotted(module[1])} with go{go.version} failed\n"
+            + "\n".join(said[-12:]),
+            "check the network and mirror.goproxy, or name another version",
+        )
+
+
+def _read(settings: Settings, url: str) -> str:
+    mirror = settings.mirror
+    body = download.read(url, timeout=mirror.timeout, ca_bundle=mirror.ca_bundle)
+    return body.decode(errors="replace")

@@ -1,0 +1,162 @@
+"""Which Go, etcd and Delve fit: read from the checkout and from tables, without side effects."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tasks.failure import Failure
+
+Release = tuple[int, int, int]
+"""A version as numbers, (1, 15, 15); a missing patch is 0."""
+Range = tuple[tuple[int, int], tuple[int, int]]
+"""Oldest and newest minor line of something."""
+
+_NUMBER = r"(\d+)\.(\d+)(?:\.(\d+))?"
+
+DELVE = (
+    ("1.3.0", (1, 10), (1, 13)),
+    ("1.3.2", (1, 11), (1, 13)),
+    ("1.4.0", (1, 11), (1, 14)),
+    ("1.4.1", (1, 12), (1, 14)),
+    ("1.5.0", (1, 12), (1, 15)),
+    ("1.5.1", (1, 13), (1, 15)),
+    ("1.6.0", (1, 13), (1, 16)),
+    ("1.6.1", (1, 14), (1, 16)),
+    ("1.7.0", (1, 15), (1, 17)),
+    ("1.8.0", (1, 16), (1, 18)),
+    ("1.9.0", (1, 16), (1, 19)),
+    ("1.9.1", (1, 17), (1, 19)),
+    ("1.20.0", (1, 18), (1, 20)),
+    ("1.21.0", (1, 18), (1, 21)),
+    ("1.21.1", (1, 19), (1, 21)),
+    ("1.22.0", (1, 19), (1, 22)),
+    ("1.23.0", (1, 21), (1, 23)),
+    ("1.24.0", (1, 21), (1, 24)),
+    ("1.25.0", (1, 21), (1, 24)),
+    ("1.25.1", (1, 22), (1, 25)),
+    ("1.26.0", (1, 24), (1, 26)),
+    ("1.27.0", (1, 25), (1, 27)),
+)
+"""First Delve release, oldest and newest Go it knows (pkg/goversion/compat.go of every tag)."""
+
+OLDEST_DELVE = (1, 22, 1)
+"""The first Delve that can do all that a debug swap uses."""
+
+DWARF5 = (1, 25)
+"""From this Go on a binary has DWARF 5, which Delve reads only when built with this Go or newer."""
+
+
+def release(text: str) -> Release | None:
+    """Read go1.15.15, v3.5.30 or 1.25; None for anything else, pre-releases included."""
+    match = re.fullmatch(rf"(?:go|v)?{_NUMBER}", text.strip())
+    return _numbers(match) if match else None
+
+
+def require_release(text: str, key: str) -> Release:
+    """Read a release as `release` does; a Failure names the setting or file it came from."""
+    found = release(text)
+    if found is None:
+        raise Failure(f"{key}: {text!r} is not a release", "write it like 1.25.1")
+    return found
+
+
+def dotted(version: Iterable[int]) -> str:
+    """Write numbers as a version: 1.15.15."""
+    return ".".join(str(number) for number in version)
+
+
+def go_name(version: Release) -> str:
+    """Write a Go release as Go does: the first of a line had no .0 before 1.21."""
+    return dotted(version[:2] if version[2] == 0 and version < (1, 21, 0) else version)
+
+
+def wanted_go(tree: Path) -> str:
+    """Return the Go release a Kubernetes tree is built with, from the most telling file it has.
+
+    The order matters: the later files only give a floor. Raises Failure naming the tree.
+    """
+    for name, reader in _GO_FILES:
+        found = reader(_text(tree / name))
+        if found is not None:
+            return go_name(found)
+    names = ", ".join(name for name, _ in _GO_FILES)
+    raise Failure(
+        f"{tree} does not say which Go it needs (looked at {names})",
+        "check that it is a whole Kubernetes tree",
+    )
+
+
+def wanted_etcd(tree: Path) -> str:
+    """Return the etcd release that a tree's hack/lib/etcd.sh asks for."""
+    script = _text(tree / "hack/lib/etcd.sh")
+    found = _search(rf"^ETCD_VERSION=\$\{{ETCD_VERSION:-{_NUMBER}", script)
+    if found is None:
+        raise Failure(
+            f"{tree}/hack/lib/etcd.sh does not name an etcd version",
+            "set etcd.version, for example to 3.5.30",
+        )
+    return dotted(found)
+
+
+def delve_range(version: Release) -> Range:
+    """Return the oldest and newest Go line that a Delve release knows.
+
+    A Delve newer than the table follows the habit of the last years: its own minor and two before.
+    """
+    known = [row for row in DELVE if (release(row[0]) or version) <= version]
+    if not known or version >= (1, 28, 0):
+        return ((1, version[1] - 2), (1, version[1]))
+    return known[-1][1:]
+
+
+def _go_version(text: str) -> Release | None:
+    return release(text)
+
+
+def _dependencies(text: str) -> Release | None:
+    return _search(rf'name: "?golang: upstream version"?\s+version: "?{_NUMBER}', text)
+
+
+def _cross_version(text: str) -> Release | None:
+    return _search(rf"-go{_NUMBER}", text) or _search(rf"^v{_NUMBER}-\d", text)
+
+
+def _minimum(text: str) -> Release | None:
+    return _search(rf"minimum_go_version=go{_NUMBER}", text)
+
+
+def _module(text: str) -> Release | None:
+    return _search(rf"^toolchain go{_NUMBER}", text) or _search(rf"^go {_NUMBER}", text)
+
+
+def _godeps(text: str) -> Release | None:
+    try:
+        return release(json.loads(text)["GoVersion"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+_GO_FILES: tuple[tuple[str, Callable[[str], Release | None]], ...] = (
+    (".go-version", _go_version),
+    ("build/dependencies.yaml", _dependencies),
+    ("build/build-image/cross/VERSION", _cross_version),
+    ("hack/lib/golang.sh", _minimum),
+    ("go.mod", _module),
+    ("Godeps/Godeps.json", _godeps),
+)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.is_file() else ""
+
+
+def _search(pattern: str, text: str) -> Release | None:
+    match = re.search(pattern, text, re.MULTILINE)
+    return _numbers(match) if match else None
+
+
+def _numbers(match: re.Match[str]) -> Release:
+    return int(match[1]), int(match[2]), int(match[3] or 0)

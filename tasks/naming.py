@@ -1,0 +1,64 @@
+"""The names of the tasks: their order in lists, and the nearest ones to a name that is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from doit.exceptions import InvalidCommand
+
+Creator = Callable[[], Any]
+
+
+def install(creators: Iterable[Creator]) -> None:
+    """Make doit's message for an unknown task name the nearest tasks of the pipeline.
+
+    doit has no hook for this message, so the exception itself is taught to know better.
+    """
+    original = InvalidCommand.__str__
+
+    @functools.wraps(original)
+    def text(self: InvalidCommand) -> str:
+        if self.not_found is None:
+            return str(original(self))
+        return message(self.not_found, names(creators))
+
+    InvalidCommand.__str__ = text
+
+
+def tasks(creators: Iterable[Creator]) -> Iterator[dict[str, Any]]:
+    """Yield what creators make, in their order, each with the name its creator gives it."""
+    for creator in creators:
+        made = creator()
+        for task in made if inspect.isgenerator(made) else [made]:
+            yield {"basename": creator.__name__.removeprefix("task_"), **task}
+
+
+def message(wrong: str, known: Iterable[str]) -> str:
+    """Return the error for an unknown name."""
+    near = nearest(wrong, list(known))
+    fix = f"did you mean {' or '.join(near)}?" if near else "doit list --all shows every task"
+    return f"there is no task named {wrong}\n  fix: {fix}"
+
+
+def nearest(wrong: str, known: list[str]) -> list[str]:
+    """Return up to three known names that look like the wrong one."""
+    verb, _, part = wrong.partition(":")
+    same_verb = [name for name in known if name.startswith(f"{verb}:")]
+    if part and same_verb:
+        ends = {name.partition(":")[2]: name for name in same_verb}
+        found = difflib.get_close_matches(part, ends, n=3, cutoff=0.5)
+        found += [end for end in ends if end.endswith(part) and end not in found]
+        return [ends[end] for end in found[:3]] or sorted(same_verb)[:3]
+    return difflib.get_close_matches(wrong, known, n=3, cutoff=0.5)
+
+
+def names(creators: Iterable[Creator]) -> list[str]:
+    """Return the names of all tasks that creators make."""
+    return [
+        f"{task['basename']}:{task['name']}" if task.get("name") else task["basename"]
+        for task in tasks(creators)
+    ]

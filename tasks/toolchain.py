@@ -1,0 +1,216 @@
+"""Stage 2: Go, etcd, Delve and CNI plugins, resolved from the checkout, verified and private.
+
+Every tool is a small record below the instance; the programs are shared by all instances.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from doit.tools import config_changed
+
+from tasks import files, gobuild, goroot, report
+from tasks.failure import Failure
+from tasks.golang import (
+    DWARF5,
+    OLDEST_DELVE,
+    Release,
+    delve_range,
+    dotted,
+    require_release,
+    wanted_etcd,
+    wanted_go,
+)
+from tasks.run import run
+from tasks.settings import Settings, current
+from tasks.tool import Tool, go_env, load_tool, save_tool
+from tasks.tree import load_checkout
+
+__all__ = ["Tool", "go_env", "load_tool"]
+
+ETCD = "go.etcd.io/etcd/server/v3"
+OLD_ETCD = (3, 5, 30)
+"""Serves the trees that want etcd 3.1 to 3.4, which no module proxy can build."""
+DELVE = "github.com/go-delve/delve"
+CNI = "github.com/containernetworking/plugins"
+CNI_PLUGINS = {
+    "bridge": "main/bridge",
+    "host-local": "ipam/host-local",
+    "loopback": "main/loopback",
+    "portmap": "meta/portmap",
+}
+
+
+@report.action
+def make_go(settings: Settings) -> None:
+    """Find or fetch the Go that the checkout is built with."""
+    wanted = wanted_go(load_checkout(settings.paths.lock).tree)
+    go = goroot.obtain(settings, wanted)
+    save_tool(settings, go)
+    _note(f"go{go.version}", go, wanted)
+
+
+@report.action
+def make_etcd(settings: Settings) -> None:
+    """Find or build the etcd that the checkout, or the user, asks for."""
+    named = settings.etcd.version
+    asked = named or wanted_etcd(load_checkout(settings.paths.lock).tree)
+    wanted = require_release(asked, "etcd.version")
+    found = installed("etcd", r"etcd Version: ([\d.]+)", "--version")
+    if found and (found.release == wanted if named else found.release >= wanted):
+        etcd = found
+    else:
+        etcd = build_etcd(settings, wanted, exact=bool(named))
+    save_tool(settings, etcd)
+    _note(f"etcd {etcd.version}", etcd, dotted(wanted))
+
+
+@report.action
+def make_delve(settings: Settings) -> None:
+    """Find or build a Delve that debugs what the checkout's Go makes."""
+    go = load_tool(settings, "go")
+    found = installed("dlv", r"^Version: ([\d.]+)$", "version")
+    if found and delve_fits(found, go):
+        delve = Tool("delve", found.version, found.bin, None, found.origin)
+    else:
+        version = gobuild.newest(settings, DELVE)
+        require_delve(version, go)
+        made = gobuild.build(settings, "delve", DELVE, version, {"dlv": f"{DELVE}/cmd/dlv"})
+        delve = Tool("delve", made.version, made.bin / "dlv", None, made.origin)
+    oldest, newest = delve_range(delve.release)
+    save_tool(settings, delve, min_go=dotted(oldest), max_go=dotted(newest))
+    _note(f"delve {delve.version}", delve)
+
+
+@report.action
+def make_cni(settings: Settings) -> None:
+    """Build the network plugins that a node's container runtime runs."""
+    packages = {name: f"{CNI}/plugins/{path}" for name, path in CNI_PLUGINS.items()}
+    cni = gobuild.build(settings, "cni", CNI, gobuild.newest(settings, CNI), packages)
+    save_tool(settings, cni)
+    _note(f"CNI plugins {cni.version}", cni)
+
+
+def build_etcd(settings: Settings, wanted: Release, *, exact: bool) -> Tool:
+    """Build etcd from its module: `wanted`, or unless `exact` a newer one that serves as well.
+
+    Before 3.5 etcd was no module that can be built so; later lines get their newest patch when the
+    wanted one is not on the proxy.
+    """
+    if not exact and wanted < (3, 5, 0):
+        wanted = OLD_ETCD
+    first: Failure | None = None
+    offered = () if exact else _lazily(lambda: gobuild.releases(settings, ETCD))
+    for version in goroot.candidates(wanted, offered):
+        try:
+            made = gobuild.build(settings, "etcd", ETCD, version, {"etcd": ETCD})
+            return Tool("etcd", made.version, made.bin / "etcd", None, made.origin)
+        except Failure as failure:
+            first = first or failure
+    assert first is not None  # noqa: S101 - there is always one candidate
+    raise Failure(
+        first.message,
+        f"install etcd {dotted(wanted)}, set etcd.version (3.5.0 or newer can be built),"
+        " or name another proxy in mirror.goproxy",
+    )
+
+
+def installed(name: str, version: str, word: str) -> Tool | None:
+    """Return a program on PATH whose answer to `word` has a version, or None."""
+    found = shutil.which(name)
+    if found is None:
+        return None
+    try:
+        match = re.search(version, run(found, word, timeout=20).stdout, re.MULTILINE)
+    except (Failure, OSError):
+        return None
+    return Tool(name, match[1], Path(found), None, found) if match else None
+
+
+def delve_fits(delve: Tool, go: Tool) -> bool:
+    """Tell whether an installed Delve can do all we ask and knows the binaries this Go makes."""
+    oldest, newest = delve_range(delve.release)
+    line = go.release[:2]
+    if delve.release < OLDEST_DELVE or not oldest <= line <= newest:
+        return False
+    if line < DWARF5:
+        return True
+    built = re.search(r": go(\d+)\.(\d+)", run(go.bin, "version", delve.bin, check=False).stdout)
+    return built is not None and (int(built[1]), int(built[2])) >= DWARF5
+
+
+def require_delve(version: Release, go: Tool) -> None:
+    """Fail when even the newest Delve is older than the Go it would debug."""
+    newest = delve_range(version)[1]
+    if go.release[:2] > newest:
+        raise Failure(
+            f"Delve {dotted(version)}, the newest there is, knows Go up to {dotted(newest)},"
+            f" but the tree is built with Go {go.version}",
+            "wait for the next Delve, or name a proxy that has it in mirror.goproxy",
+        )
+
+
+class Kept:
+    """Up-to-date check: the recorded program is still there."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.record = settings.paths.tool(name)
+        self.name = name
+
+    def __call__(self) -> bool:
+        """Look, and never raise: doit would end the whole run."""
+        try:
+            return Path(files.read_json(self.record)["bin"]).exists()
+        except (Failure, TypeError, KeyError, OSError):
+            return False
+
+    def __repr__(self) -> str:
+        return f"the {self.name} that {self.record} names is there"
+
+
+def _note(what: str, tool: Tool, wanted: str = "") -> None:
+    asked = f" (the tree asks for {wanted})" if wanted and wanted != tool.version else ""
+    report.note(f"{what} from {tool.origin}{asked}")
+
+
+def _lazily(offered: Callable[[], Sequence[Release]]) -> Iterator[Release]:
+    yield from offered()
+
+
+def task_toolchain() -> Iterator[dict[str, Any]]:
+    """Fetch or build Go, etcd, Delve and CNI plugins."""
+    yield from _tasks(current())
+
+
+def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
+    mirror: Mapping[str, Any] = asdict(settings.mirror)
+    lock, go = str(settings.paths.lock), str(settings.paths.tool("go"))
+
+    def task(
+        name: str, doc: str, action: Callable[[Settings], Any], config: Mapping[str, Any], *,
+        after: str, file_dep: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        return {
+            "basename": "toolchain",
+            "name": name,
+            "doc": doc,
+            "actions": [(action, [settings])],
+            "targets": [str(settings.paths.tool(name))],
+            "file_dep": list(file_dep),
+            "task_dep": [after],
+            "uptodate": [config_changed(dict(config)), Kept(settings, name)],
+            "clean": True,
+        }
+
+    etcd = {**mirror, "version": settings.etcd.version}
+    return [
+        task("go", "the Go that the checkout is built with", make_go, mirror, after="checkout", file_dep=[lock]),
+        task("etcd", "the etcd that the checkout asks for", make_etcd, etcd, after="checkout", file_dep=[lock]),
+        task("delve", "the newest Delve", make_delve, mirror, after="toolchain:go", file_dep=[go]),
+        task("cni", "network plugins of a node", make_cni, mirror, after="mirror"),
+    ]

@@ -1,0 +1,137 @@
+"""What several tests need and no test makes itself: a Go, a Delve, a small program to debug."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tasks import files
+from tasks.failure import Failure
+from tasks.run import run
+
+HERE = Path(__file__).resolve().parent
+DELVE = "v1.27.2"  # its module zip and those it needs are verified by Go's checksum database
+OLDEST_GO = (1, 25)  # an older one makes a Delve that refuses DWARF 5
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Fail with the words of a Failure: what a test needs is never skipped over."""
+    try:
+        yield
+    except Failure as failure:
+        pytest.fail(str(failure), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """Return the folder of what test runs share."""
+    home = os.environ.get("STEPKUBE_HOME") or HERE.parent / ".stepkube"
+    return Path(home).absolute() / "cache" / "tests"
+
+
+@pytest.fixture(scope="session")
+def go() -> Path:
+    """Return a Go that can make Delve: an installed one, else the one the tool brings itself."""
+    for place in (shutil.which("go"), "/usr/local/go/bin/go"):
+        if place and Path(place).is_file() and go_version(Path(place)) >= OLDEST_GO:
+            return Path(place)
+    from tasks import settings, toolchain  # noqa: PLC0415 - only a machine without Go needs them
+
+    with in_words():
+        return Path(toolchain.tools_go(settings.load(os.environ)))
+    raise AssertionError
+
+
+def go_version(go: Path) -> tuple[int, ...]:
+    """Return major and minor of a Go, without letting it fetch another one."""
+    printed = run(go, "version", env={**os.environ, "GOTOOLCHAIN": "local"}, check=False).stdout
+    match = re.search(r"go(\d+)\.(\d+)", printed)
+    return (int(match[1]), int(match[2])) if match else ()
+
+
+@pytest.fixture(scope="session")
+def go_env(cache: Path) -> dict[str, str]:
+    """Return an environment for Go in which neither the user's flags nor folders play a part."""
+    kept = {name: value for name, value in os.environ.items() if name != "GOROOT"}
+    return kept | {
+        "CGO_ENABLED": "0",
+        "GOBIN": "",
+        "GOCACHE": str(cache / "go-build"),
+        "GOFLAGS": "-modcacherw -buildvcs=false",
+        "GOOS": "",
+        "GOARCH": "",
+        "GOPATH": str(cache / "gopath"),
+        "GOMODCACHE": str(cache / "gopath" / "pkg" / "mod"),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+
+
+@pytest.fixture(scope="session")
+def dlv(go: Path, go_env: dict[str, str], cache: Path) -> Path:
+    """Return Delve, made once and kept for later runs."""
+    folder = cache / f"delve-{DELVE}"
+    with in_words(), files.locked(cache / "delve.lock"):
+        if not (folder / "dlv").is_file():
+            fresh = cache / f"delve-{DELVE}.part"
+            module = f"github.com/go-delve/delve/cmd/dlv@{DELVE}"
+            run(go, "install", module, env={**go_env, "GOBIN": str(fresh)}, timeout=900)
+            fresh.rename(folder)
+    return folder / "dlv"
+
+
+@pytest.fixture(scope="session")
+def toys(go: Path, go_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which the toys are made."""
+    folder = tmp_path_factory.mktemp("toys")
+    debug = ["-gcflags", "all=-N -l"]
+    for name, flags in {
+        "toy": debug,
+        "toy_stripped": [*debug, "-ldflags", "-s -w"],
+        "toy_optimised": [],
+        "toy_main_only": ["-gcflags", "-N -l"],
+    }.items():
+        with in_words():
+            run(
+                go,
+                "build",
+                *flags,
+                "-o",
+                folder / name,
+                ".",
+                cwd=HERE / "toy",
+                env=go_env,
+                timeout=600,
+            )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy(toys: Path) -> Path:
+    """Return the toy made for debugging."""
+    return toys / "toy"
+
+
+@pytest.fixture(scope="session")
+def toy_stripped(toys: Path) -> Path:
+    """Return the toy without debug information."""
+    return toys / "toy_stripped"
+
+
+@pytest.fixture(scope="session")
+def toy_optimised(toys: Path) -> Path:
+    """Return the toy as Go makes it by default."""
+    return toys / "toy_optimised"
+
+
+@pytest.fixture(scope="session")
+def toy_main_only(toys: Path) -> Path:
+    """Return the toy made with the common mistake: flags without `all=`."""
+    return toys / "toy_main_only"

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks import elf
+from tasks.failure import Failure
+
+
+def test_a_debug_build_is_proven(toy: Path) -> None:
+    info = elf.prove_debuggable(toy)
+
+    assert info.dwarf in (4, 5)
+    assert len(info.go) == 1
+    assert info.go[0].startswith("go1.")
+    assert info.debug > 100
+    assert 10 < info.runtime < 60
+    assert (info.optimized, info.missing, info.packages) == (0, (), ())
+
+
+def test_a_stripped_binary_is_refused(toy_stripped: Path) -> None:
+    assert elf.inspect(toy_stripped) == elf.DebugInfo()
+    with pytest.raises(Failure, match="no debug information") as caught:
+        elf.prove_debuggable(toy_stripped)
+    assert str(toy_stripped) in caught.value.message
+    assert "-s -w" in caught.value.hint
+
+
+def test_an_optimised_binary_is_refused(toy_optimised: Path) -> None:
+    info = elf.inspect(toy_optimised)
+
+    assert (info.debug, info.runtime) == (0, 0)
+    assert info.missing == ("-N", "-l")
+    with pytest.raises(Failure, match=r"main and .* more compiled without -N -l") as caught:
+        elf.prove_debuggable(toy_optimised)
+    assert "all=-N -l" in caught.value.hint
+
+
+def test_flags_for_the_main_package_alone_are_not_enough(toy_main_only: Path) -> None:
+    info = elf.inspect(toy_main_only)
+
+    assert info.debug == 1
+    assert "net/http" in info.packages
+    assert "main" not in info.packages
+    with pytest.raises(Failure, match="optimised"):
+        elf.prove_debuggable(toy_main_only)
+
+
+def test_a_text_file_is_refused(tmp_path: Path) -> None:
+    text = tmp_path / "kubelet"
+    text.write_text("#!/bin/sh\nexec true\n")
+    with pytest.raises(Failure, match=r"not a whole.*ELF"):
+        elf.inspect(text)
+
+
+def test_an_empty_a_missing_and_a_cut_off_file_are_refused(toy: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+    with pytest.raises(Failure, match=r"not a whole.*ELF"):
+        elf.inspect(empty)
+    with pytest.raises(Failure, match=r"cannot read .*No such file"):
+        elf.inspect(tmp_path / "missing")
+    cut = tmp_path / "cut"
+    cut.write_bytes(toy.read_bytes()[:4096])
+    with pytest.raises(Failure, match=r"not a whole.*ELF"):
+        elf.inspect(cut)
+
+
+def test_a_program_in_c_is_not_taken_for_go() -> None:
+    with pytest.raises(Failure, match=r"not a Go program|no debug information"):
+        elf.prove_debuggable(Path("/bin/sh").resolve())

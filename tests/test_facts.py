@@ -1,0 +1,111 @@
+import re
+from dataclasses import fields
+
+import pytest
+
+from tasks import facts
+from tasks.failure import Failure
+
+MINORS = [(1, number) for number in range(10, 37)]
+EVIDENCE = re.compile(r"[VTRXPIM](,[VTRXPIM])*")
+CONFIGURATION_FILES = {"kubelet.yaml"}
+
+
+def eras():
+    """Yield every fact and endpoint with its rows."""
+    for table in ("facts", "health"):
+        for name, rows in facts.data()[table].items():
+            yield pytest.param(rows, id=f"{table}-{name}")
+
+
+def flags():
+    for component, rows in facts.data()["flags"].items():
+        for flag, row in rows.items():
+            yield pytest.param(row, id=f"{component}-{flag}")
+
+
+@pytest.mark.parametrize("rows", list(eras()))
+def test_every_era_has_evidence_and_is_in_order(rows):
+    assert next(iter(rows)) == "1.10"
+    assert sorted(rows, key=facts.parse) == list(rows)
+    for since, (_, evidence) in rows.items():
+        assert facts.parse(since) in MINORS
+        assert EVIDENCE.fullmatch(evidence)
+
+
+@pytest.mark.parametrize("row", list(flags()))
+def test_every_flag_has_evidence_and_a_sound_range(row):
+    assert set(row) <= {"since", "until", "hidden", "evidence"}
+    assert EVIDENCE.fullmatch(row["evidence"])
+    since, until = row.get("since", "1.10"), row.get("until", "1.36")
+    assert (1, 10) <= facts.parse(since) <= facts.parse(until) <= (1, 36)
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_every_minor_is_complete(minor):
+    found = facts.minor(minor)
+    assert found.minor == minor
+    assert not found.note
+    assert re.fullmatch(r"1\.\d+\.\d+", found.go)
+    assert re.fullmatch(r"3\.\d+\.\d+", found.etcd)
+    assert found.cri
+    assert not set(found.admission) & set(found.admission_removed)
+
+
+def test_the_file_and_the_dataclass_have_the_same_facts():
+    derived = {"minor", "note", "health", "admission_removed"}
+    assert set(facts.data()["facts"]) == {item.name for item in fields(facts.Facts)} - derived
+
+
+@pytest.mark.parametrize("text", ["1.20", "v1.20.2", "v1.20.0-alpha.1", "1.20.2+dirty"])
+def test_a_version_names_its_minor(text):
+    assert facts.minor(text) is facts.minor((1, 20))
+
+
+@pytest.mark.parametrize("text", ["", "main", "1", "v1.x"])
+def test_what_is_no_version_is_refused(text):
+    with pytest.raises(Failure, match="is not a Kubernetes version"):
+        facts.minor(text)
+
+
+@pytest.mark.parametrize("text", ["1.9", "v1.2.0", "0.30"])
+def test_older_than_known_is_refused(text):
+    with pytest.raises(Failure, match=r"older than 1\.10") as caught:
+        facts.minor(text)
+    assert "1.10" in caught.value.hint
+
+
+def test_newer_than_known_is_the_newest_and_says_so():
+    found = facts.minor("1.40")
+    assert found.note == "Kubernetes 1.40 is newer than 1.36: treated as 1.36"
+    assert found.minor == (1, 40)
+    assert found.go == facts.minor("1.36").go
+
+
+def test_facts_change_with_the_minor():
+    assert facts.minor("1.15").health["kube-apiserver"].path == "/healthz"
+    assert facts.minor("1.16").health["kube-apiserver"].path == "/readyz"
+    assert facts.minor("1.18").build_tags == ()
+    assert facts.minor("1.19").build_tags == ("selinux",)
+    assert facts.minor("1.20").build_tags == ("selinux", "notest")
+    assert not facts.minor("1.20").write_deadline_file
+    assert facts.minor("1.21").write_deadline_file.endswith("handlers/rest.go")
+    assert facts.minor("1.23").dockershim
+    assert not facts.minor("1.24").dockershim
+
+
+@pytest.mark.parametrize(
+    ("component", "flag", "version", "known"),
+    [
+        ("kube-apiserver", "insecure-port", "1.23", True),
+        ("kube-apiserver", "insecure-port", "1.24", False),
+        ("kube-apiserver", "shutdown-watch-termination-grace-period", "1.26", False),
+        ("kube-apiserver", "shutdown-watch-termination-grace-period", "1.27", True),
+        ("kube-scheduler", "secure-port", (1, 12), False),
+        ("kube-scheduler", "secure-port", (1, 13), True),
+        ("kubelet", "cloud-config", "1.40", False),
+        ("kubelet", "no-such-flag", "1.20", False),
+    ],
+)
+def test_flag_ranges(component, flag, version, known):
+    assert facts.flag_known(component, flag, version) is known

@@ -1,0 +1,140 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks import files, ports, process
+from tasks.components.base import Health
+from tasks.failure import Failure
+
+STUBBORN = "import signal,sys;signal.signal(15,signal.SIG_IGN);print('up',flush=True);signal.pause()"
+
+
+@pytest.fixture
+def spawned(tmp_path: Path) -> Iterator[list[process.Record]]:
+    records: list[process.Record] = []
+    yield records
+    for record in records:
+        process.stop(record.identity, ((signal.SIGKILL, 5.0),))
+
+
+def start(tmp_path: Path, *argv: str, name: str = "sleeper") -> process.Record:
+    env = process.environment(name, tmp_path, {})
+    return process.spawn(
+        name, argv, env, cwd=tmp_path, log=tmp_path / f"{name}.log", fingerprint="f"
+    )
+
+
+def test_a_record_comes_back_as_it_was_written(tmp_path: Path, spawned: list) -> None:
+    record = start(tmp_path, sys.executable, "-c", "import time; time.sleep(60)", "a (b) $c", "")
+    spawned.append(record)
+    process.save(tmp_path, record)
+    assert process.load(tmp_path, "sleeper") == record
+    assert process.argv_of(record.identity.pid) == record.argv
+    assert (tmp_path / "sleeper.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_foreign_process_with_the_recorded_pid_is_never_signalled(
+    tmp_path: Path, spawned: list
+) -> None:
+    record = start(tmp_path, "sleep", "60")
+    spawned.append(record)
+    stranger = replace(record.identity, ticks=record.identity.ticks - 1)
+    assert not stranger.alive()
+    assert process.stop(stranger)
+    process.send(stranger, signal.SIGKILL)
+    assert record.identity.alive()
+
+
+def test_a_record_of_an_earlier_boot_is_dead(tmp_path: Path, spawned: list) -> None:
+    record = start(tmp_path, "sleep", "60")
+    spawned.append(record)
+    assert not replace(record.identity, boot="another").alive()
+
+
+def test_a_pid_that_became_another_program_is_not_the_component(
+    tmp_path: Path, spawned: list
+) -> None:
+    record = start(tmp_path, "sleep", "60")
+    spawned.append(record)
+    assert record.alive()
+    assert not replace(record, exe="/usr/bin/other").alive()
+
+
+def test_a_zombie_is_dead() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    identity = process.identify(child.pid)
+    assert identity is not None
+    os.kill(child.pid, signal.SIGKILL)
+    assert process.wait_gone(identity, 5.0)
+    assert not identity.alive()
+    assert Path(f"/proc/{child.pid}").exists(), "nobody reaped it yet"
+    assert process.stop(identity)
+    child.wait()
+
+
+def test_the_ladder_ends_a_process_that_ignores_sigterm(tmp_path: Path, spawned: list) -> None:
+    record = start(tmp_path, sys.executable, "-c", STUBBORN)
+    spawned.append(record)
+    log = Path(record.log)
+    assert process.until(lambda: "up" in log.read_text(), record.identity.alive, 10.0)
+    ladder = ((signal.SIGTERM, 0.2), (signal.SIGTERM, 0.2), (signal.SIGKILL, 5.0))
+    assert process.stop(record.identity, ladder)
+    assert not record.identity.alive()
+
+
+def test_processes_without_a_record_are_found_by_their_mark(tmp_path: Path, spawned: list) -> None:
+    record = start(tmp_path, "sleep", "60")
+    spawned.append(record)
+    assert process.marked(process.mark("sleeper", tmp_path)) == [record.identity]
+    assert process.marked(process.mark("sleeper", tmp_path / "other")) == []
+
+
+def test_logs_are_appended(tmp_path: Path) -> None:
+    for word in ("first", "second"):
+        record = start(tmp_path, "echo", word)
+        assert process.wait_gone(record.identity, 5.0)
+    assert (tmp_path / "sleeper.log").read_text() == "first\nsecond\n"
+
+
+def test_a_missing_program_is_a_failure_in_words(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="cannot start sleeper: /no/such: No such file"):
+        start(tmp_path, "/no/such")
+
+
+def test_waiting_ends_as_soon_as_the_process_dies(tmp_path: Path) -> None:
+    record = start(tmp_path, sys.executable, "-c", "print('last words'); raise SystemExit(3)")
+    started = time.monotonic()
+    assert not process.until(lambda: False, record.identity.alive, 60.0)
+    assert time.monotonic() - started < 30
+    assert "last words" in process.tail(Path(record.log))
+
+
+def test_a_busy_port_names_its_owner(tmp_path: Path, spawned: list) -> None:
+    serve = (
+        "import socket,time;s=socket.socket();s.bind(('127.0.0.1',0));s.listen();"
+        "print(s.getsockname()[1],flush=True);time.sleep(60)"
+    )
+    record = start(tmp_path, sys.executable, "-c", serve)
+    spawned.append(record)
+    log = Path(record.log)
+    assert process.until(lambda: log.read_text().endswith("\n"), record.identity.alive, 10.0)
+    port = int(log.read_text())
+    with pytest.raises(Failure) as caught:
+        ports.require_free("kube-apiserver", [port])
+    assert f"port {port} is in use by pid {record.identity.pid}" in caught.value.message
+    assert sys.executable in caught.value.message
+    assert not ports.healthy(Health(f"http://127.0.0.1:{port}/"), timeout=0.2)
+
+
+def test_a_damaged_record_is_a_failure_that_says_what_to_remove(tmp_path: Path) -> None:
+    files.write(tmp_path / "etcd.json", "{")
+    with pytest.raises(Failure) as caught:
+        process.load(tmp_path, "etcd")
+    assert f"rm {tmp_path / 'etcd.json'}" in caught.value.hint

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from tasks import reference, settings
+from tasks.failure import Failure
+
+
+def load(tmp_path: Path, text: str = "", words: dict[str, str] | None = None, **environ: str):
+    file = tmp_path / "stepkube.yaml"
+    file.write_text(text)
+    return settings.load({"STEPKUBE_CONFIG": str(file), **environ}, words)
+
+
+def test_the_command_line_wins_over_environment_over_file_over_default(tmp_path: Path) -> None:
+    text = "api: {secure_port: 7001}"
+    assert load(tmp_path).api.secure_port == 6443
+    assert load(tmp_path, text).api.secure_port == 7001
+    assert load(tmp_path, text, API_SECURE_PORT="7002").api.secure_port == 7002
+    chosen = load(tmp_path, text, {"api.secure_port": "7003"}, API_SECURE_PORT="7002")
+    assert chosen.api.secure_port == 7003
+    assert chosen.sources["api.secure_port"] == "the command line (api.secure_port=)"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "words"),
+    [
+        ("api: {secure_prot: 1}", {}, ["api.secure_prot", "did you mean api.secure_port"]),
+        ("API_SECURE_PORT: 7443", {}, ["API_SECURE_PORT", "write api.secure_port here"]),
+        ("api: 6443", {}, ["api is a group of keys"]),
+        ("- api", {}, ["expected keys and values"]),
+        ("api: [unclosed", {}, ["is not valid YAML", "line 1"]),
+        ("", {"API_SECURE_PORT": "https"}, ["API_SECURE_PORT", "'https' is not a whole number"]),
+        ("", {"API_SECURE_PORT": "70000"}, ["API_SECURE_PORT", "70000 is not a port"]),
+        ("", {"START_MODE": "some"}, ["START_MODE", "nokubelet"]),
+        ("", {"FAIL_SWAP_ON": "maybe"}, ["FAIL_SWAP_ON", "true or false"]),
+        ("logs: {level: 2.5}", {}, ["logs.level", "2.5 is not a whole number"]),
+        ("instance: Über", {}, ["instance", "small letters"]),
+        ("origin: {git: {a: b}}", {}, ["origin.git", "a list"]),
+    ],
+)
+def test_bad_input_names_its_place_and_the_fix(
+    tmp_path: Path, text: str, environ: dict[str, str], words: list[str]
+) -> None:
+    with pytest.raises(Failure) as caught:
+        load(tmp_path, text, **environ)
+    for word in words:
+        assert word in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_config_file_that_was_named_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="does not exist"):
+        settings.load({"STEPKUBE_CONFIG": str(tmp_path / "none.yaml")})
+
+
+def test_unknown_words_of_the_command_line_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="no setting named verison"):
+        load(tmp_path, words={"verison": "v1.20.2"})
+
+
+def test_instances_share_toolchain_and_source_but_no_state(tmp_path: Path) -> None:
+    one = load(tmp_path, STEPKUBE_HOME=str(tmp_path)).paths
+    two = load(tmp_path, STEPKUBE_HOME=str(tmp_path), STEPKUBE_INSTANCE="two").paths
+    assert (one.toolchain, one.source, one.binaries) == (two.toolchain, two.source, two.binaries)
+    for name in ("lock", "certs", "logs", "etcd", "run", "swap", "config"):
+        assert getattr(one, name) != getattr(two, name)
+
+
+def test_the_configuration_page_is_the_table() -> None:
+    page = settings.ROOT / "docs" / "configuration.md"
+    assert page.read_text() == reference.markdown(), "run: doit reference"
+
+
+def test_every_variable_has_one_key() -> None:
+    names = [row.env for row in settings.table()]
+    assert len(names) == len(set(names))
