@@ -50,7 +50,9 @@ class Source:
             f"Types: {' '.join(kinds)}", f"URIs: {self.uris}", f"Suites: {self.suites}",
             f"Components: {self.components}",
         ]
-        return "\n".join([*lines, *([f"Signed-By: {self.signed_by}"] if self.signed_by else [])])
+        if self.signed_by:
+            lines.append(f"Signed-By: {self.signed_by}")
+        return "\n".join(lines)
 
 
 class Archive:
@@ -163,14 +165,12 @@ def select(mirror: str, suites: Sequence[str], *, system: bool) -> list[Source]:
     """
     code_names = _code_names()
     own = [source for source in system_sources() if _is_own(source, code_names)]
-    debian = next((source for source in own if "debian" in source.uris), None)
-    signed_by = debian.signed_by if debian else ""
-    if not signed_by and KEYRING.is_file():
-        signed_by = str(KEYRING)
+    main = (source for source in own if re.search(r"\bdebian/?(\s|$)", source.uris))
+    debian = next(main, Source(DEBIAN, "", "main"))
+    signed_by = debian.signed_by or (str(KEYRING) if KEYRING.is_file() else "")
     if mirror and code_names:
-        own = [Source(mirror, code_names[0], "main", signed_by)]
-    uris = mirror or (debian.uris if debian else DEBIAN)
-    further = [Source(uris, suite, "main", signed_by) for suite in suites]
+        own = [Source(mirror, code_names[0], "main", own[0].signed_by if own else signed_by)]
+    further = [Source(mirror or debian.uris, suite, "main", signed_by) for suite in suites]
     chosen = (own if system else []) + further
     if not chosen:
         raise Failure(

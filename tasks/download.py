@@ -17,12 +17,8 @@ Verify = Callable[[Path], None]
 
 _CHUNK = 1 << 18
 _SPARE = 0.1  # GiB that a download leaves free on the disk
-_TRIES = 3
+_TRIES = 5
 _BROKEN = (OSError, http.client.HTTPException)
-
-
-class _Answered(Failure):
-    """The server said no: asking the same address again is useless."""
 
 
 def fetch(
@@ -63,6 +59,8 @@ def read(url: str, *, timeout: float, ca_bundle: str = "", limit: int = 32 << 20
         with _open(url, 0, timeout, ca_bundle) as response:
             body: bytes = response.read(limit + 1)
     except _BROKEN as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise _failure(url, error) from error
     if len(body) > limit:
         raise Failure(f"{url}: longer than the {limit} bytes expected")
@@ -70,46 +68,46 @@ def read(url: str, *, timeout: float, ca_bundle: str = "", limit: int = 32 << 20
 
 
 def _complete(url: str, part: Path, verify: Verify, timeout: float, ca_bundle: str) -> None:
-    """Transfer until the file is whole and right; a resumed file that is wrong is made afresh."""
-    for attempt in range(1, _TRIES + 1):
-        resumed = part.exists()
-        try:
-            _transfer(url, part, timeout, ca_bundle)
-        except _Answered:
-            raise
-        except _BROKEN as error:
-            if attempt == _TRIES:
-                raise _failure(url, error) from error
-            continue
-        try:
-            verify(part)
-        except Failure as failure:
-            part.unlink()
-            if not resumed or attempt == _TRIES:
-                raise Failure(f"{url}: {failure.message}", failure.hint) from failure
-            continue
-        return
+    """Make `part` whole and right; when it was begun by an earlier run and is wrong, start over."""
+    resumed = part.exists()
+    _transfer(url, part, timeout, ca_bundle)
+    try:
+        verify(part)
+    except Failure as failure:
+        part.unlink()
+        if not resumed:
+            raise Failure(f"{url}: {failure.message}", failure.hint) from failure
+        _complete(url, part, verify, timeout, ca_bundle)
 
 
 def _transfer(url: str, part: Path, timeout: float, ca_bundle: str) -> None:
-    """Fetch what is missing from `part`; raises the OSError of a transfer that broke off."""
-    offset = part.stat().st_size if part.exists() else 0
-    try:
-        response = _open(url, offset, timeout, ca_bundle)
-    except urllib.error.HTTPError as error:
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+    """Fetch what is missing from `part`, going on after a break as long as each try brings some."""
+    broken: Exception = OSError("it broke off too often")
+    for _ in range(_TRIES):
+        offset = _size(part)
+        try:
+            return _append(url, part, offset, timeout, ca_bundle)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if not offset or error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise _failure(url, error) from error
             part.unlink()
-            raise ConnectionError("the partial file did not fit") from error
-        raise _Answered(_failure(url, error).message) from error
-    with response:
+        except _BROKEN as error:
+            broken = error
+            if _size(part) <= offset:
+                break
+    raise _failure(url, broken)
+
+
+def _append(url: str, part: Path, offset: int, timeout: float, ca_bundle: str) -> None:
+    with _open(url, offset, timeout, ca_bundle) as response:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             offset = 0
         length = response.headers.get("Content-Length")
         total = offset + int(length) if length else 0
         resources.require_disk(part.parent, _gib(total - offset), f"the download of {url}")
         heart, done = report.Heartbeat(), offset
-        with part.open("r+b" if offset else "wb") as stream:
-            stream.seek(offset)
+        with part.open("ab" if offset else "wb") as stream:
             while chunk := response.read(_CHUNK):
                 stream.write(chunk)
                 done += len(chunk)
@@ -150,9 +148,13 @@ def _failure(url: str, error: Exception) -> Failure:
     return Failure(f"{url}: {reason}", "check the network, the proxy variables and the mirrors")
 
 
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
 def _megabytes(size: int) -> int:
     return round(size / 1e6)
 
 
 def _gib(size: int) -> float:
-    return round(size / resources.GIB + _SPARE, 2)
+    return round(max(size, 0) / resources.GIB + _SPARE, 2)

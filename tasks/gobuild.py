@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks import download, files, goroot, report, resources
+from tasks import files, goproxy, goroot, report, resources
 from tasks.failure import Failure
 from tasks.golang import Release, dotted, go_name, release
 from tasks.run import follow
@@ -23,7 +22,7 @@ OLDEST_TOOLS_GO = (1, 25, 0)
 
 _MARK = ".stepkube-origin"
 _NEWEST = 8  # how many releases of a module are looked at
-_DISK = 2.0  # GiB: Go's caches after building etcd and Delve, with room for the programs
+_DISK = 2.0  # GiB: twice what Go's caches hold after building etcd and Delve
 
 
 def tools_go(settings: Settings, at_least: Release = OLDEST_TOOLS_GO) -> Tool:
@@ -40,44 +39,21 @@ def tools_go(settings: Settings, at_least: Release = OLDEST_TOOLS_GO) -> Tool:
     return tool
 
 
-def releases(settings: Settings, module: str) -> list[Release]:
-    """Return the releases of a module on the first proxy that lists them, newest first."""
-    said: list[str] = []
-    for proxy in goroot.proxies(settings):
-        try:
-            listed = _read(settings, f"{proxy}/{module}/@v/list").split()
-        except Failure as failure:
-            said.append(failure.message)
-            continue
-        return sorted({found for word in listed if (found := release(word))}, reverse=True)
-    raise Failure(
-        f"no Go module proxy lists the releases of {module}\n" + "\n".join(said),
-        "name a reachable proxy in mirror.goproxy",
-    )
+def newest(settings: Settings, name: str, module: str) -> Release:
+    """Return the newest release of a module that TOOLS_GO can build.
 
-
-def needed_go(settings: Settings, module: str, version: Release) -> Release:
-    """Return the oldest Go that builds a module's release; a Failure when no proxy has it."""
-    said: list[str] = []
-    for proxy in goroot.proxies(settings):
-        try:
-            text = _read(settings, f"{proxy}/{module}/@v/v{dotted(version)}.mod")
-        except Failure as failure:
-            said.append(failure.message)
-            continue
-        match = re.search(r"^go (\S+)", text, re.MULTILINE)
-        return (release(match[1]) if match else None) or (1, 0, 0)
-    raise Failure(
-        f"no Go module proxy has {module} v{dotted(version)}\n" + "\n".join(said),
-        "name another version, or a proxy that has it in mirror.goproxy",
-    )
-
-
-def newest(settings: Settings, module: str) -> Release:
-    """Return the newest release of a module that TOOLS_GO can build."""
-    for version in releases(settings, module)[:_NEWEST]:
-        if needed_go(settings, module, version) <= TOOLS_GO:
-            return version
+    Without a proxy it is the newest that was built before under `name`.
+    """
+    try:
+        for version in goproxy.releases(settings, module)[:_NEWEST]:
+            if goproxy.needed_go(settings, module, version) <= TOOLS_GO:
+                return version
+    except Failure:
+        marks = settings.paths.toolchain.glob(f"{name}-*/{_MARK}")
+        built = [release(mark.parent.name.removeprefix(f"{name}-")) for mark in marks]
+        if not any(built):
+            raise
+        return max(filter(None, built))
     raise Failure(f"every newer release of {module} needs a Go after {go_name(TOOLS_GO)}")
 
 
@@ -92,20 +68,18 @@ def build(
     with files.locked(settings.paths.toolchain / f".{name}.lock"):
         if not (home / _MARK).is_file():
             resources.require_disk(settings.paths.home, _DISK, f"building {name}")
-            go = tools_go(settings, needed_go(settings, module, version))
+            go = tools_go(settings, goproxy.needed_go(settings, module, version))
             with tempfile.TemporaryDirectory(dir=home.parent, prefix=f".{home.name}.") as folder:
                 made = Path(folder) / home.name
                 for program, package in programs.items():
-                    _compile(settings, go, (module, version), package, made / program)
+                    _compile(settings, go, f"{module} v{dotted(version)}", package, made / program)
                 files.write(made / _MARK, f"{module}, built with go{go.version}")
                 shutil.rmtree(home, ignore_errors=True)
                 made.rename(home)
     return Tool(name, dotted(version), home, None, (home / _MARK).read_text())
 
 
-def _compile(
-    settings: Settings, go: Tool, module: tuple[str, Release], package: str, out: Path
-) -> None:
+def _compile(settings: Settings, go: Tool, require: str, package: str, out: Path) -> None:
     """Build one program in a module of our own: `go install` refuses modules with replacements."""
     env = go_env(settings, go) | {
         "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod -modcacherw", "GOWORK": "off",
@@ -115,27 +89,18 @@ def _compile(
 
     def heed(line: str) -> None:
         said.append(line)
-        heart.beat(f"{out.name}: {line} ({len(said)})")
+        heart.beat(f"{out.name}: {len(said)} steps, {line}")
 
-    with tempfile.TemporaryDirectory(dir=env["TMPDIR"]) as folder:
-        files.write(
-            Path(folder) / "go.mod",
-            f"module stepkube.invalid/tool\n\ngo {go.version}\n\n"
-            f"require {module[0]} v{dotted(module[1])}\n",
-        )
+    with tempfile.TemporaryDirectory(dir=env["TMPDIR"]) as name:
+        folder = Path(name)
+        module = f"module stepkube.invalid/tool\n\ngo {go.version}\n\nrequire {require}\n"
+        files.write(folder / "go.mod", module)
         code = follow(
             go.bin, "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", out, package,
-            on_line=heed, cwd=Path(folder), env=env,
+            on_line=heed, cwd=folder, env=env,
         )
     if code:
         raise Failure(
-            f"building {package} v{dotted(module[1])} with go{go.version} failed\n"
-            + "\n".join(said[-12:]),
+            f"building {require} with go{go.version} failed\n" + "\n".join(said[-4:]),
             "check the network and mirror.goproxy, or name another version",
         )
-
-
-def _read(settings: Settings, url: str) -> str:
-    mirror = settings.mirror
-    body = download.read(url, timeout=mirror.timeout, ca_bundle=mirror.ca_bundle)
-    return body.decode(errors="replace")

@@ -8,10 +8,10 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tasks import download, files, report, resources, sumdb
+from tasks import download, files, goproxy, report, resources, sumdb
 from tasks.apt import Archive
 from tasks.failure import Failure
 from tasks.golang import Release, dotted, go_name, release, require_release
@@ -64,12 +64,6 @@ def kept(settings: Settings) -> Iterator[Tool]:
         root = mark.parent
         if (root / "bin/go").is_file():
             yield Tool("go", go_name(version), root / "bin/go", root, mark.read_text())
-
-
-def proxies(settings: Settings) -> list[str]:
-    """Return the addresses of mirror.goproxy; `direct` and `off` are no addresses."""
-    words = [word.strip() for word in re.split(r"[,|]", settings.mirror.goproxy)]
-    return [word.rstrip("/") for word in words if word not in ("", "direct", "off")]
 
 
 def from_proxies(settings: Settings, wanted: Release) -> Tool:
@@ -134,22 +128,18 @@ def candidates(wanted: Release, offered: Iterable[Release]) -> Iterator[Release]
 
 
 def _on_proxies(settings: Settings) -> Iterator[Release]:
+    """Yield the Go releases for this machine that a proxy lists, asked for when first wanted."""
     form = re.compile(rf"^v0\.0\.1-(go[\d.]+)\.linux-{architecture()}$", re.MULTILINE)
-    for proxy in proxies(settings):
-        try:
-            listed = download.read(
-                f"{proxy}/{MODULE}/@v/list",
-                timeout=settings.mirror.timeout, ca_bundle=settings.mirror.ca_bundle,
-            )
-        except Failure:
-            continue
-        yield from filter(None, map(release, form.findall(listed.decode(errors="replace"))))
+    with suppress(Failure):
+        listed = goproxy.read(settings, f"{MODULE}/@v/list")
+        yield from filter(None, map(release, form.findall(listed)))
 
 
 def _from_proxies(settings: Settings, version: Release) -> Tool:
     mirror, known = settings.mirror, f"v0.0.1-go{go_name(version)}.linux-{architecture()}"
+    addresses = goproxy.require_addresses(settings)
     expected = sumdb.lookup(
-        proxies(settings), mirror.gosumdb, MODULE, known, settings.paths.cache / "sumdb",
+        addresses, mirror.gosumdb, MODULE, known, settings.paths.cache / "sumdb",
         timeout=mirror.timeout, ca_bundle=mirror.ca_bundle,
     )
 
@@ -159,14 +149,14 @@ def _from_proxies(settings: Settings, version: Release) -> Tool:
             raise Failure(f"its hash is {found}, the checksum database says {expected}")
 
     archive = settings.paths.cache / "downloads" / f"{known}.zip"
-    address = download.fetch(
-        [f"{proxy}/{MODULE}/@v/{known}.zip" for proxy in proxies(settings)], archive,
+    chosen = download.fetch(
+        [f"{address}/{MODULE}/@v/{known}.zip" for address in addresses], archive,
         verify=verify, timeout=mirror.timeout, ca_bundle=mirror.ca_bundle, key="mirror.goproxy",
     )
     with _making(settings, version) as root:
         _unzip(archive, f"{MODULE}@{known}/", root)
         archive.unlink()
-        return _finish(settings, version, root, address.partition(f"/{MODULE}")[0])
+        return _finish(settings, version, root, chosen.partition(f"/{MODULE}")[0])
 
 
 def _from_release(

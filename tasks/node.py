@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 
+from tasks import report, sandbox
+from tasks.build import load_binary
+from tasks.failure import Failure
+from tasks.process import tail
+from tasks.run import Result, run
 from tasks.settings import Settings
 
+READY = 120.0
+"""Seconds a node may take to turn Ready; a 1.20 kubelet takes 12."""
 NODE = ("containerd", "kubelet", "kube-proxy")
 
 
 def components(settings: Settings) -> list[str]:
     """Return the node's components that are to run: none where they cannot."""
-    if missing(settings):
+    if missing():
         return []
     mode = settings.start.mode
     if "nokubelet" in mode:
@@ -20,7 +28,7 @@ def components(settings: Settings) -> list[str]:
     return [name for name in NODE if not (name == "kube-proxy" and _no_proxy(mode))]
 
 
-def missing(settings: Settings) -> list[str]:
+def missing() -> list[str]:
     """Return what this machine lacks to run a node."""
     lacks = [name for name in ("containerd", "runc") if shutil.which(name) is None]
     return [*(["root"] if os.geteuid() else []), *lacks]
@@ -30,7 +38,7 @@ def left_out(settings: Settings) -> str:
     """Say in one line why kubelet and kube-proxy do not run and how to get them."""
     if "nokubelet" in settings.start.mode:
         return f"No kubelet was started because of START_MODE={settings.start.mode}."
-    lacks = missing(settings)
+    lacks = missing()
     if not lacks:
         return ""
     return (
@@ -40,11 +48,54 @@ def left_out(settings: Settings) -> str:
 
 
 def after_start(settings: Settings, names: list[str]) -> None:
-    """Finish the node once its components run."""
+    """Let kube-apiserver use the kubelet's API, and wait for the node to turn Ready."""
+    if "kube-apiserver" in names:
+        _bind_kubelet_admin(settings)
+    if "kubelet" in names:
+        _wait_ready(settings)
 
 
 def after_stop(settings: Settings) -> None:
-    """Remove what the node left behind."""
+    """End the sandbox and remove the control groups it left."""
+    if sandbox.end(settings):
+        sandbox.remove_cgroups(settings)
+
+
+def kubectl(settings: Settings, *words: str, stdin: str | None = None, check: bool = True) -> Result:
+    """Run kubectl as the cluster's administrator."""
+    kubeconfig = f"--kubeconfig={settings.paths.kubeconfig('admin')}"
+    program_ = load_binary(settings, "kubectl").path
+    return run(program_, kubeconfig, *words, stdin=stdin, check=check, timeout=60)
+
+
+def _bind_kubelet_admin(settings: Settings) -> None:
+    """Bind kube-apiserver's client certificate, for logs, exec and port-forward."""
+    name = "kube-apiserver-kubelet-admin"
+    if kubectl(settings, "get", "clusterrolebinding", name, check=False).code:
+        role, user = "--clusterrole=system:kubelet-api-admin", "--user=kube-apiserver"
+        made = kubectl(settings, "create", "clusterrolebinding", name, role, user, check=False)
+        if made.code and "NotFound" not in made.stderr:
+            report.warn(f"kubectl logs and exec may not work: {made.tail(1)}")
+
+
+def _wait_ready(settings: Settings) -> None:
+    name = settings.kubelet.hostname_override
+    answer = kubectl(
+        settings, "wait", "--for=condition=Ready", f"node/{name}", "--timeout=50s", check=False
+    )
+    end = time.monotonic() + READY
+    while answer.code and time.monotonic() < end:
+        time.sleep(0.5)
+        answer = kubectl(
+            settings, "wait", "--for=condition=Ready", f"node/{name}", "--timeout=10s", check=False
+        )
+    if answer.code:
+        log = settings.paths.log("kubelet")
+        raise Failure(
+            f"node {name} did not turn Ready within {READY:g} s: {answer.tail(1)}\n{tail(log)}",
+            f"read {log}",
+        )
+    report.say(f"  node {name} is Ready")
 
 
 def _no_proxy(mode: str) -> bool:

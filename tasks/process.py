@@ -106,6 +106,8 @@ def spawn(
     identity = identify(child.pid)
     if identity is None:
         raise Failure(f"{component} ended at once\n{tail(log)}", f"read {log}")
+    # execve(2) has succeeded, but for a moment /proc still shows neither argv nor environment
+    until(lambda: bool(argv_of(child.pid)), identity.alive, 5.0, every=0.001)
     return Record(
         component=component,
         identity=identity,

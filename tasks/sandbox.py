@@ -7,8 +7,10 @@ host and sandbox, so that no network link is made on the host.
 from __future__ import annotations
 
 import ipaddress
+import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tasks.settings import Settings
 
 HOLDER, RELAY = "sandbox", "sandbox-relay"
 INSIDE = ("containerd", "kubelet", "kube-proxy")
+CGROUPS = Path("/sys/fs/cgroup")
 NAMESPACES = ("--pid", "--mount", "--net", "--ipc", "--uts")
 
 
@@ -90,6 +93,19 @@ def end(settings: Settings) -> bool:
     return ended
 
 
+def cgroup(settings: Settings) -> str:
+    """Return the control group below which the node keeps all of its own."""
+    return f"stepkube-{settings.name}"
+
+
+def remove_cgroups(settings: Settings) -> None:
+    """Remove the control groups that outlive the sandbox, the deepest first."""
+    for top in (*CGROUPS.glob(f"*/{cgroup(settings)}"), CGROUPS / cgroup(settings)):
+        for folder, _, _ in os.walk(top, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
+
+
 def _make(settings: Settings) -> Record:
     """Start PID 1 of the namespaces and wait until it has set them up."""
     paths = settings.paths
@@ -103,6 +119,7 @@ def _make(settings: Settings) -> Record:
         address=settings.node.address,
         gateway=_gateway(settings),
         hostname=f"stepkube-{settings.name}",
+        cgroup=cgroup(settings),
     )
     files.write_if_changed(script, text, 0o700)
     unshare = [program("unshare"), *NAMESPACES, "--fork", "--kill-child"]

@@ -64,8 +64,8 @@ def architecture() -> str:
 
 def installed_go() -> Iterator[Tool]:
     """Yield the Go releases of this machine: on PATH, in /usr/local and in /usr/lib."""
-    env = {"PATH": os.environ.get("PATH", SYSTEM_PATH), "HOME": "/nonexistent",
-           "GOENV": "off", "GOTOOLCHAIN": "local"}
+    env = {"PATH": os.environ.get("PATH", SYSTEM_PATH), "GOENV": "off", "GOTOOLCHAIN": "local"}
+    env |= {"HOME": "/dev/null"}  # it would write its telemetry there
     roots: set[Path] = set()
     for program in go_programs():
         try:

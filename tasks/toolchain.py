@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import files, gobuild, goroot, report
+from tasks import files, gobuild, goproxy, goroot, report
 from tasks.failure import Failure
 from tasks.golang import (
     DWARF5,
@@ -34,7 +35,7 @@ from tasks.tree import load_checkout
 __all__ = ["Tool", "go_env", "load_tool"]
 
 ETCD = "go.etcd.io/etcd/server/v3"
-OLD_ETCD = (3, 5, 30)
+OLD_ETCD = (3, 5, 35)
 """Serves the trees that want etcd 3.1 to 3.4, which no module proxy can build."""
 DELVE = "github.com/go-delve/delve"
 CNI = "github.com/containernetworking/plugins"
@@ -78,7 +79,7 @@ def make_delve(settings: Settings) -> None:
     if found and delve_fits(found, go):
         delve = Tool("delve", found.version, found.bin, None, found.origin)
     else:
-        version = gobuild.newest(settings, DELVE)
+        version = gobuild.newest(settings, "delve", DELVE)
         require_delve(version, go)
         made = gobuild.build(settings, "delve", DELVE, version, {"dlv": f"{DELVE}/cmd/dlv"})
         delve = Tool("delve", made.version, made.bin / "dlv", None, made.origin)
@@ -91,7 +92,7 @@ def make_delve(settings: Settings) -> None:
 def make_cni(settings: Settings) -> None:
     """Build the network plugins that a node's container runtime runs."""
     packages = {name: f"{CNI}/plugins/{path}" for name, path in CNI_PLUGINS.items()}
-    cni = gobuild.build(settings, "cni", CNI, gobuild.newest(settings, CNI), packages)
+    cni = gobuild.build(settings, "cni", CNI, gobuild.newest(settings, "cni", CNI), packages)
     save_tool(settings, cni)
     _note(f"CNI plugins {cni.version}", cni)
 
@@ -105,8 +106,7 @@ def build_etcd(settings: Settings, wanted: Release, *, exact: bool) -> Tool:
     if not exact and wanted < (3, 5, 0):
         wanted = OLD_ETCD
     first: Failure | None = None
-    offered = () if exact else _lazily(lambda: gobuild.releases(settings, ETCD))
-    for version in goroot.candidates(wanted, offered):
+    for version in goroot.candidates(wanted, () if exact else _offered_etcd(settings)):
         try:
             made = gobuild.build(settings, "etcd", ETCD, version, {"etcd": ETCD})
             return Tool("etcd", made.version, made.bin / "etcd", None, made.origin)
@@ -178,8 +178,10 @@ def _note(what: str, tool: Tool, wanted: str = "") -> None:
     report.note(f"{what} from {tool.origin}{asked}")
 
 
-def _lazily(offered: Callable[[], Sequence[Release]]) -> Iterator[Release]:
-    yield from offered()
+def _offered_etcd(settings: Settings) -> Iterator[Release]:
+    """Yield the releases there are, asked for when the first is wanted."""
+    with suppress(Failure):
+        yield from goproxy.releases(settings, ETCD)
 
 
 def task_toolchain() -> Iterator[dict[str, Any]]:
@@ -209,8 +211,11 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
 
     etcd = {**mirror, "version": settings.etcd.version}
     return [
-        task("go", "the Go that the checkout is built with", make_go, mirror, after="checkout", file_dep=[lock]),
-        task("etcd", "the etcd that the checkout asks for", make_etcd, etcd, after="checkout", file_dep=[lock]),
-        task("delve", "the newest Delve", make_delve, mirror, after="toolchain:go", file_dep=[go]),
-        task("cni", "network plugins of a node", make_cni, mirror, after="mirror"),
+        task("go", "find or fetch the Go that the checkout is built with", make_go, mirror,
+             after="checkout", file_dep=[lock]),
+        task("etcd", "find or build the etcd that the checkout asks for", make_etcd, etcd,
+             after="checkout", file_dep=[lock]),
+        task("delve", "find or build a Delve that knows this Go", make_delve, mirror,
+             after="toolchain:go", file_dep=[go]),
+        task("cni", "build the network plugins of a node", make_cni, mirror, after="mirror"),
     ]

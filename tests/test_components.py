@@ -241,7 +241,7 @@ def test_advertised_address():
         return given("kube-apiserver", **words).get("advertise-address")
 
     assert advertised() == "10.99.0.1"
-    assert advertised(start__mode="nokubelet") is None
+    assert advertised(start__mode="nokubelet") == "10.99.0.1"
     assert advertised(node__sandbox="false") is None
     assert advertised(node__sandbox="false", api__host_ip="192.0.2.1") == "192.0.2.1"
     assert advertised(api__advertise_address="192.0.2.2") == "192.0.2.2"

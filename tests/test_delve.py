@@ -39,9 +39,21 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def status(pid: int, key: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
+
+
 def tracer(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if "TracerPid" in line)
+    """Return the process that debugs another, or 0; what proc(5) names is one of its threads."""
+    thread = status(pid, "TracerPid")
+    return status(thread, "Tgid") if thread else 0
+
+
+def traced(debugger: int) -> psutil.Process:
+    """Return what Delve started to debug; its crash monitor is a child of it, too."""
+    children = psutil.Process(debugger).children()
+    return next(child for child in children if tracer(child.pid) == debugger)
 
 
 @contextmanager
@@ -229,8 +241,8 @@ def test_a_breakpoint_with_a_condition_by_file_and_line(client: Delve) -> None:
     with client.halted():
         place = client.break_at(function="main.work")
         client.clear(place.id)
-        mark = client.break_at(file=place.file, line=place.line, condition="n % 7 == 0")
-        assert mark.condition == "n % 7 == 0"
+        mark = client.break_at(file=place.file, line=place.line, condition="n%7 == 0")
+        assert mark.condition == "n%7 == 0"
         with pytest.raises(DelveError, match="Breakpoint exists"):
             client.break_at(file=place.file, line=place.line)
         with pytest.raises(DelveError, match=r"could not find function main\.nope"):
@@ -327,7 +339,7 @@ def test_exec_passes_arguments_environment_and_folder_on(
         with debugger.connect() as client:
             client.wait_running(10)
             eventually(lambda: healthz(port), "the toy answers")
-            (child,) = psutil.Process(process.pid).children()
+            child = traced(process.pid)
             proc = Path(f"/proc/{child.pid}")
             assert (proc / "cmdline").read_bytes().split(b"\0")[:-1] == [
                 os.fsencode(word) for word in [str(toy), *args]
@@ -365,7 +377,7 @@ def test_exec_can_hold_a_program_before_main(
     with started(argv, output, env=debugger_env) as process:
         with Debugger(process, debugger_port, output).connect() as client:
             assert not client.state().running
-            (child,) = psutil.Process(process.pid).children()
+            child = traced(process.pid)
             assert delve.paused(child.pid)
             client.break_at(function="main.main")
             client.resume()

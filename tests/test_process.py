@@ -13,7 +13,7 @@ from tasks import files, ports, process
 from tasks.components.base import Health
 from tasks.failure import Failure
 
-STUBBORN = "import signal,sys;signal.signal(15,signal.SIG_IGN);print('up',flush=True);signal.pause()"
+STUBBORN = "import signal as s;s.signal(15, s.SIG_IGN);print('up', flush=True);s.pause()"
 
 
 @pytest.fixture
@@ -97,10 +97,12 @@ def test_processes_without_a_record_are_found_by_their_mark(tmp_path: Path, spaw
 
 
 def test_logs_are_appended(tmp_path: Path) -> None:
-    for word in ("first", "second"):
-        record = start(tmp_path, "echo", word)
-        assert process.wait_gone(record.identity, 5.0)
-    assert (tmp_path / "sleeper.log").read_text() == "first\nsecond\n"
+    log = tmp_path / "sleeper.log"
+    for word, whole in (("first", "first\n"), ("second", "first\nsecond\n")):
+        say = f"import signal; print({word!r}, flush=True); signal.pause()"
+        record = start(tmp_path, sys.executable, "-c", say)
+        assert process.until(lambda: log.read_text() == whole, record.identity.alive, 10.0)  # noqa: B023
+        assert process.stop(record.identity)
 
 
 def test_a_missing_program_is_a_failure_in_words(tmp_path: Path) -> None:

@@ -96,11 +96,6 @@ def credentials(chosen: Settings, name: str) -> tuple[Path, ...]:
     return (chosen.paths.kubeconfig(name), authority, *pair(chosen, f"client-{name}"))
 
 
-def node_runs(chosen: Settings) -> bool:
-    """Tell whether a kubelet is among what is started."""
-    return "nokubelet" not in chosen.start.mode
-
-
 def path(value: str) -> str:
     """Return a file the user names, independent of the working directory; empty stays empty."""
     return str(Path(value).expanduser().absolute()) if value else ""

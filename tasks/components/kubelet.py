@@ -95,6 +95,7 @@ def configuration(context: Context) -> str:
         # a resolver on the host's loopback would be another one inside the sandbox
         resolv_conf="" if chosen.node.sandbox else "/etc/resolv.conf",
         manifests=str(_manifests(chosen)),
+        cgroup_root=_cgroup_root(chosen),
         eviction_hard=_thresholds(chosen.kubelet.eviction_hard),
         eviction_soft=_thresholds(chosen.kubelet.eviction_soft),
         feature_gates=flags.feature_gates(context),
@@ -154,6 +155,12 @@ def _manifests(chosen: Settings) -> Path:
 
 def _pod_logs(chosen: Settings) -> Path:
     return chosen.paths.logs / "pods"
+
+
+def _cgroup_root(chosen: Settings) -> str:
+    """Return the control group that the sandbox makes for the node."""
+    in_sandbox = chosen.node.sandbox and chosen.kubelet.cgroups_per_qos
+    return f"/stepkube-{chosen.name}" if in_sandbox else ""
 
 
 def _file(chosen: Settings) -> Path:

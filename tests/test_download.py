@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import http.server
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks import download, resources
+from tasks.failure import Failure
+
+BODY = bytes(range(256)) * 4096
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves BODY in the manner its path names and remembers what was asked."""
+
+    asked: list[tuple[str, str | None]]
+    breaks: int
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.asked.append((self.path, wanted))
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        start = int(wanted[6:-1]) if wanted and self.path != "/plain" else 0
+        if start >= len(BODY):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        length = 1 << 60 if self.path == "/huge" else len(BODY) - start
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        if self.path == "/stuck":
+            self.wfile.write(BODY[:1000])
+            self.wfile.flush()
+            self.server.stop.wait(20)  # type: ignore[attr-defined]
+        elif self.path == "/breaking" and len(self.asked) <= self.breaks:
+            self.wfile.write(BODY[start : start + 300_000])
+        elif self.path != "/huge":
+            self.wfile.write(BODY[start:])
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    Handler.asked, Handler.breaks = [], 2
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        listening.stop = threading.Event()  # type: ignore[attr-defined]
+        thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.stop.set()  # type: ignore[attr-defined]
+        listening.shutdown()
+        thread.join()
+
+
+def right(path: Path) -> None:
+    if path.read_bytes() != BODY:
+        raise Failure("it is not the file expected")
+
+
+def fetch(urls: str | list[str], target: Path, timeout: float = 5.0) -> str:
+    return download.fetch(urls, target, verify=right, timeout=timeout, key="mirror.go")
+
+
+def part(target: Path) -> Path:
+    return target.with_name(f".{target.name}.part")
+
+
+@pytest.mark.parametrize("path", ["/file", "/plain"])
+@pytest.mark.parametrize("begun", [None, BODY[:5000], b"from another file", BODY, BODY + b"more"])
+def test_whatever_was_begun_the_file_ends_up_right(
+    server: str, tmp_path: Path, path: str, begun: bytes | None
+) -> None:
+    target = tmp_path / "new" / "file"
+    if begun is not None:
+        target.parent.mkdir()
+        part(target).write_bytes(begun)
+    assert fetch(server + path, target) == server + path
+    assert target.read_bytes() == BODY
+    assert [item.name for item in target.parent.iterdir()] == ["file"]
+
+
+def test_a_begun_file_is_continued(server: str, tmp_path: Path) -> None:
+    part(tmp_path / "file").write_bytes(BODY[:5000])
+    fetch(server + "/file", tmp_path / "file")
+    assert Handler.asked == [("/file", "bytes=5000-")]
+
+
+def test_a_transfer_that_breaks_off_goes_on_while_it_makes_progress(
+    server: str, tmp_path: Path
+) -> None:
+    fetch(server + "/breaking", tmp_path / "file")
+    assert [wanted for _, wanted in Handler.asked] == [None, "bytes=300000-", "bytes=600000-"]
+
+
+def test_a_transfer_that_keeps_breaking_off_ends(server: str, tmp_path: Path) -> None:
+    Handler.breaks = 2
+    part(tmp_path / "file").write_bytes(BODY[:-10])
+    Handler.asked.extend([("", None)] * -5)
+    fetch(server + "/breaking", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == BODY
+
+
+def test_the_next_address_is_tried(server: str, tmp_path: Path) -> None:
+    assert fetch([server + "/missing", server + "/file"], tmp_path / "file").endswith("/file")
+
+
+def test_a_failure_names_each_address_and_the_setting(server: str, tmp_path: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        fetch([server + "/missing", "http://127.0.0.1:1/x"], tmp_path / "file")
+    assert "/missing: the server answered 404" in caught.value.message
+    assert "http://127.0.0.1:1/x: " in caught.value.message
+    assert "mirror.go" in caught.value.hint
+    assert Handler.asked == [("/missing", None)]
+
+
+def test_a_wrong_file_is_thrown_away(server: str, tmp_path: Path) -> None:
+    def wrong(path: Path) -> None:
+        assert path.read_bytes() == BODY
+        raise Failure("its hash is wrong")
+
+    with pytest.raises(Failure, match=re.escape(f"{server}/file: its hash is wrong")):
+        download.fetch(server + "/file", tmp_path / "file", verify=wrong, timeout=5)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stuck_transfer_ends_and_leaves_what_came(server: str, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="/stuck: .*timed out"):
+        fetch(server + "/stuck", tmp_path / "file", timeout=0.3)
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_full_disk_is_refused_before_a_byte_is_written(server: str, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="GiB are free"):
+        fetch(server + "/huge", tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_address_works(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(BODY)
+    fetch((tmp_path / "source").as_uri(), tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == BODY
+    with pytest.raises(Failure, match="No such file"):
+        fetch((tmp_path / "none").as_uri(), tmp_path / "file")
+
+
+def test_small_documents_are_bounded(server: str) -> None:
+    assert download.read(server + "/file", timeout=5) == BODY
+    with pytest.raises(Failure, match="longer than the 100 bytes"):
+        download.read(server + "/file", timeout=5, limit=100)
+    with pytest.raises(Failure, match="404"):
+        download.read(server + "/missing", timeout=5)
+
+
+def test_a_missing_ca_bundle_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="none.pem") as caught:
+        download.read("https://127.0.0.1:1/", timeout=1, ca_bundle=str(tmp_path / "none.pem"))
+    assert "mirror.ca_bundle" in caught.value.hint
+
+
+def test_sizes_are_said_in_gib() -> None:
+    assert download._gib(resources.GIB) == 1.1
+    assert download._gib(-1) == 0.1
