@@ -115,7 +115,6 @@ class Delve:
         self._ids = itertools.count(1)
         self._replies: dict[int, dict[str, Any]] = {}
         self._partial = b""
-        self._going: int | None = None
         self._closed = ""
         try:
             self._socket = socket.create_connection((host.strip("[]"), int(port)), timeout)
@@ -189,7 +188,6 @@ class Delve:
 
     def halt(self, timeout: float = 3.0) -> Stop:
         """Hold the program and return where."""
-        self._going = None
         raw = self.call("Command", timeout, name="halt")["State"]
         if raw["exited"]:
             raise _ended(raw["exitStatus"])
@@ -197,9 +195,11 @@ class Delve:
 
     def resume(self) -> None:
         """Let the program run; return once it does, or has already stopped again."""
-        self._going = self.start("Command", name="continue")
+        ticket = self.start("Command", name="continue")
         # Until Delve has read the request, closing the connection might lose it.
-        self._until(lambda state: state.running or self._going in self._replies, self.timeout)
+        self._until(lambda state: state.running or ticket in self._replies, self.timeout)
+        if ticket in self._replies:
+            self.finish(ticket)
 
     def wait_running(self, timeout: float) -> None:
         """Wait until the program runs; under --continue that is a little after the first answer."""
@@ -210,9 +210,6 @@ class Delve:
 
         After DelveTimeoutError one may wait again. Raises DelveError when the program ends instead.
         """
-        if self._going is not None:
-            self.finish(self._going, timeout)
-            self._going = None
         state = self._until(lambda state: not state.running, timeout)
         if state.stop is None:
             raise _ended(state.exit_status)
@@ -425,6 +422,23 @@ def paused(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] == "t"
 
 
+def tracer(pid: int) -> int:
+    """Return the pid of the process that debugs another, 0 when none does; see proc(5).
+
+    TracerPid names the very thread that attached, in Delve seldom the main one.
+    """
+    try:
+        thread = _status(pid, "TracerPid")
+        return _status(thread, "Tgid") if thread else 0
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def _status(pid: int, key: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
+
+
 def _ended(status: int | None) -> DelveError:
     return DelveError(f"the program ended with exit status {status}")
 
@@ -441,7 +455,7 @@ def _breakpoint(raw: dict[str, Any]) -> Breakpoint:
 
 
 def _frame(raw: dict[str, Any]) -> Frame:
-    function = raw.get("function") or {"name": "", "optimized": False}
+    function = raw.get("function") or {"name": "", "optimized": False}  # none in C
     return Frame(function["name"], raw["file"], raw["line"], function["optimized"])
 
 

@@ -39,21 +39,10 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def status(pid: int, key: str) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
-
-
-def tracer(pid: int) -> int:
-    """Return the process that debugs another, or 0; what proc(5) names is one of its threads."""
-    thread = status(pid, "TracerPid")
-    return status(thread, "Tgid") if thread else 0
-
-
 def traced(debugger: int) -> psutil.Process:
-    """Return what Delve started to debug; its crash monitor is a child of it, too."""
+    """Return what Delve started to debug, which need not be its only child."""
     children = psutil.Process(debugger).children()
-    return next(child for child in children if tracer(child.pid) == debugger)
+    return next(child for child in children if delve.tracer(child.pid) == debugger)
 
 
 @contextmanager
@@ -138,7 +127,10 @@ class Debugger:
 
 @pytest.fixture
 def debugger_env(tmp_path: Path) -> dict[str, str]:
-    """Return an environment in which Delve writes its configuration to the test's folder."""
+    """Return an environment in which Delve keeps to the test's folder and starts no monitor."""
+    switch = tmp_path / "config" / "go" / "telemetry" / "mode"
+    switch.parent.mkdir(parents=True)
+    switch.write_text("off")
     return {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config")}
 
 
@@ -164,7 +156,7 @@ def client(attached: Debugger) -> Iterator[Delve]:
 def test_attach_break_read_continue_detach(
     running: Toy, attached: Debugger, client: Delve, toy: Path
 ) -> None:
-    assert tracer(running.pid) == attached.process.pid
+    assert delve.tracer(running.pid) == attached.process.pid
     assert running.goes_on(3)
 
     with client.halted():
@@ -194,7 +186,7 @@ def test_attach_break_read_continue_detach(
     assert client.breakpoints() == ()
     client.detach()
     assert attached.process.wait(10) == 0
-    assert tracer(running.pid) == 0
+    assert delve.tracer(running.pid) == 0
     assert running.goes_on()
     assert_text_untouched(running.pid, toy)
     running.process.send_signal(signal.SIGTERM)
@@ -233,7 +225,7 @@ def test_a_terminated_delve_lets_a_held_program_go(
     attached.process.send_signal(signal.SIGTERM)
 
     assert attached.process.wait(10) == 0
-    assert tracer(running.pid) == 0
+    assert delve.tracer(running.pid) == 0
     assert running.goes_on()
 
 
@@ -319,19 +311,21 @@ def test_clients_and_paused_are_read_from_proc(running: Toy, attached: Debugger)
     assert delve.clients(free_port()) == 0
 
 
-def test_a_process_that_is_gone_is_not_paused() -> None:
+def test_a_process_that_is_gone_is_neither_paused_nor_traced() -> None:
     with subprocess.Popen(["true"]) as process:
         process.wait()
     assert not delve.paused(process.pid)
+    assert delve.tracer(process.pid) == 0
 
 
 def test_exec_passes_arguments_environment_and_folder_on(
-    dlv: Path, toy: Path, tmp_path: Path
+    dlv: Path, toy: Path, tmp_path: Path, debugger_env: dict[str, str]
 ) -> None:
     port, folder = free_port(), tmp_path / "a folder (with $signs)"
     folder.mkdir()
     args = [f"--port={port}", *AWKWARD]
-    env = {"HOME": str(tmp_path), "EMPTY": "", "ODD": "a=b $HOME", "PWD": str(folder)}
+    env = {"EMPTY": "", "ODD": "a=b $HOME", "PWD": str(folder)}
+    env["XDG_CONFIG_HOME"] = debugger_env["XDG_CONFIG_HOME"]
     debugger_port, log = free_port(), tmp_path / "dlv.log"
     argv = delve.exec_argv(dlv, toy, args, listen=f"127.0.0.1:{debugger_port}", log=log, cwd=folder)
     with started(argv, tmp_path / "toy.log", env=env) as process:

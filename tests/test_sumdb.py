@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from tasks import sumdb, tlog
+from tasks.failure import Failure
+
+NAME = "sum.example.org"
+REAL_NOTE = """go.sum database tree
+66327379
+xWutPmGGbpWR/1iGpo4T2OIen8osXrozOwt4QinWKyg=
+
+— sum.golang.org Az3grh7C5yhBIx4LGre+Cxy+IpZfAQbghxRv7p159h49g8+zHJS+EDmfu3UMGCrx93kygGV0LR6jZIFivT37qTUmIgM=
+"""  # noqa: E501 - as sum.golang.org signed it
+
+
+class Log:
+    """A transparency log made the plain way: every whole pair of hashes, level by level."""
+
+    def __init__(self, records: Sequence[str]) -> None:
+        self.levels = [[hashlib.sha256(b"\x00" + text.encode()).digest() for text in records]]
+        while len(self.levels[-1]) > 1:
+            below = self.levels[-1]
+            pairs = zip(below[::2], below[1::2], strict=False)
+            self.levels.append([self.node(left, right) for left, right in pairs])
+        self.tree = tlog.Tree(len(records), self.root(0, len(records)))
+
+    @staticmethod
+    def node(left: bytes, right: bytes) -> bytes:
+        return hashlib.sha256(b"\x01" + left + right).digest()
+
+    def root(self, low: int, high: int) -> bytes:
+        if high - low == 1:
+            return self.levels[0][low]
+        half = 1
+        while half * 2 < high - low:
+            half *= 2
+        return self.node(self.root(low, low + half), self.root(low + half, high))
+
+    def tiles(self) -> dict[str, bytes]:
+        found = {}
+        for level, hashes in enumerate(self.levels[::8]):
+            for start in range(0, len(hashes), 256):
+                row = hashes[start : start + 256]
+                path = f"tile/8/{level}/{start // 256:03}"
+                found[path if len(row) == 256 else f"{path}.p/{len(row)}"] = b"".join(row)
+        return found
+
+
+class Database:
+    """A checksum database of its own, with its own key, laid out in files as it answers."""
+
+    def __init__(self, records: Sequence[str], name: str = NAME) -> None:
+        self.name, self.records, self.log = name, list(records), Log(records)
+        self.private = ed25519.Ed25519PrivateKey.generate()
+        public = b"\x01" + self.private.public_key().public_bytes_raw()
+        self.key_id = hashlib.sha256(f"{name}\n".encode() + public).digest()[:4]
+        self.key = f"{name}+{self.key_id.hex()}+{base64.b64encode(public).decode()}"
+        self.files = self.log.tiles()
+        for index in range(len(records)):
+            self.put(index)
+
+    def put(self, index: int, record: str = "", signed: str = "") -> None:
+        """Answer a lookup of record `index`, if wanted with other words than the log has."""
+        size, root = self.log.tree.size, base64.b64encode(self.log.tree.root).decode()
+        text = f"go.sum database tree\n{size}\n{root}\n"
+        raw = self.key_id + self.private.sign((signed or text).encode())
+        module, version = self.records[index].split(" ")[:2]
+        self.files[f"lookup/{module}@{version}"] = (
+            f"{index}\n{record or self.records[index]}\n{text}\n"
+            f"— {self.name} {base64.b64encode(raw).decode()}\n"
+        ).encode()
+
+    def read(self, path: str) -> bytes:
+        if path not in self.files:
+            raise Failure(f"{path}: 404")
+        return self.files[path]
+
+    def write(self, folder: Path) -> str:
+        """Lay the database out below a proxy's folder and return the proxy's address."""
+        for path, content in self.files.items():
+            file = folder / "sumdb" / self.name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        return folder.as_uri()
+
+
+def record(module: str, version: str = "v1.0.0", h1: str = "") -> str:
+    h1 = h1 or base64.b64encode(hashlib.sha256(module.encode()).digest()).decode()
+    return f"{module} {version} h1:{h1}\n{module} {version}/go.mod h1:{h1[::-1]}\n"
+
+
+def records(count: int) -> list[str]:
+    return [record(f"example.org/m{number}") for number in range(count)]
+
+
+def proven(database: Database, index: int) -> str:
+    wanted = "@".join(database.records[index].split(" ")[:2])
+    return sumdb.proven(tlog.signer(database.key), wanted, database.read)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 255, 256, 257, 512, 600])
+def test_every_kind_of_place_in_a_tree_is_proven(size: int) -> None:
+    database = Database(records(size))
+    for index in sorted({0, size // 2, size - 1, min(size - 1, 255), min(size - 1, 256)}):
+        assert proven(database, index) == database.records[index]
+
+
+def test_a_tree_of_three_levels_of_tiles_is_proven() -> None:
+    log = Log([f"{number}\n" for number in range(66_000)])
+    tiles = log.tiles()
+    assert len(log.levels[::8]) == 3
+    stored = tlog.tiles(tiles.__getitem__, log.tree.size)
+    for index in (0, 255, 256, 65_535, 65_536, 65_999):
+        tlog.check(f"{index}\n", index, log.tree, stored)
+        with pytest.raises(Failure):
+            tlog.check(f"{index + 1}\n", index, log.tree, stored)
+
+
+@pytest.mark.parametrize(
+    ("number", "path"), [(5, "005"), (999, "999"), (1000, "x001/000"), (1_234_067, "x001/x234/067")]
+)
+def test_tiles_are_numbered_as_go_does(number: int, path: str) -> None:
+    assert tlog._digits(number) == path
+
+
+def test_a_partial_tile_may_have_become_a_whole_one() -> None:
+    database = Database(records(300))
+    database.files["tile/8/0/001"] = database.files.pop("tile/8/0/001.p/44") + bytes(32 * 212)
+    assert proven(database, 299) == database.records[299]
+
+
+def test_the_real_database_is_believed_by_its_well_known_key() -> None:
+    known, url = sumdb.database("sum.golang.org")
+    assert url == "https://sum.golang.org"
+    assert tlog.open_note(REAL_NOTE, known).size == 66_327_379
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("66327379", "66327378"),
+        ("xWut", "xWuT"),
+        ("Az3grh7C5", "Az3grh7C6"),
+        ("Az3grh7C5", "Az3grH7C5"),
+        ("— sum.golang.org", "— sum.example.org"),
+        ("— sum.golang.org", "-- sum.golang.org"),
+        ("Az3g", "!"),
+        ("\n\n", "\n"),
+    ],
+)
+def test_a_changed_note_is_refused(old: str, new: str) -> None:
+    assert old in REAL_NOTE
+    with pytest.raises(Failure, match="not signed"):
+        tlog.open_note(REAL_NOTE.replace(old, new), sumdb.database("sum.golang.org")[0])
+
+
+def test_a_record_that_the_log_does_not_have_is_refused() -> None:
+    database = Database(records(300))
+    database.put(7, record("example.org/m7", h1="Z" * 43 + "="))
+    with pytest.raises(Failure, match="does not prove its record 7"):
+        proven(database, 7)
+
+
+def test_a_record_of_another_number_is_refused() -> None:
+    database = Database(records(300))
+    wanted = "lookup/example.org/m7@v1.0.0"
+    for number in (b"8", b"300", b"-1", b"x"):
+        answer = database.files[wanted].partition(b"\n")[2]
+        database.files[wanted] = number + b"\n" + answer
+        with pytest.raises(Failure):
+            proven(database, 7)
+
+
+def test_a_tree_signed_for_something_else_is_refused() -> None:
+    database = Database(records(3))
+    database.put(1, signed="go.sum database tree\n3\nanother\n")
+    with pytest.raises(Failure, match="not signed"):
+        proven(database, 1)
+
+
+@pytest.mark.parametrize(
+    ("tile", "index"),
+    [("tile/8/0/000", 0), ("tile/8/0/001.p/44", 0), ("tile/8/0/001.p/44", 298),
+     ("tile/8/1/000.p/1", 299)],
+)
+def test_a_changed_or_short_tile_is_refused(tile: str, index: int) -> None:
+    database = Database(records(300))
+    whole = database.files[tile]
+    database.files[tile] = whole[:-1] + bytes([whole[-1] ^ 1])
+    with pytest.raises(Failure, match="does not prove"):
+        proven(database, index)
+    database.files[tile] = whole[:-32]
+    with pytest.raises(Failure, match="too short"):
+        proven(database, index)
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> tuple[Database, str, Path]:
+    database = Database([*records(5), record("example.org/Upper", "v1.2.3")])
+    database.files["lookup/example.org/!upper@v1.2.3"] = database.files.pop(
+        "lookup/example.org/Upper@v1.2.3"
+    )
+    return database, database.write(tmp_path / "proxy"), tmp_path / "cache"
+
+
+def test_a_lookup_goes_to_the_first_proxy_that_has_it_and_is_kept(
+    chain: tuple[Database, str, Path], tmp_path: Path
+) -> None:
+    database, proxy, cache = chain
+    where = [(tmp_path / "none").as_uri(), proxy]
+    for urls in (where, []):
+        found = sumdb.lookup(urls, database.key, "example.org/Upper", "v1.2.3", cache)
+        assert found == database.records[5].split()[2]
+
+
+def test_without_a_proxy_the_database_itself_is_asked(
+    chain: tuple[Database, str, Path]
+) -> None:
+    database, proxy, cache = chain
+    named = f"{database.key} {proxy}/sumdb/{NAME}"
+    assert sumdb.lookup([], named, "example.org/m1", "v1.0.0", cache).startswith("h1:")
+
+
+def test_what_does_not_verify_is_not_kept(chain: tuple[Database, str, Path]) -> None:
+    _, proxy, cache = chain
+    other = Database(records(5))
+    here = proxy.removeprefix("file://") + f"/sumdb/{NAME}"
+    with pytest.raises(Failure, match=r"no verified checksum of example.org/m1 v1.0.0") as caught:
+        sumdb.lookup([proxy], f"{other.key} file://{here}", "example.org/m1", "v1.0.0", cache)
+    assert "not signed" in caught.value.message
+    assert "mirror.goproxy" in caught.value.hint
+    assert not cache.exists()
+
+
+def test_a_database_that_is_off_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert sumdb.lookup([], "off", "example.org/m", "v1.0.0", tmp_path) == ""
+    assert "not verified: mirror.gosumdb is off" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["", "sum.example.org", "a+b", "a+00000000+AAAA", "sum.golang.org+033de0ae+Ac4z"]
+)
+def test_a_database_without_a_key_is_refused(text: str) -> None:
+    with pytest.raises(Failure, match=r"mirror\.gosumdb"):
+        sumdb.database(text)
+
+
+def test_the_database_for_china_is_the_same_one() -> None:
+    known, url = sumdb.database("sum.golang.google.cn")
+    assert (known.name, url) == ("sum.golang.org", "https://sum.golang.google.cn")
+
+
+def test_a_zip_is_hashed_as_go_does(tmp_path: Path) -> None:
+    path = tmp_path / "m.zip"
+    prefix = "example.org/m@v1.0.0"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{prefix}/go.mod", "module example.org/m\n")
+        archive.writestr(f"{prefix}/a/ä.txt", "hello\n")
+        archive.writestr(f"{prefix}/B.txt", "")
+    assert sumdb.hash_zip(path) == "h1:BwHd1vcA67+R7d6DWTqQe8/9Y9hbg0R0u543y95IabE="
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(Failure, match="not a whole zip"):
+        sumdb.hash_zip(path)
