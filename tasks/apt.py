@@ -117,6 +117,7 @@ class Archive:
 
     def fetch_binary(self, packages: Sequence[str], folder: Path) -> None:
         """Download binary packages, checked by apt, and unpack them into `folder`."""
+        self.update()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="debs.") as name:
             debs = Path(name)

@@ -63,7 +63,9 @@ def build(settings: Settings, module: str) -> None:
         stale = [name for name in modules if not plans[name].path.is_file()]
         if module in stale:
             _compile(settings, {name: plans[name] for name in stale})
-        elif module not in _compiled:
+        elif module in _compiled:
+            report.note("compiled together with the one before")
+        else:
             report.note("kept from an earlier build")
         _record(settings, module, plans[module])
 

@@ -23,7 +23,8 @@ from tasks.failure import Failure
 _POLL = 0.02
 _EXITED = re.compile(r"has exited with status (-?\d+)")
 _RESULT = 16  # flag of a result variable: garbage until the function returns
-_POINTER, _INTERFACE, _MAP, _STRING, _STRUCT, _LISTS = 22, 20, 21, 24, 25, (17, 23)  # reflect.Kind
+# reflect.Kind
+_LISTS, _FUNC, _INTERFACE, _MAP, _POINTER, _STRING, _STRUCT = (17, 23), 19, 20, 21, 22, 24, 25
 _LOAD = {
     "FollowPointers": True,
     "MaxVariableRecurse": 1,
@@ -187,7 +188,11 @@ class Delve:
         return State(running=True) if raw["Running"] else State(stop=_stop(raw))
 
     def halt(self, timeout: float = 3.0) -> Stop:
-        """Hold the program and return where."""
+        """Hold the program, unless it is held already, and return where."""
+        state = self.state()
+        if state.stop is not None:
+            # Delve halts by SIGTRAP; one that nothing waits for would kill the program at detach.
+            return state.stop
         raw = self.call("Command", timeout, name="halt")["State"]
         if raw["exited"]:
             raise _ended(raw["exitStatus"])
@@ -498,4 +503,4 @@ def _value(raw: dict[str, Any]) -> str:
         return f"{{{', '.join(pairs + more)}}}"
     if kind in _LISTS:
         return f"[{', '.join(values + more)}]"
-    return str(raw["value"] or raw["type"])
+    return str(raw["value"] or ("nil" if kind == _FUNC else raw["type"]))

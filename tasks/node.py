@@ -42,8 +42,8 @@ def left_out(settings: Settings) -> str:
     if not lacks:
         return ""
     return (
-        f"kubelet and kube-proxy were left out: no {' and no '.join(lacks)} here;"
-        " to get them: apt-get install -y containerd runc iptables, then doit up as root"
+        f"kubelet and kube-proxy were left out, for want of {' and '.join(lacks)}; to get them:"
+        " apt-get install -y containerd runc iptables, then doit up as root"
     )
 
 
@@ -61,7 +61,9 @@ def after_stop(settings: Settings) -> None:
         sandbox.remove_cgroups(settings)
 
 
-def kubectl(settings: Settings, *words: str, stdin: str | None = None, check: bool = True) -> Result:
+def kubectl(
+    settings: Settings, *words: str, stdin: str | None = None, check: bool = True
+) -> Result:
     """Run kubectl as the cluster's administrator."""
     kubeconfig = f"--kubeconfig={settings.paths.kubeconfig('admin')}"
     program_ = load_binary(settings, "kubectl").path

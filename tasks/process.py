@@ -125,7 +125,13 @@ def spawn(
 def environment(component: str, instance: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """Return the small, explicit environment of a component, marked as ours."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {**passed, **extra, MARK: mark(component, instance)}
+    home = {"XDG_CONFIG_HOME": str(config_home(instance))}
+    return {**passed, **home, **extra, MARK: mark(component, instance)}
+
+
+def config_home(instance: Path) -> Path:
+    """Return where programs keep their own settings: in the workspace, not in the user's home."""
+    return instance / "config" / "home"
 
 
 def mark(component: str, instance: Path) -> str:

@@ -168,7 +168,7 @@ def task_up() -> Iterator[dict[str, Any]]:
         "basename": "up",
         "doc": "build what changed and bring the cluster up",
         "actions": [(up, [settings])],
-        "task_dep": ["build:kubectl", *(f"start:{name}" for name in chosen(settings))],
+        "task_dep": ["certs", *(f"start:{name}" for name in chosen(settings)), "build:kubectl"],
         "uptodate": [False],
         "meta": {"quiet": True},
         "clean": [(down, [settings])],

@@ -31,6 +31,8 @@ OFFSETS = {
     "kube-proxy": 5,
 }
 """Delve port of a component, counted from debug.base_port; kube-apiserver's is the guide's."""
+TELEMETRY = "go/telemetry/mode"
+"""Read by Delve below XDG_CONFIG_HOME: `off` keeps it from collecting anything."""
 LOAD = 60.0
 """Seconds Delve may take to read a binary's debug information (2-3 s are usual)."""
 ADDED_BY_DELVE = frozenset({"CGO_CFLAGS", "PWD"})
@@ -68,6 +70,7 @@ def load(settings: Settings, name: str) -> Swap | None:
 
 def enter(settings: Settings, name: str, wanted: Swap) -> Record:
     """Put a running component under the debugger. Raises Failure and restores it on any error."""
+    files.write_if_changed(process.config_home(settings.paths.instance) / TELEMETRY, "off")
     record = process.load(settings.paths.run, name)
     if record is None or not record.alive():
         raise Failure(f"{name} does not run", "start the cluster first: doit up")
@@ -168,7 +171,7 @@ def _write(settings: Settings, name: str, journal: Swap) -> None:
 
 def _require_possible(settings: Settings, name: str, record: Record, wanted: Swap) -> None:
     """Refuse, before anything is touched, what is known not to work."""
-    tracer = _tracer(record.identity.pid)
+    tracer = delve.tracer(record.identity.pid)
     if tracer:
         raise Failure(
             f"{name} is already being traced by {ports.describe(tracer)}",
@@ -251,9 +254,11 @@ def _wait_ready(settings: Settings, name: str, wanted: Swap, debugger: Record) -
     _write(settings, name, replace(wanted, debugger=debugger.identity))
 
     def said() -> str:
-        return process.tail(_delve_log(settings, name)) or process.tail(Path(debugger.log), 5)
+        return process.tail(Path(debugger.log), 8)
 
-    delve.wait_ready(wanted.listen, LOAD, debugger.identity.alive, said).close()
+    with delve.wait_ready(wanted.listen, LOAD, debugger.identity.alive, said) as client:
+        if not wanted.stop_at_entry:
+            client.wait_running(LOAD)
 
 
 def _delve_log(settings: Settings, name: str) -> Path:
@@ -271,6 +276,8 @@ def _entered(settings: Settings, name: str, record: Record, journal: Swap) -> Re
 def _debuggee(debugger: int, record: Record) -> Identity:
     """Return the process Delve started, after comparing it with the one it replaces."""
     for pid in process.children(debugger):
+        if not delve.tracer(pid):
+            continue  # Delve's other child is itself once more, watching for its own crashes
         argv = process.argv_of(pid)
         if argv != record.argv:
             raise Failure(f"{record.component} would run with other arguments: {argv}")
@@ -300,7 +307,7 @@ def _detach(settings: Settings, name: str, record: Record, journal: Swap) -> boo
     else:
         # Delve died: if breakpoints were set, their traps are still in the program's text.
         clean = journal.step == "entering"
-    kept = clean and record.alive() and not _tracer(record.identity.pid)
+    kept = clean and record.alive() and not delve.tracer(record.identity.pid)
     if not kept:
         process.stop(record.identity)
         _end_debugger(settings, name, journal)
@@ -330,15 +337,6 @@ def _restart(settings: Settings, record: Record) -> Record:
     )
     launch.wait_ready(settings, component, fresh)
     return fresh
-
-
-def _tracer(pid: int) -> int:
-    """Return the pid that traces a process, 0 when none does."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("TracerPid:"):
-                return int(line.split()[1])
-    return 0
 
 
 def modes() -> Sequence[tuple[str, str]]:

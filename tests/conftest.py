@@ -58,6 +58,12 @@ def go_version(go: Path) -> tuple[int, ...]:
     return (int(match[1]), int(match[2])) if match else ()
 
 
+@pytest.fixture(scope="session", name="go_version")
+def dotted_go_version(go: Path) -> str:
+    """Return the version of the Go that makes the toys, such as 1.26."""
+    return ".".join(str(number) for number in go_version(go))
+
+
 @pytest.fixture(scope="session")
 def go_env(cache: Path) -> dict[str, str]:
     """Return an environment for Go in which neither the user's flags nor folders play a part."""

@@ -460,9 +460,9 @@ def test_command_lines() -> None:
     assert delve.attach_argv(dlv, 7, listen=listen, log=log) == [
         *("/bin/dlv", "attach", "7"), *common, "--continue",
     ]  # fmt: skip
-    binary, cwd = Path("/bin/kubelet"), Path("/work")
+    binary, cwd = Path("/bin/kubelet"), Path("/srv")
     assert delve.exec_argv(dlv, binary, ["--v=2", "--"], listen=listen, log=log, cwd=cwd) == [
-        *("/bin/dlv", "exec", "/bin/kubelet"), *common, "--wd=/work", "--continue", "--",
+        *("/bin/dlv", "exec", "/bin/kubelet"), *common, "--wd=/srv", "--continue", "--",
         *("--v=2", "--"),
     ]  # fmt: skip
     held = delve.exec_argv(

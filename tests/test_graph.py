@@ -1,0 +1,107 @@
+"""The task graph as doit sees it, and the words doit prints, without running anything real."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks import naming
+from tasks.settings import ROOT
+
+
+def doit(tmp_path: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "STEPKUBE_HOME": str(tmp_path), "STEPKUBE_CONFIG": os.devnull, **environ}
+    return subprocess.run(
+        [sys.executable, "-m", "doit", *words],
+        cwd=ROOT, env=env, capture_output=True, text=True, check=False,
+    )
+
+
+def test_the_list_is_the_pipeline_in_order(tmp_path: Path) -> None:
+    listing = doit(tmp_path, "list").stdout.splitlines()
+    names = [line.split()[0] for line in listing]
+    stages = ["mirror", "checkout", "toolchain", "generated", "sources", "build", "certs", "start"]
+    assert [name for name in names if name in stages] == stages
+    assert names[:5] == ["up", "down", "status", "debug", "undebug"]
+    assert all(len(line.split(None, 1)) == 2 for line in listing), "every task says what it does"
+
+
+def test_every_sub_task_is_documented(tmp_path: Path) -> None:
+    for line in doit(tmp_path, "list", "--all").stdout.splitlines():
+        assert len(line.split(None, 1)) == 2, line
+
+
+def test_info_explains_why_a_build_would_run(tmp_path: Path) -> None:
+    said = doit(tmp_path, "info", "build:kubelet").stdout
+    assert "the recorded binary of kubelet exists" in said
+    assert "kubelet.sources" in said
+    assert "sources:kubelet" in said
+
+
+def test_help_shows_the_options_of_one_component(tmp_path: Path) -> None:
+    said = doit(tmp_path, "help", "debug:kubelet").stdout
+    assert "--mode" in said and "exec" in said and "--stop-at-entry" in said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("build:kubelt", "build:kubelet"),
+        ("debug:apiserver", "debug:kube-apiserver"),
+        ("undebug:scheduler", "undebug:kube-scheduler"),
+        ("statsu", "status"),
+    ],
+)
+def test_an_unknown_task_suggests_the_right_one(tmp_path: Path, wrong: str, right: str) -> None:
+    done = doit(tmp_path, wrong)
+    assert done.returncode == 3
+    assert f"there is no task named {wrong}" in done.stderr
+    assert right in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "expected"),
+    [
+        (["list"], {"START_MODE": "half"}, "START_MODE"),
+        (["list"], {"STEPKUBE_CONFIG": "/no/such/file"}, "/no/such/file does not exist"),
+        (["list", "versoin=v1.20.2"], {}, "did you mean version?"),
+        (["list"], {"API_HOST_IP": "not-an-ip"}, "API_HOST_IP"),
+    ],
+)
+def test_bad_settings_end_every_command_in_words(
+    tmp_path: Path, words: list[str], environ: dict[str, str], expected: str
+) -> None:
+    done = doit(tmp_path, *words, **environ)
+    assert done.returncode == 1
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bad_mirror_names_its_variable(tmp_path: Path) -> None:
+    done = doit(tmp_path, "mirror", GOPROXY="proxy.example.org")
+    assert done.returncode == 1
+    assert "the environment (GOPROXY)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_debugging_what_does_not_run_says_what_to_do_first(tmp_path: Path) -> None:
+    done = doit(tmp_path, "undebug:kubelet")
+    assert done.returncode == 0
+    assert "is not in the debugger" in done.stdout
+
+
+def test_down_and_status_work_on_an_empty_workspace(tmp_path: Path) -> None:
+    assert "nothing was running" in doit(tmp_path, "down").stdout
+    done = doit(tmp_path, "status")
+    assert done.returncode == 0
+    assert "kube-apiserver" in done.stdout and "stopped" in done.stdout
+
+
+def test_nearest_prefers_the_same_verb() -> None:
+    known = ["build:kubelet", "debug:kubelet", "debug:kube-proxy"]
+    assert naming.nearest("debug:kubelte", known)[0] == "debug:kubelet"
+    assert naming.nearest("debug:proxy", known) == ["debug:kube-proxy"]
+    assert naming.nearest("xyzzy", known) == []
