@@ -7,6 +7,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,19 @@ def fetch(
 ) -> str:
     """Download the first of `urls` that answers with a file that `verify` accepts; return its URL.
 
-    `verify` raises Failure for a wrong file, which is then thrown away. What an interrupted
-    transfer left beside `target` is continued. `timeout` is in seconds without a byte; `key` is
-    the setting a Failure names.
+    `verify` raises Failure for a wrong file, which is then thrown away. A right one that is there
+    already is kept, and what an interrupted transfer left beside it is continued. `timeout` is in
+    seconds without a byte; `key` is the setting a Failure names.
     """
     part = target.with_name(f".{target.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
+    places = [urls] if isinstance(urls, str) else urls
+    if places and target.is_file():
+        with suppress(Failure):
+            verify(target)
+            return places[0]
     said: list[str] = []
-    for url in [urls] if isinstance(urls, str) else urls:
+    for url in places:
         try:
             _complete(url, part, verify, timeout, ca_bundle)
         except Failure as failure:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -240,11 +239,10 @@ def _flatten(unpacked: Path, line: str, root: Path) -> None:
 
 @contextmanager
 def _making(settings: Settings, version: Release) -> Iterator[Path]:
-    """Give a temporary folder beside the final one; it is gone unless it got its name."""
-    toolchain = settings.paths.toolchain
-    toolchain.mkdir(parents=True, exist_ok=True)
-    root = Path(tempfile.mkdtemp(dir=toolchain, prefix=f".go{go_name(version)}."))
-    root.chmod(0o755)
+    """Give an empty folder beside the final one; it is gone in the end unless it got its name."""
+    root = settings.paths.toolchain / f".go{go_name(version)}.making"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
     try:
         yield root
     finally:

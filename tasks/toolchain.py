@@ -215,7 +215,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
              after="checkout", file_dep=[lock]),
         task("etcd", "find or build the etcd that the checkout asks for", make_etcd, etcd,
              after="checkout", file_dep=[lock]),
-        task("delve", "find or build a Delve that knows this Go", make_delve, mirror,
+        task("delve", "find or build the Delve that debugs what this Go makes", make_delve, mirror,
              after="toolchain:go", file_dep=[go]),
         task("cni", "build the network plugins of a node", make_cni, mirror, after="mirror"),
     ]

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tasks import apt, settings
-from tasks.apt import Archive, Source
+from tasks import apt, aptsources, settings
+from tasks.apt import Archive
+from tasks.aptsources import Source
 from tasks.failure import Failure
 
 needs_apt = pytest.mark.skipif(
@@ -66,31 +67,31 @@ def etc(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def debian(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = apt.system_sources(etc)
-    monkeypatch.setattr(apt, "system_sources", lambda: found)
-    monkeypatch.setattr(apt, "_code_names", lambda: ["bookworm"])
+    found = aptsources.system_sources(etc)
+    monkeypatch.setattr(aptsources, "system_sources", lambda: found)
+    monkeypatch.setattr(aptsources, "_code_names", lambda: ["bookworm"])
 
 
 def test_both_file_formats_are_read(etc: Path) -> None:
-    security, main, third = apt.system_sources(etc)
+    security, main, third = aptsources.system_sources(etc)
     assert (security, main) == (SECURITY, MAIN)
     assert third.signed_by.splitlines()[1:3] == [" .", " mQINB"]
     assert "Signed-By: -----BEGIN" in third.stanza(["deb"])
 
 
 def test_the_systems_own_suites_are_taken_and_nobody_elses(debian: None) -> None:
-    assert apt.select("", (), system=True) == [SECURITY, MAIN]
+    assert aptsources.select("", (), system=True) == [SECURITY, MAIN]
 
 
 def test_further_suites_come_from_the_same_archive(debian: None) -> None:
     further = Source(MAIN.uris, "bullseye", "main", MAIN.signed_by)
-    assert apt.select("", ("bullseye",), system=False) == [further]
-    assert apt.select("", ("bullseye",), system=True) == [SECURITY, MAIN, further]
+    assert aptsources.select("", ("bullseye",), system=False) == [further]
+    assert aptsources.select("", ("bullseye",), system=True) == [SECURITY, MAIN, further]
 
 
 def test_a_mirror_takes_the_place_of_the_systems_archive(debian: None) -> None:
     mirror = "http://mirror.example.org/debian"
-    own, further = apt.select(mirror, ("bullseye",), system=True)
+    own, further = aptsources.select(mirror, ("bullseye",), system=True)
     assert (own.uris, own.suites, own.components) == (mirror, "bookworm", "main")
     assert (further.uris, further.signed_by) == (mirror, KEYRING)
 
@@ -99,18 +100,18 @@ def test_on_a_relative_of_debian_further_suites_come_from_debian(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ubuntu = Source("http://archive.ubuntu.com/ubuntu", "noble noble-updates", "main universe", "u")
-    monkeypatch.setattr(apt, "system_sources", lambda: [ubuntu])
-    monkeypatch.setattr(apt, "_code_names", lambda: ["noble"])
-    own, further = apt.select("", ("bullseye",), system=True)
+    monkeypatch.setattr(aptsources, "system_sources", lambda: [ubuntu])
+    monkeypatch.setattr(aptsources, "_code_names", lambda: ["noble"])
+    own, further = aptsources.select("", ("bullseye",), system=True)
     assert own == ubuntu
-    assert (further.uris, further.signed_by != "u") == (apt.DEBIAN, True)
+    assert (further.uris, further.signed_by != "u") == (aptsources.DEBIAN, True)
 
 
 def test_a_system_without_sources_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apt, "system_sources", list)
-    monkeypatch.setattr(apt, "_code_names", list)
+    monkeypatch.setattr(aptsources, "system_sources", list)
+    monkeypatch.setattr(aptsources, "_code_names", list)
     with pytest.raises(Failure) as caught:
-        apt.select("", (), system=True)
+        aptsources.select("", (), system=True)
     assert "mirror.apt" in caught.value.hint
 
 
@@ -227,8 +228,8 @@ def repository(
     )
     monkeypatch.setenv("APT_CONFIG", str(hooks))
     source = Source(copy.uri, "stable", "main", str(copy.keyring))
-    monkeypatch.setattr(apt, "system_sources", lambda: [source])
-    monkeypatch.setattr(apt, "_code_names", lambda: ["stable"])
+    monkeypatch.setattr(aptsources, "system_sources", lambda: [source])
+    monkeypatch.setattr(aptsources, "_code_names", lambda: ["stable"])
     before = system_state()
     yield copy
     assert system_state() == before
@@ -337,7 +338,7 @@ def test_it_works_for_a_user(repository: Repository, monkeypatch: pytest.MonkeyP
         shutil.copy(repository.keyring, folder / "key.gpg")
         uri, keyring = (folder / "debian").as_uri(), str(folder / "key.gpg")
         source = Source(uri, "stable", "main", keyring)
-        monkeypatch.setattr(apt, "system_sources", lambda: [source])
+        monkeypatch.setattr(aptsources, "system_sources", lambda: [source])
 
         def theirs(real: Callable[..., Any]) -> Callable[..., Any]:
             def called(*argv: str, **kwargs: Any) -> Any:

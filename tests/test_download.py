@@ -94,6 +94,14 @@ def test_a_begun_file_is_continued(server: str, tmp_path: Path) -> None:
     assert Handler.asked == [("/file", "bytes=5000-")]
 
 
+def test_a_right_file_is_kept_and_a_wrong_one_replaced(server: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"wrong")
+    for _ in range(2):
+        fetch(server + "/file", tmp_path / "file")
+        assert (tmp_path / "file").read_bytes() == BODY
+    assert Handler.asked == [("/file", None)]
+
+
 def test_a_transfer_that_breaks_off_goes_on_while_it_makes_progress(
     server: str, tmp_path: Path
 ) -> None:
@@ -150,7 +158,7 @@ def test_a_file_address_works(tmp_path: Path) -> None:
     fetch((tmp_path / "source").as_uri(), tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == BODY
     with pytest.raises(Failure, match="No such file"):
-        fetch((tmp_path / "none").as_uri(), tmp_path / "file")
+        fetch((tmp_path / "none").as_uri(), tmp_path / "other")
 
 
 def test_small_documents_are_bounded(server: str) -> None:

@@ -45,8 +45,8 @@ def chosen(
     monkeypatch.setitem(registry.COMPONENTS, "toy", spec)
     monkeypatch.setitem(swap.OFFSETS, "toy", 0)
     monkeypatch.setattr(launch, "accepted", lambda _, component: component)
-    lock = {"tree": str(tmp_path), "version": "v1.20.2", "commit": "", "origin": "", "requested": ""}
-    files.write_json(made.paths.lock, lock)
+    lock = dict.fromkeys(("commit", "origin", "requested"), "")
+    files.write_json(made.paths.lock, {**lock, "tree": str(tmp_path), "version": "v1.20.2"})
     record = {"module": "toy", "path": str(toy), "digest": "", "go": go_version, "version": ""}
     files.write_json(made.paths.built("toy"), record)
     tool = {"version": "1.27.2", "bin": str(dlv), "from": "", "min_go": "1.25", "max_go": "1.27"}

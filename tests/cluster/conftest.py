@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks import process, settings
+from tasks.tree import load_checkout
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
@@ -68,8 +69,6 @@ class Cluster:
     @property
     def tree(self) -> Path:
         """Return the checked out source."""
-        from tasks.tree import load_checkout
-
         return load_checkout(self.settings.paths.lock).tree
 
 
