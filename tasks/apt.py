@@ -24,7 +24,7 @@ from tasks.settings import Settings
 _HOOKS = (
     "APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success",
     "APT::Update::Post-Invoke-Stats", "APT::Install::Post-Invoke-Success",
-    "DPkg::Pre-Invoke", "DPkg::Post-Invoke", "DPkg::Pre-Install-Pkgs", "DPkg::Chroot-Directory",
+    "DPkg::Pre-Invoke", "DPkg::Post-Invoke", "DPkg::Pre-Install-Pkgs",
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.failure import Failure
@@ -43,7 +43,7 @@ def select(mirror: str, suites: Sequence[str], *, system: bool) -> list[Source]:
     Raises Failure when the system has none that speak of its own release.
     """
     code_names = _code_names()
-    own = [source for source in system_sources() if _is_own(source, code_names)]
+    own = [own for source in system_sources() if (own := _own(source, code_names))]
     main = (source for source in own if re.search(r"\bdebian/?(\s|$)", source.uris))
     debian = next(main, Source(DEBIAN, "", "main"))
     signed_by = debian.signed_by or (str(KEYRING) if KEYRING.is_file() else "")
@@ -97,8 +97,11 @@ def _code_names() -> list[str]:
     return [match[1] for match in found if match]
 
 
-def _is_own(source: Source, code_names: Sequence[str]) -> bool:
-    """Tell the distribution's own suites from those that others offer for it."""
+def _own(source: Source, code_names: Sequence[str]) -> Source | None:
+    """Return a source with the release's own suites only; None for what others offer for it."""
     names = "|".join([*map(re.escape, code_names), "stable", "testing", "unstable", "sid"])
-    own = re.compile(rf"({names})([-/](updates|security))?")
-    return "main" in source.components.split() and all(map(own.fullmatch, source.suites.split()))
+    form = re.compile(rf"({names})([-/](updates|security))?")
+    suites = " ".join(filter(form.fullmatch, source.suites.split()))
+    if not suites or "main" not in source.components.split():
+        return None
+    return replace(source, suites=suites)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tasks import files, ports, process, report, sandbox, tool
 from tasks.build import load_binary
-from tasks.components import registry
+from tasks.components import containerd, registry
 from tasks.components.base import Component, Context
 from tasks.failure import Failure
 from tasks.process import Record
@@ -28,8 +28,15 @@ def wanted(settings: Settings, name: str) -> Component:
     spec = registry.COMPONENTS[name]
     checkout = load_checkout(settings.paths.lock)
     context = Context(settings, checkout.minor, binary(settings, name))
+    if name == containerd.NAME:
+        return containerd.build(context, containerd.Tools(cni=plugins(settings)))
     component = spec.build(context)
     return component if spec.module is None else accepted(settings, component)
+
+
+def plugins(settings: Settings) -> Path:
+    """Return the folder of the CNI plugins: the distribution's, or those that were built."""
+    return containerd.installed_plugins() or tool.load_tool(settings, "cni").bin
 
 
 def binary(settings: Settings, name: str) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks import files, launch, node, ports, process, report, swap
+from tasks.components import containerd
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
 from tasks.settings import Settings, current
@@ -184,6 +185,8 @@ def task_start() -> Iterator[dict[str, Any]]:
         tasks = [f"build:{spec.module}"] if spec.module else []
         if name == "etcd":
             inputs, tasks = [settings.paths.tool("etcd")], ["toolchain:etcd"]
+        if name == containerd.NAME and containerd.installed_plugins() is None:
+            inputs, tasks = [settings.paths.tool("cni")], ["toolchain:cni"]
         yield {
             "name": name,
             "doc": f"start {name}, or restart it when its binary, flags or certificates changed",

@@ -49,7 +49,7 @@ def lookup(
             record = proven(known, wanted, _reader(base, timeout, ca_bundle))
             found = hash_of(record, module, version)
         except Failure as failure:
-            said.append(f"{base}: {failure.message}")
+            said.append(failure.message if base in failure.message else f"{base}: {failure.message}")
             continue
         files.write(kept, record)
         return found

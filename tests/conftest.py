@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import files
+from tasks import files, gobuild, settings
 from tasks.failure import Failure
 from tasks.run import run
 
@@ -42,13 +42,8 @@ def go() -> Path:
     for place in (shutil.which("go"), "/usr/local/go/bin/go"):
         if place and Path(place).is_file() and go_version(Path(place)) >= OLDEST_GO:
             return Path(place)
-    from tasks import settings, toolchain  # noqa: PLC0415 - only a machine without Go needs them
-
-    bring = getattr(toolchain, "tools_go", None)
-    if bring is None:
-        pytest.fail("these tests need Go 1.25 or later: https://go.dev/dl", pytrace=False)
     with in_words():
-        return Path(bring(settings.load(os.environ)))
+        return gobuild.tools_go(settings.load(os.environ)).bin
 
 
 def go_version(go: Path) -> tuple[int, ...]:

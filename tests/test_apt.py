@@ -99,8 +99,10 @@ def test_a_mirror_takes_the_place_of_the_systems_archive(debian: None) -> None:
 def test_on_a_relative_of_debian_further_suites_come_from_debian(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ubuntu = Source("http://archive.ubuntu.com/ubuntu", "noble noble-updates", "main universe", "u")
-    monkeypatch.setattr(aptsources, "system_sources", lambda: [ubuntu])
+    uri, components = "http://archive.ubuntu.com/ubuntu", "main universe"
+    found = Source(uri, "noble noble-updates noble-backports", components, "u")
+    ubuntu = Source(uri, "noble noble-updates", components, "u")
+    monkeypatch.setattr(aptsources, "system_sources", lambda: [found])
     monkeypatch.setattr(aptsources, "_code_names", lambda: ["noble"])
     own, further = aptsources.select("", ("bullseye",), system=True)
     assert own == ubuntu
@@ -223,7 +225,7 @@ def repository(
     copy.dist, copy.pool = copy.folder / "debian/dists/stable", copy.folder / "debian/pool"
     hooks = tmp_path / "hooks.conf"
     hooks.write_text(
-        "".join(f'{name} {{ "touch {tmp_path}/hook-ran"; }};\n' for name in apt._HOOKS[:-1])
+        "".join(f'{name} {{ "touch {tmp_path}/hook-ran"; }};\n' for name in apt._HOOKS)
         + 'APT::Get::AllowUnauthenticated "true";\nAcquire::AllowInsecureRepositories "true";\n'
     )
     monkeypatch.setenv("APT_CONFIG", str(hooks))
@@ -300,6 +302,21 @@ def test_a_wrong_signature_is_refused_whatever_the_system_allows(
         Archive(configured(tmp_path)).update()
     assert "signature" in caught.value.message.lower()
     assert "mirror.apt" in caught.value.hint
+
+
+@needs_apt
+def test_a_key_that_stands_in_the_sources_file_counts(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.gpg("--armor", "--output", str(tmp_path / "key.asc"), "--export")
+    lines = (tmp_path / "key.asc").read_text().splitlines()
+    key = "".join(f"\n {line or '.'}" for line in lines)
+    found = list(aptsources._deb822(
+        f"Types: deb\nURIs: {repository.uri}\nSuites: stable\nComponents: main\nSigned-By:{key}\n"
+    ))
+    monkeypatch.setattr(aptsources, "system_sources", lambda: found)
+    archive = Archive(configured(tmp_path), kinds=("deb",))
+    assert archive.binary_version("hello") == "1.15.15-1~d11"
 
 
 @needs_apt

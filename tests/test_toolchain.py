@@ -169,11 +169,15 @@ class Proxy:
                 archive.writestr(name if name.startswith("/") else f"{prefix}/{name}", text)
         return sumdb.hash_zip(path).removeprefix("h1:")
 
+    def trust(self, database: Database) -> str:
+        """Return the GOSUMDB value of a database that answers in this folder."""
+        return f"{database.key} {self.folder.as_uri()}/sumdb/{database.name}"
+
     def settings(self, tmp_path: Path, **environ: str) -> settings.Settings:
         return settings.load(
             {
                 "STEPKUBE_HOME": str(tmp_path / "home"), "GOPROXY": self.folder.as_uri(),
-                "GOSUMDB": self.database.key, "STEPKUBE_MIRROR_GO": "", **environ,
+                "GOSUMDB": self.trust(self.database), "STEPKUBE_MIRROR_GO": "", **environ,
             },
             {"mirror.apt_archive": ""}, tmp_path / "no",
         )
@@ -244,7 +248,7 @@ def test_a_go_that_the_database_does_not_know_is_refused(tmp_path: Path) -> None
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
     other = Database([record("example.org/none")])
     with pytest.raises(Failure, match="no verified checksum"):
-        goroot.obtain(proxy.settings(tmp_path, GOSUMDB=other.key), "1.25.5")
+        goroot.obtain(proxy.settings(tmp_path, GOSUMDB=proxy.trust(other)), "1.25.5")
 
 
 def test_with_the_database_off_a_warning_takes_its_place(

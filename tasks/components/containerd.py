@@ -30,6 +30,12 @@ class Tools:
     cni: Path = Path("/usr/lib/cni")
 
 
+def installed_plugins() -> Path | None:
+    """Return the folder in which a distribution or Kubernetes' own script puts CNI plugins."""
+    folders = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+    return next((folder for folder in folders if (folder / "bridge").is_file()), None)
+
+
 def runs(chosen: Settings) -> bool:
     """Tell whether there is a private runtime; else the user named one."""
     return not chosen.node.container_runtime_endpoint

@@ -1,0 +1,87 @@
+"""A real node: containerd, kubelet and kube-proxy in namespaces of their own."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tasks import delve, process, sandbox
+from tests.cluster.conftest import Cluster
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a kubelet needs root"),
+]
+
+NODE = ("containerd", "kubelet", "kube-proxy")
+
+
+def host() -> dict[str, str]:
+    """Return what a node could change on the host: links, mounts, rules, settings."""
+    rules = shutil.which("iptables-save")
+    commands = {
+        "links": ["ip", "-brief", "link"],
+        "routes": ["ip", "route"],
+        "rules": [rules, "-t", "nat"] if rules else ["true"],
+        "names": ["hostname"],
+    }
+    state = {
+        name: subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+        for name, argv in commands.items()
+    }
+    state["mounts"] = Path("/proc/self/mounts").read_text()
+    for setting in ("vm/overcommit_memory", "kernel/panic", "net/ipv4/ip_forward"):
+        state[setting] = Path("/proc/sys", setting).read_text()
+    for folder in ("/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/run/containerd"):
+        state[folder] = str(Path(folder).exists())
+    return state
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[str, str]:
+    return host()
+
+
+def test_the_node_turns_ready(cluster: Cluster, before: dict[str, str]) -> None:
+    said = cluster.doit("up", START_MODE="all")
+    assert "node 127.0.0.1 is Ready" in said
+    assert "Ready" in cluster.kubectl("get", "nodes", "--no-headers")
+    for name in NODE:
+        record = cluster.record(name)
+        assert process.argv_of(record.identity.pid) == record.argv
+        inside = Path(f"/proc/{record.identity.pid}/ns/net").readlink()
+        assert inside != Path("/proc/self/ns/net").readlink()
+
+
+def test_the_kubelet_answers_through_kube_apiserver(cluster: Cluster) -> None:
+    healthy = cluster.kubectl("get", "--raw", "/api/v1/nodes/127.0.0.1/proxy/healthz")
+    assert healthy == "ok"
+
+
+def test_a_breakpoint_in_the_kubelet(cluster: Cluster) -> None:
+    before = cluster.record("kubelet")
+    cluster.doit("debug:kubelet", START_MODE="all")
+    function = "k8s.io/kubernetes/pkg/kubelet.(*Kubelet).HandlePodAdditions"
+    with delve.Delve("127.0.0.1:39996") as client:
+        client.halt()
+        point = client.break_at(function=function)
+        client.resume()
+        cluster.kubectl("run", "probe", "--image=none.invalid/none", "--restart=Never")
+        assert client.wait_stop(60).function == function
+        client.clear(point.id)
+        client.resume()
+    cluster.doit("undebug:kubelet", START_MODE="all")
+    assert cluster.record("kubelet").identity == before.identity
+    cluster.kubectl("delete", "pod", "probe", "--force", "--grace-period=0")
+
+
+def test_down_leaves_the_host_as_it_was(cluster: Cluster, before: dict[str, str]) -> None:
+    records = [cluster.record(name) for name in NODE]
+    cluster.doit("down")
+    for record in records:
+        assert not record.identity.alive(), record.component
+    assert host() == before
+    left = [*Path("/sys/fs/cgroup").glob(f"**/{sandbox.cgroup(cluster.settings)}")]
+    assert left == []

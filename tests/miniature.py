@@ -1,0 +1,51 @@
+"""A git tree laid out like Kubernetes, with tiny mains: what build and checkout need to see."""
+
+import subprocess
+from pathlib import Path
+
+FILES = {
+    "go.mod": "module k8s.io/kubernetes\n\ngo 1.21\n",
+    "CHANGELOG/CHANGELOG-1.28.md": "# v1.28.3\n",
+    "cmd/kube-apiserver/main.go": 'package main\n\nfunc main() { println("apiserver") }\n',
+    "cmd/kube-scheduler/main.go": (
+        'package main\n\nimport "k8s.io/kubernetes/pkg/scheduler"\n\n'
+        "func main() { println(scheduler.Name()) }\n"
+    ),
+    "pkg/scheduler/scheduler.go": (
+        'package scheduler\n\nimport _ "embed"\n\n//go:embed data/name.txt\nvar name string\n\n'
+        "func Name() string { return name }\n"
+    ),
+    "pkg/scheduler/data/name.txt": "scheduler\n",
+    "pkg/scheduler/scheduler_test.go": "package scheduler\n",
+    "pkg/kubelet/kubelet.go": "package kubelet\n",
+}
+
+
+def make(folder: Path, *, tags: tuple[str, ...] = (), unique: str = "") -> Path:
+    """Write the tree, commit it, and tag the commit; `unique` makes its binaries its own."""
+    for name, text in FILES.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (folder / "pkg/scheduler/data/name.txt").write_text(f"scheduler {unique}\n")
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    commit(folder, "first")
+    for tag in tags:
+        git(folder, "tag", tag)
+    return folder
+
+
+def commit(folder: Path, message: str) -> str:
+    """Commit everything and return the commit's name."""
+    git(folder, "add", "--all")
+    who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+    git(folder, *who, "-c", "commit.gpgsign=false", "commit", "--quiet", "--message", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git in the tree and return what it printed."""
+    done = subprocess.run(
+        ["git", *words], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
