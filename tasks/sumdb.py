@@ -49,7 +49,8 @@ def lookup(
             record = proven(known, wanted, _reader(base, timeout, ca_bundle))
             found = hash_of(record, module, version)
         except Failure as failure:
-            said.append(failure.message if base in failure.message else f"{base}: {failure.message}")
+            where = "" if base in failure.message else f"{base}: "
+            said.append(where + failure.message)
             continue
         files.write(kept, record)
         return found

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_sumdb import Database, record
 
 from tasks import files, gobuild, golang, goroot, settings, sumdb, tool, toolchain
 from tasks.failure import Failure
 from tasks.tool import Tool
+from tests.test_sumdb import Database, record
 
 ARCH = tool.architecture()
 OLD_VERSION = {"build/build-image/cross/VERSION": "v1.15.5-1\n"}
