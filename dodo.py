@@ -14,10 +14,11 @@ except Failure as failure:
     sys.exit(f"error: {failure}")
 
 from tasks import build, certs, checkout, debug, generated, mirror, reference, sources, start
-from tasks import toolchain
+from tasks import status, toolchain
 
 PIPELINE = (
-    start.task_up, start.task_down, start.task_status, debug.task_debug, debug.task_undebug,
+    start.task_up, start.task_down, status.task_status,
+    debug.task_debug, debug.task_undebug, debug.task_resume,
     mirror.task_mirror, checkout.task_checkout, toolchain.task_toolchain,
     generated.task_generated, sources.task_sources, build.task_build, certs.task_certs,
     start.task_start, start.task_stop, reference.task_config,

@@ -166,7 +166,7 @@ def _go(
             output.append(text)
         else:
             packages += 1
-        beat.beat(f"{what}: {packages} of at most {total} packages compiled")
+        beat.beat(f"{what}: {packages} of {total} packages compiled")
 
     beat.beat(f"{what}: starting")
     if follow(go, *words, on_line=line, cwd=folder, env=env):

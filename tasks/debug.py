@@ -6,27 +6,52 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tasks import files, process, report, swap
+from tasks import facts, files, firewall, preflight, process, report, swap
+from tasks.failure import Failure
 from tasks.settings import Settings, current
+from tasks.tree import load_checkout
 
 
 @report.action
-def debug(settings: Settings, name: str, mode: str, stop_at_entry: bool) -> None:
+def debug(
+    settings: Settings,
+    name: str,
+    *,
+    mode: str,
+    stop_at_entry: bool,
+    wait_client: bool,
+    listen: str,
+    allow_remote: bool,
+    open_firewall: bool,
+    any_user: bool,
+) -> None:
     """Put one component under Delve and say how to connect; nothing happens when it is there."""
-    wanted = swap.request(settings, name, swap.as_mode(mode), stop_at_entry=stop_at_entry)
+    if stop_at_entry and mode != "exec":
+        raise Failure(
+            "--stop-at-entry: an attached process has passed its entry long ago",
+            "add --mode exec, or use --wait-client",
+        )
+    wanted = swap.request(
+        settings, name, swap.as_mode(mode), hold=stop_at_entry or wait_client
+    )
+    address = preflight.listen(listen, wanted.listen, allow_remote=allow_remote)
+    wanted = replace(wanted, listen=address, any_user=any_user)
+    if open_firewall:
+        if not allow_remote:
+            raise Failure("--open-firewall: Delve listens on loopback only", "add --allow-remote")
+        wanted = replace(wanted, firewall=firewall.closing(wanted.port))
     with files.locked(settings.paths.run / f"{name}.lock"):
-        journal = swap.load(settings, name)
-        if journal is not None:
-            alive = journal.debugger is not None and journal.debugger.alive()
-            same = replace(journal, debugger=None) == replace(wanted, step="ready")
-            if alive and same:
+        held = swap.load(settings, name)
+        if held is not None:
+            alive = held.debugger is not None and held.debugger.alive()
+            if alive and _same(held, wanted):
                 report.note("is in the debugger already")
-                _say_how(name, wanted)
+                _say_how(settings, name, wanted)
                 return
             swap.leave(settings, name)
         record = swap.enter(settings, name, wanted)
     report.note(f"pid {record.identity.pid}, {wanted.mode}")
-    _say_how(name, wanted)
+    _say_how(settings, name, wanted)
 
 
 @report.action
@@ -46,20 +71,73 @@ def undebug(settings: Settings, name: str) -> None:
         report.note(f"pid {record.identity.pid}, started with the same arguments")
 
 
-def _say_how(name: str, wanted: swap.Swap) -> None:
-    port = wanted.listen.rpartition(":")[2]
-    report.say(f"  {name} waits for a client on {wanted.listen}")
-    report.say(f"  terminal:   dlv connect {wanted.listen}    (leave with: exit -c)")
+@report.action
+def resume(settings: Settings, name: str) -> None:
+    """Let a component that stands at a forgotten breakpoint go on, without any breakpoint left."""
+    if swap.load(settings, name) is None:
+        raise Failure(f"{name} is not in the debugger", f"doit debug:{name} puts it there")
+    went_on = swap.resume(settings, name)
+    report.note("goes on, its breakpoints are cleared" if went_on else "runs already")
+
+
+def _same(held: swap.Swap, wanted: swap.Swap) -> bool:
+    """Tell whether a component is being debugged just as it is wanted."""
+    return (held.step, held.mode, held.listen, held.any_user) == (
+        "ready", wanted.mode, wanted.listen, wanted.any_user
+    )
+
+
+def _say_how(settings: Settings, name: str, wanted: swap.Swap) -> None:
+    port, local = wanted.port, wanted.local
+    if local != wanted.listen or not local.startswith(("127.", "[::1]")):
+        report.warn(
+            f"Delve listens on {wanted.listen} and asks for no password: whoever reaches this port"
+            " can run any code as you, until doit undebug"
+        )
+    if wanted.any_user:
+        report.warn("every user of this machine can run code as you through this port")
+    held = ", and stands until one lets it go on" if wanted.hold else ""
+    report.say(f"  {name} waits for a client on {wanted.listen}{held}")
+    report.say(f"  terminal:   dlv connect {local}    (leave with: exit -c)")
     report.say(f"  GoLand:     Go Remote, host 127.0.0.1, port {port}")
     report.say(f'  VS Code:    "mode": "remote", "debugAdapter": "dlv-dap", "port": {port}')
-    report.say(f"  remote IDE: ssh -NL {port}:{wanted.listen} this-machine")
+    report.say(f"  remote IDE: ssh -NL {port}:{local} this-machine")
+    if name == "kube-apiserver":
+        _say_write_limit(settings)
     report.say(f"  and back:   doit undebug:{name}")
+
+
+def _say_write_limit(settings: Settings) -> None:
+    """Say how long a write may stand at a breakpoint, where that is not for ever."""
+    if not settings.debug.pause_tolerant:
+        report.say("  limit:      stock time-outs: a request that stands too long is given up")
+    elif not facts.minor(load_checkout(settings.paths.lock).minor).write_deadline_file:
+        report.say(
+            "  limit:      this version lets the client set the limit of a write (34 s if it sets"
+            " none): kubectl --request-timeout=10h"
+        )
+    elif not settings.debug.lift_write_deadline:
+        report.say("  limit:      a write that stands longer than 34 s fails and is not stored")
+
+
+def _option(name: str, text: str, **more: Any) -> dict[str, Any]:
+    flag = {"name": name, "long": name.replace("_", "-"), "help": text}
+    return {**flag, "type": bool, "default": False, **more}
 
 
 def task_debug() -> Iterator[dict[str, Any]]:
     """Yield one task per component that puts it under Delve."""
     settings = current()
     yield {"name": None, "doc": "put a running component under Delve"}
+    params = [
+        _option("mode", "how to debug", type=str, default="attach", choices=swap.modes()),
+        _option("stop_at_entry", "with --mode exec: stand before main() until a client comes"),
+        _option("wait_client", "stand until a client comes and lets it go on"),
+        _option("listen", "another address or port for Delve", type=str, default=""),
+        _option("allow_remote", "let --listen name an address that others reach"),
+        _option("open_firewall", "open the port in firewalld or ufw; undebug closes it"),
+        _option("any_user", "let other users of this machine connect, for an IDE run by one"),
+    ]
     for name in swap.OFFSETS:
         yield {
             "name": name,
@@ -67,33 +145,29 @@ def task_debug() -> Iterator[dict[str, Any]]:
             "actions": [(debug, [settings, name])],
             "task_dep": ["toolchain:delve"],
             "uptodate": [False],
-            "params": [
-                {
-                    "name": "mode",
-                    "long": "mode",
-                    "default": "attach",
-                    "choices": swap.modes(),
-                    "help": "how to debug",
-                },
-                {
-                    "name": "stop_at_entry",
-                    "long": "stop-at-entry",
-                    "type": bool,
-                    "default": False,
-                    "help": "with --mode exec: wait at the first instruction for a client",
-                },
-            ],
+            "params": params,
         }
 
 
 def task_undebug() -> Iterator[dict[str, Any]]:
     """Yield one task per component that takes it out of Delve."""
+    yield from _simple(undebug, "take {} out of Delve again, with the same arguments",
+                       "take a component out of Delve again")
+
+
+def task_resume() -> Iterator[dict[str, Any]]:
+    """Yield one task per component that ends a forgotten pause."""
+    yield from _simple(resume, "clear the breakpoints of {} and let it go on",
+                       "let a component go on that stands at a forgotten breakpoint")
+
+
+def _simple(action: Any, doc: str, group: str) -> Iterator[dict[str, Any]]:
     settings = current()
-    yield {"name": None, "doc": "take a component out of Delve again"}
+    yield {"name": None, "doc": group}
     for name in swap.OFFSETS:
         yield {
             "name": name,
-            "doc": f"take {name} out of Delve again, with the same arguments",
-            "actions": [(undebug, [settings, name])],
+            "doc": doc.format(name),
+            "actions": [(action, [settings, name])],
             "uptodate": [False],
         }

@@ -161,6 +161,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if self.runtime_errors:
             self._error("doit", "".join(self.runtime_errors).strip())
         count = self._count
+        if count["failed"] == 0 and all(_answers(_all[name]) for name in _selected):
+            return
         say(
             f"{count['ok']} done, {count['cached']} unchanged, {count['failed']} failed"
             f" in {time.monotonic() - self._started:.1f} s",
@@ -196,6 +198,11 @@ def checkpoint() -> None:
 
 def _quiet(task: Any) -> bool:
     return bool((task.meta or {}).get("quiet")) or task.name.startswith("_")
+
+
+def _answers(task: Any) -> bool:
+    """Tell whether what a task prints is all that a caller wants to read."""
+    return bool((task.meta or {}).get("answer"))
 
 
 def _traceback_wanted(fail: BaseFail) -> bool:

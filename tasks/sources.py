@@ -54,17 +54,14 @@ def current_manifest(settings: Settings, module: str, before: str) -> str:
 
 
 def package_count(settings: Settings, modules: Sequence[str]) -> int:
-    """Return how many packages building these modules compiles at the most."""
-    known = [_remembered(settings, module) for module in modules]
-    shared = set[str]().union(*(one["folders"] for one in known))
-    standard = [int(one["packages"]) - len(one["folders"]) for one in known]
-    return len(shared) + max(standard)
+    """Return how many packages, the standard library's included, these modules are made of."""
+    return len(set[str]().union(*(_remembered(settings, one)["packages"] for one in modules)))
 
 
-def list_packages(settings: Settings, tree: Path, module: str) -> tuple[set[str], int]:
-    """Ask go which folders of the tree a module is made of, and how many packages it has in all.
+def list_packages(settings: Settings, tree: Path, module: str) -> tuple[set[str], list[str]]:
+    """Ask go for the folders of the tree that a module is made of, and for all its packages.
 
-    Folders of embedded files count too; packages of the standard library have no folder here.
+    Folders of embedded files count too; the standard library is a matter of the Go version.
     """
     if not (tree / "cmd" / module).is_dir():
         raise Failure(
@@ -75,18 +72,18 @@ def list_packages(settings: Settings, tree: Path, module: str) -> tuple[set[str]
     cgo = module not in facts.minor(load_checkout(settings.paths.lock).minor).static_modules
     env = compiler.environment(tool.go_env(settings, go), tree, cgo=cgo)
     embeds = "{{range .EmbedFiles}}\t{{.}}{{end}}" if go_minor(go.version) >= (1, 16) else ""
-    form = "{{if not .Standard}}{{.Dir}}" + embeds + "{{end}}"
+    form = "{{.ImportPath}}\t{{if not .Standard}}{{.Dir}}" + embeds + "{{end}}"
     listing = run(go.bin, "list", "-deps", "-f", form, f"./cmd/{module}", cwd=tree, env=env)
-    lines = listing.stdout.splitlines()
     folders: set[str] = set()
-    for line in filter(None, lines):
-        folder, *embedded = line.split("\t")
-        for name in ("", *embedded):
-            path = (Path(folder) / name).parent if name else Path(folder)
-            for place in {path, path.resolve()}:
-                if place.is_relative_to(tree):
-                    folders.add(str(place.relative_to(tree)))
-    return folders, len(lines)
+    packages = []
+    for line in listing.stdout.splitlines():
+        package, folder, *embedded = line.split("\t")
+        packages.append(package)
+        files_ = [Path(folder) / name for name in ("package.go", *embedded)] if folder else []
+        for place in {place for file in files_ for place in (file.parent, file.parent.resolve())}:
+            if place.is_relative_to(tree):
+                folders.add(str(place.relative_to(tree)))
+    return folders, packages
 
 
 def _memory(settings: Settings, module: str) -> Path:

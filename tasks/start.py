@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 from typing import Any
 
-from tasks import files, launch, node, ports, process, report, swap
+from tasks import clients, files, journal, launch, node, process, report, swap
 from tasks.components import containerd
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
@@ -23,6 +22,8 @@ def reconcile(settings: Settings, name: str) -> None:
     """
     with files.locked(settings.paths.run / f"{name}.lock"):
         component = launch.wanted(settings, name)
+        if swap.heal(settings, name):
+            report.note("its debugger was lost: a normal process again")
         record = process.load(settings.paths.run, name)
         if record is not None and record.alive():
             if record.fingerprint == launch.fingerprint(component):
@@ -33,8 +34,10 @@ def reconcile(settings: Settings, name: str) -> None:
             launch.start(settings, component)
             report.note("restarted: what it was started from changed")
             if again is not None:
-                swap.enter(settings, name, again)
-                report.note(f"again in mode {again.mode}")
+                wanted, marks = again
+                swap.enter(settings, name, wanted)
+                clients.restore(wanted.local, marks)
+                report.note(f"again in mode {wanted.mode} with {len(marks)} breakpoints")
             return
         swap.clear(settings, name)
         launch.stop(settings, name)
@@ -52,7 +55,7 @@ class Running:
         """Look, and never raise: doit would end the whole run."""
         try:
             record = process.load(self.settings.paths.run, self.name)
-            if record is None or not record.alive():
+            if record is None or not record.alive() or journal.broken(self.settings, self.name):
                 return False
             component = launch.wanted(self.settings, self.name)
             return record.fingerprint == launch.fingerprint(component)
@@ -129,39 +132,6 @@ def stop_one(settings: Settings, name: str) -> None:
         report.note("ended" if launch.stop(settings, name) else "was not running")
 
 
-@report.action
-def status(settings: Settings) -> None:
-    """Print one line per component: mode, pid, uptime, health, Delve port and where it stands."""
-    report.say(f"{'component':<26}{'mode':<14}{'pid':<9}{'uptime':<10}{'health':<11}debugger")
-    for name in COMPONENTS:
-        record = process.load(settings.paths.run, name)
-        if record is None or not record.alive():
-            if name in chosen(settings):
-                report.say(f"{name:<26}{'stopped':<14}")
-            continue
-        health = _health(settings, name)
-        report.say(
-            f"{name:<26}{swap.mode(settings, record):<14}{record.identity.pid:<9}"
-            f"{_uptime(time.time() - record.since):<10}{health:<11}{swap.describe(settings, name)}"
-        )
-
-
-def _health(settings: Settings, name: str) -> str:
-    if swap.is_paused(settings, name):
-        return "paused"
-    try:
-        component = launch.wanted(settings, name)
-    except Failure:
-        return "unknown"
-    return "ok" if ports.healthy(component.health, timeout=1.0) else "not ready"
-
-
-def _uptime(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
-
-
 def task_up() -> Iterator[dict[str, Any]]:
     """Yield the task that brings the whole cluster up."""
     settings = current()
@@ -220,14 +190,4 @@ def task_down() -> dict[str, Any]:
         "doc": "end every component and free the ports",
         "actions": [(down, [current()])],
         "uptodate": [False],
-    }
-
-
-def task_status() -> dict[str, Any]:
-    """Return the task that prints how every component runs."""
-    return {
-        "doc": "show mode, pid, uptime, health and debugger of every component",
-        "actions": [(status, [current()])],
-        "uptodate": [False],
-        "meta": {"quiet": True},
     }

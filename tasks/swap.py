@@ -1,71 +1,47 @@
 """The engine of the debug swap: attach to a component or run it under Delve, and back again.
 
-A journal is written before each step, so that whatever dies in between, `status` tells the truth
-and `leave` finds its way back. Two ways in: `debug-attach` leaves the process alone, so that argv,
-environment, working folder and pid stay what they are; `debug-exec` starts it again as a child of
-Delve, for main() and start-up code.
+Two ways in: `debug-attach` leaves the process alone, so that argv, environment, working folder and
+pid stay what they are; `debug-exec` starts it again as a child of Delve, for main() and start-up
+code. The way back goes by signals where it can: an editor that speaks DAP can make Delve's own
+requests hang.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import signal
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
 
-from tasks import compiler, delve, elf, files, launch, ports, process, tool
-from tasks.build import load_binary
-from tasks.components.registry import COMPONENTS
+from tasks import clients, delve, files, firewall, journal, launch, process, tool
 from tasks.failure import Failure
-from tasks.process import Identity, Mode, Record
+from tasks.journal import (
+    OFFSETS,
+    Swap,
+    as_mode,
+    describe,
+    is_paused,
+    load,
+    mode,
+    modes,
+    port,
+    request,
+)  # fmt: skip
+from tasks.preflight import check_go_version, require_possible
+from tasks.process import Identity, Record
 from tasks.settings import Settings
 
-Step = Literal["entering", "ready", "leaving"]
-OFFSETS = {
-    "kube-apiserver": 9,
-    "kube-controller-manager": 8,
-    "kube-scheduler": 7,
-    "kubelet": 6,
-    "kube-proxy": 5,
-}
-"""Delve port of a component, counted from debug.base_port; kube-apiserver's is the guide's."""
+__all__ = [
+    "OFFSETS", "Swap", "as_mode", "clear", "describe", "enter", "heal", "is_paused", "leave",
+    "leave_for_restart", "load", "mode", "modes", "port", "request", "resume",
+]  # fmt: skip
+
 TELEMETRY = "go/telemetry/mode"
 """Read by Delve below XDG_CONFIG_HOME: `off` keeps it from collecting anything."""
 LOAD = 60.0
 """Seconds Delve may take to read a binary's debug information (2-3 s are usual)."""
 ADDED_BY_DELVE = frozenset({"CGO_CFLAGS", "PWD"})
-
-
-@dataclass(frozen=True)
-class Swap:
-    """The journal of one swap: what is wanted, how far it came, and the debugger's identity."""
-
-    mode: Mode
-    listen: str
-    stop_at_entry: bool = False
-    step: Step = "entering"
-    debugger: Identity | None = None
-
-
-def request(settings: Settings, name: str, mode: Mode, *, stop_at_entry: bool = False) -> Swap:
-    """Return the swap a user asks for, on the component's own port."""
-    return Swap(mode, f"127.0.0.1:{port(settings, name)}", stop_at_entry)
-
-
-def port(settings: Settings, name: str) -> int:
-    """Return the Delve port of a component: always the same, so that editors can remember it."""
-    return settings.debug.base_port + OFFSETS[name]
-
-
-def load(settings: Settings, name: str) -> Swap | None:
-    """Return a component's journal, or None when it is not being debugged."""
-    value = files.read_json(_journal(settings, name))
-    if value is None:
-        return None
-    debugger = value.pop("debugger")
-    return Swap(**value, debugger=Identity(**debugger) if debugger else None)
+KILL = ((signal.SIGKILL, 10.0),)
 
 
 def enter(settings: Settings, name: str, wanted: Swap) -> Record:
@@ -74,17 +50,18 @@ def enter(settings: Settings, name: str, wanted: Swap) -> Record:
     record = process.load(settings.paths.run, name)
     if record is None or not record.alive():
         raise Failure(f"{name} does not run", "start the cluster first: doit up")
-    _require_possible(settings, name, record, wanted)
-    _write(settings, name, wanted)
+    require_possible(settings, name, record, wanted)
+    journal.write(settings, name, wanted)
     try:
+        if wanted.firewall:
+            firewall.open_port(wanted.port)
         if wanted.mode == "debug-attach":
-            record = _attach(settings, name, record, wanted)
-        else:
-            record = _execute(settings, name, record, wanted)
+            return _attach(settings, name, record, wanted)
+        return _execute(settings, name, record, wanted)
     except BaseException:
-        leave(settings, name)
+        with suppress(Failure):  # the first failure is the one to tell
+            leave(settings, name)
         raise
-    return record
 
 
 def leave(settings: Settings, name: str) -> Record | None:
@@ -92,135 +69,83 @@ def leave(settings: Settings, name: str) -> Record | None:
 
     Returns its record, or None when it has none.
     """
-    journal = load(settings, name)
+    swap = load(settings, name)
     record = process.load(settings.paths.run, name)
-    if journal is None:
+    if swap is None:
         return record
-    _write(settings, name, replace(journal, step="leaving"))
+    journal.write(settings, name, replace(swap, step="leaving"))
     if record is not None:
-        if journal.mode == "debug-attach":
-            kept = _detach(settings, name, record, journal)
-            record = process.with_mode(record, "normal") if kept else _restart(settings, record)
-        else:
-            _end_executed(settings, name, record, journal)
+        if not _runs_on(settings, name, record, swap):
+            _end(settings, name, record, swap)
             record = _restart(settings, record)
+        record = process.with_mode(record, "normal")
         process.save(settings.paths.run, record)
-    _journal(settings, name).unlink(missing_ok=True)
+    _over(settings, name, swap)
     return record
 
 
-def leave_for_restart(settings: Settings, name: str) -> Swap | None:
+def heal(settings: Settings, name: str) -> bool:
+    """Bring a component back whose swap was cut off or lost its debugger; True when it was."""
+    if not journal.broken(settings, name):
+        return False
+    leave(settings, name)
+    return True
+
+
+def leave_for_restart(
+    settings: Settings, name: str
+) -> tuple[Swap, tuple[clients.Mark, ...]] | None:
     """Free a component that is about to be started again; return how it was being debugged."""
-    journal = load(settings, name)
-    if journal is not None:
-        clear(settings, name)
-        return replace(journal, step="entering", debugger=None)
-    return None
+    swap = load(settings, name)
+    if swap is None:
+        return None
+    marks = clients.collect(swap.local)
+    clear(settings, name)
+    return replace(swap, step="entering", debugger=None, hold=False), marks
 
 
 def clear(settings: Settings, name: str) -> None:
-    """End a component's debugger, and the component with it where it cannot go on alone."""
-    journal = load(settings, name)
-    if journal is None:
-        return
-    record = process.load(settings.paths.run, name)
-    if record is not None:
-        process.stop(record.identity)
-    _end_debugger(settings, name, journal)
-    _journal(settings, name).unlink(missing_ok=True)
+    """End a debugged component together with its debugger."""
+    swap = load(settings, name)
+    if swap is not None:
+        record = process.load(settings.paths.run, name)
+        _end(settings, name, record, swap)
+        _over(settings, name, swap)
 
 
-def mode(settings: Settings, record: Record) -> str:
-    """Return how a component runs, in one word, as the processes themselves tell it."""
-    journal = load(settings, record.component)
-    if journal is None:
-        return "normal"
-    alive = journal.debugger is not None and journal.debugger.alive()
-    return journal.mode if alive else f"{journal.mode}?"
+def resume(settings: Settings, name: str) -> bool:
+    """Clear every breakpoint of a component that stands still and let it go on; True if it did."""
+    swap = load(settings, name)
+    if swap is None or not is_paused(settings, name):
+        return False
+    with delve.Delve(swap.local) as client:
+        client.clear_all()
+        client.resume()
+        client.wait_running(5.0)
+    return True
 
 
-def is_paused(settings: Settings, name: str) -> bool:
-    """Tell whether a component stands still at this moment, without touching it."""
-    record = process.load(settings.paths.run, name)
-    return record is not None and record.alive() and delve.paused(record.identity.pid)
-
-
-def describe(settings: Settings, name: str) -> str:
-    """Say where a debugged component stands, without halting it."""
-    journal = load(settings, name)
-    if journal is None:
-        return ""
-    if journal.debugger is None or not journal.debugger.alive():
-        return f"its debugger is gone: doit undebug:{name}"
-    if not is_paused(settings, name):
-        return f"{journal.listen} running"
-    with suppress(Failure), delve.Delve(journal.listen, timeout=2.0) as client:
-        stop = client.state().stop
-        if stop is not None:
-            return f"{journal.listen} paused at {stop.file}:{stop.line} in {stop.function}"
-    return f"{journal.listen} paused"
-
-
-def _journal(settings: Settings, name: str) -> Path:
-    return settings.paths.swap / f"{name}.json"
-
-
-def _write(settings: Settings, name: str, journal: Swap) -> None:
-    files.write_json(_journal(settings, name), asdict(journal), 0o600)
-
-
-def _require_possible(settings: Settings, name: str, record: Record, wanted: Swap) -> None:
-    """Refuse, before anything is touched, what is known not to work."""
-    tracer = delve.tracer(record.identity.pid)
-    if tracer:
-        raise Failure(
-            f"{name} is already being traced by {ports.describe(tracer)}",
-            "end that debugger first",
-        )
-    ports.require_free(f"the debugger of {name}", [int(wanted.listen.rpartition(":")[2])])
-    elf.prove_debuggable(Path(record.exe))
-    _check_go_version(settings, name)
-    scope = Path("/proc/sys/kernel/yama/ptrace_scope")
-    restricted = scope.exists() and scope.read_text().strip() != "0"
-    if wanted.mode == "debug-attach" and os.geteuid() and restricted:
-        raise Failure(
-            f"this kernel forbids to attach to {name} (yama ptrace_scope)",
-            f"use: doit debug:{name} --mode exec; or as root: sysctl kernel.yama.ptrace_scope=0",
-        )
-
-
-def _check_go_version(settings: Settings, name: str) -> bool:
-    """Tell whether Delve may check the target's Go version: not below its range.
-
-    Delve works on Go 1.15 and later when told not to check; above its range it does not.
-    """
-    module = COMPONENTS[name].module
-    if module is None:
-        raise Failure(f"{name} is not built from the Kubernetes source", "debug another component")
-    value = files.read_json(settings.paths.tool("delve")) or {}
-    built = compiler.go_minor(load_binary(settings, module).go)
-    if built > compiler.go_minor(str(value.get("max_go", "99.0"))):
-        raise Failure(
-            f"Delve {value['version']} knows Go up to {value['max_go']},"
-            f" but {name} was built by Go {built[0]}.{built[1]}",
-            "doit forget toolchain:delve, then doit toolchain:delve takes a newer one",
-        )
-    return built >= compiler.go_minor(str(value.get("min_go", "0.0")))
+def _over(settings: Settings, name: str, swap: Swap) -> None:
+    if swap.firewall:
+        firewall.close_port(swap.firewall)
+    journal.remove(settings, name)
 
 
 def _attach(settings: Settings, name: str, record: Record, wanted: Swap) -> Record:
-    dlv = tool.load_tool(settings, "delve").bin
-    log = settings.paths.log(f"dlv-{name}")
     argv = delve.attach_argv(
-        dlv,
+        tool.load_tool(settings, "delve").bin,
         record.identity.pid,
         listen=wanted.listen,
         log=_delve_log(settings, name),
-        check_go_version=_check_go_version(settings, name),
+        check_go_version=check_go_version(settings, name),
     )
+    if wanted.hold:
+        argv.remove("--continue")
     env = process.environment(f"dlv-{name}", settings.paths.instance, {})
-    cwd = settings.paths.run / name
-    debugger = process.spawn(f"dlv-{name}", argv, env, cwd=cwd, log=log, fingerprint="")
+    cwd, log = settings.paths.run / name, settings.paths.log(f"dlv-{name}")
+    debugger = process.spawn(
+        f"dlv-{name}", _serving(argv, wanted), env, cwd=cwd, log=log, fingerprint=""
+    )
     _wait_ready(settings, name, wanted, debugger)
     return _entered(settings, name, record, replace(wanted, debugger=debugger.identity))
 
@@ -235,29 +160,36 @@ def _execute(settings: Settings, name: str, record: Record, wanted: Swap) -> Rec
         listen=wanted.listen,
         log=_delve_log(settings, name),
         cwd=Path(record.cwd),
-        stop_at_entry=wanted.stop_at_entry,
-        check_go_version=_check_go_version(settings, name),
+        stop_at_entry=wanted.hold,
+        check_go_version=check_go_version(settings, name),
     )
     cwd, log = Path(record.cwd), Path(record.log)
-    debugger = process.spawn(name, argv, record.env, cwd=cwd, log=log, fingerprint="")
+    debugger = process.spawn(
+        name, _serving(argv, wanted), record.env, cwd=cwd, log=log, fingerprint=""
+    )
     _wait_ready(settings, name, wanted, debugger)
     target = _debuggee(debugger.identity.pid, record)
     started = replace(record, identity=target, since=debugger.since)
     process.save(settings.paths.run, started)
-    if not wanted.stop_at_entry:
+    if not wanted.hold:
         launch.wait_ready(settings, launch.wanted(settings, name), started)
     return _entered(settings, name, started, replace(wanted, debugger=debugger.identity))
 
 
+def _serving(argv: list[str], wanted: Swap) -> list[str]:
+    """Add who may connect: only the same user, unless the IDE runs as another one."""
+    return [*argv[:3], "--only-same-user=false", *argv[3:]] if wanted.any_user else argv
+
+
 def _wait_ready(settings: Settings, name: str, wanted: Swap, debugger: Record) -> None:
     """Write the debugger's identity down, then wait until it answers."""
-    _write(settings, name, replace(wanted, debugger=debugger.identity))
+    journal.write(settings, name, replace(wanted, debugger=debugger.identity))
 
     def said() -> str:
         return process.tail(Path(debugger.log), 8)
 
-    with delve.wait_ready(wanted.listen, LOAD, debugger.identity.alive, said) as client:
-        if not wanted.stop_at_entry:
+    with delve.wait_ready(wanted.local, LOAD, debugger.identity.alive, said) as client:
+        if not wanted.hold:
             client.wait_running(LOAD)
 
 
@@ -266,10 +198,10 @@ def _delve_log(settings: Settings, name: str) -> Path:
     return settings.paths.run / name / "delve.log"
 
 
-def _entered(settings: Settings, name: str, record: Record, journal: Swap) -> Record:
-    entered = process.with_mode(record, journal.mode)
+def _entered(settings: Settings, name: str, record: Record, swap: Swap) -> Record:
+    entered = process.with_mode(record, swap.mode)
     process.save(settings.paths.run, entered)
-    _write(settings, name, replace(journal, step="ready"))
+    journal.write(settings, name, replace(swap, step="ready"))
     return entered
 
 
@@ -293,40 +225,49 @@ def _debuggee(debugger: int, record: Record) -> Identity:
     raise Failure(f"{record.component} did not start under Delve\n{said}", f"read {record.log}")
 
 
-def _detach(settings: Settings, name: str, record: Record, journal: Swap) -> bool:
-    """Make Delve let go of the process; True when it runs on, clean, and need not be restarted."""
-    debugger = journal.debugger
-    if debugger is not None and debugger.alive():
-        with suppress(Failure), delve.Delve(journal.listen, timeout=3.0) as client:
+def _runs_on(settings: Settings, name: str, record: Record, swap: Swap) -> bool:
+    """Make Delve let go; True when the very process runs on, clean, and need not be restarted.
+
+    A process whose Delve died has its traps still in its text: it is never taken over.
+    """
+    debuggers = journal.debuggers(settings, name, swap)
+    if not debuggers:
+        return swap.debugger is None and record.alive() and not delve.tracer(record.identity.pid)
+    if swap.mode == "debug-exec":
+        return False  # Delve kills what it started, also when it is told to let go
+    if not _let_go(swap, debuggers[0]):
+        clients.drop(swap.port)
+        _let_go(swap, debuggers[0])
+    for debugger in debuggers:
+        process.stop(debugger, ((signal.SIGTERM, 3.0),))
+    gone = not any(debugger.alive() for debugger in debuggers)
+    return gone and record.alive() and not delve.tracer(record.identity.pid)
+
+
+def _let_go(swap: Swap, debugger: Identity) -> bool:
+    """Clear every breakpoint and detach; False when a client that speaks DAP stands in the way."""
+    try:
+        with delve.Delve(swap.local, timeout=3.0) as client:
             client.halt(timeout=3.0)
             client.clear_all()
             client.detach(kill=False)
-        if not process.wait_gone(debugger, 3.0):
-            process.stop(debugger, ((15, 3.0),))
-        clean = not debugger.alive()
-    else:
-        # Delve died: if breakpoints were set, their traps are still in the program's text.
-        clean = journal.step == "entering"
-    kept = clean and record.alive() and not delve.tracer(record.identity.pid)
-    if not kept:
-        process.stop(record.identity)
-        _end_debugger(settings, name, journal)
-    return kept
+    except delve.DelveTimeoutError:
+        return False
+    except Failure:
+        pass  # not listening yet, or ended: a signal tells
+    return process.wait_gone(debugger, 1.0)
 
 
-def _end_executed(settings: Settings, name: str, record: Record, journal: Swap) -> None:
-    """End the component first, by its own signals, then the Delve that would otherwise kill it."""
-    process.stop(record.identity, process.LADDER)
-    _end_debugger(settings, name, journal)
+def _end(settings: Settings, name: str, record: Record | None, swap: Swap) -> None:
+    """End a component by its own signals, then the Delve that would otherwise kill it."""
+    debuggers = journal.debuggers(settings, name, swap)
+    if record is not None:
+        held = delve.paused(record.identity.pid)  # a signal would wait until it goes on
+        process.stop(record.identity, KILL if held else process.LADDER)
+    for debugger in debuggers:
+        process.stop(debugger, ((signal.SIGTERM, 2.0), *KILL))
     for orphan in process.marked(process.mark(name, settings.paths.instance)):
-        process.stop(orphan)
-
-
-def _end_debugger(settings: Settings, name: str, journal: Swap) -> None:
-    marked = process.marked(process.mark(f"dlv-{name}", settings.paths.instance))
-    debuggers = [journal.debugger] if journal.debugger else []
-    for identity in [*debuggers, *marked]:
-        process.stop(identity, ((15, 2.0), (9, 5.0)))
+        process.stop(orphan, KILL)
 
 
 def _restart(settings: Settings, record: Record) -> Record:
@@ -335,18 +276,6 @@ def _restart(settings: Settings, record: Record) -> Record:
     fresh = launch.spawn(
         settings, record.component, record.argv, record.env, record.fingerprint
     )
+    process.save(settings.paths.run, fresh)
     launch.wait_ready(settings, component, fresh)
     return fresh
-
-
-def modes() -> Sequence[tuple[str, str]]:
-    """Return the modes a user can choose, with their meaning."""
-    return (
-        ("attach", "leave the process alone and trace it"),
-        ("exec", "start it again under Delve, for main() and start-up code"),
-    )
-
-
-def as_mode(word: str) -> Mode:
-    """Return the mode a user's word means."""
-    return cast("Mode", f"debug-{word}")

@@ -1,5 +1,6 @@
 """The task graph as doit sees it, and the words doit prints, without running anything real."""
 
+import json
 import os
 import subprocess
 import sys
@@ -98,6 +99,11 @@ def test_down_and_status_work_on_an_empty_workspace(tmp_path: Path) -> None:
     done = doit(tmp_path, "status")
     assert done.returncode == 0
     assert "kube-apiserver" in done.stdout and "stopped" in done.stdout
+
+
+def test_status_as_json_is_nothing_but_json(tmp_path: Path) -> None:
+    rows = json.loads(doit(tmp_path, "status", "--output", "json").stdout)
+    assert {row["name"]: row["mode"] for row in rows}["kube-apiserver"] == "stopped"
 
 
 def test_nearest_prefers_the_same_verb() -> None:

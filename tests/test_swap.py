@@ -146,7 +146,7 @@ def test_undebug_heals_after_a_kill(
     process.send(killed, signal.SIGKILL)
     assert process.wait_gone(killed, 5.0)
     if victim == "debugger":
-        assert "gone" in swap.describe(chosen, "toy")
+        assert "lost its debugger" in swap.describe(chosen, "toy")
     left = swap.leave(chosen, "toy")
     assert left is not None and left.argv == running.argv
     assert process.argv_of(left.identity.pid) == running.argv

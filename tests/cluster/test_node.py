@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import ssl
 import subprocess
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -55,9 +57,13 @@ def test_the_node_turns_ready(cluster: Cluster, before: dict[str, str]) -> None:
         assert inside != Path("/proc/self/ns/net").readlink()
 
 
-def test_the_kubelet_answers_through_kube_apiserver(cluster: Cluster) -> None:
-    healthy = cluster.kubectl("get", "--raw", "/api/v1/nodes/127.0.0.1/proxy/healthz")
-    assert healthy == "ok"
+def test_the_kubelet_answers_kube_apiserver_through_the_relay(cluster: Cluster) -> None:
+    certs = cluster.settings.paths.certs
+    context = ssl.create_default_context(cafile=str(certs / "server-ca.crt"))
+    context.load_cert_chain(certs / "client-kube-apiserver.crt", certs / "client-kube-apiserver.key")
+    url = f"https://127.0.0.1:{cluster.settings.kubelet.port}/healthz"
+    with urlopen(url, context=context, timeout=10) as answer:
+        assert answer.read() == b"ok"
 
 
 def test_a_breakpoint_in_the_kubelet(cluster: Cluster) -> None:

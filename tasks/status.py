@@ -1,0 +1,102 @@
+"""How every component runs, without disturbing any: for people, or as JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tasks import journal, launch, ports, process, report, start
+from tasks.components.registry import COMPONENTS
+from tasks.failure import Failure
+from tasks.settings import Settings, current
+
+COLUMNS = "{:<26}{:<14}{:<9}{:<10}{:<11}{:<8}{}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One component: its mode, process, seconds of uptime, health, first port, and Delve's word."""
+
+    name: str
+    mode: str
+    pid: int | None
+    uptime: int | None
+    health: str
+    port: int | None
+    debugger: str
+    argv: tuple[str, ...]
+    log: str
+
+
+def rows(settings: Settings) -> list[Row]:
+    """Return a row for each component that runs or is to run."""
+    found = []
+    for name in COMPONENTS:
+        record = process.load(settings.paths.run, name)
+        log = str(settings.paths.log(name))
+        if record is not None and record.alive():
+            health, port = _health(settings, name)
+            found.append(
+                Row(
+                    name, journal.mode(settings, record), record.identity.pid,
+                    int(time.time() - record.since), health, port,
+                    journal.describe(settings, name), record.argv, log,
+                )
+            )
+        elif name in start.chosen(settings):
+            lost = journal.describe(settings, name)
+            found.append(Row(name, "stopped", None, None, "-", None, lost, (), log))
+    return found
+
+
+@report.action
+def status(settings: Settings, output: str) -> None:
+    """Print how every component runs."""
+    found = rows(settings)
+    if output == "json":
+        report.say(json.dumps([asdict(row) for row in found], indent=1))
+        return
+    report.say(COLUMNS.format("component", "mode", "pid", "uptime", "health", "port", "debugger"))
+    for row in found:
+        uptime = "-" if row.uptime is None else _words(row.uptime)
+        cells = (row.name, row.mode, row.pid or "-", uptime, row.health, row.port or "-")
+        report.say(COLUMNS.format(*cells, row.debugger).rstrip())
+
+
+def _health(settings: Settings, name: str) -> tuple[str, int | None]:
+    try:
+        component = launch.wanted(settings, name)
+    except Failure:
+        return "unknown", None
+    port = component.ports[0] if component.ports else None
+    if journal.is_paused(settings, name):
+        return "paused", port
+    return ("ok" if ports.healthy(component.health, timeout=1.0) else "not ready"), port
+
+
+def _words(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
+
+
+def task_status() -> dict[str, Any]:
+    """Return the task that prints how every component runs."""
+    return {
+        "doc": "show mode, pid, uptime, health and debugger of every component",
+        "actions": [(status, [current()])],
+        "uptodate": [False],
+        "params": [
+            {
+                "name": "output",
+                "long": "output",
+                "short": "o",
+                "default": "text",
+                "choices": (("text", "a table"), ("json", "for machines")),
+                "help": "form of the answer",
+            }
+        ],
+        "meta": {"quiet": True, "answer": True},
+    }
