@@ -3,25 +3,18 @@
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
-from tasks import delve, files, launch, ports, process, settings, swap
+from tasks import delve, files, launch, ports, process, swap
 from tasks.components import registry
-from tasks.components.base import Component, Context, Health
 from tasks.failure import Failure
 from tasks.settings import Settings
+from tests import toycluster
 
-ODD = ("a (b) $c", "", "--x=", "'\"", "/127.0.0.1(:[0-9]+)?$")
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+PORT = toycluster.free_port()
 
 
 @pytest.fixture
@@ -29,28 +22,11 @@ def chosen(
     tmp_path: Path, toy: Path, dlv: Path, go_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Settings]:
     """Yield settings of a workspace in which the toy is the only component."""
-    made = settings.load(
-        {"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_DEBUG_BASE_PORT": str(free_port())}
-    )
-    port = free_port()
-
-    def build(context: Context) -> Component:
-        argv = (str(context.binary), f"--port={port}", *ODD)
-        health = Health(f"http://127.0.0.1:{port}/healthz")
-        return Component("toy", argv, health, env={"ODD": "a b$"}, ports=(port,))
-
-    spec = replace(
-        registry.COMPONENTS["kube-scheduler"], name="toy", module="toy", after=(), build=build
-    )
-    monkeypatch.setitem(registry.COMPONENTS, "toy", spec)
+    made = toycluster.load(tmp_path, toycluster.free_port())
+    toycluster.write(made, toy, dlv, go_version)
+    monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
     monkeypatch.setitem(swap.OFFSETS, "toy", 0)
-    monkeypatch.setattr(launch, "accepted", lambda _, component: component)
-    lock = dict.fromkeys(("commit", "origin", "requested"), "")
-    files.write_json(made.paths.lock, {**lock, "tree": str(tmp_path), "version": "v1.20.2"})
-    record = {"module": "toy", "path": str(toy), "digest": "", "go": go_version, "version": ""}
-    files.write_json(made.paths.built("toy"), record)
-    tool = {"version": "1.27.2", "bin": str(dlv), "from": "", "min_go": "1.25", "max_go": "1.27"}
-    files.write_json(made.paths.tool("delve"), tool)
+    monkeypatch.setattr(launch, "accepted", toycluster.accept)
     yield made
     swap.clear(made, "toy")
     launch.stop(made, "toy")

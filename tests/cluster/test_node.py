@@ -26,13 +26,15 @@ def host() -> dict[str, str]:
     commands = {
         "links": ["ip", "-brief", "link"],
         "routes": ["ip", "route"],
-        "rules": [rules, "-t", "nat"] if rules else ["true"],
+        "rules": [rules] if rules else ["true"],
         "names": ["hostname"],
     }
     state = {
         name: subprocess.run(argv, capture_output=True, text=True, check=False).stdout
         for name, argv in commands.items()
     }
+    lines = state["rules"].splitlines()
+    state["rules"] = "\n".join(line for line in lines if not line.startswith(("#", ":")))
     state["mounts"] = Path("/proc/self/mounts").read_text()
     for setting in ("vm/overcommit_memory", "kernel/panic", "net/ipv4/ip_forward"):
         state[setting] = Path("/proc/sys", setting).read_text()

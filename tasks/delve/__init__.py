@@ -1,0 +1,24 @@
+"""Delve, the debugger: its command lines, its JSON-RPC API, its traces in the kernel."""
+
+from tasks.delve.client import Delve
+from tasks.delve.commands import attach_argv, clients, exec_argv, paused, tracer, wait_ready
+from tasks.delve.connection import DelveError, DelveTimeoutError
+from tasks.delve.values import Breakpoint, Frame, State, Stop, Variable, Version
+
+__all__ = [
+    "Breakpoint",
+    "Delve",
+    "DelveError",
+    "DelveTimeoutError",
+    "Frame",
+    "State",
+    "Stop",
+    "Variable",
+    "Version",
+    "attach_argv",
+    "clients",
+    "exec_argv",
+    "paused",
+    "tracer",
+    "wait_ready",
+]
