@@ -9,6 +9,7 @@ import difflib
 import functools
 import os
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -307,6 +308,10 @@ def _assemble(
             if name.endswith("port") and not 0 <= value <= 65535:
                 raise Failure(f"{sources[key]}: {value} is not a port", "use 1 to 65535")
     name = values["instance"]
+    for group, settings in groups.items():
+        for key in [key for key in settings if sources[f"{group}.{key}"] == "default"]:
+            if key.endswith("port"):
+                settings[key] = own_port(name, settings[key])
     if not _NAME.fullmatch(name):
         raise Failure(
             f"{sources['instance']}: {name!r} cannot be the name of an instance",
@@ -325,6 +330,17 @@ def _assemble(
     return Settings(
         version=values["version"], name=name, paths=paths, sources=dict(sources), **made
     )
+
+
+def own_port(instance: str, port: int) -> int:
+    """Return an instance's own port for a default one, so that several run side by side.
+
+    The instance `default` keeps the usual ports; the others have theirs by their name.
+    """
+    if instance == "default" or port == 0:
+        return port
+    number = zlib.crc32(instance.encode()) % 400
+    return port + 100 + number * 10 if port > 32767 else port + 10000 + number * 50
 
 
 def _folder(value: str, default: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import files, gobuild, settings
+from tasks import files, gobuild, report, settings
 from tasks.failure import Failure
 from tasks.run import run
 
@@ -138,3 +138,9 @@ def toy_optimised(toys: Path) -> Path:
 def toy_main_only(toys: Path) -> Path:
     """Return the toy made with the common mistake: flags without `all=`."""
     return toys / "toy_main_only"
+
+
+@pytest.fixture(autouse=True)
+def fresh_notes() -> None:
+    """Start every test like a new step: nothing noted by the one before."""
+    report._notes.clear()

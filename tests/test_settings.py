@@ -67,6 +67,21 @@ def test_instances_share_toolchain_and_source_but_no_state(tmp_path: Path) -> No
         assert getattr(one, name) != getattr(two, name)
 
 
+def test_a_second_instance_has_ports_of_its_own(tmp_path: Path) -> None:
+    one, two = load(tmp_path), load(tmp_path, STEPKUBE_INSTANCE="two")
+    assert (one.api.secure_port, one.debug.base_port) == (6443, 39990)
+    usual = {one.api.secure_port, one.etcd.port, one.scheduler.secure_port, one.kubelet.port}
+    own = {two.api.secure_port, two.etcd.port, two.scheduler.secure_port, two.kubelet.port}
+    assert len(own) == 4 and not own & usual
+    assert two.debug.base_port != one.debug.base_port
+    assert two.api.port == 0, "no port stays no port"
+    named = load(tmp_path, STEPKUBE_INSTANCE="two", API_SECURE_PORT="7443")
+    assert named.api.secure_port == 7443
+    for number in range(1000):
+        for port in (2379, 6443, 10259, 39990):
+            assert 1024 < settings.own_port(f"i{number}", port) < 60000
+
+
 def test_the_configuration_page_is_the_table() -> None:
     page = settings.ROOT / "docs" / "configuration.md"
     assert page.read_text() == reference.markdown(), "run: doit reference"

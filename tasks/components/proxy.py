@@ -10,7 +10,7 @@ from tasks.components.base import Component, Context, Health
 from tasks.settings import Settings
 
 NAME = "kube-proxy"
-AFTER = ("kube-apiserver",)
+AFTER = ("kube-apiserver", "kubelet")  # before the node exists, it waits half a minute
 CERTS = ("server-ca", "client-kube-proxy", "kubeconfig-kube-proxy")
 
 
