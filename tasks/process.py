@@ -317,8 +317,17 @@ def _stat(pid: int) -> _Stat | None:
 
 
 def _gone(handle: int, identity: Identity, limit: float) -> bool:
-    """Wait on a pidfd; a zombie that nobody reaps counts as gone."""
+    """Wait on a pidfd; a zombie that nobody reaps counts as gone.
+
+    The pidfd of a traced process stays silent until its tracer has reaped every thread, so the
+    process itself is looked at as well.
+    """
     poll = select.poll()
     poll.register(handle, select.POLLIN)
-    poll.poll(limit * 1000)
-    return not identity.alive()
+    end = time.monotonic() + limit
+    while identity.alive():
+        left = end - time.monotonic()
+        if left <= 0:
+            return False
+        poll.poll(min(left, 0.05) * 1000)
+    return True

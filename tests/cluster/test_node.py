@@ -62,7 +62,8 @@ def test_the_node_turns_ready(cluster: Cluster, before: dict[str, str]) -> None:
 def test_the_kubelet_answers_kube_apiserver_through_the_relay(cluster: Cluster) -> None:
     certs = cluster.settings.paths.certs
     context = ssl.create_default_context(cafile=str(certs / "server-ca.crt"))
-    context.load_cert_chain(certs / "client-kube-apiserver.crt", certs / "client-kube-apiserver.key")
+    pair = (certs / f"client-kube-apiserver.{end}" for end in ("crt", "key"))
+    context.load_cert_chain(*pair)
     url = f"https://127.0.0.1:{cluster.settings.kubelet.port}/healthz"
     with urlopen(url, context=context, timeout=10) as answer:
         assert answer.read() == b"ok"
