@@ -18,7 +18,7 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import compiler, elf, files, report, resources, sources, tool, tree
+from tasks import compiler, elf, files, prune, report, resources, sources, tool, tree
 from tasks.compiler import MODULES, Recipe
 from tasks.facts import minor as facts_of
 from tasks.failure import Failure
@@ -63,6 +63,7 @@ def build(settings: Settings, module: str) -> None:
         stale = [name for name in modules if not plans[name].path.is_file()]
         if module in stale:
             _compile(settings, {name: plans[name] for name in stale})
+            prune.prune(settings)
         elif module in _compiled:
             report.note("compiled together with the one before")
         else:

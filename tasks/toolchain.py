@@ -185,7 +185,8 @@ def _offered_etcd(settings: Settings) -> Iterator[Release]:
 
 
 def task_toolchain() -> Iterator[dict[str, Any]]:
-    """Fetch or build Go, etcd, Delve and CNI plugins."""
+    """Yield the tasks that find, fetch or build Go, etcd, Delve and CNI plugins."""
+    yield {"name": None, "doc": "find, fetch or build Go, etcd, Delve and CNI plugins"}
     yield from _tasks(current())
 
 

@@ -94,7 +94,8 @@ class Dying:
                 process.wait_gone(one, 5.0)
 
 
-def main(home: str, base: str, port: str, verb: str, victim: str, step: str) -> int:
+def main(words: list[str]) -> int:
+    home, base, port, verb, victim, step = words
     made = load(Path(home), int(base))
     registry.COMPONENTS["toy"] = spec(int(port))
     swap.OFFSETS["toy"] = 0
@@ -116,4 +117,4 @@ def main(home: str, base: str, port: str, verb: str, victim: str, step: str) -> 
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

@@ -101,7 +101,8 @@ class Delve(Connection):
     def breakpoints(self) -> tuple[Breakpoint, ...]:
         """Return the breakpoints that users set; Delve's own, for panics, have negative ids."""
         raw = self._call_held("ListBreakpoints", All=False)["Breakpoints"]
-        return tuple(Breakpoint.of(item) for item in raw if item["id"] > 0)
+        found = [Breakpoint.of(item) for item in raw if item["id"] > 0]
+        return tuple(sorted(found, key=lambda item: item.id))
 
     def break_at(
         self,

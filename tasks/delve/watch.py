@@ -46,13 +46,18 @@ class Watch:
         client = self._client
         self._hold(client)
         place = self.place = places.find(client, words)
-        mark = client.break_at(
-            function=place.function,
-            file=place.file,
-            line=place.line,
-            condition=self._condition,
-            name=NAME,
-        )
+        try:
+            mark = client.break_at(
+                function=place.function,
+                file=place.file,
+                line=place.line,
+                condition=self._condition,
+                name=NAME,
+            )
+        except DelveError as error:
+            taken = "Breakpoint exists" in error.message
+            hint = "clear the other one, or name the next line" if taken else ""
+            raise DelveError(f"no breakpoint at {place}: {error.message}", hint) from None
         self._number = mark.id
         with suppress(DelveError):  # a condition that makes no sense stops it at once: see hits()
             self._let_go(client)
@@ -79,6 +84,13 @@ class Watch:
         if state.exit_status is not None:
             raise DelveError(f"the program ended with exit status {state.exit_status}")
         return state.stop
+
+    def held(self) -> str:
+        """Say where somebody else holds the program, if somebody does."""
+        stop = self.stop()
+        if stop is None or any(number == self._number for number, _ in stop.reached):
+            return ""
+        return f"{stop.file}:{stop.line} in {stop.function}"
 
     def end(self) -> None:
         """Remove the breakpoint; the program runs on, unless somebody else holds it.

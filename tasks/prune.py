@@ -1,0 +1,63 @@
+"""Keeps the built binaries within their size limit: those used longest ago go first."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tasks import files, process, report
+from tasks.settings import Settings, current
+
+GIB = 1 << 30
+
+
+def used(settings: Settings) -> set[Path]:
+    """Return the folders whose binary an instance has as its newest, or runs."""
+    found = set()
+    for record in settings.paths.home.glob("instances/*/build/*.json"):
+        value = files.read_json(record)
+        if value:
+            found.add(Path(value["path"]).parent)
+    for record in settings.paths.home.glob("instances/*/run/*.json"):
+        known = process.load(record.parent, record.stem)
+        if known is not None and known.alive():
+            found.add(Path(known.exe).parent)
+    return found
+
+
+def prune(settings: Settings) -> int:
+    """Remove the oldest unused binaries until the rest is within build.keep; return the bytes."""
+    kept = used(settings)
+    sizes = {
+        folder: sum(file.stat().st_size for file in folder.iterdir())
+        for folder in settings.paths.binaries.glob("[!.]*")
+    }
+    oldest_first = sorted(
+        sizes, key=lambda folder: max((f.stat().st_mtime for f in folder.iterdir()), default=0)
+    )
+    total, removed = sum(sizes.values()), 0
+    for folder in oldest_first:
+        if total - removed <= settings.build.keep * GIB:
+            break
+        if folder not in kept:
+            shutil.rmtree(folder)
+            removed += sizes[folder]
+    return removed
+
+
+@report.action
+def run(settings: Settings) -> None:
+    """Prune, and say what that freed."""
+    with files.locked(settings.paths.cache / "build.lock"):
+        removed = prune(settings)
+    report.note(f"{removed / GIB:.1f} GiB freed, {settings.build.keep} GiB are kept at the most")
+
+
+def task_prune() -> dict[str, Any]:
+    """Return the task that removes binaries nobody used for long."""
+    return {
+        "doc": "remove the oldest binaries beyond build.keep gigabytes",
+        "actions": [(run, [current()])],
+        "uptodate": [False],
+    }

@@ -1,0 +1,31 @@
+import os
+from pathlib import Path
+
+from tasks import files, prune, settings
+
+
+def binary(home: Path, digest: str, age: int) -> Path:
+    path = home / "bin" / digest / "kubelet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x" * 1000)
+    os.utime(path, (age, age))
+    return path
+
+
+def test_the_oldest_unused_binaries_go_first(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(prune, "GIB", 1000)
+    made = settings.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_BUILD_KEEP": "2"})
+    oldest, old, new, newest = (binary(tmp_path, name, age) for age, name in enumerate("abcd", 1))
+    record = {"module": "kubelet", "path": str(oldest), "digest": "", "go": "", "version": ""}
+    files.write_json(made.paths.built("kubelet"), record)
+    assert prune.prune(made) == 2000
+    assert oldest.exists(), "an instance has it"
+    assert newest.exists()
+    assert not old.exists() and not new.exists()
+
+
+def test_within_the_limit_nothing_goes(tmp_path: Path) -> None:
+    made = settings.load({"STEPKUBE_HOME": str(tmp_path)})
+    kept = binary(tmp_path, "a", 1)
+    assert prune.prune(made) == 0
+    assert kept.exists()
