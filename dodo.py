@@ -13,7 +13,7 @@ try:
 except Failure as failure:
     sys.exit(f"error: {failure}")
 
-from tasks import build, certs, checkout, debug, generated, ide, mirror, prune, reference
+from tasks import bench, build, certs, checkout, debug, generated, ide, mirror, prune, reference
 from tasks import sources, start, status, toolchain
 
 PIPELINE = (
@@ -21,7 +21,8 @@ PIPELINE = (
     debug.task_debug, debug.task_undebug, debug.task_resume, ide.task_ide,
     mirror.task_mirror, checkout.task_checkout, toolchain.task_toolchain,
     generated.task_generated, sources.task_sources, build.task_build, certs.task_certs,
-    start.task_start, start.task_stop, prune.task_prune, reference.task_config,
+    start.task_start, start.task_stop, prune.task_prune, bench.task_bench,
+    reference.task_config,
 )  # fmt: skip
 
 for number in (signal.SIGINT, signal.SIGTERM):
