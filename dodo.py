@@ -29,7 +29,10 @@ for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 naming.install(PIPELINE)
-paths.instance.mkdir(parents=True, exist_ok=True)
+try:
+    paths.instance.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    sys.exit(f"error: cannot make {paths.instance}: {error.strerror}\n  fix: set STEPKUBE_HOME")
 DOIT_CONFIG = {
     "minversion": "0.37.0",
     "default_tasks": ["up"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -77,12 +78,17 @@ def action(function: Callable[P, Any]) -> Callable[P, Any]:
         except OSError as error:
             if os.environ.get("STEPKUBE_DEBUG"):
                 raise
-            return TaskFailed(str(Failure(
-                f"{error.filename or 'the system'}: {error.strerror or error}",
-                "STEPKUBE_DEBUG=1 shows where this came from",
-            )))
+            return TaskFailed(str(_in_words(error)))
 
     return guarded
+
+
+def _in_words(error: OSError) -> Failure:
+    what = f"{error.filename or 'the system'}: {error.strerror or error}"
+    hint = "STEPKUBE_DEBUG=1 shows where this came from"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "free some space, or point STEPKUBE_HOME at a larger disk"
+    return Failure(what, hint)
 
 
 def requested(prefix: str) -> list[str]:

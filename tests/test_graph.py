@@ -81,6 +81,14 @@ def test_bad_settings_end_every_command_in_words(
     assert "Traceback" not in done.stderr
 
 
+def test_a_workspace_that_cannot_be_made_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = doit(tmp_path, "list", STEPKUBE_HOME=str(tmp_path / "file" / "home"))
+    assert done.returncode == 1
+    assert "cannot make" in done.stderr and "STEPKUBE_HOME" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_bad_mirror_names_its_variable(tmp_path: Path) -> None:
     done = doit(tmp_path, "mirror", GOPROXY="proxy.example.org")
     assert done.returncode == 1
