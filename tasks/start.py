@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks import clients, files, journal, launch, node, process, report, swap
-from tasks.components import containerd
+from tasks.components import containerd, flags
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
 from tasks.settings import Settings, current
@@ -90,6 +90,7 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
     """Return the closing lines: kubeconfig, logs, and how to debug next."""
     paths = settings.paths
     version = load_checkout(paths.lock).version
+    patient = flags.PATIENT if settings.debug.pause_tolerant else {}
     delve_port = swap.port(settings, "kube-apiserver")
     lines = ["", f"Kubernetes {version} is running (instance {settings.name}).", "", "Logs:"]
     lines += [f"  {paths.log(name)}" for name in names]
@@ -98,6 +99,7 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
         "To use the cluster:",
         f"  export KUBECONFIG={paths.kubeconfig('admin')}",
         f"  export PATH={paths.instance / 'bin'}:$PATH",
+        *(f"  export {key}={value}" for key, value in patient.items()),
         "  kubectl get --raw /readyz",
         "",
         "To put a component under the debugger, and back:",

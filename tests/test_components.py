@@ -267,11 +267,17 @@ def test_cors_default_fits_every_version():
 
 
 def test_debug_variables_reach_the_components():
-    env = build("kube-apiserver", start__cache_mutation_detector="true").env
-    assert env == {
+    stock = {"start__cache_mutation_detector": "true", "debug__pause_tolerant": "false"}
+    assert build("kube-apiserver", **stock).env == {
         "KUBE_CACHE_MUTATION_DETECTOR": "true",
         "KUBE_PANIC_WATCH_DECODE_ERROR": "true",
     }
+
+
+def test_pause_tolerant_clients_do_not_give_up_a_silent_server():
+    assert build("kube-scheduler").env["HTTP2_READ_IDLE_TIMEOUT_SECONDS"] == "0"
+    stock = build("kube-scheduler", debug__pause_tolerant="false").env
+    assert "HTTP2_READ_IDLE_TIMEOUT_SECONDS" not in stock
 
 
 def test_relative_files_of_the_user_become_absolute():

@@ -71,11 +71,16 @@ def cloud(chosen: Settings) -> dict[str, Value]:
     }
 
 
+PATIENT = {"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "0"}
+"""Keeps a client of client-go from giving up, after 45 s, a server that stands at a breakpoint."""
+
+
 def debug_env(chosen: Settings) -> dict[str, str]:
-    """Return the variables that turn programming errors into panics."""
+    """Return the variables that turn programming errors into panics, and make clients patient."""
     return {
         "KUBE_CACHE_MUTATION_DETECTOR": text(chosen.start.cache_mutation_detector),
         "KUBE_PANIC_WATCH_DECODE_ERROR": text(chosen.start.panic_watch_decode_error),
+        **(PATIENT if chosen.debug.pause_tolerant else {}),
     }
 
 

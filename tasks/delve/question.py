@@ -64,11 +64,12 @@ class Answer:
         if self.code:
             return Failure(f"{command} exited with {self.code}", "see what it printed")
         if not self.complete:
-            seen = f"only {len(self.hits)} of {asked.hits} times" if self.hits else "not"
+            some = f"reached only {len(self.hits)} of {asked.hits} times"
+            seen = some if self.hits else "not reached"
             hint = "give it longer by --timeout, lead there by --run, or watch one of its callers"
             if self.held:
                 hint = f"{self.component} stands at {self.held}: let it run on in its debugger"
-            return Failure(f"{self.place} was {seen} reached within {asked.timeout:g} s", hint)
+            return Failure(f"{self.place} was {seen} within {asked.timeout:g} s", hint)
         if asked.run and self.code is None:
             return Failure(f"{command} did not end within {asked.timeout:g} s", "use --timeout")
         return None

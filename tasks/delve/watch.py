@@ -111,13 +111,16 @@ class Watch:
         """Hold the program, remove our breakpoints, and find out whose it is to let it run."""
         self._ours = self._ours or client.state().running
         try:
-            stop = client.halt()
-        except DelveTimeoutError:
+            stop, marks = client.halt(), client.breakpoints()
+        except DelveError as error:
+            # Delve does not halt for us, or goes on at once, as long as such an editor is there.
+            if not isinstance(error, DelveTimeoutError) and not client.state().running:
+                raise
             raise DelveError(
                 "an editor that speaks DAP, such as VS Code, steers this Delve",
                 "set the breakpoint in that editor, or disconnect it",
             ) from None
-        own = {mark.id for mark in client.breakpoints() if mark.name == NAME}
+        own = {mark.id for mark in marks if mark.name == NAME}
         reached = {number for number, _ in stop.reached}
         if reached:
             self._ours = reached <= own
