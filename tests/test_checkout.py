@@ -1,11 +1,12 @@
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from tasks import checkout, settings, tree
 from tasks.failure import Failure
-from tasks.origins.package import upstream
+from tasks.origins.package import _extract, upstream
 from tests import miniature
 
 
@@ -147,6 +148,27 @@ def _interrupt(*_: object) -> None:
 )
 def test_debian_versions(debian: str, kubernetes: str) -> None:
     assert upstream(debian) == kubernetes
+
+
+@pytest.mark.parametrize("name", ["top/../../evil", "/top/evil", "../evil"])
+def test_an_archive_cannot_write_elsewhere(tmp_path: Path, name: str) -> None:
+    archive, folder = tmp_path / "a.orig.tar.gz", tmp_path / "folder"
+    folder.mkdir()
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(Failure, match="would leave the folder"):
+        _extract(archive, folder, strip=1)
+    assert list(folder.iterdir()) == []
+
+
+def test_an_archive_is_unpacked_without_its_top_folder(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "file").write_text("text")
+    (tmp_path / "source" / "link").symlink_to("file")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "source", "top")
+    _extract(tmp_path / "a.tar.gz", tmp_path / "out", strip=1)
+    assert (tmp_path / "out" / "link").read_text() == "text"
 
 
 def test_the_snapshot_sees_edits_new_files_and_deletions(remote: Path) -> None:

@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 from tasks import report, resources
+from tasks.failure import Failure
 from tasks.origins.base import TREE_GIB, NoSuchVersion, slug
 from tasks.run import run
 from tasks.settings import Settings
@@ -75,12 +76,18 @@ def _unpack(dsc: Path, folder: Path) -> None:
 
 
 def _extract(archive: Path, folder: Path, strip: int) -> None:
+    """Unpack an archive below a folder, and nowhere else."""
     report.progress(f"unpacking {archive.name}")
     with tarfile.open(archive) as tar:
+        # Debian 12's Python has no filters yet; what leaves the folder is refused either way.
+        tar.extraction_filter = getattr(tarfile, "tar_filter", lambda member, _: member)
         for member in tar:
-            member.name = "/".join(member.name.removeprefix("./").split("/")[strip:])
+            parts = member.name.removeprefix("./").split("/")
+            if ".." in parts or member.name.startswith("/"):
+                raise Failure(f"{archive.name}: {member.name} would leave the folder")
+            member.name = "/".join(parts[strip:])
             if member.name:
-                tar.extract(member, folder, filter="tar")
+                tar.extract(member, folder)
 
 
 def _git_import(tree: Path, dsc: Path) -> None:
