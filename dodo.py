@@ -15,13 +15,14 @@ except Failure as failure:
 
 from tasks import bench, build, certs, checkout, debug, generated, ide, mirror, prune, reference
 from tasks import sources, start, status, toolchain
+from tasks.host import tasks as host
 
 PIPELINE = (
     start.task_up, start.task_down, status.task_status,
     debug.task_debug, debug.task_undebug, debug.task_resume, ide.task_ide,
     mirror.task_mirror, checkout.task_checkout, toolchain.task_toolchain,
     generated.task_generated, sources.task_sources, build.task_build, certs.task_certs,
-    start.task_start, start.task_stop, prune.task_prune, bench.task_bench,
+    start.task_start, start.task_stop, prune.task_prune, bench.task_bench, host.task_host,
     reference.task_config,
 )  # fmt: skip
 

@@ -1,0 +1,108 @@
+"""Asks the package manager and systemd what there is, and runs their commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from tasks import report
+from tasks.failure import Failure
+from tasks.host import apply
+from tasks.host.packages import MANAGERS, SERVICE, Manager, epel_release, installing, starting
+from tasks.host.plan import Command, Mirrors
+from tasks.run import follow, run
+
+SYSTEMD = Path("/run/systemd/system")
+OS_RELEASE = Path("/etc/os-release")
+
+
+def manager_here() -> Manager:
+    """Return the package manager of this system."""
+    for manager in MANAGERS:
+        if shutil.which(manager.program):
+            return manager
+    names = ", ".join(manager.program for manager in MANAGERS)
+    raise Failure(f"no package manager known here was found ({names})", "docs/host.md has the list")
+
+
+def missing(manager: Manager, names: Iterable[str]) -> list[str]:
+    """Return the packages that neither are installed nor provided by one that is."""
+    if manager.family == "rpm":
+        return [
+            name for name in names if run("rpm", "-q", "--whatprovides", name, check=False).code
+        ]
+    form = "${db:Status-Status}\t${Package}, ${Provides}\n"
+    listed = run("dpkg-query", "--show", f"--showformat={form}").stdout
+    installed = re.findall(r"^installed\t(.*)$", listed, re.MULTILINE)
+    there = {word.split()[0] for line in installed for word in line.split(",") if word.strip()}
+    return [name for name in names if name not in there]
+
+
+def commands(manager: Manager, mirrors: Mirrors, names: Iterable[str]) -> list[Command]:
+    """Return what has to be run to have the packages `names` (those missing) and the service."""
+    wanted, release = list(names), ""
+    if wanted and manager.family == "rpm" and missing(manager, ["epel-release"]):
+        text = OS_RELEASE.read_text() if OS_RELEASE.is_file() else ""
+        release = epel_release(text, mirrors)
+    found = list(installing(manager, wanted, release))
+    if SYSTEMD.is_dir() and not (_systemctl("is-enabled") and _systemctl("is-active")):
+        found.append(starting())
+    return found
+
+
+def require_root(wanted: Iterable[Command]) -> None:
+    """Raise Failure with the commands to run by hand unless this is root."""
+    if os.geteuid() != 0:
+        by_hand = " && ".join(f"sudo {command}" for command in wanted)
+        raise Failure("only root may install packages and start services", by_hand)
+
+
+def carry_out(home: Path, manager: Manager, wanted: Iterable[Command]) -> list[str]:
+    """Run the commands and return the packages that are still missing.
+
+    The journal names the packages before they come, so that a run cut off is not forgotten.
+    """
+    names = list(manager.names())
+    lacking = missing(manager, names)
+    before = apply.load(home)
+    journal = replace(
+        before,
+        manager=manager.program if lacking else before.manager,
+        packages=tuple(dict.fromkeys((*before.packages, *lacking))),
+    )
+    apply.save(home, journal)
+    for command in wanted:
+        if command == starting():
+            if SERVICE in journal.packages and missing(manager, [SERVICE]):
+                continue
+            journal = replace(journal, services=tuple(dict.fromkeys((*journal.services, SERVICE))))
+            apply.save(home, journal)
+        execute(command)
+    still = missing(manager, names)
+    apply.save(
+        home, replace(journal, packages=tuple(n for n in journal.packages if n not in still))
+    )
+    return still
+
+
+def execute(command: Command) -> None:
+    """Run one command, showing its lines as they pass; Failure has the last ones."""
+    last: list[str] = []
+
+    def keep(line: str) -> None:
+        last[:] = [*last[-11:], line]
+        report.progress(line)
+
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    code = follow(*command.argv, on_line=keep, env=env)
+    if code:
+        told = "\n".join(last)
+        raise Failure(f"{command} exited with {code}\n{told}", "the lines above say why")
+
+
+def _systemctl(question: str) -> bool:
+    return run("systemctl", question, "--quiet", SERVICE, check=False).code == 0

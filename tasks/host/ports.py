@@ -1,0 +1,56 @@
+"""Opens the ports of Delve in the firewall that runs, and closes those it opened."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+from tasks import files, firewall, report, swap
+from tasks.failure import Failure
+from tasks.host import apply
+from tasks.settings import Settings
+
+
+@report.action
+def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
+    """Open the ports of Delve in the firewall that runs, or close those opened before."""
+    home = settings.paths.home
+    wanted = [port] if port else [swap.port(settings, name) for name in swap.OFFSETS]
+    with files.locked(home / "host.lock"):
+        if close:
+            return _close(home, [str(number) for number in wanted], dry_run)
+        for number in wanted:
+            try:
+                closing = firewall.closing(number)
+            except Failure as failure:
+                return report.say(f"nothing opened: {failure.message}")
+            report.say(f"  {number}/tcp; closed again by: {shlex.join(closing)}")
+            if not dry_run:
+                journal = apply.load(home)
+                ports = {**journal.ports, str(number): closing}
+                apply.save(home, replace(journal, ports=ports))
+                firewall.open_port(number)
+    return None
+
+
+@report.action
+def close_all(settings: Settings, dryrun: bool) -> None:
+    """Close all ports that were opened."""
+    home = settings.paths.home
+    with files.locked(home / "host.lock"):
+        _close(home, list(apply.load(home).ports), dryrun)
+
+
+def _close(home: Path, ports: list[str], dry_run: bool) -> None:
+    for port in ports:
+        journal = apply.load(home)
+        command = journal.ports.get(port)
+        if command is None:
+            report.say(f"  {port}/tcp was not opened from here")
+        elif dry_run:
+            report.say(f"  {shlex.join(command)}")
+        else:
+            firewall.close_port(command)
+            kept = {key: value for key, value in journal.ports.items() if key != port}
+            apply.save(home, replace(journal, ports=kept))

@@ -1,0 +1,167 @@
+"""The tasks host:mirror, host:packages and host:firewall; nothing runs them but a user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tasks import files, report
+from tasks.failure import Failure
+from tasks.host import apply, apt, install, ports, yum
+from tasks.host.packages import MANAGERS, removing
+from tasks.host.plan import Command, Mirrors, Plan, plan
+from tasks.settings import Settings, current
+
+KINDS = ((yum.FILES, yum.edit), (apt.FILES, apt.edit))
+
+
+def mirrors_of(settings: Settings) -> Mirrors:
+    """Return the mirrors of the settings."""
+    mirror = settings.mirror
+    return Mirrors(
+        rpm=mirror.rpm,
+        epel=mirror.epel,
+        apt=mirror.apt,
+        goproxy=mirror.goproxy,
+        gosumdb=mirror.gosumdb,
+        git=",".join(settings.origin.git),
+    )
+
+
+def make_plan(root: Path, mirrors: Mirrors, journal: apply.Journal) -> Plan:
+    """Return what the mirrors change in the files below `root`."""
+    whole = Plan()
+    for patterns, edit in KINDS:
+        found, left = apply.look(root, patterns, journal)
+        whole += plan(found, edit, mirrors) + Plan(left=tuple(left))
+    return whole
+
+
+@report.action
+def mirror(settings: Settings, mirrors: Mirrors, dry_run: bool, root: str) -> None:
+    """Show what the mirrors change on the host, then change it."""
+    mirrors.require_addresses()
+    place, home = Path(root).absolute(), settings.paths.home
+    if not place.is_dir():
+        raise Failure(f"--root: {place} is not a folder", "name the root of a system")
+    with files.locked(home / "host.lock"):
+        whole = make_plan(place, mirrors, apply.load(home))
+        for line in (*whole.lines(), *_remarks(place, mirrors)):
+            report.say(line)
+        if dry_run:
+            return
+        apply.require_writable((change.path for change in whole.changes), "host:mirror")
+        for change in whole.changes:
+            apply.apply(home, change)
+    count = len(whole.changes)
+    undo = "doit clean host:mirror restores them"
+    report.note(f"files changed: {count}; {undo}" if count else "nothing to change")
+
+
+@report.action
+def undo_mirror(settings: Settings, dryrun: bool) -> None:
+    """Restore the files of the host that are still as they were left."""
+    home = settings.paths.home
+    with files.locked(home / "host.lock"):
+        changed = (path for path in map(Path, apply.load(home).files) if path.exists())
+        apply.require_writable(changed, "clean", "host:mirror")
+        for line in apply.restore(home, dry_run=dryrun):
+            report.say(line)
+
+
+@report.action
+def packages(settings: Settings, mirrors: Mirrors, dry_run: bool) -> None:
+    """Show which packages are missing and what will install them, then install them."""
+    mirrors.require_addresses()
+    home, manager = settings.paths.home, install.manager_here()
+    names = manager.names()
+    lacking = install.missing(manager, names)
+    for name, why in names.items():
+        report.say(f"  {'missing' if name in lacking else 'there':<8} {name:<28} {why}")
+    wanted = install.commands(manager, mirrors, lacking)
+    _say(wanted)
+    if not install.SYSTEMD.is_dir():
+        report.say("no systemd runs here: no service is enabled; doit up starts its own containerd")
+    if dry_run or not wanted:
+        return
+    install.require_root(wanted)
+    with files.locked(home / "host.lock"):
+        still = install.carry_out(home, manager, wanted)
+    if still:
+        raise Failure(
+            f"no repository of this system offers: {', '.join(still)}",
+            "add one that does (docs/host.md), then run doit host:packages again",
+        )
+    report.note(f"{len(lacking)} packages installed")
+
+
+@report.action
+def undo_packages(settings: Settings) -> None:
+    """Say what removes the packages that were installed; removing them is left to the user."""
+    journal = apply.load(settings.paths.home)
+    for manager in MANAGERS:
+        if manager.program == journal.manager:
+            gone = install.missing(manager, journal.packages)
+            names = [name for name in journal.packages if name not in gone]
+            _say(list(removing(manager, names, journal.services if names else ())))
+            return
+    report.say("no packages were installed from here")
+
+
+def _remarks(root: Path, mirrors: Mirrors) -> Iterator[str]:
+    """Yield which mirrors are not set for files that are there, and what is never touched."""
+    for key, folder in (("rpm", "yum.repos.d"), ("epel", "yum.repos.d"), ("apt", "apt")):
+        if (root / "etc" / folder).is_dir() and not getattr(mirrors, key):
+            yield f"not set: mirror.{key}: its files keep or get back their own addresses"
+    yield (
+        f"workspace only: GOPROXY={mirrors.goproxy} GOSUMDB={mirrors.gosumdb}"
+        f" git={mirrors.git or 'origin.git'}: the host's Go and git settings stay"
+    )
+
+
+def _say(commands: list[Command]) -> None:
+    for command in commands:
+        report.say(f"  {command}    # {command.why}")
+
+
+def _option(name: str, text: str, **more: Any) -> dict[str, Any]:
+    flag = {"name": name, "long": name.replace("_", "-"), "help": text}
+    return {**flag, "type": bool, "default": False, **more}
+
+
+def task_host() -> Iterator[dict[str, Any]]:
+    """Yield the tasks that prepare the host, each of them opt-in and undoable."""
+    settings = current()
+    mirrors = mirrors_of(settings)
+    dry_run = _option("dry_run", "show the plan and stop")
+    yield {"name": None, "doc": "prepare the host: mirrors, packages, firewall (opt-in, undoable)"}
+    shared = {"uptodate": [False], "meta": {"quiet": True, "answer": True}}
+    yield {
+        "name": "mirror",
+        "doc": "put the mirrors into the files of apt, yum and dnf; clean restores them",
+        "actions": [(mirror, [settings, mirrors])],
+        "params": [dry_run, _option("root", "root of the system", type=str, default="/")],
+        "clean": [(undo_mirror, [settings])],
+        **shared,
+    }
+    yield {
+        "name": "packages",
+        "doc": "install container runtime, network tools and compiler; clean says how to remove",
+        "actions": [(packages, [settings, mirrors])],
+        "params": [dry_run],
+        "clean": [(undo_packages, [settings])],
+        **shared,
+    }
+    yield {
+        "name": "firewall",
+        "doc": "open the ports of Delve in firewalld or ufw; clean closes them",
+        "actions": [(ports.open_all, [settings])],
+        "params": [
+            _option("port", "only this port instead of all", type=int, default=0),
+            _option("close", "close instead of open"),
+            dry_run,
+        ],
+        "clean": [(ports.close_all, [settings])],
+        **shared,
+    }

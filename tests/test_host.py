@@ -1,0 +1,531 @@
+"""The preparation of the host, in a root folder of its own and with fake package managers."""
+
+import io
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from doit.cmd_base import ModuleTaskLoader
+from doit.doit_cmd import DoitMain
+
+from tasks import report, settings
+from tasks.failure import Failure
+from tasks.host import apply, apt, install, packages, tasks, yum
+from tasks.host.plan import Mirrors
+
+RPM, EPEL, APT = "http://mirror.test", "http://epel.test/all/", "http://apt.test/x/debian"
+SET = Mirrors(RPM, EPEL, APT, "https://proxy.golang.org,direct", "sum.golang.org", "")
+UNSET = Mirrors("", "", "", "direct", "off", "")
+
+CENTOS = """\
+# CentOS-Base.repo
+#
+# If the mirrorlist= does not work for you, as a fall back you can try the
+# remarked out baseurl= line instead.
+
+[base]
+name=CentOS-$releasever - Base
+mirrorlist=http://mirrorlist.centos.org/?release=$releasever&arch=$basearch&repo=os&infra=$infra
+#baseurl=http://mirror.centos.org/centos/$releasever/os/$basearch/
+gpgcheck=1
+gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-CentOS-7
+
+#released updates
+[updates]
+name=CentOS-$releasever - Updates
+mirrorlist=http://mirrorlist.centos.org/?release=$releasever&arch=$basearch&repo=updates
+#baseurl=http://mirror.centos.org/centos/$releasever/updates/$basearch/
+gpgcheck=1
+"""
+EPEL_7 = """\
+[epel]
+name=Extra Packages for Enterprise Linux 7 - $basearch
+#baseurl=http://download.fedoraproject.org/pub/epel/7/$basearch
+metalink=https://mirrors.fedoraproject.org/metalink?repo=epel-7&arch=$basearch
+failovermethod=priority
+enabled=1
+
+[epel-source]
+name=Extra Packages for Enterprise Linux 7 - $basearch - Source
+#baseurl=http://download.fedoraproject.org/pub/epel/7/SRPMS
+metalink=https://mirrors.fedoraproject.org/metalink?repo=epel-source-7&arch=$basearch
+enabled=0"""
+STREAM_9 = """\
+[baseos]
+name=CentOS Stream $releasever - BaseOS
+metalink=https://mirrors.centos.org/metalink?repo=centos-baseos-$stream&arch=$basearch
+gpgcheck=1
+"""
+ALMA = """\
+[baseos]
+name=AlmaLinux $releasever - BaseOS
+mirrorlist=https://mirrors.almalinux.org/mirrorlist/$releasever/baseos
+# baseurl=https://repo.almalinux.org/almalinux/$releasever/BaseOS/$basearch/os/
+enabled=1
+"""
+ROCKY = """\
+[baseos]
+name=Rocky Linux $releasever - BaseOS
+mirrorlist=https://mirrors.rockylinux.org/mirrorlist?arch=$basearch&repo=BaseOS-$releasever$rltype
+#baseurl=http://dl.rockylinux.org/$contentdir/$releasever/BaseOS/$basearch/os/
+gpgcheck=1
+"""
+DEB822 = """\
+Types: deb
+# http://snapshot.debian.org/archive/debian/20250520T000000Z
+URIs: http://deb.debian.org/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs:
+ http://security.debian.org/debian-security/
+ https://deb.nodesource.com/node_20.x
+Suites: bookworm-security
+Components: main
+"""
+ONE_LINE = """\
+# deb cdrom:[Debian GNU/Linux 10]/ buster main
+deb http://ftp.de.debian.org/debian/ buster main contrib
+deb-src [arch=amd64 signed-by=/a] http://deb.debian.org/debian buster main # the sources
+deb http://security.debian.org/ buster/updates main
+deb https://download.docker.com/linux/debian buster stable
+"""
+UBUNTU = """\
+Types: deb
+URIs: http://de.archive.ubuntu.com/ubuntu/
+Suites: noble noble-updates
+Components: main universe
+
+Types: deb
+URIs: http://security.ubuntu.com/ubuntu
+Suites: noble-security
+Components: main universe
+"""
+NOT_APT = "#!/bin/sh\necho this is no list of sources\n"
+FILES = {
+    "etc/yum.repos.d/CentOS-Base.repo": CENTOS,
+    "etc/yum.repos.d/epel.repo": EPEL_7,
+    "etc/yum.repos.d/centos.repo": STREAM_9,
+    "etc/yum.repos.d/docker-ce.repo": "[docker]\nbaseurl=https://download.docker.com/linux/\n",
+    "etc/apt/sources.list": ONE_LINE,
+    "etc/apt/sources.list.d/debian.sources": DEB822,
+    "etc/apt/sources.list.d/odd.list": NOT_APT,
+}
+Doit = Callable[..., str]
+
+
+@pytest.fixture(name="root")
+def private_root(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    for number, (name, text) in enumerate(FILES.items()):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() + b"# \xff is no UTF-8\r\n")
+        path.chmod(0o600 + 0o044 * (number % 2))
+        os.utime(path, ns=(10**18, 10**18 + number))
+    return root
+
+
+@pytest.fixture(name="home")
+def workspace(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture(name="doit")
+def in_process_doit(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Doit:
+    """Return a function that runs doit with the host's tasks alone, and returns what it says."""
+    loaded = settings.load({"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull})
+    monkeypatch.setattr(tasks, "current", lambda: loaded)
+    home.mkdir()
+
+    def doit(*words: str, mirrors: Mirrors = SET, code: int = 0) -> str:
+        monkeypatch.setattr(tasks, "mirrors_of", lambda _: mirrors)
+        out = io.StringIO()
+        config = {
+            "dep_file": str(home / "db"), "backend": "sqlite3", "outfile": out, "verbosity": 2,
+            "reporter": report.Reporter,
+        }  # fmt: skip
+        loader = ModuleTaskLoader({"task_host": tasks.task_host})
+        capfd.readouterr()
+        main = DoitMain(loader, config_filenames=(), extra_config={"GLOBAL": config})
+        assert (main.run(list(words)) or 0) == code
+        printed = capfd.readouterr()
+        return printed.out + printed.err + out.getvalue()
+
+    return doit
+
+
+def snapshot(root: Path) -> dict[str, tuple[object, ...]]:
+    """Return content, mode, owner and time of every file below a folder."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            at = path.stat()
+            found[str(path)] = (
+                path.read_bytes(), stat.S_IMODE(at.st_mode), at.st_uid, at.st_gid, at.st_mtime_ns,
+                at.st_nlink,
+            )  # fmt: skip
+    return found
+
+
+def originals(root: Path) -> dict[str, tuple[object, ...]]:
+    return {name: at for name, at in snapshot(root).items() if not name.endswith(apply.SUFFIX)}
+
+
+@pytest.mark.skipif(not shutil.which("sed"), reason="compares with sed")
+@pytest.mark.parametrize(
+    ("name", "text", "script"),
+    [
+        ("CentOS-Base.repo", CENTOS,
+         ["s/^mirrorlist=/#mirrorlist=/g", r"s|^#baseurl=http://[^/]*/|baseurl=http://mirror.test/|g"]),
+        ("epel.repo", EPEL_7,
+         ["s/^metalink/#metalink/g", r"s|^#baseurl=http://[^/]*/pub/|baseurl=http://epel.test/all/|g"]),
+    ],
+)  # fmt: skip
+def test_yum_files_become_what_sed_makes_of_them(name: str, text: str, script: list[str]) -> None:
+    words = ["sed", *[word for line in script for word in ("-e", line)]]
+    done = subprocess.run(words, input=text, capture_output=True, text=True, check=True)
+    edited = yum.edit(name, text, SET)
+    assert edited.text == done.stdout != text
+    assert not edited.left
+    assert yum.edit(name, edited.text, SET) == edited, "a second time changes nothing"
+
+
+def test_relatives_of_centos_have_the_same_lines() -> None:
+    alma, rocky = (yum.edit(name, text, SET).text.splitlines() for name, text in
+                   (("almalinux-baseos.repo", ALMA), ("Rocky-BaseOS.repo", ROCKY)))  # fmt: skip
+    assert f"baseurl={RPM}/almalinux/$releasever/BaseOS/$basearch/os/" in alma
+    assert f"baseurl={RPM}/$contentdir/$releasever/BaseOS/$basearch/os/" in rocky
+    assert alma[2].startswith("#mirrorlist=") and rocky[2].startswith("#mirrorlist=")
+
+
+def test_a_section_keeps_its_list_where_no_address_takes_its_place() -> None:
+    alone = yum.edit("centos.repo", STREAM_9, SET)
+    assert alone.text == STREAM_9
+    assert "no section has a mirror list and an address" in alone.left[0]
+    mixed = yum.edit("CentOS-Base.repo", CENTOS + STREAM_9, SET)
+    assert mixed.text.endswith(STREAM_9)
+    assert mixed.left == ("[baseos] has a mirror list and no address to use",)
+
+
+@pytest.mark.parametrize(
+    ("uri", "mirror", "expected"),
+    [
+        ("http://deb.debian.org/debian", APT, "http://apt.test/x/debian"),
+        ("http://deb.debian.org/debian/", APT, "http://apt.test/x/debian/"),
+        ("http://deb.debian.org/debian-security", APT, "http://apt.test/x/debian-security"),
+        ("http://security.debian.org/", APT, "http://apt.test/x/debian-security/"),
+        ("http://deb.debian.org/debian", "http://apt.test/inner/", "http://apt.test/inner"),
+        ("http://security.debian.org/", "http://apt.test/inner", None),
+        ("http://archive.ubuntu.com/ubuntu/", APT, None),
+        ("http://archive.ubuntu.com/ubuntu", "http://a.test/ubuntu", "http://a.test/ubuntu"),
+        ("http://ports.ubuntu.com/ubuntu-ports", "http://a.test/ubuntu",
+         "http://a.test/ubuntu-ports"),
+        ("http://archive.debian.org/debian", APT, "http://archive.debian.org/debian"),
+        ("http://deb.debian.org.evil.test/debian", APT, "http://deb.debian.org.evil.test/debian"),
+        ("https://download.docker.com/linux/debian", APT,
+         "https://download.docker.com/linux/debian"),
+        ("mirror+file:/etc/apt/mirrors/debian.list", APT,
+         "mirror+file:/etc/apt/mirrors/debian.list"),
+    ],
+)  # fmt: skip
+def test_only_the_own_archives_move(uri: str, mirror: str, expected: str | None) -> None:
+    assert apt.mirrored(uri, mirror) == expected
+
+
+def test_both_formats_of_apt_keep_all_but_the_addresses() -> None:
+    deb822 = apt.edit("debian.sources", DEB822, SET).text
+    assert deb822 == DEB822.replace("http://deb.debian.org/debian\n", f"{APT}\n").replace(
+        "http://security.debian.org/debian-security/", f"{APT}-security/"
+    )
+    one_line = apt.edit("sources.list", ONE_LINE, SET).text
+    assert one_line == (
+        ONE_LINE.replace("http://ftp.de.debian.org/debian/", f"{APT}/")
+        .replace("http://deb.debian.org/debian", APT)
+        .replace("http://security.debian.org/", f"{APT}-security/")
+    )
+    own = Mirrors("", "", "https://m.test/ubuntu", "", "", "")
+    assert apt.edit("ubuntu.sources", UBUNTU, own).text.count("URIs: https://m.test/ubuntu") == 2
+    assert "is not known" in apt.edit("ubuntu.sources", UBUNTU, SET).left[0]
+
+
+@pytest.mark.parametrize("text", ["Types: deb\nURIs: x\n", "nonsense\n", ONE_LINE])
+def test_what_is_not_deb822_is_left_alone(text: str) -> None:
+    edited = apt.edit("x.sources", text, SET)
+    assert edited.text == text and "deb822" in edited.left[0]
+
+
+def test_a_dry_run_shows_a_diff_and_changes_nothing(doit: Doit, root: Path, home: Path) -> None:
+    before = snapshot(root)
+    said = doit("host:mirror", "--dry-run", "--root", str(root))
+    assert snapshot(root) == before and not (home / "host.json").exists()
+    assert "-mirrorlist=http://mirrorlist.centos.org" in said
+    assert f"+baseurl={RPM}/centos/$releasever/os/$basearch/" in said
+    assert f"+URIs: {APT}\n" in said
+    assert "odd.list: not in apt's one-line format" in said
+    assert "centos.repo: no section" in said and "docker-ce" not in said
+    assert "workspace only: GOPROXY=https://proxy.golang.org,direct" in said
+
+
+def test_files_change_once_and_come_back_byte_for_byte(doit: Doit, root: Path, home: Path) -> None:
+    if os.geteuid() == 0:
+        os.chown(root / "etc/apt/sources.list", 1, 2)
+    before = snapshot(root)
+    said = doit("host:mirror", "--root", str(root))
+    assert "--- " in said, "the plan is shown first"
+    changed = {name for name, at in originals(root).items() if at[0] != before[name][0]}
+    assert {Path(name).name for name in changed} == {
+        "CentOS-Base.repo", "epel.repo", "sources.list", "debian.sources"
+    }  # fmt: skip
+    after = snapshot(root)
+    for name in changed:
+        assert after[name][1:4] == before[name][1:4], "mode and owner stay"
+        assert after[name + apply.SUFFIX] == before[name]
+    assert "nothing to change" in doit("host:mirror", "--root", str(root))
+    assert snapshot(root) == after, "twice changes nothing, not even a time"
+    assert doit("clean", "-n", "host:mirror").count("restored:") == 4
+    assert snapshot(root) == after
+    assert doit("clean", "host:mirror").count("restored:") == 4
+    assert snapshot(root) == before
+    assert not (home / "host.json").exists()
+
+
+def test_another_mirror_replaces_the_one_before_and_none_restores(doit: Doit, root: Path) -> None:
+    before = snapshot(root)
+    doit("host:mirror", "--root", str(root))
+    other = Mirrors("https://other.test", EPEL, APT, "", "", "")
+    doit("host:mirror", "--root", str(root), mirrors=other)
+    text = (root / "etc/yum.repos.d/CentOS-Base.repo").read_bytes()
+    assert b"baseurl=https://other.test/centos/" in text and b"mirror.test" not in text
+    doit("host:mirror", "--root", str(root), mirrors=UNSET)
+    assert snapshot(root) == before
+
+
+def test_a_file_edited_since_is_left_alone(doit: Doit, root: Path, home: Path) -> None:
+    before = snapshot(root)
+    doit("host:mirror", "--root", str(root))
+    edited = root / "etc/apt/sources.list"
+    edited.write_text("deb http://my.own/debian bookworm main\n")
+    assert "sources.list: edited since" in doit("host:mirror", "--root", str(root))
+    said = doit("clean", "host:mirror")
+    assert f"{edited}: edited since; its original is {edited}{apply.SUFFIX}" in said
+    assert edited.read_text() == "deb http://my.own/debian bookworm main\n"
+    assert snapshot(root)[f"{edited}{apply.SUFFIX}"] == before[str(edited)]
+    others = {name: at for name, at in originals(root).items() if name != str(edited)}
+    assert others == {name: at for name, at in before.items() if name != str(edited)}
+    assert list(apply.load(home).files) == [str(edited)]
+
+
+@pytest.mark.parametrize(
+    "step", ["tasks.host.apply.os.link", "tasks.files.write", "tasks.host.apply.os.chown"]
+)
+@pytest.mark.parametrize("then", ["restore", "again"])
+def test_a_run_cut_off_can_be_undone_and_repeated(
+    doit: Doit, root: Path, monkeypatch: pytest.MonkeyPatch, step: str, then: str
+) -> None:
+    before, real = snapshot(root), tasks.files.write
+
+    def cut(*args: object, **kwargs: object) -> None:
+        if step != "tasks.files.write" or str(args[0]).startswith(str(root)):
+            raise KeyboardInterrupt
+        real(*args, **kwargs)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(step, cut)
+        doit("host:mirror", "--root", str(root))
+    if then == "again":
+        doit("host:mirror", "--root", str(root))
+        repository = root / "etc/yum.repos.d/CentOS-Base.repo"
+        assert b"http://mirror.test/centos" in repository.read_bytes()
+    doit("clean", "host:mirror")
+    assert snapshot(root) == before
+
+
+def test_links_are_left_alone_and_others_may_not_write(
+    doit: Doit, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "etc/apt/sources.list.d/link.list").symlink_to("../sources.list")
+    assert "link.list: not a regular file" in doit("host:mirror", "--dry-run", "--root", str(root))
+    before = snapshot(root)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    said = doit("host:mirror", "--root", str(root), code=1)
+    assert "may only be changed by root" in said and "sudo -E" in said
+    assert snapshot(root) == before
+
+
+def test_a_mirror_that_is_no_address_is_refused(doit: Doit, root: Path) -> None:
+    wrong = Mirrors('http://x/"\nenabled=1', "", "", "", "", "")
+    said = doit("host:mirror", "--root", str(root), mirrors=wrong, code=1)
+    assert "mirror.rpm" in said and "is not an address" in said
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="needs apt")
+def test_apt_itself_goes_to_the_mirror(doit: Doit, root: Path, tmp_path: Path) -> None:
+    folder = root / "etc/apt"
+    for path in [folder / "sources.list", folder / "sources.list.d/odd.list"]:
+        path.unlink()
+    (folder / "sources.list.d/debian.sources").write_text(DEB822)
+    state = tmp_path / "state"
+    for name in ("lists/partial", "archives/partial"):
+        (state / name).mkdir(parents=True)
+
+    def asked() -> str:
+        places = {"Etc": folder, "State": state, "Cache": state}
+        words = [word for key, at in places.items() for word in ("-o", f"Dir::{key}={at}")]
+        return subprocess.run(
+            ["apt-get", *words, "--print-uris", "update"],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+
+    before = asked()
+    assert "'http://deb.debian.org/debian/dists/bookworm/InRelease'" in before
+    doit("host:mirror", "--root", str(root))
+    after = asked()
+    assert f"'{APT}/dists/bookworm/InRelease'" in after
+    assert f"'{APT}-security/dists/bookworm-security/InRelease'" in after
+    assert "deb.debian.org" not in after and "deb.nodesource.com" in after
+    doit("clean", "host:mirror")
+    assert asked() == before
+
+
+FAKES = {
+    "apt-get": 'case $1 in install) shift 3; printf "%s\\n" "$@" >>$STATE;; esac',
+    "dpkg-query": 'while read -r name; do printf "installed\\t%s, \\n" $name; done <$STATE',
+    "dnf": 'shift 3; for name; do [ $name = runc ] || echo $name >>$STATE; done',
+    "rpm": "while read -r name; do [ $name != $3 ] || exit 0; done <$STATE; exit 1",
+    "systemctl": 'case $1 in enable) >$STATE.up;; *) [ -e $STATE.up ];; esac',
+    "firewall-cmd": '[ $1 != --state ] || echo running',
+}  # fmt: skip
+
+
+@pytest.fixture(name="pretend")
+def fake_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Callable[[], list[str]]]:
+    """Return a function that makes the named programs the only ones; it returns their log."""
+
+    def pretend(*names: str, installed: str = "git\nmake\ngcc\n") -> Callable[[], list[str]]:
+        folder, log = tmp_path / "bin", tmp_path / "log"
+        folder.mkdir()
+        (tmp_path / "installed").write_text(installed)
+        for name in names:
+            script = folder / name
+            script.write_text(f'#!/bin/sh\necho "{name} $*" >>{log}\n{FAKES[name]}\n')
+            script.chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder))
+        monkeypatch.setenv("STATE", str(tmp_path / "installed"))
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        systemd = tmp_path / "systemd"
+        if "systemctl" in names:
+            systemd.mkdir()
+        monkeypatch.setattr(install, "SYSTEMD", systemd)
+        release = tmp_path / "os-release"
+        release.write_text('ID="rocky"\nVERSION_ID="9.4"\n')
+        monkeypatch.setattr(install, "OS_RELEASE", release)
+        changing = ("apt-get", "dnf", "systemctl enable", "firewall-cmd --zone")
+        return lambda: [
+            line for line in (log.read_text().splitlines() if log.exists() else [])
+            if line.startswith(changing)
+        ]  # fmt: skip
+
+    return pretend
+
+
+Pretend = Callable[..., Callable[[], list[str]]]
+
+
+def test_apt_installs_what_is_missing_once(doit: Doit, pretend: Pretend, home: Path) -> None:
+    ran = pretend("apt-get", "dpkg-query", "systemctl")
+    said = doit("host:packages", "--dry-run")
+    assert ran() == [] and "missing  containerd" in said and "there    git" in said
+    doit("host:packages")
+    names = (
+        "containerd runc containernetworking-plugins iptables nftables conntrack socat iproute2"
+        " ethtool libc6-dev"
+    )
+    assert ran() == [
+        "apt-get update",
+        f"apt-get install --yes --no-install-recommends {names}",
+        "systemctl enable --now containerd",
+    ]
+    assert f"apt-get install --yes --no-install-recommends {names} " in said, "the exact command"
+    doit("host:packages")
+    assert len(ran()) == 3, "a second time does nothing"
+    assert apply.load(home).packages == tuple(names.split())
+    said = doit("clean", "host:packages")
+    assert f"apt-get remove --yes {names} " in said and "disable --now containerd" in said
+    assert len(ran()) == 3, "removing is left to the user"
+
+
+def test_dnf_adds_epel_first_and_names_what_no_repository_has(
+    doit: Doit, pretend: Pretend, home: Path
+) -> None:
+    ran = pretend("dnf", "rpm")
+    said = doit("host:packages", code=1)
+    assert "no systemd runs here" in said
+    first, second = ran()
+    epel = "http://epel.test/all/epel/epel-release-latest-9.noarch.rpm"
+    assert first == f"dnf install -y --setopt=strict=0 {epel}"
+    assert "containerd runc" in second and "conntrack-tools" in second
+    assert "no repository of this system offers: runc" in said
+    assert "runc" not in apply.load(home).packages
+
+
+def test_epel_has_a_name_where_the_distribution_offers_it() -> None:
+    assert packages.epel_release('ID="centos"\nVERSION_ID="7"\n', UNSET) == "epel-release"
+    assert packages.epel_release("ID=rhel\nVERSION_ID=8.9\n", UNSET).endswith("latest-8.noarch.rpm")
+    assert packages.epel_release("ID=fedora\nVERSION_ID=41\n", SET) == ""
+
+
+def test_a_package_that_another_one_provides_is_not_missing(pretend: Pretend) -> None:
+    pretend("apt-get", "dpkg-query", installed="containerd.io,containerd,runc(=1)\n")
+    listed = "installed\tcontainerd.io, containerd, runc (= 1.1)\nconfig-files\tsocat, \n"
+    script = Path(os.environ["PATH"]) / "dpkg-query"
+    script.write_text(f"#!/bin/sh\nprintf '{listed}'\n")
+    names = ["containerd", "runc", "socat"]
+    assert install.missing(install.manager_here(), names) == ["socat"]
+
+
+def test_packages_need_root_and_say_the_command(
+    doit: Doit, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = pretend("apt-get", "dpkg-query")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    said = doit("host:packages", code=1)
+    assert "sudo apt-get update && sudo apt-get install --yes" in said
+    assert ran() == []
+
+
+def test_a_system_without_a_known_manager_is_said(pretend: Pretend) -> None:
+    pretend()
+    with pytest.raises(Failure, match="no package manager known here"):
+        install.manager_here()
+
+
+def test_the_firewall_opens_the_ports_of_delve_and_closes_them(
+    doit: Doit, pretend: Pretend, home: Path
+) -> None:
+    ran = pretend("firewall-cmd")
+    assert "39999/tcp" in doit("host:firewall", "--dry-run") and ran() == []
+    doit("host:firewall", "--port", "39999")
+    assert ran() == ["firewall-cmd --zone=public --add-port=39999/tcp"]
+    doit("host:firewall")
+    assert len(apply.load(home).ports) == 5
+    doit("host:firewall", "--close", "--port", "39998")
+    assert ran()[-1] == "firewall-cmd --zone=public --remove-port=39998/tcp"
+    doit("clean", "host:firewall")
+    assert sum("--remove-port" in line for line in ran()) == 5
+    assert not (home / "host.json").exists()
+
+
+def test_without_a_firewall_nothing_is_opened(doit: Doit, pretend: Pretend) -> None:
+    pretend()
+    assert "nothing opened: no firewall" in doit("host:firewall")
