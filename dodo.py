@@ -13,8 +13,8 @@ try:
 except Failure as failure:
     sys.exit(f"error: {failure}")
 
-from tasks import bench, build, certs, checkout, debug, generated, ide, mirror, prune, reference
-from tasks import sources, start, status, toolchain
+from tasks import bench, build, certs, checkout, debug, explain, generated, ide, mirror, prune
+from tasks import reference, sources, start, status, toolchain, versions
 from tasks.host import tasks as host
 
 PIPELINE = (
@@ -23,7 +23,7 @@ PIPELINE = (
     mirror.task_mirror, checkout.task_checkout, toolchain.task_toolchain,
     generated.task_generated, sources.task_sources, build.task_build, certs.task_certs,
     start.task_start, start.task_stop, prune.task_prune, bench.task_bench, host.task_host,
-    reference.task_config,
+    explain.task_explain, versions.task_versions, reference.task_config,
 )  # fmt: skip
 
 for number in (signal.SIGINT, signal.SIGTERM):

@@ -78,11 +78,11 @@ def wanted_go(tree: Path) -> str:
 
     The order matters: the later files only give a floor. Raises Failure naming the tree.
     """
-    for name, reader in _GO_FILES:
+    for name, reader in GO_FILES:
         found = reader(_text(tree / name))
         if found is not None:
             return go_name(found)
-    names = ", ".join(name for name, _ in _GO_FILES)
+    names = ", ".join(name for name, _ in GO_FILES)
     raise Failure(
         f"{tree} does not say which Go it needs (looked at {names})",
         "check that it is a whole Kubernetes tree",
@@ -139,7 +139,7 @@ def _godeps(text: str) -> Release | None:
         return None
 
 
-_GO_FILES: tuple[tuple[str, Callable[[str], Release | None]], ...] = (
+GO_FILES: tuple[tuple[str, Callable[[str], Release | None]], ...] = (
     (".go-version", _go_version),
     ("build/dependencies.yaml", _dependencies),
     ("build/build-image/cross/VERSION", _cross_version),

@@ -183,6 +183,7 @@ def current() -> Settings:
     return load(os.environ, doit_cmd._CMDLINE_VARS or {})
 
 
+@functools.cache
 def table() -> list[Row]:
     """Return every setting there is, in order of declaration."""
     rows = [

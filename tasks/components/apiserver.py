@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tasks import facts
 from tasks.components import flags
 from tasks.components.base import Component, Context, Health
 from tasks.failure import Failure
@@ -77,7 +76,7 @@ def wanted(context: Context) -> flags.Wanted:
 def build(context: Context) -> Component:
     """Describe kube-apiserver."""
     chosen = context.settings
-    endpoint = facts.minor(context.minor).health[NAME]
+    endpoint = context.facts.health[NAME]
     host, port = flags.near(chosen.api.bind_address), chosen.api.secure_port
     # AlwaysAllow switches anonymous callers off, so the probe is told to log in
     accept = (200, 401) if "AlwaysAllow" in chosen.api.authorization_mode else (200,)
@@ -110,7 +109,7 @@ def plugins(context: Context) -> tuple[str, ...]:
     added = (*switched, *_listed(api.enable_admission_plugins))
     disabled = _listed(api.disable_admission_plugins)
     _require_plugins(context)
-    enabled = dict.fromkeys((*facts.minor(context.minor).admission, *added))
+    enabled = dict.fromkeys((*context.facts.admission, *added))
     return tuple(plugin for plugin in enabled if plugin not in disabled)
 
 
@@ -128,7 +127,7 @@ def _runtime_config(context: Context) -> dict[str, flags.Value]:
     """Return the API groups to switch: the user's, and those that plugins need."""
     api = context.settings.api
     groups = [api.runtime_config] if api.runtime_config else []
-    if api.pod_priority_preemption and facts.minor(context.minor).pod_priority_alpha:
+    if api.pod_priority_preemption and context.facts.pod_priority_alpha:
         groups.append("scheduling.k8s.io/v1alpha1=true")
     groups += [_GROUPS[plugin] for plugin in plugins(context) if plugin in _GROUPS]
     return {"runtime-config": ",".join(groups)} if groups else {}
@@ -140,7 +139,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def _require_plugins(context: Context) -> None:
     """Refuse a plugin that the minor no longer has: it would stop kube-apiserver."""
-    api, removed = context.settings.api, facts.minor(context.minor).admission_removed
+    api, removed = context.settings.api, context.facts.admission_removed
     asked = [(switch, plugin) for switch, plugin in _SWITCHES.items() if getattr(api, switch)]
     for setting in ("enable_admission_plugins", "disable_admission_plugins"):
         asked += [(setting, plugin) for plugin in _listed(getattr(api, setting))]
@@ -179,7 +178,7 @@ def _advertise(context: Context) -> dict[str, flags.Value]:
 
 
 def _issuer(context: Context) -> dict[str, flags.Value]:
-    if not facts.minor(context.minor).issued_tokens:
+    if not context.facts.issued_tokens:
         return {}
     return {
         "service-account-issuer": "https://kubernetes.default.svc",
@@ -188,7 +187,7 @@ def _issuer(context: Context) -> dict[str, flags.Value]:
 
 
 def _insecure(context: Context) -> dict[str, flags.Value]:
-    era, api = facts.minor(context.minor).insecure_port, context.settings.api
+    era, api = context.facts.insecure_port, context.settings.api
     eras: dict[str, dict[str, flags.Value]] = {
         "open": {"insecure-bind-address": api.host_ip, "insecure-port": api.port},
         "zero": {"insecure-port": 0},
@@ -198,7 +197,7 @@ def _insecure(context: Context) -> dict[str, flags.Value]:
 
 
 def _insecure_ports(context: Context) -> tuple[int, ...]:
-    era, port = facts.minor(context.minor).insecure_port, context.settings.api.port
+    era, port = context.facts.insecure_port, context.settings.api.port
     return (port,) if era == "open" and port else ()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tasks import facts
 from tasks.settings import Settings
 
 
@@ -53,3 +54,8 @@ class Context:
     minor: tuple[int, int]
     binary: Path
     flags: frozenset[str] | None = None
+
+    @property
+    def facts(self) -> facts.Facts:
+        """What is true of the minor."""
+        return facts.minor(self.minor)

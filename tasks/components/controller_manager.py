@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks import facts
 from tasks.components import flags
 from tasks.components.base import Component, Context, Health
 from tasks.settings import Settings
@@ -41,7 +40,7 @@ def wanted(context: Context) -> flags.Wanted:
 def build(context: Context) -> Component:
     """Describe kube-controller-manager."""
     chosen = context.settings
-    endpoint = facts.minor(context.minor).health[NAME]
+    endpoint = context.facts.health[NAME]
     return Component(
         name=NAME,
         argv=flags.argv(NAME, context, wanted(context)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tasks import facts
 from tasks.components import flags
 from tasks.components.base import Component, Context, Health
 
@@ -32,7 +31,7 @@ def wanted(context: Context) -> flags.Wanted:
 def build(context: Context) -> Component:
     """Describe etcd."""
     chosen = context.settings
-    endpoint = facts.minor(context.minor).health[NAME]
+    endpoint = context.facts.health[NAME]
     host, port = flags.near(chosen.etcd.host), chosen.etcd.port
     return Component(
         name=NAME,

@@ -50,7 +50,7 @@ def feature_gates(context: Context) -> dict[str, bool]:
     chosen = context.settings
     items = [item.strip().partition("=") for item in chosen.start.feature_gates.split(",")]
     gates = {name: value.lower() != "false" for name, _, value in items if name}
-    if chosen.api.pod_priority_preemption and facts.minor(context.minor).pod_priority_alpha:
+    if chosen.api.pod_priority_preemption and context.facts.pod_priority_alpha:
         gates["PodPriority"] = True
     return gates
 
@@ -123,13 +123,13 @@ def near(address: str) -> str:
 
 def own_port(component: str, context: Context, secure: int, insecure: int) -> int:
     """Return the port of a component that older releases serve by http only."""
-    scheme = facts.minor(context.minor).health[component].scheme
+    scheme = context.facts.health[component].scheme
     return secure if scheme == "https" else insecure
 
 
 def serving(component: str, context: Context, port: int, kubeconfig: Path) -> dict[str, Value]:
     """Serve on one loopback port: https where there is https, and then no insecure one."""
-    if facts.minor(context.minor).health[component].scheme == "http":
+    if context.facts.health[component].scheme == "http":
         return {"address": "127.0.0.1", "port": port}
     return {
         "authentication-kubeconfig": kubeconfig,

@@ -47,7 +47,7 @@ def build(context: Context) -> Component:
     """Describe the kubelet; the user's flags come last, so that they win."""
     chosen = context.settings
     _check_length(root(chosen) / _SOCKET)
-    endpoint = facts.minor(context.minor).health[NAME]
+    endpoint = context.facts.health[NAME]
     port, healthz = chosen.kubelet.port, chosen.kubelet.healthz_port
     return Component(
         name=NAME,
@@ -84,7 +84,7 @@ def configuration(context: Context) -> str:
     }
     return templates.render(
         "kubelet.yaml.j2",
-        api_version=facts.minor(context.minor).kubelet_config,
+        api_version=context.facts.kubelet_config,
         kubelet=chosen.kubelet,
         dns=chosen.dns,
         # the sandbox is closed, and its relay comes from loopback, pods from elsewhere

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks import facts, templates
+from tasks import templates
 from tasks.components import flags
 from tasks.components.base import Component, Context, Health
 from tasks.settings import Settings
@@ -22,7 +22,7 @@ def wanted(context: Context) -> flags.Wanted:
 def build(context: Context) -> Component:
     """Describe kube-proxy."""
     chosen = context.settings
-    endpoint = facts.minor(context.minor).health[NAME]
+    endpoint = context.facts.health[NAME]
     port = chosen.proxy.healthz_port
     return Component(
         name=NAME,
@@ -43,7 +43,7 @@ def configuration(context: Context) -> str:
     chosen = context.settings
     return templates.render(
         "kube-proxy.yaml.j2",
-        api_version=facts.minor(context.minor).kube_proxy_config,
+        api_version=context.facts.kube_proxy_config,
         kubeconfig=str(chosen.paths.kubeconfig("kube-proxy")),
         hostname=chosen.kubelet.hostname_override,
         proxy=chosen.proxy,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tasks import facts
 from tasks.components import flags
 from tasks.components.base import Component, Context, Health
 
@@ -27,7 +26,7 @@ def wanted(context: Context) -> flags.Wanted:
 def build(context: Context) -> Component:
     """Describe kube-scheduler."""
     chosen = context.settings
-    endpoint = facts.minor(context.minor).health[NAME]
+    endpoint = context.facts.health[NAME]
     return Component(
         name=NAME,
         argv=flags.argv(NAME, context, wanted(context)),

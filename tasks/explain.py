@@ -1,0 +1,170 @@
+"""Why a component runs the way it does: its command line, files and variables, with origins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from tasks import files, launch, report
+from tasks.components import containerd
+from tasks.components.base import Component, Context
+from tasks.components.provenance import DROPPED, FILE, FLAGS, Build, Origin, Word, trace
+from tasks.components.registry import COMPONENTS
+from tasks.failure import Failure
+from tasks.settings import Settings, current
+from tasks.tree import load_checkout
+
+WIDTH = 58
+"""Columns of a word before its origins."""
+_NOT_BUILT = Path("not built yet")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All there is to say of a component: `note` is about its binary and its version."""
+
+    component: str
+    version: str
+    binary: str
+    note: str
+    sections: Mapping[str, tuple[Word, ...]]
+
+
+def explained(settings: Settings, name: str) -> Explanation:
+    """Explain a component as it would be started now, without starting or writing anything."""
+    checkout = load_checkout(settings.paths.lock)
+    binary, note = _binary(settings, name)
+    context = Context(settings, checkout.minor, binary)
+    build, tools = _builders(settings, name)
+    sections = trace(context, build, tools)
+    return Explanation(
+        name, checkout.version, str(binary), "; ".join(filter(None, (note, context.facts.note))),
+        without(sections, _refused(settings, build(context)), binary),
+    )
+
+
+def without(
+    sections: Mapping[str, tuple[Word, ...]], refused: frozenset[str], binary: Path
+) -> dict[str, tuple[Word, ...]]:
+    """Move the flags that the binary refused to those that were dropped."""
+    why = Origin("refusal", str(binary), "its own parser does not know the flag")
+    gone = [word for word in sections[FLAGS] if _flag(word.text) in refused]
+    kept = tuple(word for word in sections[FLAGS] if word not in gone)
+    more = (Word(word.text, (*word.origins, why)) for word in gone)
+    return {**sections, FLAGS: kept, DROPPED: (*sections[DROPPED], *more)}
+
+
+def lines(explanation: Explanation) -> Iterator[str]:
+    """Yield an explanation for people: a heading per section, a line per word."""
+    yield f"{explanation.component} of Kubernetes {explanation.version}: {explanation.binary}"
+    if explanation.note:
+        yield explanation.note
+    for section, words in explanation.sections.items():
+        if words:
+            yield f"\n{section}"
+        for word in words:
+            yield f"  {word.text:<{WIDTH}}  {in_words(word.origins)}"
+
+
+def in_words(origins: tuple[Origin, ...]) -> str:
+    """Return origins as one phrase: settings first, those of the same source together."""
+    parts = []
+    ranked = sorted(origins, key=lambda origin: (_RANK.index(origin.kind), origin.source))
+    for (kind, source), group in groupby(ranked, key=lambda origin: (origin.kind, origin.source)):
+        names = ", ".join(origin.name for origin in group)
+        phrase = _PHRASES["default" if source == "default" else kind]
+        parts.append(phrase.format(names=names, source=source))
+    return "; ".join(parts) or "always"
+
+
+_RANK = ("setting", "tool", "fact", "version", "refusal", "instance")
+_PHRASES = {
+    "setting": "{names} from {source}",
+    "default": "default of {names}",
+    "tool": "{names} ({source})",
+    "fact": "fact {names} ({source})",
+    "version": "known {source}",
+    "refusal": "{source}",
+    "instance": "instance {names}",
+}
+
+
+@report.action
+def explain(settings: Settings, name: str, output: str, content: bool) -> None:
+    """Print what a component is made of and where that came from."""
+    explanation = explained(settings, name)
+    kept = {section: words for section, words in explanation.sections.items()
+            if content or not section.startswith(FILE)}
+    shown = Explanation(**{**vars(explanation), "sections": kept})
+    text = json.dumps(asdict(shown), indent=1) if output == "json" else "\n".join(lines(shown))
+    report.say(text)
+
+
+def _binary(settings: Settings, name: str) -> tuple[Path, str]:
+    """Return the program a component runs, or that there is none and how to get it."""
+    try:
+        return launch.binary(settings, name), ""
+    except Failure as failure:
+        return _NOT_BUILT, f"{failure.message}; {failure.hint}"
+
+
+def _builders(settings: Settings, name: str) -> tuple[Build, Mapping[Origin, Build]]:
+    """Return the builder of a component, and those that give it another tool."""
+    if name != containerd.NAME:
+        return COMPONENTS[name].build, {}
+    try:
+        cni = launch.plugins(settings)
+    except Failure:
+        return containerd.build, {}
+    build, other = (
+        partial(containerd.build, tools=containerd.Tools(cni=folder))
+        for folder in (cni, Path("/probe"))
+    )
+    return build, {Origin("tool", "CNI plugins", str(cni)): other}
+
+
+def _refused(settings: Settings, component: Component) -> frozenset[str]:
+    """Return the flags that the binary refused when it was last asked about this command line."""
+    asked = files.read_json(settings.paths.run / f"{component.name}.flags") or {}
+    same = asked.get("asked") == files.digest(*component.argv)
+    return frozenset(asked["refused"]) if same else frozenset()
+
+
+def _flag(word: str) -> str:
+    return word.removeprefix("--").partition("=")[0]
+
+
+def task_explain() -> Iterator[dict[str, Any]]:
+    """Yield one task per component that tells where its command line came from."""
+    yield {"name": None, "doc": "show where a component's flags, files and variables came from"}
+    settings = current()
+    for name in COMPONENTS:
+        yield {
+            "name": name,
+            "doc": f"show where the flags, files and variables of {name} came from",
+            "actions": [(explain, [settings, name])],
+            "uptodate": [False],
+            "params": [
+                {
+                    "name": "output",
+                    "long": "output",
+                    "short": "o",
+                    "default": "text",
+                    "choices": (("text", "for people"), ("json", "for machines")),
+                    "help": "form of the answer",
+                },
+                {
+                    "name": "content",
+                    "long": "files",
+                    "type": bool,
+                    "default": False,
+                    "help": "the configuration files too, line by line",
+                },
+            ],
+            "meta": {"quiet": True, "answer": True},
+        }

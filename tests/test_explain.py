@@ -1,0 +1,312 @@
+"""Where a component's words came from: the experiments, and what `doit explain` prints of them."""
+
+import dataclasses
+import functools
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tasks import explain, facts, files, options, settings
+from tasks.components import containerd, provenance
+from tasks.components.base import Context
+from tasks.components.provenance import DROPPED, FLAGS, Origin, Word
+from tasks.components.registry import COMPONENTS
+from tasks.failure import Failure
+from tasks.settings import ROOT, Settings
+
+HOME = "/workspace"
+MINORS = ("1.10", "1.20", "1.35")
+GROUPS = ("api", "controller_manager", "scheduler", "kubelet", "proxy", "etcd", "dns", "logs")
+ELSEWHERE = {
+    "api.host": "kubeconfigs and certificates",
+    "api.first_service_cluster_ip": "certificate of kube-apiserver",
+    "api.wait": "how long `start` waits",
+    "etcd.preserve": "what `down` removes",
+    "etcd.version": "which etcd the toolchain has",
+}
+"""Settings that do something, but not to a component."""
+KUBE = [name for name, spec in COMPONENTS.items() if spec.module]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def table_made_once() -> Iterator[None]:
+    """Make the table of settings once: each of some ten thousand settings here asks for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "table", functools.cache(settings.table))
+        yield
+
+
+def load(environ: Mapping[str, str] | None = None, **words: str) -> Settings:
+    dotted = {key.replace("__", "."): value for key, value in words.items()}
+    return settings.load({"STEPKUBE_HOME": HOME, **(environ or {})}, dotted, Path(os.devnull))
+
+
+def traced(component: str, minor: str, chosen: Settings) -> dict[str, tuple[Word, ...]]:
+    context = Context(chosen, facts.parse(minor), Path(f"{HOME}/bin/{component}"))
+    return provenance.trace(context, COMPONENTS[component].build)
+
+
+def origins(sections: Mapping[str, tuple[Word, ...]], section: str, text: str) -> dict[str, str]:
+    """Return name -> source of the origins of the one word that starts with `text`."""
+    (word,) = [word for word in sections[section] if word.text.lstrip(" -").startswith(text)]
+    return {origin.name: origin.source for origin in word.origins}
+
+
+def from_environment(variable: str) -> str:
+    return f"the environment ({variable})"
+
+
+@pytest.mark.parametrize("minor", MINORS)
+@pytest.mark.parametrize("component", KUBE)
+def test_log_level_is_the_origin_of_v(component: str, minor: str) -> None:
+    found = origins(traced(component, minor, load({"LOG_LEVEL": "5"})), FLAGS, "v=5")
+    assert found == {"logs.level": from_environment("LOG_LEVEL")}
+
+
+@pytest.mark.parametrize(
+    ("component", "minor", "given", "place", "key"),
+    [
+        ("kube-apiserver", "1.20", "API_SECURE_PORT=7443", "flags|secure-port=7443",
+         "api.secure_port"),
+        ("kube-apiserver", "1.20", "API_SECURE_PORT=7443", "ports|7443", "api.secure_port"),
+        ("kube-apiserver", "1.20", "API_SECURE_PORT=7443", "health|https://127.0.0.1:7443/",
+         "api.secure_port"),
+        ("kube-apiserver", "1.35", "FEATURE_GATES=A=true", "flags|feature-gates=A=true",
+         "start.feature_gates"),
+        ("kube-controller-manager", "1.10", "FEATURE_GATES=A=true", "flags|feature-gates",
+         "start.feature_gates"),
+        ("kube-controller-manager", "1.20", "KCM_SECURE_PORT=7257", "flags|secure-port=7257",
+         "controller_manager.secure_port"),
+        ("kube-scheduler", "1.35", "SCHEDULER_SECURE_PORT=7259", "flags|secure-port=7259",
+         "scheduler.secure_port"),
+        ("kube-scheduler", "1.20", "KUBE_CACHE_MUTATION_DETECTOR=true",
+         "environment|KUBE_CACHE_MUTATION_DETECTOR", "start.cache_mutation_detector"),
+        ("kubelet", "1.20", "KUBELET_PORT=7250", "file kubelet.yaml|port: 7250", "kubelet.port"),
+        ("kubelet", "1.35", "FEATURE_GATES=A=true", "file kubelet.yaml|featureGates",
+         "start.feature_gates"),
+        ("kubelet", "1.20", "KUBELET_FLAGS=--max-pods=5", "flags|max-pods=5", "kubelet.flags"),
+        ("kube-proxy", "1.10", "KUBE_PROXY_MODE=ipvs", "file kube-proxy.yaml|mode", "proxy.mode"),
+        ("etcd", "1.35", "ETCD_PORT=7379", "flags|listen-client-urls", "etcd.port"),
+        ("containerd", "1.20", "CLUSTER_CIDR=10.2.0.0/16", 'file 10-stepkube.conflist|"ranges"',
+         "controller_manager.cluster_cidr"),
+    ],
+)  # fmt: skip
+def test_a_setting_is_found_with_its_source(
+    component: str, minor: str, given: str, place: str, key: str
+) -> None:
+    variable, _, value = given.partition("=")
+    found = origins(traced(component, minor, load({variable: value})), *place.split("|"))
+    assert found[key] == from_environment(variable)
+
+
+def test_a_word_of_the_command_line_and_a_file_are_told_apart(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("logs: {level: 7, spec: 'a=1'}\n")
+    chosen = settings.load({"STEPKUBE_HOME": HOME}, {"logs.spec": "b=2"}, file)
+    sections = traced("kube-scheduler", "1.20", chosen)
+    assert origins(sections, FLAGS, "v=7") == {"logs.level": f"{file} (logs.level)"}
+    assert origins(sections, FLAGS, "vmodule=b=2") == {
+        "logs.spec": "the command line (logs.spec=)"
+    }
+
+
+@pytest.mark.parametrize("name", ["default", "other"])
+def test_paths_and_ports_are_those_of_the_instance(name: str) -> None:
+    chosen = load(instance=name)
+    sections = traced("kube-apiserver", "1.20", chosen)
+    assert origins(sections, FLAGS, "cert-dir") == {name: HOME, "certs.dir": "default"}
+    port = f"secure-port={chosen.api.secure_port}"
+    assert origins(sections, FLAGS, port) == {name: HOME, "api.secure_port": "default"}
+
+
+def test_a_port_that_was_named_is_not_the_instances() -> None:
+    sections = traced("kube-apiserver", "1.20", load(instance="other", api__secure_port="7443"))
+    assert origins(sections, FLAGS, "secure-port") == {
+        "api.secure_port": "the command line (api.secure_port=)"
+    }
+
+
+@pytest.mark.parametrize(
+    ("component", "minor", "place", "fact", "since"),
+    [
+        ("kube-apiserver", "1.20", "flags|service-account-issuer", "issued_tokens", "1.20"),
+        ("kube-apiserver", "1.10", "flags|enable-admission-plugins", "admission", "1.10"),
+        ("kube-apiserver", "1.35", "flags|enable-admission-plugins", "admission", "1.24"),
+        ("kube-apiserver", "1.20", "flags|insecure-port", "insecure_port", "1.20"),
+        ("kube-apiserver", "1.35", "health|https", "health", "1.16"),
+        ("kube-scheduler", "1.10", "flags|port=10251", "health", "1.10"),
+        ("kubelet", "1.20", "file kubelet.yaml|apiVersion", "kubelet_config", "1.10"),
+    ],
+)
+def test_a_fact_is_found_with_its_evidence(
+    component: str, minor: str, place: str, fact: str, since: str
+) -> None:
+    found = origins(traced(component, minor, load()), *place.split("|"))
+    eras = facts.data()["facts"].get(fact) or facts.data()["health"][component]
+    evidence = [provenance.EVIDENCE[letter] for letter in eras[since][1].split(",")]
+    assert found[fact] == f"since {since}: {', '.join(evidence)}"
+
+
+@pytest.mark.parametrize("component", ["kube-apiserver", "kubelet"])
+def test_pause_tolerance_is_said(component: str) -> None:
+    found = origins(traced(component, "1.20", load()), "environment", "HTTP2_READ_IDLE")
+    assert found == {"debug.pause_tolerant": "default"}
+
+
+@pytest.mark.parametrize(
+    ("component", "minor", "dropped"),
+    [
+        ("kube-apiserver", "1.10", {"shutdown-watch-termination-grace-period": "since 1.27"}),
+        ("kube-apiserver", "1.35", {"cloud-provider": "until 1.32", "cloud-config": "until 1.32"}),
+        ("kube-controller-manager", "1.10", {"cert-dir": "since 1.12"}),
+        ("kube-controller-manager", "1.35", {"port": "until 1.23"}),
+        ("kube-scheduler", "1.35", {"port": "until 1.23"}),
+        ("kube-scheduler", "1.10", {}),
+        ("kubelet", "1.10", {}),
+        ("kubelet", "1.35", {
+            "allow-privileged": "until 1.14", "chaos-chance": "until 1.21",
+            "cloud-config": "until 1.33", "keep-terminated-pod-volumes": "until 1.11",
+            "container-runtime": "until 1.26", "pod-infra-container-image": "until 1.34",
+        }),
+        ("etcd", "1.10", {"log-level": "since 1.17"}),
+        ("etcd", "1.35", {}),
+    ],
+)  # fmt: skip
+def test_dropped_flags_say_why(component: str, minor: str, dropped: dict[str, str]) -> None:
+    words = traced(component, minor, load())[DROPPED]
+    reasons = {
+        word.text.removeprefix("--").partition("=")[0]: origin.source.partition(":")[0]
+        for word in words for origin in word.origins if origin.kind == "version"
+    }  # fmt: skip
+    assert reasons == dropped
+    assert len(words) == len(dropped)
+
+
+def test_a_refused_flag_is_dropped() -> None:
+    sections = {FLAGS: (Word("--v=3", ()), Word("--new=x=y", ())), DROPPED: ()}
+    moved = explain.without(sections, frozenset({"new"}), Path("/bin/kubelet"))
+    assert moved[FLAGS] == (Word("--v=3", ()),)
+    ((word, (why,)),) = [(word.text, word.origins) for word in moved[DROPPED]]
+    assert (word, why.kind, why.name) == ("--new=x=y", "refusal", "/bin/kubelet")
+
+
+def test_containerd_says_which_plugins_it_found() -> None:
+    origin = Origin("tool", "CNI plugins", "/usr/lib/cni")
+    context = Context(load(), (1, 20), Path("/usr/bin/containerd"))
+
+    def other(given: Context) -> provenance.Component:
+        return containerd.build(given, containerd.Tools(cni=Path("/other")))
+
+    sections = provenance.trace(context, containerd.build, {origin: other})
+    assert origins(sections, "file containerd.toml", "bin_dir") == {"CNI plugins": "/usr/lib/cni"}
+
+
+@pytest.fixture(scope="module", name="effective")
+def effective_settings() -> set[str]:
+    """Return the settings that change a component of any minor, with or without a sandbox."""
+    found = set()
+    for base in (load(), load(node__sandbox="false")):
+        changes = list(provenance.settings_changed(base))
+        for minor, spec in itertools.product(MINORS, COMPONENTS.values()):
+            context = Context(base, facts.parse(minor), Path("/bin/x"))
+            stock = provenance.view(context, spec.build)
+            for origin, chosen in changes:
+                changed = dataclasses.replace(context, settings=chosen)
+                with suppress(Failure):  # an admission plugin that this minor has no more
+                    if provenance.view(changed, spec.build) != stock:
+                        found.add(origin.name)
+    return found
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_setting_changes_a_component(group: str, effective: set[str]) -> None:
+    mine = {f"{group}.{item.name}" for item in dataclasses.fields(options.GROUPS[group])}
+    assert mine - effective == mine & set(ELSEWHERE)
+
+
+def test_the_words_are_the_component() -> None:
+    for name, spec in COMPONENTS.items():
+        context = Context(load(), (1, 20), Path("/bin/x"))
+        built, sections = spec.build(context), provenance.view(context, spec.build)
+        assert sections[FLAGS] == built.argv[1:], name
+        assert sections["starts after"] == built.after, name
+        assert {Path(file) for file in sections["files"]} == set(built.files), name
+
+
+@pytest.mark.parametrize(
+    ("origins_", "words"),
+    [
+        ((), "always"),
+        ((Origin("setting", "a.b", "default"), Origin("setting", "a.c", "default")),
+         "default of a.b, a.c"),
+        ((Origin("instance", "default", HOME), Origin("setting", "a.b", "stepkube.yaml (a.b)")),
+         "a.b from stepkube.yaml (a.b); instance default"),
+        ((Origin("fact", "admission", "since 1.24: tried"),),
+         "fact admission (since 1.24: tried)"),
+    ],
+)  # fmt: skip
+def test_origins_in_words(origins_: tuple[Origin, ...], words: str) -> None:
+    assert explain.in_words(origins_) == words
+
+
+def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run doit with the tasks of this module alone."""
+    program = (
+        "import sys\n"
+        "from doit.cmd_base import ModuleTaskLoader\n"
+        "from doit.doit_cmd import DoitMain\n"
+        "from tasks import explain, report\n"
+        "config = {'reporter': report.Reporter, 'verbosity': 2, 'dep_file': sys.argv.pop(1)}\n"
+        "tasks = {'DOIT_CONFIG': config, 'task_explain': explain.task_explain}\n"
+        "sys.exit(DoitMain(ModuleTaskLoader(tasks)).run(sys.argv[1:]))\n"
+    )
+    env = {**os.environ, "STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull, **environ}
+    return subprocess.run(
+        [sys.executable, "-c", program, str(home / "db"), *words],
+        cwd=ROOT, env=env, capture_output=True, text=True, check=False,
+    )
+
+
+def check_out(home: Path) -> None:
+    lock = dict.fromkeys(("commit", "origin", "requested"), "")
+    path = settings.load({"STEPKUBE_HOME": str(home)}, {}, Path(os.devnull)).paths.lock
+    files.write_json(path, {**lock, "tree": "/", "version": "v1.20.2"})
+
+
+def test_it_works_before_anything_is_built_and_writes_nothing(tmp_path: Path) -> None:
+    check_out(tmp_path)
+    before = {path for path in tmp_path.rglob("*") if path.name != "db"}
+    done = doit(tmp_path, "explain:kube-apiserver", LOG_LEVEL="5")
+    assert done.returncode == 0, done.stderr
+    assert "kube-apiserver of Kubernetes v1.20.2: not built yet" in done.stdout
+    assert "run: doit build:kube-apiserver" in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  --v=5 ")]
+    assert line.endswith("logs.level from the environment (LOG_LEVEL)")
+    after = {path for path in tmp_path.rglob("*") if not path.name.startswith("db")}
+    assert after == before
+
+
+@pytest.mark.parametrize("content", [False, True])
+def test_json_is_nothing_but_json(tmp_path: Path, content: bool) -> None:
+    check_out(tmp_path)
+    more = ["--files"] if content else []
+    done = doit(tmp_path, "explain:kube-proxy", "--output", "json", *more)
+    sections = json.loads(done.stdout)["sections"]
+    assert ("file kube-proxy.yaml" in sections) == content
+    assert [word["text"] for word in sections["files"]] == [
+        f"{tmp_path}/instances/default/config/kube-proxy.yaml"
+    ]
+
+
+def test_without_a_checkout_it_says_what_to_do(tmp_path: Path) -> None:
+    done = doit(tmp_path, "explain:etcd")
+    assert done.returncode == 1
+    assert "there is no checkout yet" in done.stderr
+    assert "doit checkout" in done.stderr

@@ -1,0 +1,192 @@
+"""How one Kubernetes version leads to the others, told from records alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks import files, settings, tool, versions
+from tasks.components import containerd
+from tasks.run import run
+from tasks.settings import Settings
+from tasks.tool import Tool
+from tasks.tree import Checkout
+
+
+@pytest.fixture(name="tree")
+def small_tree(tmp_path: Path) -> Path:
+    """Return a git worktree with the files that name the versions."""
+    tree = tmp_path / "tree"
+    files.write(tree / "hack/lib/etcd.sh", "ETCD_VERSION=${ETCD_VERSION:-3.4.13}\n")
+    files.write(tree / "build/dependencies.yaml", "")
+    files.write(tree / "build/build-image/cross/VERSION", "v1.15.5-1\n")
+    author = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (("init", "-q"), ("add", "."), (*author, "commit", "-qm", "a")):
+        run("git", *words, cwd=tree)
+    return tree
+
+
+def check_out(tree: Path, *, requested: str = "auto", **environ: str) -> Settings:
+    """Return settings whose lock names the tree."""
+    home = str(tree.parent / "home")
+    chosen = settings.load({"STEPKUBE_HOME": home, **environ}, {}, Path("/dev/null"))
+    lock = {"commit": "0123456789abcdef", "origin": "git here", "requested": requested}
+    files.write_json(chosen.paths.lock, {**lock, "tree": str(tree), "version": "v1.20.2"})
+    return chosen
+
+
+def make(chosen: Settings, name: str, version: str, origin: str) -> None:
+    tool.save_tool(chosen, Tool(name, version, Path("/bin") / name, None, origin))
+
+
+def by_name(chosen: Settings) -> dict[str, versions.Choice]:
+    return {choice.what: choice for choice in versions.choices(chosen)}
+
+
+def test_every_step_says_what_where_and_why(tree: Path) -> None:
+    chosen = check_out(tree)
+    make(chosen, "go", "1.15.15", "https://proxy.golang.org")
+    make(chosen, "etcd", "3.5.35", "go.etcd.io/etcd/server/v3")
+    make(chosen, "delve", "1.27.2", "github.com/go-delve/delve")
+    found = by_name(chosen)
+    go, etcd, delve = found["Go"], found["etcd"], found["Delve"]
+    assert (go.asked, go.asked_in) == ("1.15.5", "build/build-image/cross/VERSION")
+    assert (go.taken, go.origin) == ("1.15.15", "https://proxy.golang.org")
+    assert go.why == "a newer patch of the same line"
+    assert (etcd.asked, etcd.asked_in, etcd.taken) == ("3.4.13", "hack/lib/etcd.sh", "3.5.35")
+    assert "a newer etcd serves older minors" in etcd.why
+    assert (delve.asked, delve.taken) == ("one that debugs what Go 1.15 makes", "1.27.2")
+    assert delve.why == "it knows Go 1.25 to 1.27, and is told not to check"
+
+
+def test_what_is_not_made_yet_is_said(tree: Path) -> None:
+    found = by_name(check_out(tree))
+    for name in ("Go", "etcd", "Delve"):
+        assert found[name].taken == "not made yet"
+    assert found["Go"].asked == "1.15.5"
+
+
+@pytest.mark.parametrize(
+    ("requested", "version", "where", "why"),
+    [
+        ("auto", None, "version (default)", "the first origin that can be reached"),
+        ("v1.20.2", "1.20.2", "version (the environment (STEPKUBE_VERSION))", "never replaced"),
+        ("master", "master", "version (the environment (STEPKUBE_VERSION))", "what master is"),
+        ("v1.20.2", "master", "an earlier run; the next one takes master", "never replaced"),
+    ],
+)
+def test_why_this_kubernetes(
+    tree: Path, requested: str, version: str | None, where: str, why: str
+) -> None:
+    environ = {"STEPKUBE_VERSION": version} if version else {}
+    found = by_name(check_out(tree, requested=requested, **environ))["Kubernetes"]
+    assert (found.asked, found.asked_in, found.taken) == (requested, where, "v1.20.2")
+    assert found.origin == "git here, commit 0123456789ab"
+    assert why in found.why
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken", "why"),
+    [
+        ((3, 6, 4), (3, 6, 4), "as asked"),
+        ((3, 5, 3), (3, 5, 21), "a newer patch of the same line"),
+        ((3, 5, 3), (3, 6, 4), "a newer etcd serves older minors"),
+        ((3, 1, 12), (3, 5, 35), "a newer etcd serves older minors, and none before 3.5 can be"
+                                 " built"),
+    ],
+)  # fmt: skip
+def test_why_this_release(
+    asked: tuple[int, int, int], taken: tuple[int, int, int], why: str
+) -> None:
+    assert versions.why(asked, taken) == why
+
+
+def test_an_etcd_of_the_user(tree: Path) -> None:
+    etcd = by_name(check_out(tree, ETCD_VERSION="3.6.4"))["etcd"]
+    assert (etcd.asked, etcd.asked_in) == (
+        "3.6.4", "etcd.version (the environment (ETCD_VERSION))"
+    )
+
+
+@pytest.mark.parametrize(
+    ("go", "told"),
+    [
+        ("1.24.9", "is told not to check"),
+        ("1.25.0", "checks this Go itself"),
+        ("1.27.1", "checks this Go itself"),
+        ("1.28.0", "cannot debug Go 1.28"),
+    ],
+)
+def test_what_delve_knows(go: str, told: str) -> None:
+    made, delve = (
+        Tool(name, version, Path("/bin"), None, "here")
+        for name, version in (("go", go), ("delve", "1.27.2"))
+    )
+    assert versions.delve(made, delve).why == f"it knows Go 1.25 to 1.27, and {told}"
+
+
+@pytest.mark.parametrize(
+    ("spoken", "taken", "enough"),
+    [
+        (("v1alpha2",), (1, 6, 20), True),
+        (("v1alpha2",), (2, 0, 0), False),
+        (("v1", "v1alpha2"), (2, 1, 3), True),
+        (("v1",), (1, 5, 9), False),
+        (("v1",), (1, 7, 0), True),
+    ],
+)
+def test_whether_containerd_will_do(
+    spoken: tuple[str, ...], taken: tuple[int, int, int], enough: bool
+) -> None:
+    assert ("does not" not in versions.why_runtime(spoken, taken)) == enough
+
+
+def test_a_runtime_of_the_user(tree: Path) -> None:
+    found = by_name(check_out(tree, CONTAINER_RUNTIME_ENDPOINT="unix:///run/crio.sock"))["runtime"]
+    assert found.taken == "unix:///run/crio.sock"
+    assert found.origin.endswith("the environment (CONTAINER_RUNTIME_ENDPOINT))")
+
+
+def test_installed_plugins(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containerd, "installed_plugins", lambda: Path("/opt/cni/bin"))
+    assert by_name(check_out(tree))["CNI plugins"].origin == "/opt/cni/bin"
+    monkeypatch.setattr(containerd, "installed_plugins", lambda: None)
+    assert by_name(check_out(tree))["CNI plugins"].taken == "not made yet"
+
+
+def test_the_stamp_follows_the_tree(tree: Path) -> None:
+    checkout = Checkout(tree, "v1.20.2", "0123456789abcdef", "here", "auto")
+    clean = versions.stamp(checkout)
+    assert (clean["gitVersion"], clean["gitTreeState"]) == ("v1.20.2", "clean")
+    (tree / "hack/lib/etcd.sh").write_text("")
+    edited = versions.stamp(checkout)
+    assert (edited["gitVersion"], edited["gitTreeState"]) == (
+        "v1.20.2+0123456789ab-dirty", "dirty"
+    )
+
+
+def test_json_is_nothing_but_json_and_nothing_is_written(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = check_out(tree)
+
+    def times() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in tree.parent.rglob("*")}
+
+    before = times()
+    assert versions.versions(chosen, "json") is None
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["checkout"]["tree"] == str(tree)
+    assert [choice["what"] for choice in answer["choices"]][:4] == [
+        "Kubernetes", "Go", "etcd", "Delve"
+    ]
+    assert answer["stamp"]["gitVersion"] == "v1.20.2"
+    assert versions.versions(chosen, "text") is None
+    assert "asked for  3.4.13 in hack/lib/etcd.sh" in capsys.readouterr().out
+    assert times() == before
+
+
+def test_without_a_checkout_it_says_what_to_do(tmp_path: Path) -> None:
+    empty = settings.load({"STEPKUBE_HOME": str(tmp_path)}, {}, Path("/dev/null"))
+    said = versions.versions(empty, "text")
+    assert "doit checkout" in said.message
