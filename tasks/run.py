@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tasks.failure import Failure
 
@@ -123,13 +124,14 @@ def _spawned(
         yield process
     finally:
         if process.poll() is None:
-            _end_group(process)
+            end_group(process)
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
 
 
-def _end_group(process: subprocess.Popen[str]) -> None:
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """End a command with all it started; it must have been given a process group of its own."""
     for number, limit in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -247,7 +247,10 @@ def _unknown(key: str, rows: Mapping[str, Row], where: str) -> Failure:
     if key in by_env:
         return Failure(f"{where}: {key} is an environment variable", f"write {by_env[key]} here")
     near = difflib.get_close_matches(key, rows, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else "docs/configuration.md lists all keys"
+    hint = f"did you mean {near[0]}?" if near else (
+        "docs/configuration.md lists all keys; an option whose value has an = in it is written"
+        " --option='a=b'"
+    )
     return Failure(f"{where}: there is no setting named {key}", hint)
 
 

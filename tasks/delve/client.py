@@ -7,14 +7,20 @@ State and halt answer at any time.
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tasks.delve.connection import Connection, DelveError, DelveTimeoutError
+from tasks.delve.connection import (
+    Connection,
+    DelveError,
+    DelveRunningError,
+    DelveTimeoutError,
+)
 from tasks.delve.values import Breakpoint, Frame, State, Stop, Variable, Version
 
 POLL = 0.02
@@ -159,14 +165,24 @@ class Delve(Connection):
         return tuple(self._call_held("ListSources", Filter=pattern)["Sources"])
 
     def detach(self, kill: bool = False) -> None:
-        """Let go of a held program, which ends Delve; one that Delve started is killed anyway."""
+        """Let go of a held program, which ends Delve; one that Delve started is killed anyway.
+
+        A halt that met a hit leaves its SIGTRAP pending, and the program would die of it without a
+        Delve to take it; to run on takes it. Clear all breakpoints before, so that nothing is hit.
+        """
+        deadline = time.monotonic() + self.timeout
+        pid = self._call_held("ProcessPid")["Pid"]
+        while not kill and _trapped(pid) and time.monotonic() < deadline:
+            self.resume()
+            self.halt()
         self._call_held("Detach", Kill=kill)
         self.close("this Delve was detached")
 
     def _call_held(self, method: str, **params: Any) -> Any:
         """Call what would have to wait as long as the program runs, unless it runs."""
         if self.state().running:
-            raise DelveError(f"{method} is not possible while the program runs", "halt it first")
+            text = f"{method} is not possible while the program runs"
+            raise DelveRunningError(text, "halt it first")
         return self.call(method, **params)
 
     def _variables(
@@ -185,6 +201,16 @@ class Delve(Connection):
                 raise DelveTimeoutError(f"the program {does} after {timeout:g} s")
             time.sleep(POLL)
         return state
+
+
+def _trapped(pid: int) -> bool:
+    """Tell whether a SIGTRAP waits to be delivered to a process or a thread of it; see proc(5)."""
+    for file in Path(f"/proc/{pid}/task").glob("*/status"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            pending = re.findall(r"^S[ih][gd]Pnd:\s*(\w+)", file.read_text(), re.MULTILINE)
+            if any(int(mask, 16) >> (signal.SIGTRAP - 1) & 1 for mask in pending):
+                return True
+    return False
 
 
 def _ended(status: int | None) -> DelveError:

@@ -23,6 +23,10 @@ class DelveTimeoutError(DelveError):
     """Delve did not answer in time; when halt does not, an editor that speaks DAP is attached."""
 
 
+class DelveRunningError(DelveError):
+    """What was asked for needs a held program, and this one runs."""
+
+
 class Connection:
     """A connection to a headless Delve at `host:port`, for one thread; `timeout` is in seconds."""
 

@@ -90,3 +90,23 @@ def test_up_heals_a_component_whose_debugger_was_killed(cluster: Cluster) -> Non
     assert "its debugger was lost" in cluster.doit("up")
     assert cluster.record("kube-controller-manager").mode == "normal"
     assert raw(cluster, "kube-controller-manager") == before
+
+
+def test_a_scripted_breakpoint_in_the_scheduler(cluster: Cluster) -> None:
+    before = cluster.pids()
+    said = cluster.doit(
+        "break:kube-scheduler",
+        "--at=genericScheduler).Schedule",
+        "--run=kubectl run watched --image=none.invalid/none",
+        "--output=json",
+    )
+    answer = json.loads(said[said.index("{") : said.rindex("}") + 1])
+    (hit,) = answer["hits"]
+    assert hit["function"] == SCHEDULE
+    pod = next(one["value"] for one in hit["arguments"] if one["name"] == "pod")
+    assert "watched" in pod
+    assert "kube-scheduler" in said or answer["component"] == "kube-scheduler"
+    assert any("scheduleOne" in frame["function"] for frame in hit["stack"])
+    assert cluster.pids() == before
+    assert cluster.record("kube-scheduler").mode == "normal"
+    cluster.kubectl("delete", "pod", "watched", "--force", "--grace-period=0")

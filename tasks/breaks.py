@@ -1,0 +1,206 @@
+"""Ask a running component how a place in its code is reached, and leave it as it was found."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from typing import IO, Any
+
+from doit import get_initial_workdir
+
+from tasks import files, report, swap
+from tasks.delve.question import Answer, Question
+from tasks.delve.values import Hit
+from tasks.delve.watch import watching
+from tasks.run import end_group, program
+from tasks.settings import Settings, current
+
+
+def ask(
+    settings: Settings, name: str, question: Question, show: Callable[[Hit], None]
+) -> Answer:
+    """Stop a component at a place and read what is there; `show` gets each hit as it happens."""
+    env = environment(settings)
+    if question.run:
+        program(question.run[0], search=env["PATH"])
+    hits: list[Hit] = []
+    with ExitStack() as stack:
+        output = stack.enter_context(tempfile.TemporaryFile())
+        with (
+            lent(settings, name) as address,
+            watching(address, question.at, question.condition) as watch,
+        ):
+            command = stack.enter_context(beside(question.run, env, output))
+            deadline, heart = time.monotonic() + question.timeout, report.Heartbeat()
+
+            def hopeful() -> bool:
+                heart.beat(f"waiting for {question.at}")
+                failed = command is not None and command.poll()
+                return not failed and time.monotonic() < deadline
+
+            for hit in watch.hits(question.hits, question.depth, hopeful):
+                hits.append(hit)
+                show(hit)
+            complete = len(hits) == question.hits
+            held = "" if complete else watch.held()
+        if command is not None and complete:
+            # It may be waiting for an answer of the component, which runs on only now.
+            with suppress(subprocess.TimeoutExpired):
+                command.wait(question.timeout)
+        code = None if command is None else command.poll()
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+        return Answer(name, question, str(watch.place), tuple(hits), held, code, said)
+
+
+@contextmanager
+def lent(settings: Settings, name: str) -> Iterator[str]:
+    """Have a component under Delve for the block; take it out again unless it was there before.
+
+    The lock is kept all the while: nobody else stops, starts or swaps the component meanwhile.
+    """
+    with files.locked(settings.paths.run / f"{name}.lock"):
+        swap.heal(settings, name)
+        present = swap.load(settings, name)
+        if present is not None:
+            yield present.local
+            return
+        wanted = swap.request(settings, name, "debug-attach")
+        try:
+            swap.enter(settings, name, wanted)
+            yield wanted.local
+        finally:
+            swap.leave(settings, name)
+
+
+@contextmanager
+def beside(
+    argv: tuple[str, ...], env: Mapping[str, str], output: IO[bytes]
+) -> Iterator[subprocess.Popen[bytes] | None]:
+    """Run a command, if there is one, in the user's folder; end it with the block at the latest."""
+    if not argv:
+        yield None
+        return
+    process = subprocess.Popen(
+        argv,
+        env=env,
+        cwd=get_initial_workdir(),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            end_group(process)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the user's environment with this cluster's kubectl and kubeconfig in it."""
+    path = f"{settings.paths.instance / 'bin'}:{os.environ.get('PATH', os.defpath)}"
+    return {**os.environ, "PATH": path, "KUBECONFIG": str(settings.paths.kubeconfig("admin"))}
+
+
+def closing(answer: Answer) -> Iterator[str]:
+    """Yield what there is to say about the command, after the hits."""
+    if answer.question.run:
+        yield f"$ {shlex.join(answer.question.run)}"
+        yield from (f"  | {line}" for line in answer.output.splitlines())
+        yield "  it was ended" if answer.code is None else f"  exit code {answer.code}"
+
+
+@functools.cache
+def document() -> IO[str]:
+    """Return stdout for one document; whatever else is printed from now on goes to stderr."""
+    sys.stdout.flush()
+    stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return stdout
+
+
+def output_format(word: str) -> str:
+    """Read --output; doit does so before it runs anything, so that nothing precedes the JSON."""
+    if word == "json":
+        document()
+    return word
+
+
+@report.action
+def break_at(
+    settings: Settings,
+    name: str,
+    *,
+    at: str,
+    run: str,
+    condition: str,
+    hits: int,
+    timeout: float,
+    depth: int,
+    output: str,
+) -> None:
+    """Print what is seen at the place, and fail when that is not all that was asked for."""
+    question = Question.parse(at, run, condition, hits=hits, timeout=timeout, depth=depth)
+
+    def show(hit: Hit) -> None:
+        if output == "text":
+            for line in hit.lines():
+                report.say(line)
+
+    answer = ask(settings, name, question, show)
+    if output == "text":
+        for line in closing(answer):
+            report.say(line)
+    else:
+        text = json.dumps(asdict(answer), ensure_ascii=False, indent=1)
+        report.say(text, stream=document())
+    report.note(f"{len(answer.hits)} of {hits} hits")
+    if failure := answer.failure():
+        raise failure
+
+
+def _option(name: str, default: Any, help_text: str, **more: Any) -> dict[str, Any]:
+    kind = {"type": type(default)} | more
+    return {"name": name, "long": name, "default": default, "help": help_text, **kind}
+
+
+OPTIONS = (
+    _option("at", "", "where: a function, the end of its name, or file.go:LINE"),
+    _option("run", "", "a command that leads there; write --run='...' with the ="),
+    _option("condition", "", "a Go expression; write --condition='...' with the ="),
+    _option("hits", 1, "how many hits to wait for"),
+    _option("timeout", 60.0, "seconds to wait for them, and then for the command's end"),
+    _option("depth", 12, "calls of the stack to show"),
+    _option(
+        "output",
+        "text",
+        "how to print what was seen",
+        type=output_format,
+        choices=(("text", "for people"), ("json", "one document on stdout, all else on stderr")),
+    ),
+)
+
+
+def task_break() -> Iterator[dict[str, Any]]:
+    """Yield one task per component that shows how a place in its code is reached."""
+    settings = current()
+    yield {"name": None, "doc": "show who reaches a function of a running component, and with what"}
+    for name in swap.OFFSETS:
+        yield {
+            "name": name,
+            "doc": f"stop {name} at a function or line, show variables and stack, let it run on",
+            "actions": [(break_at, [settings, name])],
+            "task_dep": ["toolchain:delve"],
+            "uptodate": [False],
+            "params": list(OPTIONS),
+        }
