@@ -145,24 +145,35 @@ def _make(settings: Settings) -> Record:
 
 def _connect(settings: Settings, holder: Record) -> None:
     """Start the relay between the loopback ports of host and sandbox."""
-    paths = settings.paths
     inward = [settings.kubelet.port, settings.kubelet.healthz_port, settings.proxy.healthz_port]
+    outward = [f"out:0.0.0.0:{settings.api.secure_port}"]
+    process.save(settings.paths.run, _relay(settings, holder, RELAY, inward, outward))
+
+
+def forward(settings: Settings, name: str, port: int) -> Record:
+    """Start a relay of its own for one more port, from the host's loopback into the sandbox."""
+    return _relay(settings, ensure(settings), name, [port], [])
+
+
+def _relay(
+    settings: Settings, holder: Record, name: str, inward: list[int], outward: list[str]
+) -> Record:
+    paths = settings.paths
     ports.require_free("the relay to the node", inward)
-    mappings = [f"in:127.0.0.1:{port}" for port in inward]
-    mappings.append(f"out:0.0.0.0:{settings.api.secure_port}")
     argv = [
         sys.executable, str(Path(__file__).with_name("relay.py")),
-        f"/proc/{holder.identity.pid}/ns/net", *mappings,
-    ]
-    env = process.environment(RELAY, paths.instance, {})
-    log = paths.log(RELAY)
-    record = process.spawn(RELAY, argv, env, cwd=paths.run, log=log, fingerprint="")
-    process.save(paths.run, record)
+        f"/proc/{holder.identity.pid}/ns/net",
+        *(f"in:127.0.0.1:{port}" for port in inward), *outward,
+    ]  # fmt: skip
+    env = process.environment(name, paths.instance, {})
+    log = paths.log(name)
+    record = process.spawn(name, argv, env, cwd=paths.run, log=log, fingerprint="")
     up = process.until(
         lambda: all(ports.owner(port) is not None for port in inward), record.identity.alive, 10.0
     )
     if not up:
         raise Failure(f"the relay to the node did not start\n{process.tail(log)}", f"read {log}")
+    return record
 
 
 def _gateway(settings: Settings) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import clients, delve, files, firewall, journal, launch, process, tool
+from tasks import clients, delve, files, firewall, journal, launch, process, sandbox, tool
 from tasks.failure import Failure
 from tasks.journal import (
     OFFSETS,
@@ -163,10 +163,7 @@ def _execute(settings: Settings, name: str, record: Record, wanted: Swap) -> Rec
         stop_at_entry=wanted.hold,
         check_go_version=check_go_version(settings, name),
     )
-    cwd, log = Path(record.cwd), Path(record.log)
-    debugger = process.spawn(
-        name, _serving(argv, wanted), record.env, cwd=cwd, log=log, fingerprint=""
-    )
+    debugger = _spawn_beside(settings, name, _serving(argv, wanted), record, wanted)
     _wait_ready(settings, name, wanted, debugger)
     target = _debuggee(debugger.identity.pid, record)
     started = replace(record, identity=target, since=debugger.since)
@@ -174,6 +171,22 @@ def _execute(settings: Settings, name: str, record: Record, wanted: Swap) -> Rec
     if not wanted.hold:
         launch.wait_ready(settings, launch.wanted(settings, name), started)
     return _entered(settings, name, started, replace(wanted, debugger=debugger.identity))
+
+
+def _spawn_beside(
+    settings: Settings, name: str, argv: list[str], record: Record, wanted: Swap
+) -> Record:
+    """Start Delve where the component ran: on the host, or in the node's own namespaces.
+
+    There its port is one of the sandbox; a relay brings it to the host's loopback.
+    """
+    cwd, log = Path(record.cwd), Path(record.log)
+    if not sandbox.holds(settings, name):
+        return process.spawn(name, argv, record.env, cwd=cwd, log=log, fingerprint="")
+    sandbox.forward(settings, f"dlv-{name}", wanted.port)
+    return sandbox.spawn(
+        settings, name, tuple(argv), record.env, cwd=cwd, log=log, fingerprint=""
+    )
 
 
 def _serving(argv: list[str], wanted: Swap) -> list[str]:

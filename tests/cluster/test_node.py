@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tasks import delve, process, sandbox
+from tasks import delve, ports, process, sandbox
 from tests.cluster.conftest import Cluster
 
 pytestmark = [
@@ -84,6 +84,45 @@ def test_a_breakpoint_in_the_kubelet(cluster: Cluster) -> None:
     cluster.doit("undebug:kubelet", START_MODE="all")
     assert cluster.record("kubelet").identity == before.identity
     cluster.kubectl("delete", "pod", "probe", "--force", "--grace-period=0")
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "function"),
+    [
+        ("kubelet", 39996, "k8s.io/kubernetes/pkg/kubelet.(*Kubelet).HandlePodAdditions"),
+        ("kube-proxy", 39995, "k8s.io/kubernetes/pkg/proxy/iptables.(*Proxier).OnServiceAdd"),
+    ],
+)
+def test_the_node_under_delve_from_the_start(
+    cluster: Cluster, name: str, port: int, function: str
+) -> None:
+    before = cluster.record(name)
+    raw = Path(f"/proc/{before.identity.pid}/cmdline").read_bytes()
+    inside = {kind: namespace(before, kind) for kind in ("net", "mnt", "pid", "uts", "ipc")}
+    cluster.doit(f"debug:{name}", "--mode", "exec", START_MODE="all")
+    held = cluster.record(name)
+    assert held.identity != before.identity
+    assert Path(f"/proc/{held.identity.pid}/cmdline").read_bytes() == raw
+    assert {kind: namespace(held, kind) for kind in inside} == inside
+    with delve.Delve(f"127.0.0.1:{port}") as client:
+        client.halt()
+        point = client.break_at(function=function)
+        client.resume()
+        cluster.kubectl("run", f"{name}-probe", "--image=none.invalid/none", "--restart=Never")
+        cluster.kubectl("expose", "pod", f"{name}-probe", "--port=80")
+        assert client.wait_stop(60).function == function
+        client.clear(point.id)
+        client.resume()
+    cluster.doit(f"undebug:{name}", START_MODE="all")
+    after = cluster.record(name)
+    assert Path(f"/proc/{after.identity.pid}/cmdline").read_bytes() == raw
+    assert {kind: namespace(after, kind) for kind in inside} == inside
+    assert ports.owner(port) is None
+    cluster.kubectl("delete", "service,pod", f"{name}-probe", "--force", "--grace-period=0")
+
+
+def namespace(record: process.Record, kind: str) -> str:
+    return str(Path(f"/proc/{record.identity.pid}/ns/{kind}").readlink())
 
 
 def test_down_leaves_the_host_as_it_was(cluster: Cluster, before: dict[str, str]) -> None:
