@@ -113,3 +113,23 @@ def test_another_user_is_let_in_only_when_asked(
     held = swap.load(chosen, "toy")
     assert held is not None and held.debugger is not None
     assert "--only-same-user=false" not in process.argv_of(held.debugger.pid)
+
+
+def test_a_kernel_that_forbids_ptrace_is_named_before_anything_is_touched(
+    chosen: settings.Settings,
+    running: process.Record,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scope = tmp_path / "ptrace_scope"
+    scope.write_text("1\n")
+    monkeypatch.setattr(preflight, "YAMA", scope)
+    monkeypatch.setattr(preflight.os, "geteuid", lambda: 1000)
+    with pytest.raises(Failure) as caught:
+        swap.enter(chosen, "toy", swap.request(chosen, "toy", "debug-attach"))
+    assert "ptrace_scope" in caught.value.message
+    assert "--mode exec" in caught.value.hint
+    assert current(chosen).identity == running.identity
+    assert journal.load(chosen, "toy") is None
+    scope.write_text("0\n")
+    swap.enter(chosen, "toy", swap.request(chosen, "toy", "debug-attach"))

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from tasks import node, settings
+
+
+def chosen(tmp_path: Path, **environ: str) -> settings.Settings:
+    return settings.load({"STEPKUBE_HOME": str(tmp_path), **environ})
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return the programs of a pretended machine on which we are root."""
+    programs = {"containerd", "runc"}
+    monkeypatch.setattr(node.shutil, "which", lambda name: name if name in programs else None)
+    monkeypatch.setattr(node.os, "geteuid", lambda: 0)
+    return programs
+
+
+def test_without_a_runtime_the_node_is_left_out_in_one_line(
+    tmp_path: Path, machine: set[str]
+) -> None:
+    machine.clear()
+    assert node.components(chosen(tmp_path)) == []
+    said = node.left_out(chosen(tmp_path))
+    assert "kubelet and kube-proxy were left out" in said
+    assert "containerd and runc" in said
+    assert "apt-get install" in said
+    assert "\n" not in said
+
+
+def test_a_user_who_is_not_root_has_no_node(
+    tmp_path: Path, machine: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.os, "geteuid", lambda: 1000)
+    assert node.components(chosen(tmp_path)) == []
+    assert "for want of root;" in node.left_out(chosen(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("mode", "names"),
+    [
+        ("all", ["containerd", "kubelet", "kube-proxy"]),
+        ("kubeletonly", ["containerd", "kubelet"]),
+        ("nokubelet", []),
+        ("nokubeproxy", ["containerd", "kubelet"]),
+        ("nokubelet,nokubeproxy", []),
+    ],
+)
+def test_the_start_mode_decides(
+    tmp_path: Path, machine: set[str], mode: str, names: list[str]
+) -> None:
+    assert node.components(chosen(tmp_path, START_MODE=mode)) == names
