@@ -16,35 +16,51 @@ from tasks.settings import Settings
 READY = 120.0
 """Seconds a node may take to turn Ready; a 1.20 kubelet takes 12."""
 NODE = ("containerd", "kubelet", "kube-proxy")
+RUNTIME = ("containerd", "runc")
+SANDBOX = ("ip", "unshare", "nsenter")
+PACKAGES = {"iptables": "iptables", "nft": "nftables"}
 
 
 def components(settings: Settings) -> list[str]:
     """Return the node's components that are to run: none where they cannot."""
-    if missing():
-        return []
     mode = settings.start.mode
-    if "nokubelet" in mode:
+    if "nokubelet" in mode or missing(settings):
         return []
-    return [name for name in NODE if not (name == "kube-proxy" and _no_proxy(mode))]
+    without_proxy = mode == "kubeletonly" or "nokubeproxy" in mode or proxy_missing(settings)
+    return [name for name in NODE if not (name == "kube-proxy" and without_proxy)]
 
 
-def missing() -> list[str]:
+def missing(settings: Settings) -> list[str]:
     """Return what this machine lacks to run a node."""
-    lacks = [name for name in ("containerd", "runc") if shutil.which(name) is None]
+    needed = RUNTIME + (SANDBOX if settings.node.sandbox else ())
+    lacks = [name for name in needed if shutil.which(name) is None]
     return [*(["root"] if os.geteuid() else []), *lacks]
 
 
+def proxy_missing(settings: Settings) -> list[str]:
+    """Return what this machine lacks to run kube-proxy in its mode."""
+    program = "nft" if settings.proxy.mode == "nftables" else "iptables"
+    return [] if shutil.which(program) else [program]
+
+
 def left_out(settings: Settings) -> str:
-    """Say in one line why kubelet and kube-proxy do not run and how to get them."""
-    if "nokubelet" in settings.start.mode:
-        return f"No kubelet was started because of START_MODE={settings.start.mode}."
-    lacks = missing()
-    if not lacks:
-        return ""
-    return (
-        f"kubelet and kube-proxy were left out, for want of {' and '.join(lacks)}; to get them:"
-        " apt-get install -y containerd runc iptables, then doit up as root"
-    )
+    """Say in one line what of the node does not run, why, and how to get it."""
+    mode = settings.start.mode
+    if "nokubelet" in mode:
+        return f"No kubelet was started because of START_MODE={mode}."
+    lacks = missing(settings)
+    if lacks:
+        return (
+            f"kubelet and kube-proxy were left out, for want of {' and '.join(lacks)}; to get"
+            " them: apt-get install -y containerd runc iptables iproute2, then doit up as root"
+        )
+    lacks = proxy_missing(settings)
+    if lacks and mode == "all":
+        return (
+            f"kube-proxy was left out, for want of {lacks[0]}; to get it: apt-get install -y"
+            f" {PACKAGES[lacks[0]]}, then doit up"
+        )
+    return ""
 
 
 def after_start(settings: Settings, names: list[str]) -> None:
@@ -98,7 +114,3 @@ def _wait_ready(settings: Settings) -> None:
             f"read {log}",
         )
     report.say(f"  node {name} is Ready")
-
-
-def _no_proxy(mode: str) -> bool:
-    return mode == "kubeletonly" or "nokubeproxy" in mode

@@ -12,7 +12,7 @@ def chosen(tmp_path: Path, **environ: str) -> settings.Settings:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Return the programs of a pretended machine on which we are root."""
-    programs = {"containerd", "runc"}
+    programs = {"containerd", "runc", "iptables", "ip", "unshare", "nsenter"}
     monkeypatch.setattr(node.shutil, "which", lambda name: name if name in programs else None)
     monkeypatch.setattr(node.os, "geteuid", lambda: 0)
     return programs
@@ -21,7 +21,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def test_without_a_runtime_the_node_is_left_out_in_one_line(
     tmp_path: Path, machine: set[str]
 ) -> None:
-    machine.clear()
+    machine -= {"containerd", "runc"}
     assert node.components(chosen(tmp_path)) == []
     said = node.left_out(chosen(tmp_path))
     assert "kubelet and kube-proxy were left out" in said
@@ -52,3 +52,13 @@ def test_the_start_mode_decides(
     tmp_path: Path, machine: set[str], mode: str, names: list[str]
 ) -> None:
     assert node.components(chosen(tmp_path, START_MODE=mode)) == names
+
+
+def test_without_iptables_only_kube_proxy_is_left_out(tmp_path: Path, machine: set[str]) -> None:
+    machine -= {"iptables"}
+    assert node.components(chosen(tmp_path)) == ["containerd", "kubelet"]
+    assert "kube-proxy was left out, for want of iptables" in node.left_out(chosen(tmp_path))
+    machine |= {"nft"}
+    other = chosen(tmp_path, KUBE_PROXY_MODE="nftables")
+    assert node.components(other) == ["containerd", "kubelet", "kube-proxy"]
+    assert node.left_out(other) == ""
