@@ -1,4 +1,4 @@
-"""The only reader of stepkube.yaml, of the environment and of `key=value` words; all paths.
+"""The only reader of stepkube.yaml, of the environment and of `key=value` words.
 
 Precedence: command line, environment, stepkube.yaml, default.
 """
@@ -17,92 +17,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tasks import options
 from tasks.failure import Failure
+from tasks.paths import Paths
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = "stepkube.yaml"
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Every folder and file of the workspace; `home` is shared, `instance` is not."""
-
-    home: Path
-    instance: Path
-    certs: Path
-    logs: Path
-    etcd: Path
-
-    @property
-    def toolchain(self) -> Path:
-        """Go, etcd, Delve and CNI plugins, one folder per version."""
-        return self.home / "toolchain"
-
-    @property
-    def source(self) -> Path:
-        """Checked out trees, one folder per version."""
-        return self.home / "src"
-
-    @property
-    def binaries(self) -> Path:
-        """Built binaries, one folder per content digest."""
-        return self.home / "bin"
-
-    @property
-    def cache(self) -> Path:
-        """Downloads and Go's caches: all that can be removed and made again."""
-        return self.home / "cache"
-
-    @property
-    def mirror(self) -> Path:
-        """The resolved mirrors, as the download steps use them."""
-        return self.home / "mirror.json"
-
-    @property
-    def lock(self) -> Path:
-        """Which origin and version this instance took."""
-        return self.instance / "origin.lock"
-
-    @property
-    def kubeconfigs(self) -> Path:
-        """Folder of the kubeconfigs, beside the certificates as upstream has it."""
-        return self.certs
-
-    @property
-    def config(self) -> Path:
-        """Rendered component configuration files."""
-        return self.instance / "config"
-
-    @property
-    def run(self) -> Path:
-        """Records of running components, and locks."""
-        return self.instance / "run"
-
-    @property
-    def swap(self) -> Path:
-        """Journals of debug swaps."""
-        return self.instance / "swap"
-
-    def sources(self, module: str) -> Path:
-        """Digest manifest of a module's source files."""
-        return self.instance / "build" / f"{module}.sources"
-
-    def built(self, module: str) -> Path:
-        """Record of a module's newest binary."""
-        return self.instance / "build" / f"{module}.json"
-
-    def tool(self, name: str) -> Path:
-        """Record of the tool (go, etcd, delve, cni) this instance uses."""
-        return self.instance / "toolchain" / f"{name}.json"
-
-    def kubeconfig(self, name: str) -> Path:
-        """Path of one kubeconfig, for example `admin`."""
-        return self.kubeconfigs / f"{name}.kubeconfig"
-
-    def log(self, component: str) -> Path:
-        """Path of a component's log."""
-        return self.logs / f"{component}.log"
 
 
 @dataclass(frozen=True)
