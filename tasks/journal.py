@@ -148,7 +148,8 @@ def describe(settings: Settings, name: str) -> str:
     if not is_paused(settings, name):
         return f"{swap.listen} running"
     record = process.load(settings.paths.run, name)
-    since = f" for about {_words(standing(record.identity.pid))}" if record else ""
+    seconds = standing(record.identity.pid) if record else None
+    since = "" if seconds is None else f" for about {_words(seconds)}"
     with suppress(Failure), delve.Delve(swap.local, timeout=2.0) as client:
         stop = client.state().stop
         if stop is not None:
@@ -156,14 +157,15 @@ def describe(settings: Settings, name: str) -> str:
     return f"{swap.listen} paused{since}"
 
 
-def standing(pid: int) -> float:
+def standing(pid: int) -> float | None:
     """Return the seconds since any thread of a process ran, as the scheduler's clock has it.
 
     That clock leaves out time the machine itself was kept waiting, so the figure is a rough one.
+    None where the kernel does not tell (it is built without CONFIG_SCHED_DEBUG).
     """
     now = _last_run(Path("/proc/self/sched"))
     runs = [_last_run(file) for file in Path(f"/proc/{pid}/task").glob("*/sched")]
-    return max(0.0, now - max(runs, default=now)) / 1000
+    return max(0.0, now - max(runs)) / 1000 if now and runs else None
 
 
 def _last_run(file: Path) -> float:

@@ -193,6 +193,8 @@ def test_the_journal_tells_how_long_a_component_stands(
     with delve.Delve(address(chosen)) as client:
         client.halt()
     first = journal.standing(running.identity.pid)
+    if first is None:
+        pytest.skip("this kernel does not tell when a thread ran last")
     assert process.until(
         lambda: journal.standing(running.identity.pid) > first, running.identity.alive, 10.0
     )
