@@ -150,14 +150,7 @@ def task_explain() -> Iterator[dict[str, Any]]:
             "actions": [(explain, [settings, name])],
             "uptodate": [False],
             "params": [
-                {
-                    "name": "output",
-                    "long": "output",
-                    "short": "o",
-                    "default": "text",
-                    "choices": (("text", "for people"), ("json", "for machines")),
-                    "help": "form of the answer",
-                },
+                report.OUTPUT,
                 {
                     "name": "content",
                     "long": "files",
@@ -166,5 +159,5 @@ def task_explain() -> Iterator[dict[str, Any]]:
                     "help": "the configuration files too, line by line",
                 },
             ],
-            "meta": {"quiet": True, "answer": True},
+            "meta": report.ANSWER,
         }

@@ -79,5 +79,5 @@ def task_config() -> dict[str, Any]:
         "doc": "show every setting, its value and where it came from",
         "actions": [(config, [current()])],
         "uptodate": [False],
-        "meta": {"quiet": True, "answer": True},
+        "meta": report.ANSWER,
     }

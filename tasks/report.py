@@ -21,6 +21,18 @@ _notes: list[str] = []
 _selected: list[str] = []
 _all: dict[str, Any] = {}
 
+ANSWER = {"quiet": True, "answer": True}
+"""The `meta` of a task whose output is all that a caller wants to read."""
+OUTPUT = {
+    "name": "output",
+    "long": "output",
+    "short": "o",
+    "default": "text",
+    "choices": (("text", "for people"), ("json", "for machines")),
+    "help": "form of the answer",
+}
+"""The option of a task that answers people and machines."""
+
 
 def say(text: str = "", *, stream: IO[str] | None = None) -> None:
     """Print one line for the user at once."""

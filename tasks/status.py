@@ -88,15 +88,6 @@ def task_status() -> dict[str, Any]:
         "doc": "show mode, pid, uptime, health and debugger of every component",
         "actions": [(status, [current()])],
         "uptodate": [False],
-        "params": [
-            {
-                "name": "output",
-                "long": "output",
-                "short": "o",
-                "default": "text",
-                "choices": (("text", "a table"), ("json", "for machines")),
-                "help": "form of the answer",
-            }
-        ],
-        "meta": {"quiet": True, "answer": True},
+        "params": [report.OUTPUT],
+        "meta": report.ANSWER,
     }

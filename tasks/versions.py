@@ -185,15 +185,6 @@ def task_versions() -> dict[str, Any]:
         "doc": "show which Go, etcd, Delve and containerd the Kubernetes version led to, and why",
         "actions": [(versions, [current()])],
         "uptodate": [False],
-        "params": [
-            {
-                "name": "output",
-                "long": "output",
-                "short": "o",
-                "default": "text",
-                "choices": (("text", "for people"), ("json", "for machines")),
-                "help": "form of the answer",
-            }
-        ],
-        "meta": {"quiet": True, "answer": True},
+        "params": [report.OUTPUT],
+        "meta": report.ANSWER,
     }
