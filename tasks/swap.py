@@ -289,6 +289,5 @@ def _restart(settings: Settings, record: Record) -> Record:
     fresh = launch.spawn(
         settings, record.component, record.argv, record.env, record.fingerprint
     )
-    process.save(settings.paths.run, fresh)
     launch.wait_ready(settings, component, fresh)
     return fresh

@@ -119,13 +119,6 @@ def changes(tree: Path) -> tuple[list[str], list[str]]:
     return dirty, gone
 
 
-def is_dirty(tree: Path) -> bool:
-    """Tell whether tracked files differ from the commit."""
-    return bool(
-        run(*GIT, "status", "--porcelain", "--untracked-files=no", cwd=tree).stdout.strip()
-    )
-
-
 def manifest(snapshot_: Mapping[str, str], folders: set[str]) -> str:
     """Return `digest  path` lines of the files in a set of folders that a build can see.
 
