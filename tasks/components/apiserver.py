@@ -32,6 +32,7 @@ def wanted(context: Context) -> flags.Wanted:
     crt, key = flags.pair(chosen, "serving-kube-apiserver")
     kubelet_crt, kubelet_key = flags.pair(chosen, "client-kube-apiserver")
     proxy_crt, proxy_key = flags.pair(chosen, "client-auth-proxy")
+    client_ca, header_ca = flags.authorities(chosen)
     return {
         **_audit(context),
         **({"enable-swagger-ui": True} if api.swagger_ui else {}),
@@ -42,7 +43,7 @@ def wanted(context: Context) -> flags.Wanted:
         **_advertise(context),
         **flags.logging(chosen),
         "cert-dir": certs,
-        "client-ca-file": certs / "client-ca.crt",
+        "client-ca-file": client_ca,
         "service-account-key-file": flags.service_account_key(chosen),
         "service-account-lookup": api.service_account_lookup,
         **_issuer(context),
@@ -60,7 +61,7 @@ def wanted(context: Context) -> flags.Wanted:
         "requestheader-username-headers": "X-Remote-User",
         "requestheader-group-headers": "X-Remote-Group",
         "requestheader-extra-headers-prefix": "X-Remote-Extra-",
-        "requestheader-client-ca-file": certs / "request-header-ca.crt",
+        "requestheader-client-ca-file": header_ca,
         "requestheader-allowed-names": "system:auth-proxy",
         "proxy-client-cert-file": proxy_crt,
         "proxy-client-key-file": proxy_key,
@@ -90,8 +91,7 @@ def build(context: Context) -> Component:
             *flags.pair(chosen, "serving-kube-apiserver"),
             *flags.pair(chosen, "client-kube-apiserver"),
             *flags.pair(chosen, "client-auth-proxy"),
-            chosen.paths.certs / "client-ca.crt",
-            chosen.paths.certs / "request-header-ca.crt",
+            *flags.authorities(chosen),
             flags.service_account_key(chosen),
             *flags.named(chosen.api.admission_control_config_file, chosen.start.cloud_config),
         ),

@@ -10,7 +10,10 @@ from tasks.settings import Settings
 
 NAME = "kube-controller-manager"
 AFTER = ("kube-apiserver",)
-CERTS = ("server-ca", "client-ca", "client-controller", "kubeconfig-controller", "service-account")
+CERTS = (
+    "server-ca", "client-ca", "request-header-ca", "client-controller", "kubeconfig-controller",
+    "service-account",
+)
 
 
 def wanted(context: Context) -> flags.Wanted:
@@ -50,6 +53,7 @@ def build(context: Context) -> Component:
         inputs=(
             *flags.credentials(chosen, "controller"),
             *_signer(chosen),
+            *flags.authorities(chosen),
             flags.service_account_key(chosen),
             *flags.named(chosen.start.cloud_config),
         ),

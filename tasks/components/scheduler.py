@@ -7,7 +7,9 @@ from tasks.components.base import Component, Context, Health
 
 NAME = "kube-scheduler"
 AFTER = ("kube-apiserver",)
-CERTS = ("server-ca", "client-scheduler", "kubeconfig-scheduler")
+CERTS = (
+    "server-ca", "client-ca", "request-header-ca", "client-scheduler", "kubeconfig-scheduler"
+)
 
 
 def wanted(context: Context) -> flags.Wanted:
@@ -33,7 +35,7 @@ def build(context: Context) -> Component:
         health=Health(flags.url(endpoint.scheme, "127.0.0.1", _port(context), endpoint.path)),
         after=AFTER,
         env=flags.debug_env(chosen),
-        inputs=flags.credentials(chosen, "scheduler"),
+        inputs=(*flags.credentials(chosen, "scheduler"), *flags.authorities(chosen)),
         ports=(_port(context),),
     )
 
