@@ -42,6 +42,7 @@ class Facts:
     insecure_port: str
     issued_tokens: bool
     pod_priority_alpha: bool
+    sampled_concurrency: bool
     admission: tuple[str, ...]
     kubelet_config: str
     kube_proxy_config: str

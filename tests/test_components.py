@@ -187,7 +187,8 @@ def test_pause_tolerant():
 def test_not_pause_tolerant_is_stock(minor):
     stock = {"debug__pause_tolerant": "false"}
     long = {"request-timeout", "shutdown-watch-termination-grace-period", "leader-elect",
-            "node-monitor-grace-period"}
+            "node-monitor-grace-period", "enable-priority-and-fairness", "max-requests-inflight",
+            "max-mutating-requests-inflight"}
     authorities = {"authentication-skip-lookup", "client-ca-file", "requestheader-client-ca-file",
                    "requestheader-allowed-names"}
     for component in COMPONENTS:
@@ -197,6 +198,17 @@ def test_not_pause_tolerant_is_stock(minor):
         assert given(component, minor, **stock) == kept
     rendered = yaml.safe_load(kubelet.configuration(context("kubelet", minor, **stock)))
     assert "runtimeRequestTimeout" not in rendered
+
+
+@pytest.mark.parametrize("minor", ["1.18", "1.19", "1.25", "1.26"])
+def test_a_paused_apiserver_has_no_samples_to_make_up_for(minor):
+    argv = given("kube-apiserver", minor)
+    counting = {"enable-priority-and-fairness": "false", "max-requests-inflight": "0",
+                "max-mutating-requests-inflight": "0"}
+    if minor in {"1.19", "1.25"}:
+        assert counting.items() <= argv.items()
+    else:
+        assert not counting.keys() & argv.keys()
 
 
 @pytest.mark.parametrize(

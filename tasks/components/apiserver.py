@@ -205,4 +205,16 @@ def _pause_tolerant(context: Context) -> dict[str, flags.Value]:
     """Let a request wait at a breakpoint; with so long a time-out, watches must not delay exit."""
     if not context.settings.debug.pause_tolerant:
         return {}
-    return {"request-timeout": "24h", "shutdown-watch-termination-grace-period": "1s"}
+    return {
+        "request-timeout": "24h",
+        "shutdown-watch-termination-grace-period": "1s",
+        **(_UNCOUNTED if context.facts.sampled_concurrency else {}),
+    }
+
+
+_UNCOUNTED: dict[str, flags.Value] = {
+    "enable-priority-and-fairness": False,
+    "max-requests-inflight": 0,
+    "max-mutating-requests-inflight": 0,
+}
+"""Leaves out the filters that count requests, see `sampled_concurrency` in the facts."""

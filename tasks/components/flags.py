@@ -144,9 +144,8 @@ def serving(component: str, context: Context, port: int, kubeconfig: Path) -> di
 def _own_authorities(chosen: Settings) -> dict[str, Value]:
     """Tell a component whom to believe, so that it does not ask kube-apiserver for it.
 
-    It would ask again every 10 s while kube-apiserver stands at a breakpoint, and kube-apiserver
-    would answer all of that before the request that was held: after ten minutes that takes longer
-    than the 10 s the quota plugin waits.
+    It would ask again every 10 s while kube-apiserver stands at a breakpoint: hundreds of requests
+    whose askers have gone, for which the request that was held has to wait when it goes on.
     """
     if not chosen.debug.pause_tolerant:
         return {}
