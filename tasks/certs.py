@@ -5,18 +5,20 @@ Names of files, users and groups are those of hack/local-up-cluster.sh.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from doit.tools import config_changed
 
-from tasks import files, kubeconfig
+from tasks import credentials, files, kubeconfig, logins
 from tasks.failure import Failure
 from tasks.kubeconfig import address, host, is_address
 from tasks.report import action
 from tasks.settings import Settings, current
+from tasks.uptodate import Check
 
 Paths = tuple[Path, Path]
 
@@ -38,25 +40,6 @@ class Certificate:
     groups: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
     ips: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Check:
-    """A doit `uptodate` item that says in words what it checks."""
-
-    words: str
-    test: Callable[..., bool]
-    args: tuple[Any, ...]
-
-    def __call__(self) -> bool:
-        """Run the test; doit would end the whole run over an error, the action can explain it."""
-        try:
-            return self.test(*self.args)
-        except Exception:
-            return False
-
-    def __repr__(self) -> str:
-        return self.words
 
 
 def certificates(settings: Settings) -> tuple[Certificate, ...]:
@@ -125,14 +108,14 @@ def sound(wanted: Certificate, own: Paths, ca: Paths | None) -> bool:
 
 
 @action
-def make(wanted: Certificate, own: Paths, ca: Paths | None) -> None:
-    """Make a pair, unless the one on disk is sound."""
+def make(wanted: Certificate, own: Paths, ca: Paths | None, reuse: bool = True) -> None:
+    """Make a pair, unless the one on disk is sound and may be used again."""
     from tasks import pki  # noqa: PLC0415 - `doit list` stays fast
 
     crt, key = own
     crt.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with files.locked(crt.parent / ".lock"):
-        if sound(wanted, own, ca):
+        if reuse and sound(wanted, own, ca):
             return
         made = pki.issue(wanted, pki.read(*ca) if ca else None)
         crt.unlink(missing_ok=True)  # an interruption leaves no certificate of another key
@@ -184,6 +167,7 @@ def _tasks(settings: Settings) -> Iterator[dict[str, Any]]:
     tasks = [_certificate(settings, item) for item in certificates(settings)]
     tasks += [_service_account(settings)]
     tasks += [_kubeconfig(settings, name) for name in kubeconfig.CLIENTS]
+    tasks += logins.tasks(settings)
     yield from (task | {"clean": True, "meta": {"quiet": True}} for task in tasks)
 
 
@@ -196,8 +180,11 @@ def _certificate(settings: Settings, wanted: Certificate) -> dict[str, Any]:
         "doc": f"{kind.get(wanted.usage, 'client certificate')} {wanted.common_name}",
         "file_dep": ca or (),
         "targets": own,
-        "uptodate": [config_changed(asdict(wanted)), Check(words, sound, (wanted, own, ca))],
-        "actions": [(make, (wanted, own, ca))],
+        "uptodate": [
+            config_changed(asdict(wanted)), Check(words, sound, (wanted, own, ca)),
+            settings.certs.reuse,
+        ],
+        "actions": [(make, (wanted, own, ca, settings.certs.reuse))],
     }
 
 
@@ -218,13 +205,15 @@ def _service_account(settings: Settings) -> dict[str, Any]:
 def _kubeconfig(settings: Settings, name: str) -> dict[str, Any]:
     server, named = kubeconfig.server(settings, name), kubeconfig_files(settings, name)
     path = settings.paths.kubeconfig(name)
+    user = credentials.fields_of(settings, name, *named[1:])
+    text = partial(kubeconfig.content, server, named[0], user)
     return {
         "name": f"kubeconfig-{name}",
         "doc": f"kubeconfig of {name}",
         "file_dep": (*named, kubeconfig.TEMPLATE),
         "targets": (path,),
-        "uptodate": [config_changed({"server": server})],
-        "actions": [(kubeconfig.write, (path, server, *named))],
+        "uptodate": [Check(f"{path} is as wanted", logins.same, (path, text))],
+        "actions": [(logins.keep, (path, text))],
     }
 
 

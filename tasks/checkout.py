@@ -10,7 +10,7 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import files, origins, report
+from tasks import check, files, origins, report
 from tasks.failure import Failure
 from tasks.origins.base import NoSuchVersion, Unreachable
 from tasks.settings import Settings, current
@@ -26,6 +26,7 @@ def make(settings: Settings) -> None:
     value = {**asdict(checkout), "tree": str(checkout.tree)}
     value["minor"] = ".".join(str(number) for number in checkout.minor)
     files.write_json(settings.paths.lock, value)
+    check.require(settings, checkout.minor)
     report.note(f"{checkout.version} from {checkout.origin}")
 
 
@@ -91,7 +92,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "doc": "check out the Kubernetes source and lock the choice",
             "actions": [(make, [settings])],
             "targets": [str(settings.paths.lock)],
-            "task_dep": ["mirror"],
+            "task_dep": ["check", "mirror"],
             "uptodate": [config_changed(choice), TreeExists(settings.paths.lock)],
             "clean": True,
         }

@@ -51,6 +51,7 @@ class Facts:
     egress_selector: str
     cri: tuple[str, ...]
     dockershim: bool
+    rkt: bool
     cgroup_v2: bool
     health: Mapping[str, Endpoint]
     admission_removed: Mapping[str, str]

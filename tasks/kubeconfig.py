@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
 from operator import attrgetter
 from pathlib import Path
 
-from tasks import files
 from tasks.failure import Failure
-from tasks.report import action
 from tasks.settings import ROOT, Settings
 
 TEMPLATE = ROOT / "templates" / "kubeconfig.yaml.j2"
@@ -69,20 +68,19 @@ def server(settings: Settings, name: str) -> str:
     return _url(host(settings, "api.host"), settings.api.secure_port)
 
 
-def content(server: str, authority: Path, crt: Path, key: Path) -> str:
-    """Render a kubeconfig that names the files of its credentials and holds none of them."""
+def certificate(crt: Path, key: Path) -> dict[str, str]:
+    """Return the fields of a user who logs in by a certificate, in files that are only named."""
+    return {"client-certificate": str(crt), "client-key": str(key)}
+
+
+def content(server: str, authority: Path, user: Mapping[str, str]) -> str:
+    """Render a kubeconfig of one user with these fields."""
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - `doit list` stays fast
 
     # YAML, not HTML: the template quotes every value as JSON
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701
     template = environment.from_string(TEMPLATE.read_text())
-    return template.render(server=server, authority=str(authority), crt=str(crt), key=str(key))
-
-
-@action
-def write(path: Path, server: str, authority: Path, crt: Path, key: Path) -> None:
-    """Write a kubeconfig that only its owner can read."""
-    files.write_if_changed(path, content(server, authority, crt, key), 0o600)
+    return template.render(server=server, authority=str(authority), user=user)
 
 
 def _url(name: str, port: int) -> str:

@@ -35,8 +35,8 @@ def wanted(settings: Settings, name: str) -> Component:
 
 
 def plugins(settings: Settings) -> Path:
-    """Return the folder of the CNI plugins: the distribution's, or those that were built."""
-    return containerd.installed_plugins() or tool.load_tool(settings, "cni").bin
+    """Return the folder of the CNI plugins: named, the distribution's, or those that were built."""
+    return containerd.plugins(settings) or tool.load_tool(settings, "cni").bin
 
 
 def binary(settings: Settings, name: str) -> Path:

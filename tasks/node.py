@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from pathlib import Path
 
 from tasks import report, sandbox
 from tasks.build import load_binary
+from tasks.components import containerd
 from tasks.failure import Failure
 from tasks.process import tail
-from tasks.run import Result, run
+from tasks.run import Result, program, run
 from tasks.settings import Settings
 
 READY = 120.0
@@ -27,12 +29,16 @@ def components(settings: Settings) -> list[str]:
     if "nokubelet" in mode or missing(settings):
         return []
     without_proxy = mode == "kubeletonly" or "nokubeproxy" in mode or proxy_missing(settings)
-    return [name for name in NODE if not (name == "kube-proxy" and without_proxy)]
+    left_out = {"kube-proxy"} if without_proxy else set()
+    if not containerd.runs(settings):
+        left_out.add(containerd.NAME)
+    return [name for name in NODE if name not in left_out]
 
 
 def missing(settings: Settings) -> list[str]:
     """Return what this machine lacks to run a node."""
-    needed = RUNTIME + (SANDBOX if settings.node.sandbox else ())
+    runtime = RUNTIME if containerd.runs(settings) else ()
+    needed = runtime + (SANDBOX if settings.node.sandbox else ())
     lacks = [name for name in needed if shutil.which(name) is None]
     return [*(["root"] if os.geteuid() else []), *lacks]
 
@@ -77,13 +83,20 @@ def after_stop(settings: Settings) -> None:
         sandbox.remove_cgroups(settings)
 
 
+def client(settings: Settings) -> str | Path:
+    """Return the kubectl to use: the user's, or the one that was built."""
+    named = settings.start.kubectl
+    if named:
+        return program(str(Path(named).expanduser()))
+    return load_binary(settings, "kubectl").path
+
+
 def kubectl(
     settings: Settings, *words: str, stdin: str | None = None, check: bool = True
 ) -> Result:
     """Run kubectl as the cluster's administrator."""
     kubeconfig = f"--kubeconfig={settings.paths.kubeconfig('admin')}"
-    program_ = load_binary(settings, "kubectl").path
-    return run(program_, kubeconfig, *words, stdin=stdin, check=check, timeout=60)
+    return run(client(settings), kubeconfig, *words, stdin=stdin, check=check, timeout=60)
 
 
 def _bind_kubelet_admin(settings: Settings) -> None:

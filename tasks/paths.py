@@ -8,13 +8,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Paths:
-    """Every folder and file of the workspace; `home` is shared, `instance` is not."""
+    """Every folder and file of the workspace; `home` is shared, `instance` is not.
+
+    `config` holds the rendered configuration files of the components.
+    """
 
     home: Path
     instance: Path
     certs: Path
     logs: Path
     etcd: Path
+    config: Path
 
     @property
     def toolchain(self) -> Path:
@@ -50,11 +54,6 @@ class Paths:
     def kubeconfigs(self) -> Path:
         """Folder of the kubeconfigs, beside the certificates as upstream has it."""
         return self.certs
-
-    @property
-    def config(self) -> Path:
-        """Rendered component configuration files."""
-        return self.instance / "config"
 
     @property
     def run(self) -> Path:

@@ -50,11 +50,13 @@ def describe(pid: int) -> str:
     return f"pid {pid}: {shlex.join(argv)[:200]}" if argv else f"pid {pid}"
 
 
-def healthy(health: Health, timeout: float = 2.0) -> bool:
+def healthy(health: Health, timeout: float | None = None) -> bool:
     """Tell whether a component answers its health check with a status that counts as ready.
 
-    A `unix://` address is well when its socket accepts a connection.
+    A `unix://` address is well when its socket accepts a connection. Without a `timeout`, the
+    check's own counts.
     """
+    timeout = health.timeout if timeout is None else timeout
     if health.url.startswith("unix://"):
         with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
             client.settimeout(timeout)

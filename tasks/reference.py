@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args, get_origin
 
-from tasks import options, report
-from tasks.settings import Row, Settings, current, table
+from tasks import check, known, options, report
+from tasks.options.table import Row, table
+from tasks.settings import Settings, current
 
 HEADER = """# Configuration
 
@@ -16,6 +17,11 @@ the environment over the file, the file over the default. Variables that
 
 `STEPKUBE_HOME` moves the workspace (default: `.stepkube` beside `dodo.py`), `STEPKUBE_CONFIG` names
 another file than `stepkube.yaml`.
+
+An empty variable is like none. "From" and "up to" are the Kubernetes versions that know a setting;
+giving it to another one is an error, and so is a variable that that version's
+`hack/local-up-cluster.sh` does not read ("the variable from"): the key then still works. `doit
+check` tells what is wrong with the settings before anything is built.
 """
 
 
@@ -43,8 +49,19 @@ def lines(settings: Settings) -> list[str]:
         holder = getattr(settings, group) if name else settings
         value = getattr(holder, name or {"instance": "name"}.get(group, group))
         text = ",".join(value) if isinstance(value, tuple) else str(value)
-        shown.append(f"{row.key:<42} {text or '-':<44} {settings.sources[row.key]}")
+        text = "(not shown)" if row.secret and text else text
+        source = settings.sources[row.key] + _mark(row, settings, value)
+        shown.append(f"{row.key:<42} {text or '-':<44} {source}")
     return shown
+
+
+def _mark(row: Row, settings: Settings, value: Any) -> str:
+    """Return what to say of a setting that the version at hand does not know."""
+    minor, source = check.minor(settings), settings.sources[row.key]
+    if minor is None or source == "default" or value == row.default:
+        return ""
+    failure = known.refusal(row, source, minor)
+    return f" - NOT KNOWN: {failure.message.partition(': ')[2]}" if failure else ""
 
 
 @report.action
@@ -70,6 +87,13 @@ def _meaning(row: Row) -> str:
         text += f"; from {row.since}"
     if row.until:
         text += f"; up to {row.until}"
+    since = row.variable_since if row.variable_since != row.since else ""
+    until = row.variable_until if row.variable_until != row.until else ""
+    if since or until:
+        span = (f"from {since}" if since else "") + (f" up to {until}" if until else "")
+        text += f"; the variable {span.strip()}"
+    if row.secret:
+        text += "; not shown, and not taken from the command line"
     return text
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks import files, ports, process, templates
+from tasks.components.kubelet import TRACES
 from tasks.failure import Failure
 from tasks.process import Record
 from tasks.run import program
@@ -74,6 +75,8 @@ def ensure(settings: Settings) -> Record:
             end(settings)
             holder = _make(settings)
         relay = process.load(run, RELAY)
+        if relay is not None and relay.alive() and relay.argv[3:] != _mappings(settings):
+            process.stop(relay.identity)
         if relay is None or not relay.alive():
             _connect(settings, holder)
     return holder
@@ -95,13 +98,18 @@ def end(settings: Settings) -> bool:
 
 def cgroup(settings: Settings) -> str:
     """Return the control group below which the node keeps all of its own."""
-    return f"stepkube-{settings.name}"
+    return settings.kubelet.cgroup_root.strip("/") or f"stepkube-{settings.name}"
 
 
 def remove_cgroups(settings: Settings) -> None:
-    """Remove the control groups that outlive the sandbox, the deepest first."""
+    """Remove the control groups that outlive the sandbox, the deepest first.
+
+    One that the user named stays, for it may have been there before.
+    """
     for top in (*CGROUPS.glob(f"*/{cgroup(settings)}"), CGROUPS / cgroup(settings)):
         for folder, _, _ in os.walk(top, topdown=False):
+            if settings.kubelet.cgroup_root and folder == str(top):
+                continue
             with suppress(OSError):
                 Path(folder).rmdir()
 
@@ -145,9 +153,22 @@ def _make(settings: Settings) -> Record:
 
 def _connect(settings: Settings, holder: Record) -> None:
     """Start the relay between the loopback ports of host and sandbox."""
-    inward = [settings.kubelet.port, settings.kubelet.healthz_port, settings.proxy.healthz_port]
+    process.save(settings.paths.run, _relay(settings, holder, RELAY, *_sides(settings)))
+
+
+def _sides(settings: Settings) -> tuple[list[int], list[str]]:
+    """Return the ports that the host reaches in the sandbox, and what the sandbox reaches."""
+    kubelet = settings.kubelet
+    inward = [kubelet.port, kubelet.healthz_port, settings.proxy.healthz_port]
+    inward += [kubelet.read_only_port] if kubelet.read_only_port else []
     outward = [f"out:0.0.0.0:{settings.api.secure_port}"]
-    process.save(settings.paths.run, _relay(settings, holder, RELAY, inward, outward))
+    outward += [f"out:127.0.0.1:{TRACES}"] if kubelet.tracing else []
+    return inward, outward
+
+
+def _mappings(settings: Settings) -> tuple[str, ...]:
+    inward, outward = _sides(settings)
+    return (*(f"in:127.0.0.1:{port}" for port in inward), *outward)
 
 
 def forward(settings: Settings, name: str, port: int) -> Record:

@@ -11,12 +11,13 @@ import os
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 from tasks import options
 from tasks.failure import Failure
+from tasks.options.table import Row, table
 from tasks.paths import Paths
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,19 +51,6 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a setting's key, environment name, type and default."""
-
-    key: str
-    env: str
-    kind: Any
-    default: Any
-    doc: str
-    since: str = ""
-    until: str = ""
-
-
 def load(
     environ: Mapping[str, str],
     words: Mapping[str, str] | None = None,
@@ -84,7 +72,7 @@ def load(
     for key, row in rows.items():
         if key in words:
             raw, source = words[key], f"the command line ({key}=)"
-        elif row.env in environ:
+        elif _given(row, environ):
             raw, source = environ[row.env], f"the environment ({row.env})"
         elif key in written:
             raw, source = written[key], f"{file} ({key})"
@@ -100,30 +88,23 @@ def current() -> Settings:
     """Return the settings of this process: real environment, words of the doit command line."""
     from doit import doit_cmd  # noqa: PLC0415 - only meaningful inside a doit run
 
-    return load(os.environ, doit_cmd._CMDLINE_VARS or {})
-
-
-@functools.cache
-def table() -> list[Row]:
-    """Return every setting there is, in order of declaration."""
-    rows = [
-        Row("version", "STEPKUBE_VERSION", str, "auto",
-             "auto, a release (v1.20.2), a branch or a commit"),
-        Row("instance", "STEPKUBE_INSTANCE", str, "default", "name of the cluster"),
-    ]
-    for group, kind in options.GROUPS.items():
-        hints = get_type_hints(kind)
-        for item in fields(kind):
-            env = item.metadata["env"] or f"STEPKUBE_{group}_{item.name}".upper()
-            key = f"{group}.{item.name}"
-            about = item.metadata
-            rows.append(
-                Row(
-                    key, env, hints[item.name], item.default,
-                    about["doc"], about["since"], about["until"],
-                )
+    words = doit_cmd._CMDLINE_VARS or {}
+    for row in table():
+        if row.secret and row.key in words:
+            raise Failure(
+                f"the command line ({row.key}=): every user of this machine can read it there",
+                f"put it in the environment ({row.env}) or in {FILE}",
             )
-    return rows
+    return load(os.environ, words)
+
+
+def _given(row: Row, environ: Mapping[str, str]) -> bool:
+    """Tell whether the environment has a value: an empty one is none, as in upstream's script.
+
+    Only to a text or list of this tool's own can an empty variable mean something.
+    """
+    takes_empty = row.own and (row.kind is str or get_origin(row.kind) is tuple)
+    return row.env in environ and (bool(environ[row.env].strip()) or takes_empty)
 
 
 def _yaml(file: Path, explicit: bool) -> Any:
@@ -179,9 +160,10 @@ def _convert(raw: Any, row: Row, source: str) -> Any:
     kind = row.kind
     try:
         if get_origin(kind) is Literal:
-            if str(raw) in get_args(kind):
-                return str(raw)
-            raise ValueError("one of " + ", ".join(get_args(kind)))
+            word = str(raw).lower() if isinstance(raw, bool) else str(raw)
+            if word in get_args(kind):
+                return word
+            raise ValueError("one of " + ", ".join(filter(None, get_args(kind))))
         if kind is bool:
             return _boolean(raw)
         if kind is int:
@@ -197,7 +179,8 @@ def _convert(raw: Any, row: Row, source: str) -> Any:
         return str(raw).lower() if isinstance(raw, bool) else str(raw)
     except (ValueError, TypeError) as error:
         expected = {int: "a whole number", float: "a number"}.get(kind) or str(error)
-        raise Failure(f"{source}: {raw!r} is not {expected}", f"{row.key}: {row.doc}") from None
+        shown = "its value" if row.secret else repr(raw)
+        raise Failure(f"{source}: {shown} is not {expected}", f"{row.key}: {row.doc}") from None
 
 
 def _boolean(raw: Any) -> bool:
@@ -249,6 +232,7 @@ def _assemble(
         certs=_folder(groups["certs"]["dir"], instance / "certs"),
         logs=_folder(groups["logs"]["dir"], instance / "logs"),
         etcd=_folder(groups["etcd"]["dir"], instance / "etcd"),
+        config=_config(groups["start"]["config_dir"], instance),
     )
     made = {group: options.GROUPS[group](**items) for group, items in groups.items()}
     return Settings(
@@ -265,6 +249,11 @@ def own_port(instance: str, port: int) -> int:
         return port
     number = zlib.crc32(instance.encode()) % 400
     return port + 100 + number * 10 if port > 32767 else port + 10000 + number * 50
+
+
+def _config(value: str, instance: Path) -> Path:
+    """Return the folder of rendered files: one per instance, whoever shares the one above it."""
+    return _folder(value, instance) / (f"stepkube-{instance.name}" if value else "config")
 
 
 def _folder(value: str, default: Path) -> Path:

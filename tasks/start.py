@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from tasks import clients, files, journal, launch, node, process, report, swap
+from tasks import check, clients, credentials, files, journal, launch, node, process, report, swap
 from tasks.components import containerd, flags
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
@@ -20,6 +20,7 @@ def reconcile(settings: Settings, name: str) -> None:
 
     A component that is being debugged is started again in its mode.
     """
+    check.require(settings, load_checkout(settings.paths.lock).minor)
     with files.locked(settings.paths.run / f"{name}.lock"):
         component = launch.wanted(settings, name)
         if swap.heal(settings, name):
@@ -91,13 +92,14 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
     paths = settings.paths
     version = load_checkout(paths.lock).version
     patient = flags.PATIENT if settings.debug.pause_tolerant else {}
+    login = credentials.USER if settings.certs.auth_args else "admin"
     delve_port = swap.port(settings, "kube-apiserver")
     lines = ["", f"Kubernetes {version} is running (instance {settings.name}).", "", "Logs:"]
     lines += [f"  {paths.log(name)}" for name in names]
     lines += [
         "",
         "To use the cluster:",
-        f"  export KUBECONFIG={paths.kubeconfig('admin')}",
+        f"  export KUBECONFIG={paths.kubeconfig(login)}",
         f"  export PATH={paths.instance / 'bin'}:$PATH",
         *(f"  export {key}={value}" for key, value in patient.items()),
         "  kubectl get --raw /readyz",
@@ -141,7 +143,8 @@ def task_up() -> Iterator[dict[str, Any]]:
         "basename": "up",
         "doc": "build what changed and bring the cluster up",
         "actions": [(up, [settings])],
-        "task_dep": ["certs", *(f"start:{name}" for name in chosen(settings)), "build:kubectl"],
+        "task_dep": ["certs", *(f"start:{name}" for name in chosen(settings)),
+                     *([] if settings.start.kubectl else ["build:kubectl"])],
         "uptodate": [False],
         "meta": {"quiet": True},
         "clean": [(down, [settings])],
@@ -157,7 +160,7 @@ def task_start() -> Iterator[dict[str, Any]]:
         tasks = [f"build:{spec.module}"] if spec.module else []
         if name == "etcd":
             inputs, tasks = [settings.paths.tool("etcd")], ["toolchain:etcd"]
-        if name == containerd.NAME and containerd.installed_plugins() is None:
+        if name == containerd.NAME and containerd.plugins(settings) is None:
             inputs, tasks = [settings.paths.tool("cni")], ["toolchain:cni"]
         yield {
             "name": name,

@@ -113,7 +113,7 @@ def delve(go: Tool | None, made: Tool | None) -> Choice:
 
 def cni(settings: Settings) -> Choice:
     """Say which CNI plugins a node uses; they depend on no Kubernetes version."""
-    installed = containerd.installed_plugins()
+    installed = containerd.plugins(settings)
     if installed:
         return Choice("CNI plugins", "any", "", "installed", str(installed), "any will do")
     return _choice("CNI plugins", "any", "", _made(settings, "cni"), lambda *_: "the newest")

@@ -27,7 +27,29 @@ ALL_ON = {
     "kubelet.eviction_soft": "memory.available<300Mi",
     "node.image_service_endpoint": "unix:///run/images.sock",
     "start.external_cloud_provider": "true",
+    "start.emulated_version": "1.34",
+    "api.node_port_range": "30000-30100",
+    "api.audit_policy_file": "/audit.yaml",
+    "api.authorization_webhook_config_file": "/authorization.yaml",
+    "api.authentication_webhook_config_file": "/authentication.yaml",
+    "api.egress_selector_config_file": "/egress.yaml",
+    "certs.kubeconfig_token": "token",
 }
+DOCKER = {
+    "api.authorization_config": "/authorization.yaml",
+    "node.container_runtime": "docker",
+    "node.docker_opts": "-H unix:///run/docker.sock",
+    "node.docker_root": "/docker",
+    "node.net_plugin": "kubenet",
+    "node.cni_conf_dir": "/networks",
+    "node.cni_bin_dir": "/plugins",
+}
+RKT = {
+    "node.container_runtime": "rkt",
+    "node.rkt_path": "/rkt",
+    "node.rkt_stage1_image": "stage1",
+}
+VARIANTS = {"defaults": {}, "all-on": ALL_ON, "docker": DOCKER, "rkt": RKT}
 
 
 def context(component, minor="1.20", known=None, **words):
@@ -67,7 +89,7 @@ def test_no_golden_file_is_left_over():
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-@pytest.mark.parametrize("words", [{}, ALL_ON], ids=["defaults", "all-on"])
+@pytest.mark.parametrize("words", VARIANTS.values(), ids=VARIANTS)
 def test_every_flag_has_a_row_in_the_facts(component, words):
     for minor in EVERY_MINOR:
         wanted = COMPONENTS[component].wanted(context(component, minor, **words))
@@ -78,7 +100,7 @@ def test_every_flag_has_a_row_in_the_facts(component, words):
 def test_every_row_of_the_facts_is_used(component):
     used = set()
     for minor in EVERY_MINOR:
-        for words in ({}, ALL_ON):
+        for words in VARIANTS.values():
             used |= set(COMPONENTS[component].wanted(context(component, minor, **words)))
     assert set(facts.data()["flags"][component]) == used
 

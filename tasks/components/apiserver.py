@@ -5,12 +5,13 @@ from __future__ import annotations
 from tasks.components import flags
 from tasks.components.base import Component, Context, Health
 from tasks.failure import Failure
+from tasks.options import Api
 
 NAME = "kube-apiserver"
 AFTER = ("etcd",)
 CERTS = (
     "server-ca", "client-ca", "request-header-ca", "serving-kube-apiserver",
-    "client-kube-apiserver", "client-auth-proxy", "service-account",
+    "client-kube-apiserver", "client-auth-proxy", "service-account", "tokens",
 )
 # plugins that watch objects of an API group that is off by default
 _GROUPS = {
@@ -36,11 +37,17 @@ def wanted(context: Context) -> flags.Wanted:
     return {
         **_audit(context),
         **({"enable-swagger-ui": True} if api.swagger_ui else {}),
-        **({"authorization-mode": api.authorization_mode} if api.authorization_mode else {}),
+        **_authorization(context),
+        **flags.given(**{
+            "authentication-token-webhook-config-file": api.authentication_webhook_config_file,
+            "egress-selector-config-file": api.egress_selector_config_file,
+        }),
+        **_token(context),
         "allow-privileged": api.allow_privileged,
         **_runtime_config(context),
         **flags.cloud(chosen),
         **_advertise(context),
+        **({"service-node-port-range": api.node_port_range} if api.node_port_range else {}),
         **flags.logging(chosen),
         "cert-dir": certs,
         "client-ca-file": client_ca,
@@ -54,9 +61,11 @@ def wanted(context: Context) -> flags.Wanted:
         "tls-private-key-file": key,
         **_insecure(context),
         "storage-backend": api.storage_backend,
+        "storage-media-type": api.storage_media_type,
         "etcd-servers": flags.url("http", flags.near(chosen.etcd.host), chosen.etcd.port),
         "service-cluster-ip-range": api.service_cluster_ip_range,
         **flags.feature_gates_flag(context),
+        **flags.emulated_version(chosen),
         "external-hostname": api.external_hostname,
         "requestheader-username-headers": "X-Remote-User",
         "requestheader-group-headers": "X-Remote-Group",
@@ -81,10 +90,11 @@ def build(context: Context) -> Component:
     host, port = flags.near(chosen.api.bind_address), chosen.api.secure_port
     # AlwaysAllow switches anonymous callers off, so the probe is told to log in
     accept = (200, 401) if "AlwaysAllow" in chosen.api.authorization_mode else (200,)
+    url = flags.url(endpoint.scheme, host, port, endpoint.path)
     return Component(
         name=NAME,
         argv=flags.argv(NAME, context, wanted(context)),
-        health=Health(flags.url(endpoint.scheme, host, port, endpoint.path), accept),
+        health=Health(url, accept, chosen.api.probe_timeout),
         after=AFTER,
         env=flags.debug_env(chosen),
         inputs=(
@@ -93,7 +103,13 @@ def build(context: Context) -> Component:
             *flags.pair(chosen, "client-auth-proxy"),
             *flags.authorities(chosen),
             flags.service_account_key(chosen),
-            *flags.named(chosen.api.admission_control_config_file, chosen.start.cloud_config),
+            *([flags.tokens(chosen)] if chosen.certs.kubeconfig_token else []),
+            *flags.named(
+                chosen.api.admission_control_config_file, chosen.start.cloud_config,
+                chosen.api.authorization_config, chosen.api.authorization_webhook_config_file,
+                chosen.api.authentication_webhook_config_file, chosen.api.audit_policy_file,
+                chosen.api.egress_selector_config_file,
+            ),
         ),
         ports=(port, *_insecure_ports(context)),
     )
@@ -105,9 +121,8 @@ def plugins(context: Context) -> tuple[str, ...]:
     The script lets one switch overwrite another, and ENABLE_ADMISSION_PLUGINS up to 1.12.
     """
     api = context.settings.api
-    switched = (plugin for switch, plugin in _SWITCHES.items() if getattr(api, switch))
-    added = (*switched, *_listed(api.enable_admission_plugins))
-    disabled = _listed(api.disable_admission_plugins)
+    added = (plugin for _, plugin in asked(api))
+    disabled = listed(api.disable_admission_plugins)
     _require_plugins(context)
     enabled = dict.fromkeys((*context.facts.admission, *added))
     return tuple(plugin for plugin in enabled if plugin not in disabled)
@@ -118,7 +133,7 @@ def _admission(context: Context) -> dict[str, flags.Value]:
     api = context.settings.api
     return {
         "enable-admission-plugins": ",".join(plugins(context)),
-        "disable-admission-plugins": ",".join(_listed(api.disable_admission_plugins)),
+        "disable-admission-plugins": ",".join(listed(api.disable_admission_plugins)),
         "admission-control-config-file": flags.path(api.admission_control_config_file),
     }
 
@@ -133,29 +148,58 @@ def _runtime_config(context: Context) -> dict[str, flags.Value]:
     return {"runtime-config": ",".join(groups)} if groups else {}
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def asked(api: Api) -> list[tuple[str, str]]:
+    """Return the plugins the user wants besides the default ones, with the key of each."""
+    switched = [(f"api.{switch}", plugin) for switch, plugin in _SWITCHES.items()
+                if getattr(api, switch)]
+    key = "api.enable_admission_plugins"
+    return [*switched, *((key, plugin) for plugin in listed(api.enable_admission_plugins))]
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Return the names of a list with commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _require_plugins(context: Context) -> None:
     """Refuse a plugin that the minor no longer has: it would stop kube-apiserver."""
     api, removed = context.settings.api, context.facts.admission_removed
-    asked = [(switch, plugin) for switch, plugin in _SWITCHES.items() if getattr(api, switch)]
-    for setting in ("enable_admission_plugins", "disable_admission_plugins"):
-        asked += [(setting, plugin) for plugin in _listed(getattr(api, setting))]
-    for setting, plugin in asked:
+    disabled = [("api.disable_admission_plugins", plugin)
+                for plugin in listed(api.disable_admission_plugins)]
+    for key, plugin in (*asked(api), *disabled):
         if plugin in removed:
-            source = context.settings.sources.get(f"api.{setting}", f"api.{setting}")
+            source = context.settings.sources.get(key, key)
             raise Failure(
                 f"{source}: Kubernetes {removed[plugin]} removed the admission plugin {plugin}",
                 "leave it out, or choose an older version",
             )
 
 
+def _authorization(context: Context) -> dict[str, flags.Value]:
+    """Return the authorizers: those of a file of their own, else the modes."""
+    api = context.settings.api
+    if api.authorization_config:
+        return flags.given(**{"authorization-config": api.authorization_config})
+    return {
+        **({"authorization-mode": api.authorization_mode} if api.authorization_mode else {}),
+        **flags.given(
+            **{"authorization-webhook-config-file": api.authorization_webhook_config_file}
+        ),
+    }
+
+
+def _token(context: Context) -> dict[str, flags.Value]:
+    """Return the file that says whose the administrator's token is; it is no flag itself."""
+    chosen = context.settings
+    return {"token-auth-file": flags.tokens(chosen)} if chosen.certs.kubeconfig_token else {}
+
+
 def _audit(context: Context) -> dict[str, flags.Value]:
-    if not context.settings.api.basic_audit:
+    api = context.settings.api
+    if not (api.basic_audit or api.audit_policy_file):
         return {}
     return {
+        **flags.given(**{"audit-policy-file": api.audit_policy_file}),
         "audit-log-path": context.settings.paths.log("kube-apiserver-audit"),
         "audit-log-maxage": 0,
         "audit-log-maxbackup": 0,

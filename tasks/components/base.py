@@ -15,11 +15,12 @@ class Health:
     """Where a component answers once it is ready; an https certificate is not verified.
 
     `accept` are the status codes that count as ready. Upstream's /readyz and /healthz are open to
-    anonymous callers.
+    anonymous callers. `timeout` are the seconds one look may take.
     """
 
     url: str
     accept: tuple[int, ...] = (200,)
+    timeout: float = 2.0
 
 
 @dataclass(frozen=True)

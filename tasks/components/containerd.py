@@ -30,6 +30,14 @@ class Tools:
     cni: Path = Path("/usr/lib/cni")
 
 
+def plugins(chosen: Settings) -> Path | None:
+    """Return the folder of CNI plugins that are there, or None where they have to be made."""
+    node = chosen.node
+    if node.cni_bin_dir:
+        return Path(flags.path(node.cni_bin_dir))
+    return None if node.cni_plugins_version else installed_plugins()
+
+
 def installed_plugins() -> Path | None:
     """Return the folder in which a distribution or Kubernetes' own script puts CNI plugins."""
     folders = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
@@ -38,11 +46,13 @@ def installed_plugins() -> Path | None:
 
 def runs(chosen: Settings) -> bool:
     """Tell whether there is a private runtime; else the user named one."""
-    return not chosen.node.container_runtime_endpoint
+    return chosen.node.container_runtime == "remote" and not chosen.node.container_runtime_endpoint
 
 
 def endpoint(chosen: Settings) -> str:
-    """Return the runtime's endpoint, as the kubelet takes it."""
+    """Return the runtime's endpoint, as the kubelet takes it; Docker and rkt have none."""
+    if chosen.node.container_runtime != "remote":
+        return ""
     return chosen.node.container_runtime_endpoint or f"unix://{socket(chosen)}"
 
 
@@ -66,9 +76,13 @@ def build(context: Context, tools: Tools = Tools()) -> Component:
         after=AFTER,
         files={
             _file(chosen): configuration(chosen, tools),
-            _networks(chosen) / "10-stepkube.conflist": network(chosen),
+            **({} if own_networks(chosen) else
+               {_networks(chosen) / "10-stepkube.conflist": network(chosen)}),
         },
-        folders=(chosen.paths.config, chosen.paths.run, _networks(chosen), _root(chosen)),
+        folders=(
+            chosen.paths.config, chosen.paths.run, _root(chosen),
+            *([] if own_networks(chosen) else [_networks(chosen)]),
+        ),
     )
 
 
@@ -78,7 +92,7 @@ def configuration(chosen: Settings, tools: Tools) -> str:
         "containerd.toml.j2",
         config=tools.config,
         runc=tools.runc,
-        plugins=str(tools.cni),
+        plugins=flags.path(chosen.node.cni_bin_dir) or str(tools.cni),
         root=str(_root(chosen)),
         state=str(_state(chosen)),
         socket=str(socket(chosen)),
@@ -105,8 +119,13 @@ def _root(chosen: Settings) -> Path:
     return chosen.paths.instance / "containerd"
 
 
+def own_networks(chosen: Settings) -> str:
+    """Return the folder of networks that the user named, in which nothing is written."""
+    return flags.path(chosen.node.cni_config_dir or chosen.node.cni_conf_dir)
+
+
 def _networks(chosen: Settings) -> Path:
-    return chosen.paths.config / "cni"
+    return Path(own_networks(chosen) or chosen.paths.config / "cni")
 
 
 def _file(chosen: Settings) -> Path:

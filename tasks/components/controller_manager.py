@@ -30,13 +30,16 @@ def wanted(context: Context) -> flags.Wanted:
         "enable-hostpath-provisioner": chosen.controller_manager.enable_hostpath_provisioner,
         "pvclaimbinder-sync-period": chosen.controller_manager.claim_binder_sync_period,
         **flags.feature_gates_flag(context),
+        **flags.emulated_version(chosen),
+        **_node_ranges(chosen),
         **_cloud(chosen),
         "kubeconfig": kubeconfig,
         "use-service-account-credentials": True,
         "controllers": chosen.controller_manager.controllers,
         **flags.serving(NAME, context, _port(context), kubeconfig),
         "cert-dir": chosen.paths.config,  # else it writes its own pair to /var/run/kubernetes
-        **_pause_tolerant(chosen),
+        **flags.leader_election(chosen),
+        **({"node-monitor-grace-period": "24h"} if chosen.debug.pause_tolerant else {}),
     }
 
 
@@ -90,8 +93,11 @@ def _port(context: Context) -> int:
     return flags.own_port(NAME, context, chosen.secure_port, chosen.port)
 
 
-def _pause_tolerant(chosen: Settings) -> dict[str, flags.Value]:
-    """Neither lose the leader election nor call a node dead while something is paused."""
-    if not chosen.debug.pause_tolerant:
+def _node_ranges(chosen: Settings) -> dict[str, flags.Value]:
+    """Give every node a range of pod addresses, which kubenet waits for."""
+    if chosen.node.net_plugin != "kubenet":
         return {}
-    return {"leader-elect": False, "node-monitor-grace-period": "24h"}
+    return {
+        "allocate-node-cidrs": True,
+        "cluster-cidr": chosen.controller_manager.cluster_cidr,
+    }

@@ -71,6 +71,25 @@ def cloud(chosen: Settings) -> dict[str, Value]:
     }
 
 
+def leader_election(chosen: Settings) -> dict[str, Value]:
+    """Say whether leaders are elected: as the user says, else not where a pause may last."""
+    told = chosen.start.leader_elect
+    if told != "auto":
+        return {"leader-elect": told == "true"}
+    return {"leader-elect": False} if chosen.debug.pause_tolerant else {}
+
+
+def emulated_version(chosen: Settings) -> dict[str, Value]:
+    """Return the older minor to behave like, as the flag wants it."""
+    minor = emulated(chosen)
+    return {"emulated-version": f"kube={minor}"} if minor else {}
+
+
+def emulated(chosen: Settings) -> str:
+    """Return the minor to behave like, such as 1.34; it may be written kube=v1.34 too."""
+    return chosen.start.emulated_version.removeprefix("kube=").removeprefix("v")
+
+
 PATIENT = {"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "0"}
 """Keeps a client of client-go from giving up, after 45 s, a server that stands at a breakpoint."""
 
@@ -99,6 +118,16 @@ def credentials(chosen: Settings, name: str) -> tuple[Path, ...]:
     """Return a kubeconfig and the files it names."""
     authority, _ = pair(chosen, "server-ca")
     return (chosen.paths.kubeconfig(name), authority, *pair(chosen, f"client-{name}"))
+
+
+def tokens(chosen: Settings) -> Path:
+    """Return the file that says whose the administrator's token is."""
+    return chosen.paths.certs / "tokens.csv"
+
+
+def given(**files: str) -> dict[str, Value]:
+    """Return the flags whose files the user named, without the others."""
+    return {name: path(value) for name, value in files.items() if value}
 
 
 def path(value: str) -> str:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from tasks import facts, templates
-from tasks.components import containerd, flags
+from tasks.components import containerd, docker, flags
 from tasks.components.base import Component, Context, Health
 from tasks.failure import Failure
+from tasks.options import Node
 from tasks.settings import Settings
 
 NAME = "kubelet"
 AFTER = ("kube-apiserver", "containerd")
 CERTS = ("server-ca", "client-ca", "client-kubelet", "kubeconfig-kubelet", "serving-kubelet")
+Field = str | bool | Mapping[str, str | int]
+TRACES = 4317
+"""Port of an OpenTelemetry collector."""
 # the kubelet listens there, and ends when the path is longer than a socket address holds
 _SOCKET, _SOCKET_LIMIT = "pod-resources/kubelet.sock", 107
 
@@ -60,14 +65,16 @@ def build(context: Context) -> Component:
             *flags.credentials(chosen, "kubelet"),
             *flags.pair(chosen, "serving-kubelet"),
             _client_ca(chosen),
-            *flags.named(chosen.start.cloud_config),
+            *flags.named(chosen.start.cloud_config, chosen.kubelet.resolv_conf),
         ),
         folders=(
             root(chosen), root(chosen) / "pki", root(chosen) / "volume-plugins",
             _manifests(chosen), _pod_logs(chosen),
         ),
         # the relay to the sandbox holds the host's ports
-        ports=() if chosen.node.sandbox else (port, healthz),
+        ports=() if chosen.node.sandbox else (
+            port, healthz, *filter(None, [chosen.kubelet.read_only_port])
+        ),
     )
 
 
@@ -75,12 +82,13 @@ def configuration(context: Context) -> str:
     """Render the KubeletConfiguration; a field enters it with the minor that has it."""
     chosen = context.settings
     crt, key = flags.pair(chosen, "serving-kubelet")
-    optional: dict[str, str | bool] = {
+    optional: dict[str, Field] = {
         "containerRuntimeEndpoint": containerd.endpoint(chosen),
         "imageServiceEndpoint": chosen.node.image_service_endpoint,
         "volumePluginDir": str(root(chosen) / "volume-plugins"),
         "podLogsDir": str(_pod_logs(chosen)),
         "failCgroupV1": False,
+        **_chosen_fields(chosen),
     }
     return templates.render(
         "kubelet.yaml.j2",
@@ -93,29 +101,55 @@ def configuration(context: Context) -> str:
         key=str(key),
         client_ca=str(_client_ca(chosen)),
         # a resolver on the host's loopback would be another one inside the sandbox
-        resolv_conf="" if chosen.node.sandbox else "/etc/resolv.conf",
+        resolv_conf=flags.path(chosen.kubelet.resolv_conf)
+        or ("" if chosen.node.sandbox else "/etc/resolv.conf"),
         manifests=str(_manifests(chosen)),
         cgroup_root=_cgroup_root(chosen),
         eviction_hard=_thresholds(chosen.kubelet.eviction_hard),
         eviction_soft=_thresholds(chosen.kubelet.eviction_soft),
         feature_gates=flags.feature_gates(context),
-        pause_tolerant=chosen.debug.pause_tolerant,
+        # a container runtime may be paused too
+        request_timeout=chosen.kubelet.runtime_request_timeout
+        or ("24h" if chosen.debug.pause_tolerant else ""),
         optional={name: value for name, value in optional.items()
                   if value != "" and _field(context, name)},
     )
 
 
+def _chosen_fields(chosen: Settings) -> dict[str, Field]:
+    """Return the fields that are written only when the user says so."""
+    kubelet = chosen.kubelet
+    pairs = (item.partition("=") for item in kubelet.cpumanager_policy_options.split(","))
+    options = {name.strip(): value.strip(' "') for name, _, value in pairs if name.strip()}
+    swap = {"swapBehavior": "LimitedSwap"}
+    traces: Field = {"endpoint": f"localhost:{TRACES}", "samplingRatePerMillion": 1000000}
+    return {
+        "memorySwap": swap if kubelet.limited_swap else "",
+        "tracing": traces if kubelet.tracing else "",
+        "localStorageCapacityIsolation": "" if kubelet.local_storage_capacity_isolation else False,
+        "topologyManagerPolicy": kubelet.topology_manager_policy,
+        "cpuManagerPolicy": kubelet.cpumanager_policy,
+        "cpuManagerReconcilePeriod": kubelet.cpumanager_reconcile_period,
+        "cpuManagerPolicyOptions": options or "",
+    }
+
+
 def _runtime(context: Context) -> dict[str, flags.Value]:
-    """Return the flags of what became fields later, and of the runtime, which is never Docker."""
+    """Return the flags of what became fields later, and of the runtime."""
     chosen = context.settings
-    image = chosen.node.image_service_endpoint
+    node, image = chosen.node, chosen.node.image_service_endpoint
+    endpoint = containerd.endpoint(chosen)
     late: dict[str, tuple[str, flags.Value]] = {
-        "containerRuntimeEndpoint": ("container-runtime-endpoint", containerd.endpoint(chosen)),
+        **({"containerRuntimeEndpoint": ("container-runtime-endpoint", endpoint)}
+           if endpoint else {}),
         "volumePluginDir": ("volume-plugin-dir", root(chosen) / "volume-plugins"),
         **({"imageServiceEndpoint": ("image-service-endpoint", image)} if image else {}),
     }
     return {
-        "container-runtime": "remote",
+        "container-runtime": node.container_runtime,
+        **({"network-plugin": node.net_plugin} if node.net_plugin else {}),
+        **(docker.flags_of(node) if node.container_runtime == "docker" else {}),
+        **(_rkt(node) if node.container_runtime == "rkt" else {}),
         **{flag: value for name, (flag, value) in late.items() if not _field(context, name)},
         "pod-infra-container-image": containerd.PAUSE,
     }
@@ -126,9 +160,14 @@ def _field(context: Context, name: str) -> bool:
 
 
 def _cloud(chosen: Settings) -> dict[str, flags.Value]:
-    if not chosen.start.external_cloud_provider:
-        return flags.cloud(chosen)
-    return {**flags.cloud(chosen), "provider-id": chosen.kubelet.hostname_override}
+    own, outside = chosen.kubelet.provider_id, chosen.start.external_cloud_provider
+    identity = own or (chosen.kubelet.hostname_override if outside else "")
+    return {**flags.cloud(chosen), **({"provider-id": identity} if identity else {})}
+
+
+def _rkt(node: Node) -> dict[str, flags.Value]:
+    words = {"rkt-path": node.rkt_path, "rkt-stage1-image": node.rkt_stage1_image}
+    return {name: value for name, value in words.items() if value}
 
 
 def _own_flags(chosen: Settings) -> list[str]:
@@ -158,7 +197,9 @@ def _pod_logs(chosen: Settings) -> Path:
 
 
 def _cgroup_root(chosen: Settings) -> str:
-    """Return the control group that the sandbox makes for the node."""
+    """Return the user's control group, or the one that the sandbox makes for the node."""
+    if chosen.kubelet.cgroup_root:
+        return chosen.kubelet.cgroup_root
     in_sandbox = chosen.node.sandbox and chosen.kubelet.cgroups_per_qos
     return f"/stepkube-{chosen.name}" if in_sandbox else ""
 

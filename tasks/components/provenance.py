@@ -19,7 +19,8 @@ from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.facts import Facts
 from tasks.failure import Failure
-from tasks.settings import Row, Settings
+from tasks.options.table import Row, table
+from tasks.settings import Settings
 
 EVIDENCE = {
     "V": "read in the tree", "T": "read in the tagged repositories", "R": "release notes",
@@ -108,12 +109,12 @@ def settings_changed(chosen: Settings) -> Iterator[tuple[Origin, Settings]]:
     """Yield these settings with one value changed, for every setting and every likely change."""
     given = {
         row.key: _word(value(chosen, row.key))
-        for row in settings.table() if chosen.sources[row.key] != "default"
+        for row in table() if chosen.sources[row.key] != "default"
     }  # fmt: skip
     home, nothing = str(chosen.paths.home), Path(os.devnull)
     instance = Origin("instance", chosen.name, home)
     yield instance, settings.load({"STEPKUBE_HOME": "/probe"}, given, nothing)
-    for row in settings.table():
+    for row in table():
         origin = Origin("setting", row.key, chosen.sources[row.key])
         for other in _others(row, value(chosen, row.key)):
             with suppress(Failure):  # not every change makes sense for every setting

@@ -20,8 +20,9 @@ def wanted(context: Context) -> flags.Wanted:
         **flags.logging(chosen),
         "kubeconfig": kubeconfig,
         **flags.feature_gates_flag(context),
+        **flags.emulated_version(chosen),
         **flags.serving(NAME, context, _port(context), kubeconfig),
-        **({"leader-elect": False} if chosen.debug.pause_tolerant else {}),
+        **flags.leader_election(chosen),
     }
 
 

@@ -1,0 +1,78 @@
+"""Before anything is fetched, built or started: settings suit the version, and each other."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tasks import contradictions, facts, known, report
+from tasks.components.base import Context
+from tasks.components.registry import COMPONENTS
+from tasks.facts import Minor
+from tasks.failure import Failure
+from tasks.settings import Settings, current
+from tasks.tree import load_checkout
+
+_RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
+
+
+def require(settings: Settings, minor: Minor) -> None:
+    """Raise one Failure with everything that is wrong with the settings of this minor."""
+    found = problems(settings, minor)
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        listed = "\n".join("- " + str(failure).replace("\n", "\n  ") for failure in found)
+        raise Failure(
+            f"{len(found)} settings cannot be as they are:\n{listed}",
+            "doit config shows every setting and where it came from",
+        )
+
+
+def problems(settings: Settings, minor: Minor) -> list[Failure]:
+    """Return what is wrong with the settings, as far as it can be known without building."""
+    facts.minor(minor)  # or it is too old for everything
+    found = [*known.unknown(settings, minor), *contradictions.of(settings, minor)]
+    if found:
+        return found
+    for name, spec in COMPONENTS.items():
+        try:
+            spec.build(Context(settings, minor, Path(os.devnull, name)))
+        except Failure as failure:
+            found.append(failure)
+    return found
+
+
+def minor(settings: Settings) -> Minor | None:
+    """Return the minor the settings ask for, as far as it is known before a checkout.
+
+    A release tells it by its name; anything else by what it was checked out as the last time.
+    """
+    if _RELEASE.fullmatch(settings.version.strip()):
+        return facts.parse(settings.version.strip())
+    with suppress(Failure):  # nothing was checked out yet
+        taken = load_checkout(settings.paths.lock)
+        if taken.requested == settings.version.strip():
+            return taken.minor
+    return None
+
+
+@report.action
+def check(settings: Settings) -> None:
+    """Refuse what cannot work; without a version yet, the checkout does it."""
+    chosen = minor(settings)
+    if chosen is not None:
+        require(settings, chosen)
+
+
+def task_check() -> dict[str, Any]:
+    """Return the task that every other stage waits for."""
+    return {
+        "doc": "refuse settings that the version does not know, or that contradict each other",
+        "actions": [(check, [current()])],
+        "uptodate": [False],
+        "meta": {"quiet": True},
+    }

@@ -1,0 +1,37 @@
+"""The declarative table of every setting: key, environment name, type, default, meaning.
+
+A group is a frozen dataclass and a setting is one of its fields, so the table is typed. It drives
+parsing, validation and the documentation. The key of a setting is `group.field`; settings that
+hack/local-up-cluster.sh knows keep upstream's environment name, the others are
+STEPKUBE_GROUP_FIELD.
+"""
+
+from tasks.options.base import option
+from tasks.options.cluster import Certs, Debug, Logs, Start, StartMode
+from tasks.options.control_plane import Api, ControllerManager, Etcd, Scheduler
+from tasks.options.node import Dns, Kubelet, Node, Proxy
+from tasks.options.source import Build, Mirror, Order, Origin
+
+__all__ = [
+    "GROUPS", "Api", "Build", "Certs", "ControllerManager", "Debug", "Dns", "Etcd", "Kubelet",
+    "Logs", "Mirror", "Node", "Order", "Origin", "Proxy", "Scheduler", "Start", "StartMode",
+    "option",
+]  # fmt: skip
+
+GROUPS: dict[str, type] = {
+    "origin": Origin,
+    "mirror": Mirror,
+    "build": Build,
+    "api": Api,
+    "etcd": Etcd,
+    "controller_manager": ControllerManager,
+    "scheduler": Scheduler,
+    "kubelet": Kubelet,
+    "proxy": Proxy,
+    "dns": Dns,
+    "node": Node,
+    "start": Start,
+    "certs": Certs,
+    "logs": Logs,
+    "debug": Debug,
+}

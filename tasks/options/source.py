@@ -1,0 +1,52 @@
+"""Where everything comes from: the source, the downloads, the build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.options.base import option
+
+Order = Literal["auto", "path", "git", "apt"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the Kubernetes source comes from."""
+
+    order: Order = option("auto", "which origin to use; auto tries path, then git, then apt")
+    path: str = option("", "a worktree you already have; it is used in place")
+    git: tuple[str, ...] = option(
+        ("https://github.com/kubernetes/kubernetes.git",),
+        "git URLs or local repositories, tried in order",
+    )
+    apt: str = option("kubernetes", "name of the distribution's source package; empty for none")
+    timeout: float = option(5.0, "seconds to wait for a git origin to answer before the next one")
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Where downloads come from; every one of them is verified, whatever the mirror."""
+
+    goproxy: str = option("https://proxy.golang.org,direct", "Go module proxies", "GOPROXY")
+    gosumdb: str = option("sum.golang.org", "Go checksum database; off only if you must", "GOSUMDB")
+    go: tuple[str, ...] = option(
+        ("https://go.dev/dl",), "folders that hold Go release archives, tried in order"
+    )
+    apt: str = option("", "Debian archive; empty means the one the system uses")
+    apt_archive: tuple[str, ...] = option(
+        ("bullseye", "bookworm"), "further Debian suites to look for older Go releases in"
+    )
+    rpm: str = option("", "host that stands in for the RPM distribution's, for host:mirror")
+    epel: str = option("", "host that stands in for EPEL's, for host:mirror")
+    ca_bundle: str = option("", "file with extra certificate authorities", "SSL_CERT_FILE")
+    timeout: float = option(30.0, "seconds without a byte before a download counts as stuck")
+
+
+@dataclass(frozen=True)
+class Build:
+    """How the modules are compiled."""
+
+    jobs: int = option(0, "parallel compilations; 0 takes cores and memory into account")
+    version_stamp: str = option("", "version to stamp when the tree does not tell its own")
+    keep: int = option(20, "gigabytes of built binaries to keep before the oldest go")

@@ -1,0 +1,53 @@
+"""The settings as rows, in order of declaration."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+from tasks import options
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a setting's key, environment name, type and default.
+
+    The other fields are those of `option`.
+    """
+
+    key: str
+    env: str
+    kind: Any
+    default: Any
+    doc: str
+    since: str = ""
+    until: str = ""
+    variable_since: str = ""
+    variable_until: str = ""
+    renamed: str = ""
+    ambient: bool = False
+    secret: bool = False
+
+    @property
+    def own(self) -> bool:
+        """Tell whether the variable is this tool's, not upstream's."""
+        return self.env.startswith("STEPKUBE_")
+
+
+@functools.cache
+def table() -> list[Row]:
+    """Return every setting there is, in order of declaration."""
+    rows = [
+        Row("version", "STEPKUBE_VERSION", str, "auto",
+            "auto, a release (v1.20.2), a branch or a commit"),
+        Row("instance", "STEPKUBE_INSTANCE", str, "default", "name of the cluster"),
+    ]
+    for group, kind in options.GROUPS.items():
+        hints = get_type_hints(kind)
+        for item in fields(kind):
+            about = dict(item.metadata)
+            env = about.pop("env") or f"STEPKUBE_{group}_{item.name}".upper()
+            key = f"{group}.{item.name}"
+            rows.append(Row(key, env, hints[item.name], item.default, **about))
+    return rows
