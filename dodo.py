@@ -10,6 +10,7 @@ from tasks.failure import Failure
 
 try:
     paths = settings.current().paths
+    report.verbosity(settings.current().logs.verbose)
 except Failure as failure:
     sys.exit(f"error: {failure}")
 

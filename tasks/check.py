@@ -35,7 +35,7 @@ def require(settings: Settings, minor: Minor) -> None:
 def problems(settings: Settings, minor: Minor) -> list[Failure]:
     """Return what is wrong with the settings, as far as it can be known without building."""
     facts.minor(minor)  # or it is too old for everything
-    found = [*known.unknown(settings, minor), *contradictions.of(settings, minor)]
+    found = list(known.unknown(settings, minor)) or list(contradictions.of(settings, minor))
     if found:
         return found
     for name, spec in COMPONENTS.items():

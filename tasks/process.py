@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from tasks import files
 from tasks.failure import Failure
+from tasks.run import tell
 
 Mode = Literal["normal", "debug-attach", "debug-exec"]
 MARK = "STEPKUBE_COMPONENT"
@@ -89,6 +90,7 @@ def spawn(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     cwd.mkdir(parents=True, exist_ok=True)
+    tell(argv)
     with log.open("ab") as out:
         try:
             child = subprocess.Popen(

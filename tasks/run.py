@@ -29,6 +29,10 @@ PACKAGES = {
 }
 
 
+told: list[Callable[[Sequence[str]], None]] = []
+"""Who is told of every command before it runs."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What a finished command printed and how it ended."""
@@ -97,6 +101,12 @@ def follow(
         return process.wait()
 
 
+def tell(words: Sequence[str]) -> None:
+    """Tell of a command, also of one that is started elsewhere."""
+    for listener in told:
+        listener(words)
+
+
 @contextmanager
 def _spawned(
     words: Sequence[str],
@@ -106,6 +116,7 @@ def _spawned(
     merge: bool = False,
 ) -> Iterator[subprocess.Popen[str]]:
     """Start a command in its own process group and take the group down if we are interrupted."""
+    tell(words)
     program(words[0], search=None if env is None else env.get("PATH"))
     if cwd is not None and not cwd.is_dir():
         raise Failure(f"the folder {cwd} does not exist (needed to run {words[0]})")

@@ -15,7 +15,7 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import files, gobuild, goproxy, goroot, report
+from tasks import cni, files, gobuild, goproxy, goroot, report
 from tasks.failure import Failure
 from tasks.golang import (
     DWARF5,
@@ -38,13 +38,6 @@ ETCD = "go.etcd.io/etcd/server/v3"
 OLD_ETCD = (3, 5, 35)
 """Serves the trees that want etcd 3.1 to 3.4, which no module proxy can build."""
 DELVE = "github.com/go-delve/delve"
-CNI = "github.com/containernetworking/plugins"
-CNI_PLUGINS = {
-    "bridge": "main/bridge",
-    "host-local": "ipam/host-local",
-    "loopback": "main/loopback",
-    "portmap": "meta/portmap",
-}
 
 
 @report.action
@@ -90,11 +83,10 @@ def make_delve(settings: Settings) -> None:
 
 @report.action
 def make_cni(settings: Settings) -> None:
-    """Build the network plugins that a node's container runtime runs."""
-    packages = {name: f"{CNI}/plugins/{path}" for name, path in CNI_PLUGINS.items()}
-    cni = gobuild.build(settings, "cni", CNI, gobuild.newest(settings, "cni", CNI), packages)
-    save_tool(settings, cni)
-    _note(f"CNI plugins {cni.version}", cni)
+    """Build or fetch the network plugins that a node's container runtime runs."""
+    made = cni.make(settings)
+    save_tool(settings, made)
+    _note(f"CNI plugins {made.version}", made)
 
 
 def build_etcd(settings: Settings, wanted: Release, *, exact: bool) -> Tool:
@@ -218,5 +210,6 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
              after="checkout", file_dep=[lock]),
         task("delve", "find or build the Delve that debugs what this Go makes", make_delve, mirror,
              after="toolchain:go", file_dep=[go]),
-        task("cni", "build the network plugins of a node", make_cni, mirror, after="mirror"),
+        task("cni", "build the network plugins of a node", make_cni,
+             {**mirror, **cni.wanted(settings)}, after="mirror"),
     ]

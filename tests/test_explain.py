@@ -28,6 +28,10 @@ ELSEWHERE = {
     "api.host": "kubeconfigs and certificates",
     "api.first_service_cluster_ip": "certificate of kube-apiserver",
     "api.wait": "how long `start` waits",
+    "api.probe_timeout": "how long one look may take",
+    "kubelet.dockerize": "refused",
+    "kubelet.image": "refused",
+    "logs.verbose": "what the tool itself prints",
     "etcd.preserve": "what `down` removes",
     "etcd.version": "which etcd the toolchain has",
 }
@@ -205,7 +209,9 @@ def test_containerd_says_which_plugins_it_found() -> None:
         return containerd.build(given, containerd.Tools(cni=Path("/other")))
 
     sections = provenance.trace(context, containerd.build, {origin: other})
-    assert origins(sections, "file containerd.toml", "bin_dir") == {"CNI plugins": "/usr/lib/cni"}
+    assert origins(sections, "file containerd.toml", "bin_dir") == {
+        "CNI plugins": "/usr/lib/cni", "node.cni_bin_dir": "default",
+    }
 
 
 @pytest.fixture(scope="module", name="effective")

@@ -33,6 +33,10 @@ class Mirror:
     go: tuple[str, ...] = option(
         ("https://go.dev/dl",), "folders that hold Go release archives, tried in order"
     )
+    cni: tuple[str, ...] = option(
+        ("https://github.com/containernetworking/plugins/releases/download",),
+        "folders that hold release archives of CNI plugins, for when a digest of one is given",
+    )
     apt: str = option("", "Debian archive; empty means the one the system uses")
     apt_archive: tuple[str, ...] = option(
         ("bullseye", "bookworm"), "further Debian suites to look for older Go releases in"
