@@ -153,7 +153,7 @@ def test_a_variable_does_something_at_every_version_that_knows_it(
 def test_a_variable_that_a_version_does_not_know_is_an_error(
     name: str, places: dict[str, str]
 ) -> None:
-    effect, (absent, first, last, gone) = EFFECTS[name], SCRIPT[name]
+    effect, (absent, first, _, gone) = EFFECTS[name], SCRIPT[name]
     for minor in filter(None, (absent, gone)):
         chosen = load({**effect.needs, name: effect.value}, places)
         found = [str(one) for one in known.unknown(chosen, facts.parse(minor)) if name in str(one)]

@@ -1,0 +1,103 @@
+"""When the settings are judged: before anything is fetched, built or started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from tasks import check, checkout, files, node, settings, start
+from tasks.failure import Failure
+from tasks.settings import ROOT, Settings
+from tasks.tree import Checkout
+
+
+def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull, **environ}
+    return subprocess.run(
+        [sys.executable, "-m", "doit", *words],
+        cwd=ROOT, env=env, capture_output=True, text=True, check=False,
+    )
+
+
+def load(home: Path, **environ: str) -> Settings:
+    return settings.load({"STEPKUBE_HOME": str(home), **environ}, {}, Path(os.devnull))
+
+
+def lock(chosen: Settings, version: str, requested: str) -> Checkout:
+    taken = Checkout(Path("/"), version, "0" * 40, "test", requested)
+    files.write_json(chosen.paths.lock, {**asdict(taken), "tree": "/"})
+    return taken
+
+
+@pytest.mark.parametrize("task", ["up", "checkout", "build:kubelet", "start:etcd"])
+def test_a_pinned_release_is_judged_before_anything_is_fetched(tmp_path: Path, task: str) -> None:
+    done = doit(tmp_path, task, STEPKUBE_VERSION="v1.20.2", ENABLE_TRACING="true")
+    assert done.returncode == 1
+    assert "the environment (ENABLE_TRACING): Kubernetes 1.20 does not know ENABLE_TRACING" in (
+        done.stderr
+    )
+    assert "1.25 and newer do" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [name for name in ("src", "bin", "toolchain") if (tmp_path / name).exists()]
+
+
+def test_what_was_checked_out_tells_the_version_of_a_branch(tmp_path: Path) -> None:
+    chosen = load(tmp_path, STEPKUBE_VERSION="master")
+    assert check.minor(chosen) is None
+    lock(chosen, "v1.35.0-alpha.0", "master")
+    assert check.minor(chosen) == (1, 35)
+    assert check.minor(load(tmp_path, STEPKUBE_VERSION="other")) is None
+    assert check.minor(load(tmp_path, STEPKUBE_VERSION="1.20")) == (1, 20)
+
+
+def test_a_version_that_only_the_checkout_tells_is_judged_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = load(tmp_path, PSP_ADMISSION="true")
+    monkeypatch.setattr(checkout, "take", lambda _: lock(chosen, "v1.30.1", "auto"))
+    failed = checkout.make(chosen)
+    assert "PSP_ADMISSION; 1.10 to 1.24 do" in str(failed)
+    assert check.minor(chosen) == (1, 30), "and is known from then on"
+
+
+def test_no_component_is_started_with_settings_that_do_not_suit(tmp_path: Path) -> None:
+    chosen = load(tmp_path, PSP_ADMISSION="true")
+    lock(chosen, "v1.30.1", "auto")
+    assert "PSP_ADMISSION" in str(start.reconcile(chosen, "etcd"))
+    assert not list(chosen.paths.run.glob("*.json"))
+
+
+def test_config_marks_what_the_version_does_not_know(tmp_path: Path) -> None:
+    given = {"LEADER_ELECT": "true", "NODE_PORT_RANGE": "31000-31009"}
+    done = doit(tmp_path, "config", STEPKUBE_VERSION="v1.20.2", **given)
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert "NOT KNOWN" in lines["start.leader_elect"]
+    assert "1.29 and newer" in lines["start.leader_elect"]
+    assert "NOT KNOWN" not in lines["api.node_port_range"]
+
+
+def test_what_does_not_build_runs_whatever_the_settings_are(tmp_path: Path) -> None:
+    given = {"STEPKUBE_VERSION": "v1.36.0", "PSP_ADMISSION": "true"}
+    for words in (["down"], ["status"], ["list"], ["config"]):
+        assert doit(tmp_path, *words, **given).returncode == 0
+
+
+def test_a_removed_admission_plugin_is_found_before_the_build(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="removed the admission plugin PodPreset"):
+        check.require(load(tmp_path, ENABLE_ADMISSION_PLUGINS="PodPreset"), (1, 20))
+
+
+def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(
+        node.shutil, "which", lambda name: None if name in node.RUNTIME else f"/bin/{name}"
+    )
+    assert node.missing(load(Path("/"))) == ["containerd", "runc"]
+    for own in ({"CONTAINER_RUNTIME": "docker"}, {"CONTAINER_RUNTIME_ENDPOINT": "unix:///x"}):
+        assert node.missing(load(Path("/"), **own)) == []
+        assert node.components(load(Path("/"), **own)) == ["kubelet", "kube-proxy"]
