@@ -94,7 +94,11 @@ def fingerprint(component: Component) -> str:
 
 
 def prepare(component: Component) -> None:
-    """Write a component's configuration files and make its folders."""
+    """Write a component's configuration files, make its folders, remove what does not fit."""
+    for path, text in component.states.items():
+        if path.is_file() and text not in path.read_text():
+            report.say(f"  {path} was of another policy: removed")
+            path.unlink()
     for folder in component.folders:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, text in component.files.items():

@@ -29,7 +29,8 @@ class Component:
 
     `env` is added to the minimal environment; `files` are rendered configuration files;
     `inputs` are files whose content the process reads at start (their digest is part of the
-    fingerprint); `folders` must exist; `ports` must be free before the start.
+    fingerprint); `folders` must exist; `ports` must be free before the start; `states` are files
+    of an earlier run that are only good for a start when they have this text in them.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Component:
     inputs: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
     ports: tuple[int, ...] = ()
+    states: Mapping[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

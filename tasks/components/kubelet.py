@@ -71,6 +71,11 @@ def build(context: Context) -> Component:
             root(chosen), root(chosen) / "pki", root(chosen) / "volume-plugins",
             _manifests(chosen), _pod_logs(chosen),
         ),
+        # the kubelet ends over a policy that is not the one it was started with the last time
+        states={
+            root(chosen) / "cpu_manager_state":
+                f'"policyName":"{chosen.kubelet.cpumanager_policy or "none"}"',
+        },
         # the relay to the sandbox holds the host's ports
         ports=() if chosen.node.sandbox else (
             port, healthz, *filter(None, [chosen.kubelet.read_only_port])
