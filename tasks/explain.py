@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tasks import files, launch, report
+from tasks import files, known, launch, report
 from tasks.components import containerd
 from tasks.components.base import Component, Context
 from tasks.components.provenance import DROPPED, FILE, FLAGS, Build, Origin, Word, trace
@@ -42,8 +42,10 @@ def explained(settings: Settings, name: str) -> Explanation:
     context = Context(settings, checkout.minor, binary)
     build, tools = _builders(settings, name)
     sections = trace(context, build, tools)
+    problems = [failure.message for failure in known.unknown(settings, checkout.minor)]
+    notes = "; ".join(filter(None, (note, context.facts.note, *problems)))
     return Explanation(
-        name, checkout.version, str(binary), "; ".join(filter(None, (note, context.facts.note))),
+        name, checkout.version, str(binary), notes,
         without(sections, _refused(settings, build(context)), binary),
     )
 

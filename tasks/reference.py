@@ -22,6 +22,23 @@ An empty variable is like none. "From" and "up to" are the Kubernetes versions t
 giving it to another one is an error, and so is a variable that that version's
 `hack/local-up-cluster.sh` does not read ("the variable from"): the key then still works. `doit
 check` tells what is wrong with the settings before anything is built.
+
+## Where this differs from the script
+
+- The admission switches (`PSP_ADMISSION` and so on) add up, where one overwrote another, and
+  `ENABLE_ADMISSION_PLUGINS` from outside is honoured by every version: it adds to the default list.
+- The default of `API_CORS_ALLOWED_ORIGINS` is one that 1.27 and newer accept too.
+- Everything listens on loopback: `API_BIND_ADDR` is 127.0.0.1, not 0.0.0.0.
+- `PRESERVE_ETCD` and `REUSE_CERTS` are true: objects and certificates stay until told otherwise.
+- Certificate requests are signed by the CA that kube-apiserver believes, in every version.
+- An audit log is written when `AUDIT_POLICY_FILE` asks for one, not always.
+- `KUBECONFIG_TOKEN`, which the scripts read and do not use, is known to kube-apiserver and logs the
+  administrator in. `AUTH_ARGS`, which they print, makes `user.kubeconfig`.
+- `USER` gets the administrator's credentials when root makes them, and no other key.
+- `LEADER_ELECT` that is given wins over `debug.pause_tolerant`.
+- `CNI_CONF_DIR` and `CNI_CONFIG_DIR` are only read, and have to hold a network.
+- CNI plugins are built from their module; with `CNI_PLUGINS_..._SHA256SUM` of this machine's
+  architecture and `CNI_PLUGINS_VERSION`, the release archive of that digest is taken.
 """
 
 
@@ -82,7 +99,7 @@ def _cell(default: Any) -> str:
 def _meaning(row: Row) -> str:
     text = row.doc.replace("|", "\\|")
     if get_origin(row.kind) is Literal:
-        text += " (" + ", ".join(f"`{choice}`" for choice in get_args(row.kind)) + ")"
+        text += " (" + ", ".join(f"`{choice}`" for choice in get_args(row.kind) if choice) + ")"
     if row.since:
         text += f"; from {row.since}"
     if row.until:

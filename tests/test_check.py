@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, checkout, files, node, settings, start
+from tasks import check, checkout, explain, files, node, settings, start
 from tasks.failure import Failure
 from tasks.settings import ROOT, Settings
 from tasks.tree import Checkout
@@ -79,6 +79,12 @@ def test_config_marks_what_the_version_does_not_know(tmp_path: Path) -> None:
     assert "NOT KNOWN" in lines["start.leader_elect"]
     assert "1.29 and newer" in lines["start.leader_elect"]
     assert "NOT KNOWN" not in lines["api.node_port_range"]
+
+
+def test_explain_says_what_the_version_does_not_know(tmp_path: Path) -> None:
+    chosen = load(tmp_path, STEPKUBE_VERSION="v1.20.2", LEADER_ELECT="true")
+    lock(chosen, "v1.20.2", "v1.20.2")
+    assert "1.20 does not know LEADER_ELECT" in explain.explained(chosen, "kube-proxy").note
 
 
 def test_what_does_not_build_runs_whatever_the_settings_are(tmp_path: Path) -> None:
