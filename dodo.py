@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from tasks import naming, report, settings
+from tasks import naming, report, settings, verbosity
 from tasks.failure import Failure
 
 try:
     paths = settings.current().paths
-    report.verbosity(settings.current().logs.verbose)
+    verbosity.choose(settings.current().logs.verbose)
 except Failure as failure:
     sys.exit(f"error: {failure}")
 

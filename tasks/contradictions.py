@@ -158,6 +158,13 @@ def _forms(settings: Settings, minor: Minor) -> Iterator[Failure]:
         text = value(settings, key)
         if text and not _DURATION.fullmatch(text):
             yield Failure(f"{said(settings, key)}: {text!r} is no duration", "for example 90s")
+    for origin in settings.api.cors_allowed_origins.split(",") if minor >= (1, 27) else ():
+        if not (re.search(r"\^|//", origin) and re.search(r"[$:]", origin)):
+            yield Failure(
+                f"{said(settings, 'api.cors_allowed_origins')}: from 1.27 on, kube-apiserver"
+                f" refuses {origin!r}, which fits parts of other origins too",
+                "begin it with // or ^ and end it with $, such as //localhost(:[0-9]+)?$",
+            )
     wanted = flags.emulated(settings)
     if wanted:
         if not re.fullmatch(r"\d+\.\d+", wanted):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import functools
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +13,6 @@ from typing import IO, Any, ParamSpec
 from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
-from tasks import run
 from tasks.failure import Failure
 
 P = ParamSpec("P")
@@ -47,14 +45,6 @@ def say(text: str = "", *, stream: IO[str] | None = None) -> None:
 def warn(text: str) -> None:
     """Print a warning on stderr."""
     say(f"warning: {text}", stream=sys.stderr)
-
-
-def verbosity(level: int) -> None:
-    """Print every command from level 2 on, and tracebacks from level 5 on."""
-    if level >= 2:
-        run.told.append(lambda words: say(f"+ {shlex.join(words)}", stream=sys.stderr))
-    if level >= 5:
-        os.environ.setdefault("STEPKUBE_DEBUG", "1")
 
 
 def note(text: str) -> None:

@@ -13,16 +13,16 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_origin
 
 from tasks import options
 from tasks.failure import Failure
+from tasks.options.convert import convert
 from tasks.options.table import Row, table
 from tasks.paths import Paths
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = "stepkube.yaml"
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -78,7 +78,7 @@ def load(
             raw, source = written[key], f"{file} ({key})"
         else:
             raw, source = row.default, "default"
-        values[key] = raw if source == "default" else _convert(raw, row, source)
+        values[key] = raw if source == "default" else convert(raw, row, source)
         sources[key] = source
     return _assemble(values, sources, environ)
 
@@ -153,55 +153,6 @@ def _unknown(key: str, rows: Mapping[str, Row], where: str) -> Failure:
         " --option='a=b'"
     )
     return Failure(f"{where}: there is no setting named {key}", hint)
-
-
-def _convert(raw: Any, row: Row, source: str) -> Any:
-    """Convert text or a YAML value to the type of its row."""
-    kind = row.kind
-    try:
-        if get_origin(kind) is Literal:
-            word = str(raw).lower() if isinstance(raw, bool) else str(raw)
-            if word in get_args(kind):
-                return word
-            raise ValueError("one of " + ", ".join(filter(None, get_args(kind))))
-        if kind is bool:
-            return _boolean(raw)
-        if kind is int:
-            return _integer(raw)
-        if kind is float:
-            return float(raw)
-        if get_origin(kind) is tuple:
-            return tuple(str(item) for item in _sequence(raw))
-        if raw is None:
-            return ""
-        if isinstance(raw, dict | list):
-            raise ValueError("text")
-        return str(raw).lower() if isinstance(raw, bool) else str(raw)
-    except (ValueError, TypeError) as error:
-        expected = {int: "a whole number", float: "a number"}.get(kind) or str(error)
-        shown = "its value" if row.secret else repr(raw)
-        raise Failure(f"{source}: {shown} is not {expected}", f"{row.key}: {row.doc}") from None
-
-
-def _boolean(raw: Any) -> bool:
-    word = str(raw).lower()
-    if word in _TRUE or word in _FALSE:
-        return word in _TRUE
-    raise ValueError("true or false")
-
-
-def _integer(raw: Any) -> int:
-    if isinstance(raw, bool | float):
-        raise TypeError
-    return int(raw)
-
-
-def _sequence(raw: Any) -> list[Any]:
-    if isinstance(raw, str):
-        return [item.strip() for item in raw.split(",") if item.strip()]
-    if isinstance(raw, list):
-        return raw
-    raise ValueError("a list")
 
 
 def _assemble(

@@ -25,11 +25,11 @@ from tasks import (
     node,
     options,
     process,
-    report,
     run,
     runtimes,
     settings,
     start,
+    verbosity,
 )
 from tasks.components import provenance
 from tasks.components.base import Component, Context, Health
@@ -228,7 +228,7 @@ def test_kube_verbose(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     monkeypatch.setattr(run, "told", [])
     monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/bin/{name}")
     for level, said in ((1, ""), (2, "+ true 'a b'\n")):
-        report.verbosity(load({"KUBE_VERBOSE": str(level)}).logs.verbose)
+        verbosity.choose(load({"KUBE_VERBOSE": str(level)}).logs.verbose)
         run.run("true", "a b")
         assert capsys.readouterr().err == said
 
@@ -323,6 +323,8 @@ def test_variables_of_every_shell_are_never_wrong() -> None:
         ({"CGROUP_ROOT": "/a", "CGROUPS_PER_QOS": "false"}, "leave one of them out"),
         ({"LIMITED_SWAP": "true", "FAIL_SWAP_ON": "true"}, "leave one of them out"),
         ({"KUBELET_FLAGS": "'"}, "KUBELET_FLAGS"),
+        ({"API_CORS_ALLOWED_ORIGINS": "//a.example$,/localhost(:[0-9]+)?$"},
+         "refuses '/localhost(:[0-9]+)?$'"),
         ({"CONTAINER_RUNTIME_ENDPOINT": "unix:///run/containerd/containerd.sock"},
          "STEPKUBE_NODE_SANDBOX=false"),
         ({"CNI_CONFIG_DIR": "/no/such"}, "has no network"),

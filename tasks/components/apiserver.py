@@ -42,7 +42,8 @@ def wanted(context: Context) -> flags.Wanted:
             "authentication-token-webhook-config-file": api.authentication_webhook_config_file,
             "egress-selector-config-file": api.egress_selector_config_file,
         }),
-        **_token(context),
+        # says whose the administrator's token is, and is not the token itself
+        **({"token-auth-file": flags.tokens(chosen)} if chosen.certs.kubeconfig_token else {}),
         "allow-privileged": api.allow_privileged,
         **_runtime_config(context),
         **flags.cloud(chosen),
@@ -186,12 +187,6 @@ def _authorization(context: Context) -> dict[str, flags.Value]:
             **{"authorization-webhook-config-file": api.authorization_webhook_config_file}
         ),
     }
-
-
-def _token(context: Context) -> dict[str, flags.Value]:
-    """Return the file that says whose the administrator's token is; it is no flag itself."""
-    chosen = context.settings
-    return {"token-auth-file": flags.tokens(chosen)} if chosen.certs.kubeconfig_token else {}
 
 
 def _audit(context: Context) -> dict[str, flags.Value]:

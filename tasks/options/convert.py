@@ -1,0 +1,59 @@
+"""From what a user wrote to the type of a setting."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args, get_origin
+
+from tasks.failure import Failure
+from tasks.options.table import Row
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
+
+
+def convert(raw: Any, row: Row, source: str) -> Any:
+    """Convert text or a YAML value to the type of its row. Raises Failure naming its source."""
+    kind = row.kind
+    try:
+        if get_origin(kind) is Literal:
+            word = str(raw).lower() if isinstance(raw, bool) else str(raw)
+            if word in get_args(kind):
+                return word
+            raise ValueError("one of " + ", ".join(filter(None, get_args(kind))))
+        if kind is bool:
+            return _boolean(raw)
+        if kind is int:
+            return _integer(raw)
+        if kind is float:
+            return float(raw)
+        if get_origin(kind) is tuple:
+            return tuple(str(item) for item in _sequence(raw))
+        if raw is None:
+            return ""
+        if isinstance(raw, dict | list):
+            raise ValueError("text")
+        return str(raw).lower() if isinstance(raw, bool) else str(raw)
+    except (ValueError, TypeError) as error:
+        expected = {int: "a whole number", float: "a number"}.get(kind) or str(error)
+        shown = "its value" if row.secret else repr(raw)
+        raise Failure(f"{source}: {shown} is not {expected}", f"{row.key}: {row.doc}") from None
+
+
+def _boolean(raw: Any) -> bool:
+    word = str(raw).lower()
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise ValueError("true or false")
+
+
+def _integer(raw: Any) -> int:
+    if isinstance(raw, bool | float):
+        raise TypeError
+    return int(raw)
+
+
+def _sequence(raw: Any) -> list[Any]:
+    if isinstance(raw, str):
+        return [item.strip() for item in raw.split(",") if item.strip()]
+    if isinstance(raw, list):
+        return raw
+    raise ValueError("a list")

@@ -1,0 +1,17 @@
+"""How much the tool tells of what it does itself (KUBE_VERBOSE)."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+
+from tasks import report, run
+
+
+def choose(level: int) -> None:
+    """Print every command from level 2 on, and tracebacks from level 5 on."""
+    if level >= 2:
+        run.told.append(lambda words: report.say(f"+ {shlex.join(words)}", stream=sys.stderr))
+    if level >= 5:
+        os.environ.setdefault("STEPKUBE_DEBUG", "1")
