@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import node, settings
+from tasks import launch, node, sandbox, settings
+from tasks.components.base import Component, Health
 
 
 def chosen(tmp_path: Path, **environ: str) -> settings.Settings:
@@ -62,3 +63,35 @@ def test_without_iptables_only_kube_proxy_is_left_out(tmp_path: Path, machine: s
     other = chosen(tmp_path, KUBE_PROXY_MODE="nftables")
     assert node.components(other) == ["containerd", "kubelet", "kube-proxy"]
     assert node.left_out(other) == ""
+
+
+def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
+    given = {"KUBELET_READ_ONLY_PORT": "7255", "ENABLE_TRACING": "true"}
+    stock = chosen(tmp_path)
+    more = chosen(tmp_path, **given)
+    plain, told = sandbox._mappings(stock), sandbox._mappings(more)
+    assert set(told) - set(plain) == {"in:127.0.0.1:7255", "out:127.0.0.1:4317"}
+    assert not set(plain) - set(told)
+
+
+def test_a_control_group_of_the_user_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "CGROUPS", tmp_path)
+    cases: list[tuple[dict[str, str], bool]] = [({"CGROUP_ROOT": "/mine"}, True), ({}, False)]
+    for environ, stays in cases:
+        mine = chosen(tmp_path, **environ)
+        for top in (tmp_path / "cpu", tmp_path):
+            (top / sandbox.cgroup(mine) / "kubepods/pod1").mkdir(parents=True)
+        sandbox.remove_cgroups(mine)
+        for top in (tmp_path / "cpu", tmp_path):
+            assert (top / sandbox.cgroup(mine)).exists() is stays
+            assert not (top / sandbox.cgroup(mine) / "kubepods").exists()
+
+
+def test_a_state_of_another_policy_is_removed_before_the_start(tmp_path: Path) -> None:
+    state = tmp_path / "cpu_manager_state"
+    wanted = Component("kubelet", (), Health(""), states={state: '"policyName":"static"'})
+    launch.prepare(wanted)
+    for policy, stays in (("static", True), ("none", False)):
+        state.write_text('{"policyName":"' + policy + '","defaultCpuSet":""}')
+        launch.prepare(wanted)
+        assert state.exists() is stays

@@ -49,6 +49,24 @@ def test_bad_input_names_its_place_and_the_fix(
     assert caught.value.hint
 
 
+def test_an_empty_variable_is_none_but_for_texts_of_the_tool_itself(tmp_path: Path) -> None:
+    file = "api: {secure_port: 7001}"
+    empty = {"API_SECURE_PORT": "", "CGROUPS_PER_QOS": "", "LEADER_ELECT": " ", "EVICTION_HARD": ""}
+    chosen = load(tmp_path, file, **empty)
+    assert chosen.api.secure_port == 7001
+    assert chosen.kubelet == load(tmp_path).kubelet
+    assert chosen.start.leader_elect == "auto"
+    own = {"STEPKUBE_ORIGIN_APT": "", "STEPKUBE_ORIGIN_GIT": "", "STEPKUBE_NODE_SANDBOX": ""}
+    chosen = load(tmp_path, **own)
+    assert (chosen.origin.apt, chosen.origin.git, chosen.node.sandbox) == ("", (), True)
+
+
+def test_a_choice_may_be_a_boolean_of_yaml(tmp_path: Path) -> None:
+    assert load(tmp_path, "start: {leader_elect: true}").start.leader_elect == "true"
+    with pytest.raises(Failure, match="one of auto, true, false"):
+        load(tmp_path, "start: {leader_elect: perhaps}")
+
+
 def test_a_config_file_that_was_named_must_exist(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="does not exist"):
         settings.load({"STEPKUBE_CONFIG": str(tmp_path / "none.yaml")})
