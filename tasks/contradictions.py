@@ -158,6 +158,13 @@ def _forms(settings: Settings, minor: Minor) -> Iterator[Failure]:
         text = value(settings, key)
         if text and not _DURATION.fullmatch(text):
             yield Failure(f"{said(settings, key)}: {text!r} is no duration", "for example 90s")
+    backend = settings.api.storage_backend
+    if backend != "etcd3" and (backend != "etcd2" or minor > (1, 12)):
+        yield Failure(
+            f"{said(settings, 'api.storage_backend')}: Kubernetes {minor[0]}.{minor[1]} has no"
+            f" storage backend {backend!r}; 1.10 to 1.12 have etcd2 and etcd3, newer ones etcd3",
+            "unset it",
+        )
     for origin in settings.api.cors_allowed_origins.split(",") if minor >= (1, 27) else ():
         if not (re.search(r"\^|//", origin) and re.search(r"[$:]", origin)):
             yield Failure(

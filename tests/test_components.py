@@ -29,6 +29,7 @@ ALL_ON = {
     "start.external_cloud_provider": "true",
     "start.emulated_version": "1.34",
     "api.node_port_range": "30000-30100",
+    "api.storage_backend": "etcd2",
     "api.audit_policy_file": "/audit.yaml",
     "api.authorization_webhook_config_file": "/authorization.yaml",
     "api.authentication_webhook_config_file": "/authentication.yaml",

@@ -172,7 +172,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "FIRST_SERVICE_CLUSTER_IP": Effect("10.0.0.3", "'10.0.0.3'"),
     "NODE_PORT_RANGE": Effect("30000-30100", "--service-node-port-range=30000-30100"),
-    "STORAGE_BACKEND": Effect("etcd2", "--storage-backend=etcd2"),
+    "STORAGE_BACKEND": Effect("etcd2", "--storage-backend=etcd2", works=("1.10", "1.12")),
     "STORAGE_MEDIA_TYPE": Effect("application/json", "--storage-media-type=application/json"),
     "SERVICE_ACCOUNT_LOOKUP": Effect("false", "--service-account-lookup=false"),
     "WAIT_FOR_URL_API_SERVER": Effect("7", "patience 7.0"),

@@ -25,6 +25,7 @@ def wanted(context: Context) -> flags.Wanted:
         "initial-advertise-peer-urls": _PEER,
         "initial-cluster": f"stepkube={_PEER}",
         "log-level": chosen.etcd.log_level,
+        **({"enable-v2": True} if chosen.api.storage_backend == "etcd2" else {}),
     }
 
 
