@@ -9,8 +9,9 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import files, report
+from tasks import files, network, report
 from tasks.failure import Failure
+from tasks.mask import mask
 from tasks.settings import Settings, current
 
 _URL = re.compile(r"(https?|file)://[^\s]+")
@@ -30,7 +31,12 @@ def make(settings: Settings) -> None:
         _require_url("mirror.go", url, settings)
     if mirror.apt:
         _require_url("mirror.apt", mirror.apt, settings)
-    files.write_json(settings.paths.mirror, asdict(mirror))
+    network.require_authorities(mirror.ca_bundle)
+    shown = {
+        name: mask(value) if isinstance(value, str) else value
+        for name, value in {**asdict(mirror), "go": [mask(url) for url in mirror.go]}.items()
+    }
+    files.write_json(settings.paths.mirror, shown)
 
 
 def _require_url(key: str, value: str, settings: Settings) -> None:
