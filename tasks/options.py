@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Order = Literal["auto", "path", "git", "apt"]
+Order = Literal["auto", "path", "tarball", "git", "apt"]
 StartMode = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy", "nokubelet,nokubeproxy"]
 
 
@@ -29,8 +29,15 @@ def option(default: Any, doc: str, env: str = "", since: str = "", until: str = 
 class Origin:
     """Where the Kubernetes source comes from."""
 
-    order: Order = option("auto", "which origin to use; auto tries path, then git, then apt")
+    order: Order = option(
+        "auto", "which origin to use; auto takes path, else tries tarball, then git, then apt"
+    )
     path: str = option("", "a worktree you already have; it is used in place")
+    tarball: str = option("", "a source archive: a local file or an http(s) address")
+    tarball_sha256: str = option(
+        "", "its sha256; empty means the .sha256 or .sha512 beside it, which only a local file"
+        " may lack",
+    )
     git: tuple[str, ...] = option(
         ("https://github.com/kubernetes/kubernetes.git",),
         "git URLs or local repositories, tried in order",
