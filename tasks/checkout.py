@@ -12,6 +12,7 @@ from doit.tools import config_changed
 
 from tasks import files, origins, report
 from tasks.failure import Failure
+from tasks.origins import bundled
 from tasks.origins.base import NoSuchVersion, Unreachable
 from tasks.settings import Settings, current
 from tasks.tree import Checkout, load_checkout
@@ -92,7 +93,8 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "doc": "check out the Kubernetes source and lock the choice",
             "actions": [(make, [settings])],
             "targets": [str(settings.paths.lock)],
-            "task_dep": ["mirror"],
+            "task_dep": ["mirror", "unbundle"],
+            "file_dep": [str(settings.paths.bundle)] if bundled.taken(settings) else [],
             "uptodate": [config_changed(choice), TreeExists(settings.paths.lock)],
             "clean": True,
         }

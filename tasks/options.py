@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Order = Literal["auto", "path", "tarball", "git", "apt"]
+Order = Literal["auto", "path", "bundle", "tarball", "git", "apt"]
 StartMode = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy", "nokubelet,nokubeproxy"]
 
 
@@ -30,9 +30,12 @@ class Origin:
     """Where the Kubernetes source comes from."""
 
     order: Order = option(
-        "auto", "which origin to use; auto takes path, else tries tarball, then git, then apt"
+        "auto", "which origin to use; auto takes path, else tries bundle, tarball, git, apt"
     )
     path: str = option("", "a worktree you already have; it is used in place")
+    bundle: str = option(
+        "", "a file that `doit bundle` made; it is verified and taken over", "STEPKUBE_BUNDLE"
+    )
     tarball: str = option("", "a source archive: a local file or an http(s) address")
     tarball_sha256: str = option(
         "", "its sha256; empty means the .sha256 or .sha512 beside it, which only a local file"

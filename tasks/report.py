@@ -120,6 +120,11 @@ def requested(prefix: str) -> list[str]:
     return [name for name in _all if name in wanted and name.startswith(prefix)]
 
 
+def selected(name: str) -> bool:
+    """Tell whether this run was asked for the task itself, not just for what depends on it."""
+    return name in _selected
+
+
 class Reporter(ConsoleReporter):  # type: ignore[misc]
     """One line a step: state, name, seconds, and what the step has to say about itself."""
 

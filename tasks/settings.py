@@ -9,8 +9,9 @@ import difflib
 import functools
 import os
 import re
+import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -21,6 +22,8 @@ from tasks.paths import Paths
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = "stepkube.yaml"
+SPELLED = {"--bundle": "origin.bundle"}
+"""Options of `doit up` that stand for a setting."""
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
@@ -100,7 +103,18 @@ def current() -> Settings:
     """Return the settings of this process: real environment, words of the doit command line."""
     from doit import doit_cmd  # noqa: PLC0415 - only meaningful inside a doit run
 
-    return load(os.environ, doit_cmd._CMDLINE_VARS or {})
+    return load(os.environ, {**spelled(sys.argv[1:]), **(doit_cmd._CMDLINE_VARS or {})})
+
+
+def spelled(words: Sequence[str]) -> dict[str, str]:
+    """Return the settings that are given as options of `up`: what it depends on reads them too."""
+    found: dict[str, str] = {}
+    for place, word in enumerate(words if "up" in words else ()):
+        option, equals, value = word.partition("=")
+        if option in SPELLED:
+            after = words[place + 1] if place + 1 < len(words) else ""
+            found[SPELLED[option]] = value if equals else after
+    return found
 
 
 @functools.cache

@@ -27,6 +27,7 @@ from tasks.golang import (
     wanted_etcd,
     wanted_go,
 )
+from tasks.origins import bundled
 from tasks.run import run
 from tasks.settings import Settings, current
 from tasks.tool import Tool, go_env, load_tool, save_tool
@@ -45,6 +46,16 @@ CNI_PLUGINS = {
     "loopback": "main/loopback",
     "portmap": "meta/portmap",
 }
+
+
+def provide(settings: Settings, name: str, make: Callable[[Settings], Any]) -> Any:
+    """Take the tool that a bundle brought for this very tree, else find, fetch or build one."""
+    given = bundled.tool(settings, name, load_checkout(settings.paths.lock).tree)
+    if given is None or (name == "etcd" and settings.etcd.version):
+        return make(settings)
+    found, more = given
+    save_tool(settings, found, **more)
+    return _note(f"{name} {found.version}", found)
 
 
 @report.action
@@ -202,7 +213,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "basename": "toolchain",
             "name": name,
             "doc": doc,
-            "actions": [(action, [settings])],
+            "actions": [(provide, [settings, name, action])],
             "targets": [str(settings.paths.tool(name))],
             "file_dep": list(file_dep),
             "task_dep": [after],
@@ -218,5 +229,5 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
              after="checkout", file_dep=[lock]),
         task("delve", "find or build the Delve that debugs what this Go makes", make_delve, mirror,
              after="toolchain:go", file_dep=[go]),
-        task("cni", "build the network plugins of a node", make_cni, mirror, after="mirror"),
+        task("cni", "build the network plugins of a node", make_cni, mirror, after="checkout"),
     ]

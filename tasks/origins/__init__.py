@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tasks.origins import bundled
 from tasks.origins.base import Origin
 from tasks.origins.git import Git
 from tasks.origins.package import Package
@@ -18,6 +19,9 @@ def of(settings: Settings) -> Iterator[Origin]:
     if origin.path and order in ("auto", "path"):
         yield Worktree(settings)
         return
+    record = bundled.taken(settings)
+    if record is not None:
+        yield bundled.Bundled(settings, record)
     if origin.tarball and order in ("auto", "tarball"):
         yield Tarball(settings)
     if order in ("auto", "git"):
