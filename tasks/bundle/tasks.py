@@ -13,12 +13,12 @@ from tasks.settings import Settings, current
 
 
 @report.action
-def unbundle(settings: Settings, names: list[str]) -> Any:
+def unbundle(settings: Settings, names: list[str] | None) -> Any:
     """Take over the bundle that is named on the command line, else in the settings.
 
     Without either there is nothing to do, unless somebody asked for just this.
     """
-    if len(names) > 1:
+    if names and len(names) > 1:
         raise Failure(f"unbundle takes one file, not {len(names)}", "run doit once for each task")
     place = names[0] if names else settings.origin.bundle
     if not place and not report.selected("unbundle"):

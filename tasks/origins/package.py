@@ -7,7 +7,15 @@ import shutil
 from pathlib import Path
 
 from tasks import resources, unpack
-from tasks.origins.base import TREE_GIB, NoSuchVersion, commit_everything, slug, start_repository
+from tasks.failure import Failure
+from tasks.origins.base import (
+    TREE_GIB,
+    NoSuchVersion,
+    Unreachable,
+    commit_everything,
+    slug,
+    start_repository,
+)
 from tasks.run import run
 from tasks.settings import Settings
 from tasks.tree import GIT, Checkout, require_kubernetes
@@ -28,7 +36,10 @@ class Package:
 
         package = self.settings.origin.apt
         archive = Archive(self.settings, ())
-        archive.update()
+        try:
+            archive.update()
+        except Failure as failure:
+            raise Unreachable(failure.message, failure.hint) from failure
         versions = archive.source_versions(package)
         if not versions:
             raise NoSuchVersion(f"the distribution has no source package {package}")
