@@ -12,6 +12,7 @@ from doit.tools import config_changed
 
 from tasks import files, origins, report
 from tasks.failure import Failure
+from tasks.mask import masked
 from tasks.origins import bundled
 from tasks.origins.base import NoSuchVersion, Unreachable
 from tasks.settings import Settings, current
@@ -86,7 +87,7 @@ def task_checkout() -> Iterator[dict[str, Any]]:
 
 
 def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
-    choice = {"version": settings.version, "origin": asdict(settings.origin)}
+    choice = masked({"version": settings.version, "origin": asdict(settings.origin)})
     return [
         {
             "basename": "checkout",

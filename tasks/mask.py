@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 _SECRET = re.compile(
@@ -13,6 +14,15 @@ _SECRET = re.compile(
 def mask(text: str) -> str:
     """Return a text in which no address shows its password, nor http(s) ones their user."""
     return _SECRET.sub(lambda found: f"{found[1] or found[2] + ':'}***@", text)
+
+
+def masked(value: Any) -> Any:
+    """Return settings as they may be written down: doit shows what a task depends on."""
+    if isinstance(value, dict):
+        return {key: masked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(item) for item in value]
+    return mask(value) if isinstance(value, str) else value
 
 
 def split(url: str) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from doit.tools import config_changed
 
 from tasks import files, network, report
 from tasks.failure import Failure
-from tasks.mask import mask
+from tasks.mask import masked
 from tasks.settings import Settings, current
 
 _URL = re.compile(r"(https?|file)://[^\s]+")
@@ -32,11 +32,7 @@ def make(settings: Settings) -> None:
     if mirror.apt:
         _require_url("mirror.apt", mirror.apt, settings)
     network.require_authorities(mirror.ca_bundle)
-    shown = {
-        name: mask(value) if isinstance(value, str) else value
-        for name, value in {**asdict(mirror), "go": [mask(url) for url in mirror.go]}.items()
-    }
-    files.write_json(settings.paths.mirror, shown)
+    files.write_json(settings.paths.mirror, masked(asdict(mirror)))
 
 
 def _require_url(key: str, value: str, settings: Settings) -> None:
@@ -55,7 +51,7 @@ def task_mirror() -> Iterator[dict[str, Any]]:
         "doc": "check and write down where downloads come from",
         "actions": [(make, [settings])],
         "targets": [str(settings.paths.mirror)],
-        "uptodate": [config_changed(asdict(settings.mirror))],
+        "uptodate": [config_changed(masked(asdict(settings.mirror)))],
         "clean": True,
         "meta": {"quiet": True},
     }

@@ -27,6 +27,7 @@ from tasks.golang import (
     wanted_etcd,
     wanted_go,
 )
+from tasks.mask import masked
 from tasks.origins import bundled
 from tasks.run import run
 from tasks.settings import Settings, current
@@ -202,7 +203,7 @@ def task_toolchain() -> Iterator[dict[str, Any]]:
 
 
 def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
-    mirror: Mapping[str, Any] = asdict(settings.mirror)
+    mirror: Mapping[str, Any] = masked(asdict(settings.mirror))
     lock, go = str(settings.paths.lock), str(settings.paths.tool("go"))
 
     def task(
