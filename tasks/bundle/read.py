@@ -63,7 +63,7 @@ def take(settings: Settings, place: str) -> None:
 
 def located(place: str) -> Path:
     """Return the path of a bundle; a relative one is relative to where the user called doit."""
-    return Path(get_initial_workdir(), Path(place).expanduser()).absolute()
+    return Path(get_initial_workdir() or ".", Path(place).expanduser()).absolute()
 
 
 def state(path: Path) -> dict[str, Any]:

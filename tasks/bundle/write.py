@@ -37,16 +37,17 @@ _LEVEL = 1
 def make(settings: Settings, output: str, binaries: bool) -> None:
     """Write the bundle and its checksum under temporary names, and rename them into place."""
     checkout = load_checkout(settings.paths.lock)
-    target = Path(get_initial_workdir(), output or _name(checkout.version, binaries))
+    name = Path(output or _name(checkout.version, binaries)).expanduser()
+    target = Path(get_initial_workdir() or ".", name).absolute()
     if target.is_dir():
         raise Failure(f"--output: {target} is a folder", "name a file in it")
     if not target.parent.is_dir():
         raise Failure(f"--output: there is no folder {target.parent}", "make it, or name another")
     temporary = settings.paths.cache / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=temporary) as name:
+    with tempfile.TemporaryDirectory(dir=temporary) as scratch:
         head = run(*GIT, "rev-parse", "HEAD", cwd=checkout.tree).stdout.strip()
-        members = source.collect(checkout.tree, head, Path(name))
+        members = source.collect(checkout.tree, head, Path(scratch))
         records = {}
         for one in TOOLS:
             records[one], found = _tool(settings, one)
