@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks import aptsources, files, report
+from tasks import aptsources, files, network, report
 from tasks.failure import Failure
 from tasks.options import Mirror
 from tasks.run import Result, follow, run
@@ -43,7 +43,7 @@ class Archive:
         self.list = "\n\n".join(source.stanza(kinds) for source in sources) + "\n"
         self.where = " ".join(source.suites for source in sources)
         self.folder = settings.paths.cache / "apt" / files.digest(self.list)[:12]
-        self._mirror = settings.mirror
+        self._mirror, self._settings = settings.mirror, settings
         self._config = self.folder / "apt.conf"
 
     def update(self) -> None:
@@ -54,13 +54,14 @@ class Archive:
         stamp = self.folder / "updated"
         today = datetime.now(UTC).date().isoformat()
         with files.locked(self.folder / "lock"):
+            options = _options(self.folder, self._mirror, network.trusted(self._settings))
+            files.write_if_changed(self._config, options)
             if stamp.is_file() and stamp.read_text() == today:
                 return
             for name in ("state/lists/partial", "cache/archives/partial", "empty"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             files.write(self.folder / "status", "")
-            files.write(self.folder / "private.sources", self.list)
-            files.write(self._config, _options(self.folder, self._mirror))
+            files.write(self.folder / "private.sources", self.list, 0o600)
             self._follow("apt-get", "update", doing=f"indexes of {self.where}")
             files.write(stamp, today)
 
@@ -139,7 +140,7 @@ def compare(left: str, right: str) -> int:
     return 1 if run("dpkg", "--compare-versions", left, "gt", right, check=False).code == 0 else -1
 
 
-def _options(folder: Path, mirror: Mirror) -> str:
+def _options(folder: Path, mirror: Mirror, trusted: str) -> str:
     """Return the configuration that is read last, after the system's: private and strict."""
     values = {
         "Dir::Etc::sourcelist": folder / "private.sources",
@@ -164,12 +165,12 @@ def _options(folder: Path, mirror: Mirror) -> str:
         "Acquire::http::Timeout": f"{mirror.timeout:.0f}",
         "Acquire::https::Timeout": f"{mirror.timeout:.0f}",
     }
-    if mirror.ca_bundle:
-        values["Acquire::https::CaInfo"] = mirror.ca_bundle
+    if trusted:
+        values["Acquire::https::CaInfo"] = trusted
     cleared = [f"#clear {hook};" for hook in _HOOKS]
     return "\n".join([*cleared, *(f'{key} "{value}";' for key, value in values.items())]) + "\n"
 
 
 def _environment() -> Mapping[str, str]:
     """Return our environment with the language apt's answers are read in."""
-    return {**os.environ, "LC_ALL": "C"}
+    return {**os.environ, **network.proxies(os.environ), "LC_ALL": "C"}

@@ -12,6 +12,8 @@ from doit.tools import config_changed
 
 from tasks import check, files, origins, report
 from tasks.failure import Failure
+from tasks.mask import masked
+from tasks.origins import bundled
 from tasks.origins.base import NoSuchVersion, Unreachable
 from tasks.settings import Settings, current
 from tasks.tree import Checkout, load_checkout
@@ -50,7 +52,8 @@ def take(settings: Settings) -> Checkout:
     what = "a Kubernetes source" if wanted == "auto" else f"Kubernetes {wanted}"
     raise Failure(
         f"{what} is not to be had from any origin:\n{listing}",
-        "correct `version`, or set origin.path, origin.git or origin.apt in stepkube.yaml",
+        "correct `version`, or set origin.path, origin.tarball, origin.git or origin.apt in"
+        " stepkube.yaml",
     )
 
 
@@ -85,14 +88,15 @@ def task_checkout() -> Iterator[dict[str, Any]]:
 
 
 def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
-    choice = {"version": settings.version, "origin": asdict(settings.origin)}
+    choice = masked({"version": settings.version, "origin": asdict(settings.origin)})
     return [
         {
             "basename": "checkout",
             "doc": "check out the Kubernetes source and lock the choice",
             "actions": [(make, [settings])],
             "targets": [str(settings.paths.lock)],
-            "task_dep": ["check", "mirror"],
+            "task_dep": ["check", "mirror", "unbundle"],
+            "file_dep": [str(settings.paths.bundle)] if bundled.taken(settings) else [],
             "uptodate": [config_changed(choice), TreeExists(settings.paths.lock)],
             "clean": True,
         }

@@ -42,7 +42,9 @@ class Recipe:
     def digest(self, sources: str) -> str:
         """Return the name under which a binary of these sources is kept."""
         stamp = [f"{key}={value}" for key, value in sorted(self.stamp.items())]
-        overlay = [part for item in sorted(self.overlay.items()) for part in item]
+        # Without the tree's own path: a binary serves wherever the same sources lie.
+        inside = {path.rpartition("/k8s.io/")[2]: text for path, text in self.overlay.items()}
+        overlay = [part for item in sorted(inside.items()) for part in item]
         return files.digest(
             sources, self.go, self.gcflags, ",".join(self.tags), str(self.cgo), *stamp, *overlay
         )

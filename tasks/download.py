@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -10,8 +12,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from tasks import report, resources
+from tasks import files, mask, network, report, resources
 from tasks.failure import Failure
 
 Verify = Callable[[Path], None]
@@ -20,6 +23,10 @@ _CHUNK = 1 << 18
 _SPARE = 0.1  # GiB that a download leaves free on the disk
 _TRIES = 5
 _BROKEN = (OSError, http.client.HTTPException)
+
+
+class _Changed(Exception):  # noqa: N818 - nothing is wrong: the file is fetched from its start
+    """The file is not the one of which a part is there."""
 
 
 def fetch(
@@ -52,6 +59,7 @@ def fetch(
             said.append(failure.message)
             continue
         part.replace(target)
+        _mark(part).unlink(missing_ok=True)
         return url
     raise Failure(
         "\n".join(said) or f"there is no address to download {target.name} from",
@@ -80,7 +88,7 @@ def _complete(url: str, part: Path, verify: Verify, timeout: float, ca_bundle: s
     try:
         verify(part)
     except Failure as failure:
-        part.unlink()
+        _drop(part)
         if not resumed:
             raise Failure(f"{url}: {failure.message}", failure.hint) from failure
         _complete(url, part, verify, timeout, ca_bundle)
@@ -97,7 +105,9 @@ def _transfer(url: str, part: Path, timeout: float, ca_bundle: str) -> None:
             error.close()
             if not offset or error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise _failure(url, error) from error
-            part.unlink()
+            _drop(part)
+        except _Changed:
+            _drop(part)
         except _BROKEN as error:
             broken = error
             if _size(part) <= offset:
@@ -106,12 +116,18 @@ def _transfer(url: str, part: Path, timeout: float, ca_bundle: str) -> None:
 
 
 def _append(url: str, part: Path, offset: int, timeout: float, ca_bundle: str) -> None:
-    with _open(url, offset, timeout, ca_bundle) as response:
+    """Fetch the file from `offset` on, or whole where the server cannot or the file changed."""
+    begun = _mark(part).read_text() if offset and _mark(part).is_file() else ""
+    with _open(url, offset, timeout, ca_bundle, begun) as response:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             offset = 0
         length = response.headers.get("Content-Length")
         total = offset + int(length) if length else 0
+        state = f"{_validator(response.headers)}\n{total}"
+        if offset and (_start(response.headers) != offset or begun not in ("", state)):
+            raise _Changed
         resources.require_disk(part.parent, _gib(total - offset), f"the download of {url}")
+        files.write(_mark(part), state)
         heart, done = report.Heartbeat(), offset
         with part.open("ab" if offset else "wb") as stream:
             while chunk := response.read(_CHUNK):
@@ -123,35 +139,67 @@ def _append(url: str, part: Path, offset: int, timeout: float, ca_bundle: str) -
         raise ConnectionError(f"the transfer ended after {done} of {total} bytes")
 
 
-def _open(url: str, offset: int, timeout: float, ca_bundle: str) -> Any:
-    request = urllib.request.Request(url, headers={"User-Agent": "stepkube"})  # noqa: S310
+def _validator(headers: Any) -> str:
+    """Return what tells this state of a file from another: a strong ETag, else its date."""
+    etag = str(headers.get("ETag") or "")
+    return etag if etag.startswith('"') else str(headers.get("Last-Modified") or "")
+
+
+def _start(headers: Any) -> int:
+    """Return the offset at which a partial answer says it begins."""
+    span = re.match(r"bytes (\d+)-", str(headers.get("Content-Range") or ""))
+    return int(span[1]) if span else -1
+
+
+def _open(url: str, offset: int, timeout: float, ca_bundle: str, begun: str = "") -> Any:
+    address, user, password = mask.split(url)
+    request = urllib.request.Request(address, headers={"User-Agent": "stepkube"})  # noqa: S310
+    if user or password:
+        word = base64.b64encode(f"{user}:{password}".encode()).decode()
+        # An unredirected header stays with the host it is meant for.
+        request.add_unredirected_header("Authorization", f"Basic {word}")
     if offset:
         request.add_header("Range", f"bytes={offset}-")
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_trust(ca_bundle)))
+        if begun.partition("\n")[0]:
+            request.add_header("If-Range", begun.partition("\n")[0])
+    trust = network.require_authorities(ca_bundle)
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust))
     return opener.open(request, timeout=timeout)
 
 
-def _trust(ca_bundle: str) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_bundle:
-        try:
-            context.load_verify_locations(ca_bundle)
-        except OSError as error:
-            raise Failure(
-                f"{ca_bundle} has no usable certificate authorities: {error}",
-                "correct mirror.ca_bundle (SSL_CERT_FILE)",
-            ) from error
-    return context
-
-
 def _failure(url: str, error: Exception) -> Failure:
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(error, urllib.error.HTTPError):
         reason = f"the server answered {error.code} {error.reason}"
-    elif isinstance(error, urllib.error.URLError):
-        reason = str(error.reason)
+    elif isinstance(cause, ssl.SSLCertVerificationError):
+        reason = (
+            f"its certificate is not trusted ({cause.verify_message});"
+            " name the authority that signed it in mirror.ca_bundle (SSL_CERT_FILE)"
+        )
     else:
-        reason = str(error) or type(error).__name__
-    return Failure(f"{url}: {reason}", "check the network, the proxy variables and the mirrors")
+        reason = str(cause) or type(cause).__name__
+    return Failure(
+        f"{url}: {reason}{_by_proxy(url)}", "check the network, the proxy variables and the mirrors"
+    )
+
+
+def _by_proxy(url: str) -> str:
+    """Name the proxy that an address is asked through: it may be what is wrong."""
+    parts = urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if not proxy or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return ""
+    return f" (through the proxy {proxy})"
+
+
+def _mark(part: Path) -> Path:
+    """Return the file that remembers which state of a file was begun."""
+    return part.with_suffix(".of")
+
+
+def _drop(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _mark(part).unlink(missing_ok=True)
 
 
 def _size(part: Path) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import files, report
+from tasks import files, network, report
 from tasks.failure import Failure
+from tasks.mask import masked
 from tasks.settings import Settings, current
 
 _URL = re.compile(r"(https?|file)://[^\s]+")
@@ -30,7 +31,8 @@ def make(settings: Settings) -> None:
         _require_url("mirror.go", url, settings)
     if mirror.apt:
         _require_url("mirror.apt", mirror.apt, settings)
-    files.write_json(settings.paths.mirror, asdict(mirror))
+    network.require_authorities(mirror.ca_bundle)
+    files.write_json(settings.paths.mirror, masked(asdict(mirror)))
 
 
 def _require_url(key: str, value: str, settings: Settings) -> None:
@@ -49,7 +51,7 @@ def task_mirror() -> Iterator[dict[str, Any]]:
         "doc": "check and write down where downloads come from",
         "actions": [(make, [settings])],
         "targets": [str(settings.paths.mirror)],
-        "uptodate": [config_changed(asdict(settings.mirror))],
+        "uptodate": [config_changed(masked(asdict(settings.mirror)))],
         "clean": True,
         "meta": {"quiet": True},
     }

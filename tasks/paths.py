@@ -51,6 +51,11 @@ class Paths:
         return self.instance / "origin.lock"
 
     @property
+    def bundle(self) -> Path:
+        """Which bundle this instance took over, and what it brought."""
+        return self.instance / "bundle.json"
+
+    @property
     def kubeconfigs(self) -> Path:
         """Folder of the kubeconfigs, beside the certificates as upstream has it."""
         return self.certs

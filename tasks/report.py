@@ -14,6 +14,7 @@ from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
 from tasks.failure import Failure
+from tasks.mask import mask
 
 P = ParamSpec("P")
 
@@ -35,10 +36,10 @@ OUTPUT = {
 
 
 def say(text: str = "", *, stream: IO[str] | None = None) -> None:
-    """Print one line for the user at once."""
+    """Print one line for the user at once; a password in an address is never shown."""
     out = stream or sys.stdout
     _clear(out)
-    out.write(text + "\n")
+    out.write(mask(text) + "\n")
     out.flush()
 
 
@@ -55,7 +56,7 @@ def note(text: str) -> None:
 def progress(text: str) -> None:
     """Show a line that the next one overwrites; silent where there is no terminal."""
     if _live(sys.stdout):
-        sys.stdout.write(f"\r\x1b[K  {text[:_width() - 3]}")
+        sys.stdout.write(f"\r\x1b[K  {mask(text)[:_width() - 3]}")
         sys.stdout.flush()
 
 
@@ -117,6 +118,11 @@ def requested(prefix: str) -> list[str]:
         wanted.add(name)
         queue += [*_all[name].task_dep, *_all[name].setup_tasks]
     return [name for name in _all if name in wanted and name.startswith(prefix)]
+
+
+def selected(name: str) -> bool:
+    """Tell whether this run was asked for the task itself, not just for what depends on it."""
+    return name in _selected
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]

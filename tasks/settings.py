@@ -9,8 +9,9 @@ import difflib
 import functools
 import os
 import re
+import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_origin
@@ -23,6 +24,8 @@ from tasks.paths import Paths
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = "stepkube.yaml"
+SPELLED = {"--bundle": "origin.bundle"}
+"""Options of `doit up` that stand for a setting."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -88,7 +91,7 @@ def current() -> Settings:
     """Return the settings of this process: real environment, words of the doit command line."""
     from doit import doit_cmd  # noqa: PLC0415 - only meaningful inside a doit run
 
-    words = doit_cmd._CMDLINE_VARS or {}
+    words = {**spelled(sys.argv[1:]), **(doit_cmd._CMDLINE_VARS or {})}
     for row in table():
         if row.secret and row.key in words:
             raise Failure(
@@ -96,6 +99,17 @@ def current() -> Settings:
                 f"put it in the environment ({row.env}) or in {FILE}",
             )
     return load(os.environ, words)
+
+
+def spelled(words: Sequence[str]) -> dict[str, str]:
+    """Return the settings that are given as options of `up`: what it depends on reads them too."""
+    found: dict[str, str] = {}
+    for place, word in enumerate(words if "up" in words else ()):
+        option, equals, value = word.partition("=")
+        if option in SPELLED:
+            after = words[place + 1] if place + 1 < len(words) else ""
+            found[SPELLED[option]] = value if equals else after
+    return found
 
 
 def _given(row: Row, environ: Mapping[str, str]) -> bool:

@@ -76,8 +76,12 @@ def chosen(settings: Settings) -> list[str]:
 
 
 @report.action
-def up(settings: Settings) -> None:
-    """Stop what is no longer wanted, then say how to use the cluster."""
+def up(settings: Settings, bundle: str = "") -> None:
+    """Stop what is no longer wanted, then say how to use the cluster.
+
+    `bundle` was heeded long before: it is a setting (settings.SPELLED).
+    """
+    del bundle
     wanted = chosen(settings)
     for name in reversed(COMPONENTS):
         if name not in wanted and launch.stop(settings, name):
@@ -146,6 +150,12 @@ def task_up() -> Iterator[dict[str, Any]]:
         "task_dep": ["certs", *(f"start:{name}" for name in chosen(settings)),
                      *([] if settings.start.kubectl else ["build:kubectl"])],
         "uptodate": [False],
+        "params": [
+            {
+                "name": "bundle", "long": "bundle", "default": "",
+                "help": "take tools and source from this file of `doit bundle` (origin.bundle)",
+            },
+        ],
         "meta": {"quiet": True},
         "clean": [(down, [settings])],
     }

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import files
+from tasks import files, network
 from tasks.failure import Failure
 from tasks.golang import Release, release
 from tasks.run import run
@@ -92,9 +92,7 @@ def go_env(settings: Settings, go: Tool) -> dict[str, str]:
     temporary = cache / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     env = {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
-    if settings.mirror.ca_bundle:
-        env["SSL_CERT_FILE"] = settings.mirror.ca_bundle
-    return env | {
+    return env | network.proxies(os.environ) | network.authorities(settings) | {
         "PATH": f"{go.bin.parent}:{SYSTEM_PATH}",
         "HOME": str(cache),
         "TMPDIR": str(temporary),

@@ -27,6 +27,8 @@ from tasks.golang import (
     wanted_etcd,
     wanted_go,
 )
+from tasks.mask import masked
+from tasks.origins import bundled
 from tasks.run import run
 from tasks.settings import Settings, current
 from tasks.tool import Tool, go_env, load_tool, save_tool
@@ -38,6 +40,16 @@ ETCD = "go.etcd.io/etcd/server/v3"
 OLD_ETCD = (3, 5, 35)
 """Serves the trees that want etcd 3.1 to 3.4, which no module proxy can build."""
 DELVE = "github.com/go-delve/delve"
+
+
+def provide(settings: Settings, name: str, make: Callable[[Settings], Any]) -> Any:
+    """Take the tool that a bundle brought for this very tree, else find, fetch or build one."""
+    given = bundled.tool(settings, name, load_checkout(settings.paths.lock).tree)
+    if given is None or (name == "etcd" and settings.etcd.version):
+        return make(settings)
+    found, more = given
+    save_tool(settings, found, **more)
+    return _note(f"{name} {found.version}", found)
 
 
 @report.action
@@ -183,7 +195,7 @@ def task_toolchain() -> Iterator[dict[str, Any]]:
 
 
 def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
-    mirror: Mapping[str, Any] = asdict(settings.mirror)
+    mirror: Mapping[str, Any] = masked(asdict(settings.mirror))
     lock, go = str(settings.paths.lock), str(settings.paths.tool("go"))
 
     def task(
@@ -194,7 +206,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "basename": "toolchain",
             "name": name,
             "doc": doc,
-            "actions": [(action, [settings])],
+            "actions": [(provide, [settings, name, action])],
             "targets": [str(settings.paths.tool(name))],
             "file_dep": list(file_dep),
             "task_dep": [after],
@@ -211,5 +223,5 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
         task("delve", "find or build the Delve that debugs what this Go makes", make_delve, mirror,
              after="toolchain:go", file_dep=[go]),
         task("cni", "build the network plugins of a node", make_cni,
-             {**mirror, **cni.wanted(settings)}, after="mirror"),
+             {**mirror, **cni.wanted(settings)}, after="checkout"),
     ]

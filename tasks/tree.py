@@ -11,7 +11,7 @@ from tasks import files
 from tasks.failure import Failure
 from tasks.run import run
 
-GIT = ("git", "-c", "safe.directory=*", "-c", "core.quotepath=off")
+GIT = ("git", "--no-optional-locks", "-c", "safe.directory=*", "-c", "core.quotepath=off")
 _SEMVER = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, settings, tree
+from tasks import checkout, settings, tree, unpack
 from tasks.failure import Failure
-from tasks.origins.package import _extract, upstream
+from tasks.origins.package import upstream
 from tests import miniature
 
 
@@ -157,7 +157,7 @@ def test_an_archive_cannot_write_elsewhere(tmp_path: Path, name: str) -> None:
     with tarfile.open(archive, "w:gz") as tar:
         tar.addfile(tarfile.TarInfo(name))
     with pytest.raises(Failure, match="would leave the folder"):
-        _extract(archive, folder, strip=1)
+        unpack.extract(archive, folder, strip=1)
     assert list(folder.iterdir()) == []
 
 
@@ -167,7 +167,7 @@ def test_an_archive_is_unpacked_without_its_top_folder(tmp_path: Path) -> None:
     (tmp_path / "source" / "link").symlink_to("file")
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
         tar.add(tmp_path / "source", "top")
-    _extract(tmp_path / "a.tar.gz", tmp_path / "out", strip=1)
+    unpack.extract(tmp_path / "a.tar.gz", tmp_path / "out", strip=1)
     assert (tmp_path / "out" / "link").read_text() == "text"
 
 

@@ -4,6 +4,7 @@ import http.server
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(416)
             return
         self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
         length = 1 << 60 if self.path == "/huge" else len(BODY) - start
         self.send_header("Content-Length", str(length))
         self.end_headers()
@@ -51,7 +54,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     Handler.asked, Handler.breaks = [], 2
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+    with serving(Handler) as address:
+        yield address
+
+
+@contextmanager
+def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on a free port of loopback."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
         listening.stop = threading.Event()  # type: ignore[attr-defined]
         thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
         thread.start()
@@ -72,6 +82,59 @@ def fetch(urls: str | list[str], target: Path, timeout: float = 5.0) -> str:
 
 def part(target: Path) -> Path:
     return target.with_name(f".{target.name}.part")
+
+
+class Changing(http.server.BaseHTTPRequestHandler):
+    """Breaks off its first answer, then serves another file of the same length or not."""
+
+    asked: list[tuple[str | None, str | None]]
+
+    def do_GET(self) -> None:
+        wanted, state = self.headers.get("Range"), self.headers.get("If-Range")
+        self.asked.append((wanted, state))
+        first, kind = len(self.asked) == 1, self.path[1:]
+        more = b"more" if kind == "size" else b""
+        body = BODY if kind == "same" else bytes(reversed(BODY)) + more
+        body = b"x" * len(BODY) if first and kind != "same" else body
+        etag = '"1"' if first or kind == "same" else '"2"'
+        heeds = kind != "careless"
+        start = int(wanted[6:-1]) if wanted and (not heeds or state in (None, etag)) else 0
+        self.send_response(206 if start else 200)
+        if kind != "size":
+            self.send_header("ETag", etag)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        self.wfile.write(body[start : start + 300_000] if first else body[start:])
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked"),
+    [
+        ("same", [(None, None), ("bytes=300000-", '"1"')]),
+        ("heeding", [(None, None), ("bytes=300000-", '"1"')]),
+        ("careless", [(None, None), ("bytes=300000-", '"1"'), (None, None)]),
+        ("size", [(None, None), ("bytes=300000-", None), (None, None)]),
+    ],
+)
+def test_a_file_that_changes_between_two_attempts_is_never_mixed(
+    tmp_path: Path, kind: str, asked: list[tuple[str | None, str | None]]
+) -> None:
+    Changing.asked = []
+    verified: list[bytes] = []
+    with serving(Changing) as address:
+        download.fetch(
+            f"{address}/{kind}", tmp_path / "file", timeout=5,
+            verify=lambda path: verified.append(path.read_bytes()),
+        )
+    assert Changing.asked == asked
+    last = BODY if kind == "same" else bytes(reversed(BODY)) + (b"more" if kind == "size" else b"")
+    assert verified == [last]
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("path", ["/file", "/plain"])

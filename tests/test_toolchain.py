@@ -405,12 +405,12 @@ def test_go_runs_in_an_environment_of_its_own(
         monkeypatch.setenv(name, "from outside")
     monkeypatch.setenv("https_proxy", "http://proxy.example.org:3128")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    chosen = Proxy(tmp_path / "proxy").settings(tmp_path, SSL_CERT_FILE="/ca.pem")
+    chosen = Proxy(tmp_path / "proxy").settings(tmp_path)
     env = tool.go_env(chosen, Tool("go", "1.15.15", Path("/go/bin/go"), Path("/go"), "x"))
     assert "from outside" not in env.values()
     assert env["https_proxy"] == "http://proxy.example.org:3128"
-    assert env["NO_PROXY"] == "127.0.0.1"
-    assert env["SSL_CERT_FILE"] == "/ca.pem"
+    assert env["HTTPS_PROXY"] == "http://proxy.example.org:3128"
+    assert env["NO_PROXY"] == env["no_proxy"] == "127.0.0.1"
     assert (env["GOROOT"], env["GOTOOLCHAIN"], env["GOENV"]) == ("/go", "local", "off")
     assert env["PATH"].startswith("/go/bin:/usr/local/sbin:")
     for name in ("HOME", "TMPDIR", "GOPATH", "GOMODCACHE", "GOCACHE"):

@@ -7,15 +7,25 @@ from typing import Literal
 
 from tasks.options.base import option
 
-Order = Literal["auto", "path", "git", "apt"]
+Order = Literal["auto", "path", "bundle", "tarball", "git", "apt"]
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where the Kubernetes source comes from."""
 
-    order: Order = option("auto", "which origin to use; auto tries path, then git, then apt")
+    order: Order = option(
+        "auto", "which origin to use; auto takes path, else tries bundle, tarball, git, apt"
+    )
     path: str = option("", "a worktree you already have; it is used in place")
+    bundle: str = option(
+        "", "a file that `doit bundle` made; it is verified and taken over", "STEPKUBE_BUNDLE"
+    )
+    tarball: str = option("", "a source archive: a local file or an http(s) address")
+    tarball_sha256: str = option(
+        "", "its sha256; empty means the .sha256 or .sha512 beside it, which only a local file"
+        " may lack",
+    )
     git: tuple[str, ...] = option(
         ("https://github.com/kubernetes/kubernetes.git",),
         "git URLs or local repositories, tried in order",

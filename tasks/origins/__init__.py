@@ -1,12 +1,14 @@
-"""Where source comes from: a worktree you have, a git repository, the distribution's package."""
+"""Where source comes from: a worktree, an archive, a git repository, a source package."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tasks.origins import bundled
 from tasks.origins.base import Origin
 from tasks.origins.git import Git
 from tasks.origins.package import Package
+from tasks.origins.tarball import Tarball
 from tasks.origins.worktree import Worktree
 from tasks.settings import Settings
 
@@ -17,6 +19,11 @@ def of(settings: Settings) -> Iterator[Origin]:
     if origin.path and order in ("auto", "path"):
         yield Worktree(settings)
         return
+    record = bundled.taken(settings)
+    if record is not None:
+        yield bundled.Bundled(settings, record)
+    if origin.tarball and order in ("auto", "tarball"):
+        yield Tarball(settings)
     if order in ("auto", "git"):
         for url in origin.git:
             yield Git(settings, url)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Protocol
 
 from tasks.failure import Failure
-from tasks.tree import Checkout
+from tasks.run import run
+from tasks.tree import GIT, Checkout
 
 TREE_GIB = 2.0
 """GiB a checked out tree, its archive and its git objects take at the most."""
@@ -32,3 +34,19 @@ class Origin(Protocol):
 def slug(text: str) -> str:
     """Return a text as a folder name."""
     return re.sub(r"[^0-9A-Za-z.+-]+", "-", text).strip("-.") or "source"
+
+
+def start_repository(tree: Path) -> None:
+    """Make an empty git repository of a folder."""
+    run(*GIT, "init", "--quiet", "--initial-branch=stepkube", cwd=tree)
+
+
+def commit_everything(tree: Path, message: str, date: str) -> None:
+    """Commit all files of a folder as a commit that anybody who does the same gets too."""
+    run(*GIT, "add", "--all", "--force", cwd=tree)
+    who = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")
+    run(
+        "env", f"GIT_AUTHOR_DATE={date}", f"GIT_COMMITTER_DATE={date}",
+        *GIT, *who, "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify",
+        "--message", message, cwd=tree,
+    )

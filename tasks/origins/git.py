@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
-from tasks import files, report, resources
-from tasks.failure import Failure
+from tasks import report, resources
+from tasks.mask import mask
 from tasks.origins.base import TREE_GIB, NoSuchVersion, Unreachable, slug
-from tasks.run import Result, run
+from tasks.origins.store import Store
 from tasks.settings import Settings
-from tasks.tree import GIT, Checkout, guess_version, is_version, require_kubernetes
-
-_UNATTENDED = ("env", "GIT_TERMINAL_PROMPT=0", "GIT_SSH_COMMAND=ssh -o BatchMode=yes")
+from tasks.tree import Checkout, guess_version, is_version, require_kubernetes
 
 
 class Git:
@@ -22,37 +20,48 @@ class Git:
 
     def __init__(self, settings: Settings, url: str) -> None:
         self.settings = settings
-        self.url = url
-        self.name = f"git {url}"
-        self.store = settings.paths.cache / "git" / files.digest(url)[:16]
+        self.name = f"git {mask(url)}"
+        self.store = Store(settings, url)
 
     def checkout(self, wanted: str) -> Checkout:
-        """Fetch one commit, without history where the server allows it, into its own worktree."""
-        refs = self._refs()
-        ref, version = self._choose(wanted, refs)
-        resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
-        commit = self._fetch(ref, refs)
-        folder = self.settings.paths.source / (version or f"{slug(wanted)}-{commit[:12]}")
-        if not (folder / "cmd").is_dir():
-            self._worktree(folder, commit)
+        """Fetch one commit, without history where the server allows it, into its own worktree.
+
+        A release that was checked out before is used as it is when the address does not answer.
+        """
+        with self.store.opened():
+            try:
+                refs = self.store.refs()
+                ref, version = self._choose(wanted, refs)
+                folder, commit = self._take(wanted, ref, version, refs)
+            except Unreachable:
+                folder = self.settings.paths.source / wanted
+                commit = self.store.commit(f"refs/stepkube/{wanted}")
+                if not (is_version(wanted) and commit and self.store.is_whole(folder)):
+                    raise
+                report.say(f"  {self.name} cannot be reached: {wanted} is kept from before")
+                version = wanted
         require_kubernetes(folder, self.name)
         stamp = self.settings.build.version_stamp or version or guess_version(folder, commit)
         return Checkout(folder, stamp, commit, self.name, wanted)
 
-    def _refs(self) -> dict[str, str]:
-        """Return ref name -> commit of every branch and tag."""
-        limit = self.settings.origin.timeout
-        try:
-            listing = self._git("ls-remote", self.url, timeout=limit, check=False)
-        except Failure as failure:
-            raise Unreachable(f"no answer within {limit:g} s", failure.hint) from failure
-        if listing.code:
-            raise Unreachable(listing.tail(1))
-        refs = {}
-        for line in listing.stdout.splitlines():
-            commit, _, name = line.partition("\t")
-            refs[name] = commit
-        return {name: refs.get(f"{name}^{{}}", commit) for name, commit in refs.items()}
+    def _take(
+        self, wanted: str, ref: str, version: str, refs: Mapping[str, str]
+    ) -> tuple[Path, str]:
+        """Return the folder of the worktree, and the commit it was made of."""
+        known = refs.get(ref) or next((c for c in refs.values() if c.startswith(ref)), ref)
+        if not self.store.commit(known):
+            resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
+        commit = self.store.fetch(ref, known)
+        folder = self.settings.paths.source / (version or f"{slug(wanted)}-{commit[:12]}")
+        if not self._elsewhere(folder):
+            self.store.worktree(folder, commit)
+        if version:
+            self.store.git("update-ref", f"refs/stepkube/{version}", commit)
+        return folder, commit
+
+    def _elsewhere(self, folder: Path) -> bool:
+        """Tell whether another address brought this very version already."""
+        return (folder / "cmd").is_dir() and self.store.is_whole(folder)
 
     def _choose(self, wanted: str, refs: dict[str, str]) -> tuple[str, str]:
         """Return the ref (or commit) to fetch and the release it is, if it is one."""
@@ -62,6 +71,7 @@ class Git:
             if releases:
                 newest = max(releases, key=lambda tag: [int(n) for n in tag[1:].split(".")])
                 return f"refs/tags/{newest}", newest
+            refs |= self.store.refs("HEAD")
             if "HEAD" not in refs:
                 raise NoSuchVersion("the repository is empty")
             report.say(f"  {self.name} has no release tag: taking its HEAD")
@@ -75,52 +85,3 @@ class Git:
         near = difflib.get_close_matches(wanted, sorted(tags), n=3, cutoff=0.7)
         has = f"; it has {', '.join(near)}" if near else f" among its {len(tags)} tags"
         raise NoSuchVersion(f"there is no tag or branch {wanted}{has}")
-
-    def _fetch(self, ref: str, refs: dict[str, str]) -> str:
-        """Bring one commit into the private store and return its full name."""
-        if not (self.store / "HEAD").is_file():
-            self._git("init", "--quiet", "--bare", self.store)
-        known = refs.get(ref, ref)
-        if self._commit(known):
-            return self._commit(known)
-        beat = report.Heartbeat()
-        beat.beat(f"fetching {ref} from {self.url}")
-        full = len(known) == 40
-        argv = ("-C", self.store, "fetch", "--quiet", "--no-tags")
-        shallow = self._git(
-            *argv, "--depth=1", self.url, known if full else ref, check=False
-        )
-        if shallow.code:
-            everything = "+refs/*:refs/origin/*"
-            self._git(*argv, self.url, everything, hint="check origin.git and the network")
-        commit = self._commit(known if shallow.code or full else "FETCH_HEAD")
-        if not commit:
-            raise NoSuchVersion(f"there is no commit {ref}")
-        self._git("-C", self.store, "update-ref", f"refs/kept/{commit}", commit)
-        return commit
-
-    def _commit(self, name: str) -> str:
-        result = self._git(
-            "-C", self.store, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", check=False
-        )
-        return result.stdout.strip()
-
-    def _worktree(self, folder: Path, commit: str) -> None:
-        report.progress(f"writing {folder}")
-        if folder.exists():
-            raise Failure(
-                f"{folder} exists but is not a complete checkout",
-                f"move your own files away and remove it: rm -r {folder}",
-            )
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self._git("-C", self.store, "worktree", "prune")
-        try:
-            self._git("-C", self.store, "worktree", "add", "--quiet", "--detach", folder, commit)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-
-    def _git(
-        self, *argv: str | Path, timeout: float | None = None, check: bool = True, hint: str = ""
-    ) -> Result:
-        return run(*_UNATTENDED, *GIT, *argv, timeout=timeout, check=check, hint=hint)

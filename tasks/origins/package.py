@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
-import tarfile
 from pathlib import Path
 
-from tasks import report, resources
+from tasks import resources, unpack
 from tasks.failure import Failure
-from tasks.origins.base import TREE_GIB, NoSuchVersion, slug
+from tasks.origins.base import (
+    TREE_GIB,
+    NoSuchVersion,
+    Unreachable,
+    commit_everything,
+    slug,
+    start_repository,
+)
 from tasks.run import run
 from tasks.settings import Settings
 from tasks.tree import GIT, Checkout, require_kubernetes
@@ -30,7 +36,10 @@ class Package:
 
         package = self.settings.origin.apt
         archive = Archive(self.settings, ())
-        archive.update()
+        try:
+            archive.update()
+        except Failure as failure:
+            raise Unreachable(failure.message, failure.hint) from failure
         versions = archive.source_versions(package)
         if not versions:
             raise NoSuchVersion(f"the distribution has no source package {package}")
@@ -66,43 +75,22 @@ def _unpack(dsc: Path, folder: Path) -> None:
     making.mkdir(parents=True)
     try:
         for archive in sorted(dsc.parent.glob("*.orig.tar.*")):
-            _extract(archive, making, strip=1)
+            unpack.extract(archive, making, strip=1)
         for archive in dsc.parent.glob("*.debian.tar.*"):
-            _extract(archive, making, strip=0)
+            unpack.extract(archive, making, strip=0)
         _git_import(making, dsc)
         making.rename(folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
 
 
-def _extract(archive: Path, folder: Path, strip: int) -> None:
-    """Unpack an archive below a folder, and nowhere else."""
-    report.progress(f"unpacking {archive.name}")
-    with tarfile.open(archive) as tar:
-        # Debian 12's Python has no filters yet; what leaves the folder is refused either way.
-        tar.extraction_filter = getattr(tarfile, "tar_filter", lambda member, _: member)
-        for member in tar:
-            parts = member.name.removeprefix("./").split("/")
-            if ".." in parts or member.name.startswith("/"):
-                raise Failure(f"{archive.name}: {member.name} would leave the folder")
-            member.name = "/".join(parts[strip:])
-            if member.name:
-                tar.extract(member, folder)
-
-
 def _git_import(tree: Path, dsc: Path) -> None:
     """Commit the pristine tree with its patches, dated so that the commit is reproducible."""
     series = tree / "debian" / "patches" / "series"
     names = series.read_text().splitlines() if series.is_file() else []
-    run(*GIT, "init", "--quiet", "--initial-branch=stepkube", cwd=tree)
+    start_repository(tree)
     for name in names:
         patch = name.split(" ")[0]
         if patch and not patch.startswith("#"):
             run(*GIT, "apply", "--whitespace=nowarn", f"debian/patches/{patch}", cwd=tree)
-    run(*GIT, "add", "--all", "--force", cwd=tree)
-    who = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")
-    run(
-        "env", f"GIT_AUTHOR_DATE={_DAY}", f"GIT_COMMITTER_DATE={_DAY}",
-        *GIT, *who, "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify",
-        "--message", f"Import {dsc.stem}", cwd=tree,
-    )
+    commit_everything(tree, f"Import {dsc.stem}", _DAY)

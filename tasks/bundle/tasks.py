@@ -1,0 +1,86 @@
+"""The tasks of the bundle: write one, and take one over before the source is checked out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tasks import files, report
+from tasks.bundle import read, write
+from tasks.failure import Failure
+from tasks.settings import Settings, current
+
+
+@report.action
+def unbundle(settings: Settings, names: list[str] | None) -> Any:
+    """Take over the bundle that is named on the command line, else in the settings.
+
+    Without either there is nothing to do, unless somebody asked for just this.
+    """
+    if names and len(names) > 1:
+        raise Failure(f"unbundle takes one file, not {len(names)}", "run doit once for each task")
+    place = names[0] if names else settings.origin.bundle
+    if not place and not report.selected("unbundle"):
+        return None
+    return read.take(settings, place)
+
+
+class Taken:
+    """Up-to-date check: the bundle of the settings was taken over, and what it brought is there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __call__(self) -> bool:
+        """Look, and never raise: doit would end the whole run."""
+        place = self.settings.origin.bundle
+        if report.selected("unbundle"):
+            return False
+        if not place:
+            return True
+        try:
+            record = files.read_json(self.settings.paths.bundle)
+            path = read.located(place)
+            known = {key: record[key] for key in ("file", "size", "changed")}
+            there = known == read.state(path) if path.is_file() else known["file"] == str(path)
+            return there and Path(record["checkout"]["tree"]).is_dir()
+        except (Failure, OSError, TypeError, KeyError):
+            return False
+
+    def __repr__(self) -> str:
+        return "the bundle was taken over"
+
+
+def task_bundle() -> dict[str, Any]:
+    """Return the task that writes a bundle."""
+    return {
+        "doc": "write one file with all that `up` needs on a machine without network",
+        "actions": [(write.make, [current()])],
+        "task_dep": ["checkout", "toolchain", "generated"],
+        "uptodate": [False],
+        "params": [
+            {
+                "name": "output", "long": "output", "default": "",
+                "help": "the file to write, beside it its .sha256"
+                        " (default: stepkube-VERSION-ARCHITECTURE.tar.gz in the current folder)",
+            },
+            {
+                "name": "binaries", "long": "binaries", "type": bool, "default": False,
+                "help": "put the built binaries in too, so that nothing is compiled over there",
+            },
+        ],
+    }
+
+
+def task_unbundle() -> Iterator[dict[str, Any]]:
+    """Yield the task that takes a bundle over."""
+    settings = current()
+    yield {
+        "basename": "unbundle",
+        "doc": "verify a bundle (doit unbundle FILE) and take its tools and source over",
+        "actions": [(unbundle, [settings])],
+        "pos_arg": "names",
+        "uptodate": [Taken(settings)],
+        "meta": {"quiet": True},
+    }

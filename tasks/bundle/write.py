@@ -1,0 +1,149 @@
+"""`doit bundle`: the toolchain, the source and perhaps the binaries of an instance in one file."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from doit import get_initial_workdir
+from doit.exceptions import TaskFailed
+
+from tasks import build, files, report, resources, sources, start, tool
+from tasks.bundle import manifest, source
+from tasks.bundle.manifest import Entry, Manifest
+from tasks.components.registry import COMPONENTS
+from tasks.failure import Failure
+from tasks.run import run
+from tasks.settings import Settings
+from tasks.tree import GIT, load_checkout
+
+TOOLS = ("go", "etcd", "delve", "cni")
+_MARK = ".stepkube-origin"
+_NOT_NEEDED = re.compile(r"(test|api|doc|misc)/|pkg/(?!tool/|include/)[^/]+/")
+"""Folders of a GOROOT that no build of ours reads: all packages are compiled without optimisation,
+so the ones that come compiled are never used."""
+_LEVEL = 1
+"""Of gzip: 6 takes three times as long for a tenth less."""
+
+
+@report.action
+def make(settings: Settings, output: str, binaries: bool) -> None:
+    """Write the bundle and its checksum under temporary names, and rename them into place."""
+    checkout = load_checkout(settings.paths.lock)
+    name = Path(output or _name(checkout.version, binaries)).expanduser()
+    target = Path(get_initial_workdir() or ".", name).absolute()
+    if target.is_dir():
+        raise Failure(f"--output: {target} is a folder", "name a file in it")
+    if not target.parent.is_dir():
+        raise Failure(f"--output: there is no folder {target.parent}", "make it, or name another")
+    temporary = settings.paths.cache / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=temporary) as scratch:
+        head = run(*GIT, "rev-parse", "HEAD", cwd=checkout.tree).stdout.strip()
+        members = source.collect(checkout.tree, head, Path(scratch))
+        records = {}
+        for one in TOOLS:
+            records[one], found = _tool(settings, one)
+            members |= found
+        members |= _binaries(settings) if binaries else {}
+        contents = Manifest(
+            architecture=tool.architecture(),
+            checkout={**{k: str(v) for k, v in asdict(checkout).items()}, "head": head},
+            tools=records,
+            members={path: _entry(file) for path, file in sorted(members.items())},
+        )
+        need = round(contents.size / resources.GIB + 0.1, 2)
+        resources.require_disk(target.parent, need, "the bundle")
+        _write(target, contents, members)
+    size = target.stat().st_size / 1e6
+    report.say(f"  {target}\n  {target}.sha256")
+    with_ = f" with {len(contents.modules())} binaries" if binaries else ""
+    report.note(f"{size:.0f} MB, {len(members)} files{with_}")
+
+
+def _name(version: str, binaries: bool) -> str:
+    kind = "-binaries" if binaries else ""
+    return f"stepkube-{version.replace('+', '-')}-{tool.architecture()}{kind}.tar.gz"
+
+
+def _tool(settings: Settings, name: str) -> tuple[dict[str, str], dict[str, Path]]:
+    """Return a tool's record with paths of the workspace, and its files by those paths."""
+    made = tool.load_tool(settings, name)
+    record: dict[str, str] = dict(files.read_json(settings.paths.tool(name)))
+    folder = f"toolchain/{name if name == 'go' else name + '-'}{made.version}"
+    if made.root is not None:
+        found = {f"{folder}/{path}": file for path, file in _walk(made.root)}
+        return record | {"bin": f"{folder}/bin/go", "root": folder}, found
+    if made.bin.is_dir():
+        found = {f"{folder}/{path}": file for path, file in _walk(made.bin)}
+        return record | {"bin": folder}, found
+    return record | {"bin": f"{folder}/{made.bin.name}"}, {f"{folder}/{made.bin.name}": made.bin}
+
+
+def _walk(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files below a folder, through links: a distribution's Go is made of them."""
+    for folder, below, names in os.walk(root, followlinks=True):
+        here = Path(folder)
+        inside = here.relative_to(root)
+        below[:] = [one for one in below if not _NOT_NEEDED.match(f"{inside / one}/")]
+        for name in names:
+            if (here / name).is_file() and name != _MARK:
+                yield str(inside / name), here / name
+
+
+def _binaries(settings: Settings) -> dict[str, Path]:
+    """Return the binaries of what an `up` here would run, built first when they are not."""
+    wanted = {COMPONENTS[name].module for name in start.chosen(settings)} | {"kubectl"}
+    found = {}
+    for module in sorted(filter(None, wanted)):
+        for step in (sources.refresh, build.build):
+            said = step(settings, module)
+            if isinstance(said, TaskFailed):
+                raise Failure(said.message)
+        path = build.load_binary(settings, module).path
+        found[f"bin/{path.parent.name}/{module}"] = path
+    return found
+
+
+def _entry(file: Path) -> Entry:
+    about = file.stat()
+    return Entry(files.digest_file(file), about.st_size, bool(about.st_mode & 0o111))
+
+
+def _write(target: Path, contents: Manifest, members: Mapping[str, Path]) -> None:
+    beside = target.with_name(f"{target.name}.sha256")
+    part = target.with_name(f".{target.name}.part")
+    beat, done = report.Heartbeat(), 0
+    try:
+        with (
+            part.open("wb") as raw,
+            gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            text = manifest.dump(contents)
+            tar.addfile(_info(manifest.NAME, len(text), False), io.BytesIO(text))
+            for name, entry in contents.members.items():
+                with members[name].open("rb") as stream:
+                    tar.addfile(_info(name, entry.size, entry.executable), stream)
+                done += entry.size
+                beat.beat(f"{done / 1e6:.0f} of {contents.size / 1e6:.0f} MB packed")
+        beside.unlink(missing_ok=True)
+        digest = files.digest_file(part)
+        part.replace(target)
+        files.write(beside, f"{digest}  {target.name}\n")
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _info(name: str, size: int, executable: bool) -> tarfile.TarInfo:
+    """Return the head of a member, which tells neither when nor by whom it was made."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o755 if executable else 0o644
+    return info

@@ -1,0 +1,65 @@
+"""The origin that needs no network at all: the bundle that was taken over, with its tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks import files
+from tasks.failure import Failure
+from tasks.origins.base import NoSuchVersion, Unreachable
+from tasks.settings import Settings
+from tasks.tool import Tool
+from tasks.tree import Checkout
+
+
+class Bundled:
+    """The tree of the bundle that this instance took over last."""
+
+    def __init__(self, settings: Settings, record: Mapping[str, Any]) -> None:
+        self.settings = settings
+        self.record = record
+        self.name = f"the bundle {record['file']}"
+
+    def checkout(self, wanted: str) -> Checkout:
+        """Return the tree as it is; another version than the bundle's is not to be had here."""
+        about = self.record["checkout"]
+        tree = Path(about["tree"])
+        if not has(about, wanted):
+            raise NoSuchVersion(f"it has {about['version']}, not {wanted}")
+        if not (tree / "cmd").is_dir():
+            raise Unreachable(f"its tree {tree} is gone", f"run: doit unbundle {about['file']}")
+        version = self.settings.build.version_stamp or about["version"]
+        return Checkout(tree, version, about["commit"], self.name, wanted)
+
+
+def has(about: Mapping[str, str], wanted: str) -> bool:
+    """Tell whether a bundle's checkout is the wanted version."""
+    named = ("auto", about["version"], about["requested"])
+    return wanted in named or (len(wanted) >= 7 and about["commit"].startswith(wanted))
+
+
+def taken(settings: Settings) -> Mapping[str, Any] | None:
+    """Return the record of the bundle in use: taken over, and no other origin was asked for."""
+    origin = settings.origin
+    if origin.order not in ("auto", "bundle") or (origin.path and origin.order == "auto"):
+        return None
+    try:
+        record: Mapping[str, Any] | None = files.read_json(settings.paths.bundle)
+    except Failure:
+        return None
+    return record
+
+
+def tool(settings: Settings, name: str, tree: Path) -> tuple[Tool, dict[str, str]] | None:
+    """Return a tool that the bundle brought for its tree and what else is known of it, or None."""
+    record = taken(settings)
+    if record is None or record["checkout"]["tree"] != str(tree) or name not in record["tools"]:
+        return None
+    about = dict(record["tools"][name])
+    root, path = about.pop("root", None), Path(about.pop("bin"))
+    if not path.exists():
+        return None
+    version, origin = about.pop("version"), about.pop("from")
+    return Tool(name, version, path, Path(root) if root else None, origin), about
