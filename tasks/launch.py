@@ -110,6 +110,7 @@ def start(settings: Settings, component: Component) -> Record:
 
     Raises Failure naming the owner of a busy port, or quoting the log of a process that died.
     """
+    ports.require_short(component.name, component.sockets)
     ports.require_free(component.name, component.ports)
     prepare(component)
     env = process.environment(component.name, settings.paths.instance, component.env)

@@ -1,8 +1,9 @@
-"""Ports: who holds one, and whether a component answers on its own."""
+"""Ports and sockets: who holds one, and whether a component answers on its own."""
 
 from __future__ import annotations
 
 import http.client
+import os
 import shlex
 import socket
 import ssl
@@ -10,11 +11,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from tasks.components.base import Health
 from tasks.failure import Failure
 from tasks.process import argv_of
 
+_LONGEST = 107
+"""Bytes the path of a socket may have."""
 _OPENER = urllib.request.build_opener(
     urllib.request.ProxyHandler({}),  # a corporate proxy has no business with loopback
     urllib.request.HTTPSHandler(context=ssl._create_unverified_context()),  # noqa: S323
@@ -39,6 +43,17 @@ def require_free(component: str, ports: Iterable[int]) -> None:
             raise Failure(
                 f"{component} cannot start: port {port} is in use by {describe(pid)}",
                 f"stop that process, or give {component} another port (docs/configuration.md)",
+            )
+
+
+def require_short(component: str, sockets: Iterable[Path]) -> None:
+    """Raise Failure for the first path that is longer than a socket's address holds (unix(7))."""
+    for path in sockets:
+        excess = len(os.fsencode(path)) - _LONGEST
+        if excess > 0:
+            raise Failure(
+                f"{component} cannot listen at {path}: {excess} bytes longer than a socket may be",
+                "point STEPKUBE_HOME at a shorter path, or use a shorter instance name",
             )
 
 

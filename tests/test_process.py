@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -116,6 +117,15 @@ def test_waiting_ends_as_soon_as_the_process_dies(tmp_path: Path) -> None:
     assert not process.until(lambda: False, record.identity.alive, 60.0)
     assert time.monotonic() - started < 30
     assert "last words" in process.tail(Path(record.log))
+
+
+def test_a_path_too_long_for_a_socket_is_refused_with_its_length(tmp_path: Path) -> None:
+    fits = Path("/" + "x" * 106)
+    with socket.socket(socket.AF_UNIX) as listener, pytest.raises(OSError, match="too long"):
+        listener.bind(f"{fits}yy")
+    ports.require_short("kubelet", [fits])
+    with pytest.raises(Failure, match="2 bytes longer than a socket may be"):
+        ports.require_short("kubelet", [Path(f"{fits}yy")])
 
 
 def test_a_busy_port_names_its_owner(tmp_path: Path, spawned: list) -> None:

@@ -30,7 +30,8 @@ class Component:
     `env` is added to the minimal environment; `files` are rendered configuration files;
     `inputs` are files whose content the process reads at start (their digest is part of the
     fingerprint); `folders` must exist; `ports` must be free before the start; `states` are files
-    of an earlier run that are only good for a start when they have this text in them.
+    of an earlier run that are only good for a start when they have this text in them; `sockets` are
+    paths it listens at, which must not be too long for that.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Component:
     folders: tuple[Path, ...] = ()
     ports: tuple[int, ...] = ()
     states: Mapping[Path, str] = field(default_factory=dict)
+    sockets: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +19,6 @@ CERTS = ("server-ca", "client-ca", "client-kubelet", "kubeconfig-kubelet", "serv
 Field = str | bool | Mapping[str, str | int]
 TRACES = 4317
 """Port of an OpenTelemetry collector."""
-# the kubelet listens there, and ends when the path is longer than a socket address holds
-_SOCKET, _SOCKET_LIMIT = "pod-resources/kubelet.sock", 107
 
 
 def root(chosen: Settings) -> Path:
@@ -51,7 +48,6 @@ def wanted(context: Context) -> flags.Wanted:
 def build(context: Context) -> Component:
     """Describe the kubelet; the user's flags come last, so that they win."""
     chosen = context.settings
-    _check_length(root(chosen) / _SOCKET)
     endpoint = context.facts.health[NAME]
     port, healthz = chosen.kubelet.port, chosen.kubelet.healthz_port
     return Component(
@@ -76,6 +72,7 @@ def build(context: Context) -> Component:
             root(chosen) / "cpu_manager_state":
                 f'"policyName":"{chosen.kubelet.cpumanager_policy or "none"}"',
         },
+        sockets=(root(chosen) / "pod-resources" / "kubelet.sock",),
         # the relay to the sandbox holds the host's ports
         ports=() if chosen.node.sandbox else (
             port, healthz, *filter(None, [chosen.kubelet.read_only_port])
@@ -211,12 +208,3 @@ def _cgroup_root(chosen: Settings) -> str:
 
 def _file(chosen: Settings) -> Path:
     return chosen.paths.config / "kubelet.yaml"
-
-
-def _check_length(socket: Path) -> None:
-    excess = len(os.fsencode(socket)) - _SOCKET_LIMIT
-    if excess > 0:
-        raise Failure(
-            f"the kubelet cannot listen at {socket}: {excess} bytes longer than a socket may be",
-            "point STEPKUBE_HOME at a shorter path, or use a shorter instance name",
-        )
