@@ -13,8 +13,8 @@ try:
 except Failure as failure:
     sys.exit(f"error: {failure}")
 
-from tasks import bench, breaks, build, certs, checkout, debug, explain, generated, ide, mirror
-from tasks import prune, reference, sources, start, status, toolchain, versions
+from tasks import bench, breaks, build, certs, checkout, debug, explain, generated, ide, images
+from tasks import mirror, prune, reference, sources, start, status, toolchain, versions
 from tasks.host import tasks as host
 
 PIPELINE = (
@@ -23,7 +23,8 @@ PIPELINE = (
     breaks.task_break, ide.task_ide,
     mirror.task_mirror, checkout.task_checkout, toolchain.task_toolchain,
     generated.task_generated, sources.task_sources, build.task_build, certs.task_certs,
-    start.task_start, start.task_stop, prune.task_prune, bench.task_bench, host.task_host,
+    start.task_start, start.task_stop, images.task_load, images.task_image,
+    prune.task_prune, bench.task_bench, host.task_host,
     explain.task_explain, versions.task_versions, reference.task_config,
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Connects loopback ports of two network namespaces; run as a program of its own, as root.
 
-Usage: relay.py NETNS MAPPING... with a MAPPING in:ADDRESS:PORT (listen on the host's ADDRESS, go
-on to 127.0.0.1 in NETNS) or out:ADDRESS:PORT (listen in NETNS, go on to 127.0.0.1 of the host).
+Usage: relay.py NETNS MAPPING... with a MAPPING in:ADDRESS:PORT:TARGET:PORT (listen on the host's
+ADDRESS, go on to TARGET in NETNS) or out:ADDRESS:PORT:TARGET:PORT (the other way round).
 A socket belongs to the namespace in which it was made, see network_namespaces(7).
 """
 
@@ -43,7 +43,7 @@ def _enter(namespace: int) -> None:
 
 async def serve(namespaces: Namespaces, mapping: str) -> None:
     """Accept connections of one mapping for ever."""
-    direction, address, port = mapping.split(":")
+    direction, address, port, target, target_port = mapping.split(":")
     inside = direction == "out"
     listener = namespaces.socket(inside)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,18 +51,30 @@ async def serve(namespaces: Namespaces, mapping: str) -> None:
     listener.listen(128)
     loop, running = asyncio.get_running_loop(), set()
     while True:
-        client, _ = await loop.sock_accept(listener)
-        task = loop.create_task(_connect(client, namespaces.socket(not inside), int(port)))
+        try:
+            client, _ = await loop.sock_accept(listener)
+            server = namespaces.socket(not inside)
+        except OSError as error:  # out of descriptors for a while: no reason to cut off the others
+            sys.stderr.write(f"{error}\n")
+            await asyncio.sleep(0.1)
+            continue
+        task = loop.create_task(_connect(client, server, (target, int(target_port))))
         running.add(task)
         task.add_done_callback(running.discard)
 
 
-async def _connect(client: socket.socket, server: socket.socket, port: int) -> None:
+async def _connect(client: socket.socket, server: socket.socket, target: tuple[str, int]) -> None:
     loop = asyncio.get_running_loop()
     with client, server, contextlib.suppress(OSError):
         client.setblocking(False)
-        await loop.sock_connect(server, ("127.0.0.1", port))
-        await asyncio.gather(_pump(client, server), _pump(server, client))
+        await loop.sock_connect(server, target)
+        pumps = [loop.create_task(_pump(*way)) for way in ((client, server), (server, client))]
+        try:
+            await asyncio.gather(*pumps)
+        finally:  # a socket that is closed while somebody reads from it breaks a later one
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
 
 
 async def _pump(source: socket.socket, target: socket.socket) -> None:

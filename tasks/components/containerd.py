@@ -13,8 +13,8 @@ from tasks.settings import Settings
 NAME = "containerd"
 AFTER: tuple[str, ...] = ()
 CERTS: tuple[str, ...] = ()
-PAUSE = "registry.k8s.io/pause:3.10"
-"""The image that holds a pod's namespaces; every kubelet works with it."""
+PAUSE = "localhost/pause:stepkube"
+"""The image that holds a pod's namespaces, built from the tree; see tasks/images.py."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,16 @@ def socket(chosen: Settings) -> Path:
     return chosen.paths.run / "containerd.sock"
 
 
+def pause(chosen: Settings) -> str:
+    """Return the name of the pause image: the user's, or the one that is built."""
+    return chosen.node.pause_image or PAUSE
+
+
+def root(chosen: Settings) -> Path:
+    """Return the folder of images and containers."""
+    return chosen.paths.instance / "containerd"
+
+
 def wanted(context: Context) -> flags.Wanted:
     """Return the flags."""
     return {"config": _file(context.settings)}
@@ -68,7 +78,7 @@ def build(context: Context, tools: Tools = Tools()) -> Component:
             _file(chosen): configuration(chosen, tools),
             _networks(chosen) / "10-stepkube.conflist": network(chosen),
         },
-        folders=(chosen.paths.config, chosen.paths.run, _networks(chosen), _root(chosen)),
+        folders=(chosen.paths.config, chosen.paths.run, _networks(chosen), root(chosen)),
     )
 
 
@@ -79,11 +89,11 @@ def configuration(chosen: Settings, tools: Tools) -> str:
         config=tools.config,
         runc=tools.runc,
         plugins=str(tools.cni),
-        root=str(_root(chosen)),
+        root=str(root(chosen)),
         state=str(_state(chosen)),
         socket=str(socket(chosen)),
         networks=str(_networks(chosen)),
-        pause=PAUSE,
+        pause=pause(chosen),
     )
 
 
@@ -99,10 +109,6 @@ def network(chosen: Settings) -> str:
 def _state(chosen: Settings) -> Path:
     """Return the folder of what must not outlive a boot; the sandbox has a /run of its own."""
     return Path("/run/containerd" if chosen.node.sandbox else f"/run/stepkube-{chosen.name}")
-
-
-def _root(chosen: Settings) -> Path:
-    return chosen.paths.instance / "containerd"
 
 
 def _networks(chosen: Settings) -> Path:

@@ -117,7 +117,7 @@ def _runtime(context: Context) -> dict[str, flags.Value]:
     return {
         "container-runtime": "remote",
         **{flag: value for name, (flag, value) in late.items() if not _field(context, name)},
-        "pod-infra-container-image": containerd.PAUSE,
+        "pod-infra-container-image": containerd.pause(chosen),
     }
 
 
