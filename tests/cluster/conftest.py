@@ -45,7 +45,9 @@ class Cluster:
         assert done.returncode == code, out
         return out
 
-    def kubectl_in_background(self, *words: str, stdin: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
+    def kubectl_in_background(
+        self, *words: str, stdin: int = subprocess.DEVNULL
+    ) -> "subprocess.Popen[str]":
         """Start kubectl and return its process: it may wait for somebody at a breakpoint."""
         paths = self.settings.paths
         return subprocess.Popen(
