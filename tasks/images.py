@@ -23,7 +23,10 @@ _NAMED = re.compile(r"^(?:unpacking (\S+) \(|(\S+)\s+saved)", re.MULTILINE)
 
 
 def bring_in(settings: Settings, archive: Path) -> list[str]:
-    """Import an OCI or Docker archive where the kubelet looks for images; return their names."""
+    """Import an OCI or Docker archive where the kubelet looks for images; return their names.
+
+    The list is empty when containerd names none.
+    """
     if not containerd.runs(settings):
         raise Failure(
             "the container runtime is one of your own (node.container_runtime_endpoint)",
@@ -36,13 +39,12 @@ def bring_in(settings: Settings, archive: Path) -> list[str]:
         "ctr", f"--address={containerd.socket(settings)}", "--namespace=k8s.io",
         "images", "import", archive, check=False, timeout=LIMIT,
     )  # fmt: skip
-    names = imported(answer.stdout)
-    if answer.code or not names:
+    if answer.code:
         raise Failure(
-            f"{archive} could not be loaded: {answer.tail(1) or 'there is no image in it'}",
+            f"{archive} could not be loaded: {answer.tail(1)}",
             "make the archive with docker save, podman save or skopeo copy ... oci-archive:FILE",
         )
-    return names
+    return imported(answer.stdout)
 
 
 def imported(said: str) -> list[str]:
@@ -59,8 +61,11 @@ def load(settings: Settings, archive: str) -> None:
             f"--archive {archive}: there is no such file" if archive else "no archive was named",
             "for example: docker save -o web.tar web:1, then doit load --archive web.tar",
         )
-    for name in bring_in(settings, path.absolute()):
+    names = bring_in(settings, path.absolute())
+    for name in names:
         report.say(f"  {name}")
+    if not names:
+        report.note("containerd took it, and named no image")
 
 
 @report.action
