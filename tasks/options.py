@@ -250,6 +250,7 @@ class Node:
         "", "socket of an image service; empty means the runtime's", "IMAGE_SERVICE_ENDPOINT"
     )
     address: str = option("10.99.0.1", "address of the node inside its sandbox")
+    pull: bool = option(True, "let the sandbox's containerd pull images over the host's network")
     forward: tuple[str, ...] = option(
         (), "ports of the sandbox that the host's loopback leads to: 30080, or 8080:30080"
     )

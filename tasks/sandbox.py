@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks import files, ports, process, templates
+from tasks.components import containerd
 from tasks.failure import Failure
 from tasks.process import Record
 from tasks.run import program
@@ -159,6 +160,8 @@ def mappings(settings: Settings) -> list[str]:
     own = (settings.kubelet.port, settings.kubelet.healthz_port, settings.proxy.healthz_port)
     api = settings.api.secure_port
     found = [*map(_inward, own), f"out:0.0.0.0:{api}:127.0.0.1:{api}"]
+    if settings.node.pull:
+        found.append(f"proxy:127.0.0.1:{containerd.PROXY_PORT}")
     for words in settings.node.forward:
         host, _, inside = words.partition(":")
         for number in (host, inside or host):
@@ -169,6 +172,12 @@ def mappings(settings: Settings) -> list[str]:
                 )
         found.append(f"in:127.0.0.1:{host}:{settings.node.address}:{inside or host}")
     return found
+
+
+def _proxies() -> dict[str, str]:
+    """Return how the host reaches the world."""
+    wanted = ("http_proxy", "https_proxy", "no_proxy")
+    return {name: value for name, value in os.environ.items() if name.lower() in wanted}
 
 
 def _inward(port: int) -> str:
@@ -184,7 +193,7 @@ def _relay(settings: Settings, holder: Record, name: str, wanted: list[str]) -> 
     paths = settings.paths
     inward = [int(words.split(":")[2]) for words in wanted if words.startswith("in:")]
     ports.require_free("the relay to the node", inward)
-    env = process.environment(name, paths.instance, {})
+    env = process.environment(name, paths.instance, _proxies() if name == RELAY else {})
     log = paths.log(name)
     argv = _command(holder, wanted)
     record = process.spawn(name, argv, env, cwd=paths.run, log=log, fingerprint="")

@@ -16,6 +16,9 @@ CERTS: tuple[str, ...] = ()
 PAUSE = "localhost/pause:stepkube"
 """The image that holds a pod's namespaces, built from the tree; see tasks/images.py."""
 
+PROXY_PORT = 3128
+"""Port inside the sandbox by which containerd gets at registries, see tasks/relay.py."""
+
 
 @dataclass(frozen=True)
 class Tools:
@@ -74,6 +77,7 @@ def build(context: Context, tools: Tools = Tools()) -> Component:
         argv=flags.argv(NAME, context, wanted(context)),
         health=Health(f"unix://{socket(chosen)}"),
         after=AFTER,
+        env=_world(chosen),
         files={
             _file(chosen): configuration(chosen, tools),
             _networks(chosen) / "10-stepkube.conflist": network(chosen),
@@ -95,6 +99,15 @@ def configuration(chosen: Settings, tools: Tools) -> str:
         networks=str(_networks(chosen)),
         pause=pause(chosen),
     )
+
+
+def _world(chosen: Settings) -> dict[str, str]:
+    """Return the variables by which containerd reaches registries, and whom it trusts there."""
+    trust = {"SSL_CERT_FILE": chosen.mirror.ca_bundle} if chosen.mirror.ca_bundle else {}
+    if not (chosen.node.sandbox and chosen.node.pull):
+        return trust
+    proxy = f"http://127.0.0.1:{PROXY_PORT}"
+    return {**trust, "HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}
 
 
 def network(chosen: Settings) -> str:

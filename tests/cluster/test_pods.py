@@ -13,7 +13,7 @@ import pytest
 
 from tasks import files, launch, oci, ports, process, sandbox
 from tasks.run import Result, run
-from tests.cluster import host
+from tests.cluster import host, registry
 from tests.cluster.conftest import Cluster
 from tests.toycluster import free_port
 
@@ -45,11 +45,10 @@ class Node:
     program: Path
     port: int
 
-    def doit(self, *words: str, code: int = 0) -> str:
+    def doit(self, *words: str, **environ: str) -> str:
         """Run doit with the settings of this node."""
-        return self.cluster.doit(
-            *words, code=code, START_MODE="all", STEPKUBE_NODE_FORWARD=f"{self.port}:30080"
-        )
+        forward = f"{self.port}:30080"
+        return self.cluster.doit(*words, START_MODE="all", STEPKUBE_NODE_FORWARD=forward, **environ)
 
     def get(self, *words: str) -> Any:
         """Return objects as kubectl has them."""
@@ -71,7 +70,7 @@ class Node:
 
     def containers(self) -> dict[str, tuple[str, int]]:
         """Return the container of every pod that is to live, and how often it was started anew."""
-        pods = [*self.web(), *(self.get("pod", name) for name in READY if name != "probed")]
+        pods = [*self.web(), self.get("pod", "hostnetwork"), self.get("pod", "privileged")]
         statuses = {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0] for pod in pods}
         return {
             name: (status["containerID"], status["restartCount"])
@@ -362,6 +361,28 @@ def test_down_and_up_bring_the_pods_back_without_a_registry(
     )  # fmt: skip
     answer = run(node.program, "get", f"http://127.0.0.1:{node.port}/", timeout=30, check=False)
     assert answer.stdout.strip() in {pod["metadata"]["name"] for pod in node.web()}
+
+
+def test_an_image_is_pulled_through_the_proxy_of_the_host(
+    node: Node, tmp_path: Path
+) -> None:
+    containers = node.containers()
+    archive, name = tmp_path / "image.tar", f"{registry.HOST}/team/pulled:1"
+    links = {"/bin/another": "pod"}
+    oci.write(archive, oci.Image(name, {"/bin/pod": node.program}, ["/bin/pod"], links))
+    process.stop(node.cluster.record(sandbox.RELAY).identity)  # it is to see another environment
+    with registry.serving(archive, tmp_path) as (proxy, ca, asked):
+        node.doit("up", HTTPS_PROXY=proxy, NO_PROXY="", SSL_CERT_FILE=str(ca))
+        node.cluster.kubectl(
+            "run", "pulled", f"--image={name}", "--restart=Never", "--", "exit", "0", "pulled"
+        )
+        eventually(
+            lambda: node.get("pod", "pulled")["status"]["phase"] == "Succeeded", "it is pulled"
+        )
+    assert node.cluster.kubectl("logs", "pulled") == "pulled\n"
+    assert f"{registry.HOST}:443" in asked
+    assert any("/v2/team/pulled/blobs/" in path for path in asked)
+    assert node.containers() == containers, "a containerd with other settings keeps its pods"
 
 
 def test_a_new_cluster_forgets_the_old_one_s_pods(node: Node, before: dict[str, str]) -> None:
