@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -363,16 +363,16 @@ def test_down_and_up_bring_the_pods_back_without_a_registry(
     assert answer.stdout.strip() in {pod["metadata"]["name"] for pod in node.web()}
 
 
-def test_an_image_is_pulled_through_the_proxy_of_the_host(
-    node: Node, tmp_path: Path
-) -> None:
+def test_an_image_is_pulled_through_the_proxy_of_the_host(node: Node, tmp_path: Path) -> None:
     containers = node.containers()
     archive, name = tmp_path / "image.tar", f"{registry.HOST}/team/pulled:1"
     links = {"/bin/another": "pod"}
     oci.write(archive, oci.Image(name, {"/bin/pod": node.program}, ["/bin/pod"], links))
-    process.stop(node.cluster.record(sandbox.RELAY).identity)  # it is to see another environment
+    moved = replace(node, port=free_port())  # with other ports, the relay is started again
     with registry.serving(archive, tmp_path) as (proxy, ca, asked):
-        node.doit("up", HTTPS_PROXY=proxy, NO_PROXY="", SSL_CERT_FILE=str(ca))
+        moved.doit("up", HTTPS_PROXY=proxy, NO_PROXY="", SSL_CERT_FILE=str(ca))
+        assert ports.owner(node.port) is None
+        run(node.program, "get", f"http://127.0.0.1:{moved.port}/", timeout=30)
         node.cluster.kubectl(
             "run", "pulled", f"--image={name}", "--restart=Never", "--", "exit", "0", "pulled"
         )
