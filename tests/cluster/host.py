@@ -44,7 +44,7 @@ def snapshot(instance: str) -> dict[str, str]:
     """Return the state of the host; of other instances of the tool nothing is looked at."""
     found = {
         "mounts": Path("/proc/self/mountinfo").read_text(),
-        "names": "\n".join(names()),
+        **{f"file {path}": "" for path in names()},
         **{f"sysctl {name}": value for name, value in sysctls()},
         **{f"cgroup {folder}": "" for folder in cgroups(instance)},
     }
@@ -89,9 +89,9 @@ def names() -> Iterator[str]:
     """Yield the names of what lies in the folders that a node writes to."""
     for top in FOLDERS:
         if Path(top).is_dir():
-            yield from sorted(str(path) for path in Path(top).iterdir())
+            yield from map(str, Path(top).iterdir())
     for top in TREES:
-        yield from sorted(str(path) for path in Path(top).rglob("*"))
+        yield from map(str, Path(top).rglob("*"))
 
 
 def quiet(said: str) -> str:
