@@ -365,10 +365,11 @@ def test_down_and_up_bring_the_pods_back_without_a_registry(
 
 def test_an_image_is_pulled_through_the_proxy_of_the_host(node: Node, tmp_path: Path) -> None:
     containers = node.containers()
-    archive, name = tmp_path / "image.tar", f"{registry.HOST}/team/pulled:1"
-    links = {"/bin/another": "pod"}
-    oci.write(archive, oci.Image(name, {"/bin/pod": node.program}, ["/bin/pod"], links))
     moved = replace(node, port=free_port())  # with other ports, the relay is started again
+    unknown = f"{moved.port}-{os.getpid()}"  # an earlier run may have left its image
+    archive, name = tmp_path / "image.tar", f"{registry.HOST}/team/pulled:{unknown}"
+    links = {f"/bin/{unknown}": "pod"}
+    oci.write(archive, oci.Image(name, {"/bin/pod": node.program}, ["/bin/pod"], links))
     with registry.serving(archive, tmp_path) as (proxy, ca, asked):
         moved.doit("up", HTTPS_PROXY=proxy, NO_PROXY="", SSL_CERT_FILE=str(ca))
         assert ports.owner(node.port) is None
