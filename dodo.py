@@ -15,7 +15,7 @@ except Failure as failure:
     sys.exit(f"error: {failure}")
 
 from tasks import bench, breaks, build, certs, check, checkout, debug, explain, generated, ide
-from tasks import mirror, prune, reference, sources, start, status, toolchain, versions
+from tasks import images, mirror, prune, reference, sources, start, status, toolchain, versions
 from tasks.bundle import tasks as bundle
 from tasks.host import tasks as host
 
@@ -26,8 +26,9 @@ PIPELINE = (
     check.task_check, mirror.task_mirror, bundle.task_unbundle, checkout.task_checkout,
     toolchain.task_toolchain,
     generated.task_generated, sources.task_sources, build.task_build, certs.task_certs,
-    start.task_start, start.task_stop, prune.task_prune, bundle.task_bundle, bench.task_bench,
-    host.task_host, explain.task_explain, versions.task_versions, reference.task_config,
+    start.task_start, start.task_stop, images.task_load, images.task_image,
+    prune.task_prune, bundle.task_bundle, bench.task_bench, host.task_host,
+    explain.task_explain, versions.task_versions, reference.task_config,
 )  # fmt: skip
 
 for number in (signal.SIGINT, signal.SIGTERM):

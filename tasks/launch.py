@@ -13,13 +13,14 @@ from tasks.build import load_binary
 from tasks.components import containerd, registry
 from tasks.components.base import Component, Context
 from tasks.failure import Failure
-from tasks.process import Record
+from tasks.process import Identity, Record
 from tasks.run import program, run
 from tasks.settings import Settings
 from tasks.tree import load_checkout
 
 READY = 90.0
 """Seconds a component other than kube-apiserver may take to become ready."""
+SHIM = "containerd-shim"
 _UNKNOWN = re.compile(r"unknown (?:shorthand )?flag: -?-?'?([a-z0-9-]+)")
 
 
@@ -147,12 +148,32 @@ def wait_ready(settings: Settings, component: Component, record: Record) -> None
 
 
 def stop(settings: Settings, name: str) -> bool:
-    """End a component's process and everything that carries its mark; True when one ran."""
+    """End a component's process and everything that carries its mark; True when one ran.
+
+    Pods outlive the containerd that started them.
+    """
     record = process.load(settings.paths.run, name)
     ran = record is not None and record.alive()
     if record is not None and ran and not process.stop(record.identity):
         raise Failure(f"{name} (pid {record.identity.pid}) does not end", "look at it with ps")
-    for orphan in process.marked(process.mark(name, settings.paths.instance)):
+    pods = set(shims(settings)) if name == containerd.NAME else set()
+    for orphan in set(process.marked(process.mark(name, settings.paths.instance))) - pods:
         ran = process.stop(orphan) or ran
     process.forget(settings.paths.run, name)
     return ran
+
+
+def shims(settings: Settings) -> list[Identity]:
+    """Return the processes between containerd and the containers; they carry its mark."""
+    marked = process.marked(process.mark(containerd.NAME, settings.paths.instance))
+    return [one for one in marked if Path(process.executable(one.pid) or "").name.startswith(SHIM)]
+
+
+def end_pods(settings: Settings) -> None:
+    """End the containers that outlived containerd, where no sandbox does it by its end."""
+    for shim in shims(settings):
+        for pid in process.children(shim.pid):
+            container = process.identify(pid)
+            if container is not None:
+                process.stop(container, process.KILL)
+        process.stop(shim, process.KILL)

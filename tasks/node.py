@@ -74,6 +74,8 @@ def after_start(settings: Settings, names: list[str]) -> None:
     if "kube-apiserver" in names:
         _bind_kubelet_admin(settings)
     if "kubelet" in names:
+        if settings.node.sandbox:
+            sandbox.ensure(settings)  # its relay, should it have ended or have other ports now
         _wait_ready(settings)
 
 

@@ -1,21 +1,32 @@
-"""Connects loopback ports of two network namespaces; run as a program of its own, as root.
+"""Connects two network namespaces; run as a program of its own, as root.
 
-Usage: relay.py NETNS MAPPING... with a MAPPING in:ADDRESS:PORT (listen on the host's ADDRESS, go
-on to 127.0.0.1 in NETNS) or out:ADDRESS:PORT (listen in NETNS, go on to 127.0.0.1 of the host).
+Usage: relay.py NETNS MAPPING... with a MAPPING
+in:ADDRESS:PORT:TARGET:PORT    listen on the host's ADDRESS, go on to TARGET in NETNS,
+out:ADDRESS:PORT:TARGET:PORT   the other way round, or
+proxy:ADDRESS:PORT             be an HTTP proxy in NETNS that goes on over the host's network.
+
 A socket belongs to the namespace in which it was made, see network_namespaces(7).
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ctypes
+import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 CLONE_NEWNET = 0x40000000
+HEAD = 65536
+"""Bytes the head of a request to the proxy may have."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
+Serve = Callable[[socket.socket], Awaitable[None]]
 
 
 class Namespaces:
@@ -25,11 +36,11 @@ class Namespaces:
         self.host = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self.sandbox = os.open(sandbox, os.O_RDONLY | os.O_CLOEXEC)
 
-    def socket(self, inside: bool) -> socket.socket:
+    def socket(self, inside: bool, family: int = socket.AF_INET) -> socket.socket:
         """Return a new non-blocking TCP socket of one side."""
         _enter(self.sandbox if inside else self.host)
         try:
-            made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            made = socket.socket(family, socket.SOCK_STREAM)
         finally:
             _enter(self.host)
         made.setblocking(False)
@@ -41,28 +52,54 @@ def _enter(namespace: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "setns")
 
 
-async def serve(namespaces: Namespaces, mapping: str) -> None:
-    """Accept connections of one mapping for ever."""
-    direction, address, port = mapping.split(":")
-    inside = direction == "out"
-    listener = namespaces.socket(inside)
+async def relay(namespaces: Namespaces, mapping: str) -> None:
+    """Serve one mapping for ever."""
+    kind, address, port, *target = mapping.split(":")
+
+    async def lead(client: socket.socket) -> None:
+        with namespaces.socket(inside=kind == "in") as server:
+            await asyncio.get_running_loop().sock_connect(server, (target[0], int(target[1])))
+            await _exchange(client, server)
+
+    async def mediate(client: socket.socket) -> None:
+        await _mediate(namespaces, client)
+
+    listener = namespaces.socket(inside=kind != "in")
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address, int(port)))
     listener.listen(128)
+    await _accept(listener, mediate if kind == "proxy" else lead)
+
+
+async def _accept(listener: socket.socket, serve: Serve) -> None:
     loop, running = asyncio.get_running_loop(), set()
+
+    async def guarded(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError, ValueError):
+            await serve(client)
+
     while True:
-        client, _ = await loop.sock_accept(listener)
-        task = loop.create_task(_connect(client, namespaces.socket(not inside), int(port)))
+        try:
+            client, _ = await loop.sock_accept(listener)
+        except OSError as error:  # out of descriptors for a while: no reason to cut off the others
+            sys.stderr.write(f"{error}\n")
+            await asyncio.sleep(0.1)
+            continue
+        client.setblocking(False)
+        task = loop.create_task(guarded(client))
         running.add(task)
         task.add_done_callback(running.discard)
 
 
-async def _connect(client: socket.socket, server: socket.socket, port: int) -> None:
+async def _exchange(client: socket.socket, server: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    with client, server, contextlib.suppress(OSError):
-        client.setblocking(False)
-        await loop.sock_connect(server, ("127.0.0.1", port))
-        await asyncio.gather(_pump(client, server), _pump(server, client))
+    pumps = [loop.create_task(_pump(*way)) for way in ((client, server), (server, client))]
+    try:
+        await asyncio.gather(*pumps)
+    finally:  # a socket that is closed while somebody reads from it breaks a later one
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
 
 
 async def _pump(source: socket.socket, target: socket.socket) -> None:
@@ -75,9 +112,76 @@ async def _pump(source: socket.socket, target: socket.socket) -> None:
             target.shutdown(socket.SHUT_WR)
 
 
+async def _mediate(namespaces: Namespaces, client: socket.socket) -> None:
+    """Answer one request to the proxy: over the host's own proxy where it has one."""
+    loop, head = asyncio.get_running_loop(), b""
+    while b"\r\n\r\n" not in head:
+        data = await loop.sock_recv(client, HEAD)
+        head += data
+        if not data or len(head) > HEAD:
+            return
+    line, _, rest = head.partition(b"\r\n")
+    method, _, target = line.decode("latin-1").rpartition(" ")[0].partition(" ")
+    url = urlsplit(f"https://{target}" if method == "CONNECT" else target)
+    proxies, port = getproxies_environment(), url.port or 80
+    upstream = proxies.get(url.scheme)
+    if not url.hostname or (method != "CONNECT" and url.scheme != "http"):
+        await loop.sock_sendall(client, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        return
+    try:
+        if upstream and not proxy_bypass(url.hostname):
+            near = urlsplit(upstream)
+            server = await _connect(namespaces, near.hostname or "", near.port or 80)
+            first = line + b"\r\n" + _authorization(near.username, near.password) + rest
+        else:
+            server = await _connect(namespaces, url.hostname, port, outside_only=True)
+            path = f"{url.path or '/'}{f'?{url.query}' if url.query else ''}"
+            first = f"{method} {path} HTTP/1.1\r\nConnection: close\r\n".encode("latin-1") + rest
+            if method == "CONNECT":
+                await loop.sock_sendall(client, b"HTTP/1.1 200 Connection established\r\n\r\n")
+                first = rest.partition(b"\r\n\r\n")[2]
+    except OSError as error:
+        said = str(error).encode()
+        answer = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said)
+        await loop.sock_sendall(client, answer)
+        return
+    with server:
+        await loop.sock_sendall(server, first)
+        await _exchange(client, server)
+
+
+def _authorization(user: str | None, password: str | None) -> bytes:
+    if user is None:
+        return b""
+    words = base64.b64encode(f"{unquote(user)}:{unquote(password or '')}".encode())
+    return b"Proxy-Authorization: Basic " + words + b"\r\n"
+
+
+async def _connect(
+    namespaces: Namespaces, host: str, port: int, *, outside_only: bool = False
+) -> socket.socket:
+    """Connect over the host's network; what listens on the host's loopback is nobody's business."""
+    loop = asyncio.get_running_loop()
+    failed = OSError(f"{host} has no address")
+    for family, _, _, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        found = ipaddress.ip_address(address[0])
+        if outside_only and (found.is_loopback or found.is_link_local or found.is_unspecified):
+            failed = OSError(f"{host} is an address of the host itself")
+            continue
+        server = namespaces.socket(inside=False, family=family)
+        try:
+            await asyncio.wait_for(loop.sock_connect(server, address), 20)
+        except OSError as error:
+            server.close()
+            failed = error
+        else:
+            return server
+    raise failed
+
+
 async def _main(sandbox: str, mappings: list[str]) -> None:
     namespaces = Namespaces(sandbox)
-    await asyncio.gather(*(serve(namespaces, mapping) for mapping in mappings))
+    await asyncio.gather(*(relay(namespaces, mapping) for mapping in mappings))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tasks.failure import Failure
 
 PACKAGES = {
     "apt-get": "apt (this origin needs Debian or a relative of it)",
+    "ctr": "containerd",
     "dpkg-deb": "dpkg",
     "dpkg-source": "dpkg-dev",
     "gcc": "gcc",

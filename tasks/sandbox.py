@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks import files, ports, process, templates
+from tasks.components import containerd
 from tasks.components.kubelet import TRACES
 from tasks.failure import Failure
 from tasks.process import Record
@@ -75,10 +76,10 @@ def ensure(settings: Settings) -> Record:
             end(settings)
             holder = _make(settings)
         relay = process.load(run, RELAY)
-        if relay is not None and relay.alive() and relay.argv[3:] != _mappings(settings):
-            process.stop(relay.identity)
+        if relay is not None and relay.argv != _command(holder, mappings(settings)):
+            process.stop(relay.identity)  # node.forward has other ports now
         if relay is None or not relay.alive():
-            _connect(settings, holder)
+            process.save(run, _relay(settings, holder, RELAY, mappings(settings)))
     return holder
 
 
@@ -90,7 +91,7 @@ def end(settings: Settings) -> bool:
         marked = process.marked(process.mark(name, settings.paths.instance))
         for identity in [*([record.identity] if record else []), *marked]:
             alive = identity.alive()
-            process.stop(identity, ((9, 10.0),) if name == HOLDER else process.LADDER)
+            process.stop(identity, process.KILL if name == HOLDER else process.LADDER)
             ended = ended or alive
         process.forget(settings.paths.run, name)
     return ended
@@ -124,6 +125,7 @@ def _make(settings: Settings) -> Record:
         "sandbox.sh.j2",
         home=paths.home,
         ready=ready,
+        pod_logs=paths.logs / "pods",
         address=settings.node.address,
         gateway=_gateway(settings),
         hostname=f"stepkube-{settings.name}",
@@ -151,43 +153,58 @@ def _make(settings: Settings) -> Record:
     return record
 
 
-def _connect(settings: Settings, holder: Record) -> None:
-    """Start the relay between the loopback ports of host and sandbox."""
-    process.save(settings.paths.run, _relay(settings, holder, RELAY, *_sides(settings)))
-
-
-def _sides(settings: Settings) -> tuple[list[int], list[str]]:
-    """Return the ports that the host reaches in the sandbox, and what the sandbox reaches."""
-    kubelet = settings.kubelet
-    inward = [kubelet.port, kubelet.healthz_port, settings.proxy.healthz_port]
-    inward += [kubelet.read_only_port] if kubelet.read_only_port else []
-    outward = [f"out:0.0.0.0:{settings.api.secure_port}"]
-    outward += [f"out:127.0.0.1:{TRACES}"] if kubelet.tracing else []
-    return inward, outward
-
-
-def _mappings(settings: Settings) -> tuple[str, ...]:
-    inward, outward = _sides(settings)
-    return (*(f"in:127.0.0.1:{port}" for port in inward), *outward)
-
-
 def forward(settings: Settings, name: str, port: int) -> Record:
     """Start a relay of its own for one more port, from the host's loopback into the sandbox."""
-    return _relay(settings, ensure(settings), name, [port], [])
+    return _relay(settings, ensure(settings), name, [_inward(port)])
 
 
-def _relay(
-    settings: Settings, holder: Record, name: str, inward: list[int], outward: list[str]
-) -> Record:
+def mappings(settings: Settings) -> list[str]:
+    """Return what relay.py connects: the node's own ports, the API, and what the user forwards.
+
+    Forwarded ports lead to the node's address: not every kube-proxy serves NodePorts on loopback.
+    """
+    kubelet, api = settings.kubelet, settings.api.secure_port
+    own = [kubelet.port, kubelet.healthz_port, settings.proxy.healthz_port]
+    own += [kubelet.read_only_port] if kubelet.read_only_port else []
+    found = [*map(_inward, own), f"out:0.0.0.0:{api}:127.0.0.1:{api}"]
+    if kubelet.tracing:
+        found.append(f"out:127.0.0.1:{TRACES}:127.0.0.1:{TRACES}")
+    if settings.node.pull:
+        found.append(f"proxy:127.0.0.1:{containerd.PROXY_PORT}")
+    for words in settings.node.forward:
+        host, _, inside = words.partition(":")
+        for number in (host, inside or host):
+            if not number.isdigit() or not 0 < int(number) < 65536:
+                source = settings.sources.get("node.forward", "node.forward")
+                raise Failure(
+                    f"{source}: {words!r} is not a port", "for example 30080, or 8080:30080"
+                )
+        found.append(f"in:127.0.0.1:{host}:{settings.node.address}:{inside or host}")
+    return found
+
+
+def _proxies() -> dict[str, str]:
+    """Return how the host reaches the world."""
+    wanted = ("http_proxy", "https_proxy", "no_proxy")
+    return {name: value for name, value in os.environ.items() if name.lower() in wanted}
+
+
+def _inward(port: int) -> str:
+    return f"in:127.0.0.1:{port}:127.0.0.1:{port}"
+
+
+def _command(holder: Record, wanted: list[str]) -> tuple[str, ...]:
+    script = str(Path(__file__).with_name("relay.py"))
+    return (sys.executable, script, f"/proc/{holder.identity.pid}/ns/net", *wanted)
+
+
+def _relay(settings: Settings, holder: Record, name: str, wanted: list[str]) -> Record:
     paths = settings.paths
+    inward = [int(words.split(":")[2]) for words in wanted if words.startswith("in:")]
     ports.require_free("the relay to the node", inward)
-    argv = [
-        sys.executable, str(Path(__file__).with_name("relay.py")),
-        f"/proc/{holder.identity.pid}/ns/net",
-        *(f"in:127.0.0.1:{port}" for port in inward), *outward,
-    ]  # fmt: skip
-    env = process.environment(name, paths.instance, {})
+    env = process.environment(name, paths.instance, _proxies() if name == RELAY else {})
     log = paths.log(name)
+    argv = _command(holder, wanted)
     record = process.spawn(name, argv, env, cwd=paths.run, log=log, fingerprint="")
     up = process.until(
         lambda: all(ports.owner(port) is not None for port in inward), record.identity.alive, 10.0

@@ -125,6 +125,7 @@ def down(settings: Settings) -> None:
             swap.clear(settings, name)
             if launch.stop(settings, name):
                 ended.append(name)
+    launch.end_pods(settings)
     node.after_stop(settings)
     if not settings.etcd.preserve:
         shutil.rmtree(settings.paths.etcd, ignore_errors=True)
@@ -172,6 +173,8 @@ def task_start() -> Iterator[dict[str, Any]]:
             inputs, tasks = [settings.paths.tool("etcd")], ["toolchain:etcd"]
         if name == containerd.NAME and containerd.plugins(settings) is None:
             inputs, tasks = [settings.paths.tool("cni")], ["toolchain:cni"]
+        if name == "kubelet" and containerd.runs(settings) and not settings.node.pause_image:
+            tasks = [*tasks, "image:pause"] if containerd.NAME in chosen(settings) else tasks
         yield {
             "name": name,
             "doc": f"start {name}, or restart it when its binary, flags or certificates changed",

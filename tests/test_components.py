@@ -1,7 +1,6 @@
 import json
 import os
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -384,13 +383,9 @@ def test_kubelet_switches():
     assert config["evictionSoft"] == {"memory.available": "300Mi"}
 
 
-def test_kubelet_refuses_a_path_too_long_for_its_socket():
-    given_context = context("kubelet")
-    paths = replace(given_context.settings.paths, instance=Path("/" + "x" * 80))
-    long = replace(given_context, settings=replace(given_context.settings, paths=paths))
-    with pytest.raises(Failure, match="bytes longer") as caught:
-        kubelet.build(long)
-    assert "STEPKUBE_HOME" in caught.value.hint
+def test_kubelet_names_the_socket_it_listens_at():
+    (path,) = build("kubelet").sockets
+    assert path == Path("/workspace/instances/default/kubelet/pod-resources/kubelet.sock")
 
 
 def test_proxy_configuration():
@@ -445,3 +440,27 @@ def test_two_instances_on_the_host_share_no_folder():
 def test_the_relay_holds_the_ports_of_the_sandbox(component):
     assert build(component).ports == ()
     assert build(component, node__sandbox="false").ports
+
+
+def test_another_pause_image_is_the_same_for_both():
+    named = "mirror.example.org/pause:3.9"
+    chosen = {"node__pause_image": named}
+    made = context("containerd", **chosen).settings
+    plugins = tomllib.loads(containerd.configuration(made, containerd.Tools()))["plugins"]
+    assert plugins["io.containerd.grpc.v1.cri"]["sandbox_image"] == named
+    assert given("kubelet", **chosen)["pod-infra-container-image"] == named
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ({}, {"HTTP_PROXY", "HTTPS_PROXY"}),
+        ({"node__pull": "false"}, set()),
+        ({"node__sandbox": "false"}, set()),
+        ({"node__pull": "false", "mirror__ca_bundle": "/etc/ca.pem"}, {"SSL_CERT_FILE"}),
+    ],
+)
+def test_containerd_goes_out_through_the_relay(words, names):
+    env = build("containerd", **words).env
+    assert set(env) == names
+    assert env.get("HTTPS_PROXY", "http://127.0.0.1:3128") == "http://127.0.0.1:3128"

@@ -69,8 +69,10 @@ def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
     given = {"KUBELET_READ_ONLY_PORT": "7255", "ENABLE_TRACING": "true"}
     stock = chosen(tmp_path)
     more = chosen(tmp_path, **given)
-    plain, told = sandbox._mappings(stock), sandbox._mappings(more)
-    assert set(told) - set(plain) == {"in:127.0.0.1:7255", "out:127.0.0.1:4317"}
+    plain, told = sandbox.mappings(stock), sandbox.mappings(more)
+    assert set(told) - set(plain) == {
+        "in:127.0.0.1:7255:127.0.0.1:7255", "out:127.0.0.1:4317:127.0.0.1:4317"
+    }
     assert not set(plain) - set(told)
 
 

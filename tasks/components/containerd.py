@@ -13,8 +13,11 @@ from tasks.settings import Settings
 NAME = "containerd"
 AFTER: tuple[str, ...] = ()
 CERTS: tuple[str, ...] = ()
-PAUSE = "registry.k8s.io/pause:3.10"
-"""The image that holds a pod's namespaces; every kubelet works with it."""
+PAUSE = "localhost/pause:stepkube"
+"""The image that holds a pod's namespaces, built from the tree; see tasks/images.py."""
+
+PROXY_PORT = 3128
+"""Port inside the sandbox by which containerd gets at registries, see tasks/relay.py."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,16 @@ def socket(chosen: Settings) -> Path:
     return chosen.paths.run / "containerd.sock"
 
 
+def pause(chosen: Settings) -> str:
+    """Return the name of the pause image: the user's, or the one that is built."""
+    return chosen.node.pause_image or PAUSE
+
+
+def root(chosen: Settings) -> Path:
+    """Return the folder of images and containers."""
+    return chosen.paths.instance / "containerd"
+
+
 def wanted(context: Context) -> flags.Wanted:
     """Return the flags."""
     return {"config": _file(context.settings)}
@@ -74,13 +87,14 @@ def build(context: Context, tools: Tools = Tools()) -> Component:
         argv=flags.argv(NAME, context, wanted(context)),
         health=Health(f"unix://{socket(chosen)}"),
         after=AFTER,
+        env=_world(chosen),
         files={
             _file(chosen): configuration(chosen, tools),
             **({} if own_networks(chosen) else
                {_networks(chosen) / "10-stepkube.conflist": network(chosen)}),
         },
         folders=(
-            chosen.paths.config, chosen.paths.run, _root(chosen),
+            chosen.paths.config, chosen.paths.run, root(chosen),
             *([] if own_networks(chosen) else [_networks(chosen)]),
         ),
     )
@@ -93,12 +107,21 @@ def configuration(chosen: Settings, tools: Tools) -> str:
         config=tools.config,
         runc=tools.runc,
         plugins=flags.path(chosen.node.cni_bin_dir) or str(tools.cni),
-        root=str(_root(chosen)),
+        root=str(root(chosen)),
         state=str(_state(chosen)),
         socket=str(socket(chosen)),
         networks=str(_networks(chosen)),
-        pause=PAUSE,
+        pause=pause(chosen),
     )
+
+
+def _world(chosen: Settings) -> dict[str, str]:
+    """Return the variables by which containerd reaches registries, and whom it trusts there."""
+    trust = {"SSL_CERT_FILE": chosen.mirror.ca_bundle} if chosen.mirror.ca_bundle else {}
+    if not (chosen.node.sandbox and chosen.node.pull):
+        return trust
+    proxy = f"http://127.0.0.1:{PROXY_PORT}"
+    return {**trust, "HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}
 
 
 def network(chosen: Settings) -> str:
@@ -113,10 +136,6 @@ def network(chosen: Settings) -> str:
 def _state(chosen: Settings) -> Path:
     """Return the folder of what must not outlive a boot; the sandbox has a /run of its own."""
     return Path("/run/containerd" if chosen.node.sandbox else f"/run/stepkube-{chosen.name}")
-
-
-def _root(chosen: Settings) -> Path:
-    return chosen.paths.instance / "containerd"
 
 
 def own_networks(chosen: Settings) -> str:

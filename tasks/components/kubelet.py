@@ -153,7 +153,7 @@ def _runtime(context: Context) -> dict[str, flags.Value]:
         **(docker.flags_of(node) if node.container_runtime == "docker" else {}),
         **(_rkt(node) if node.container_runtime == "rkt" else {}),
         **{flag: value for name, (flag, value) in late.items() if not _field(context, name)},
-        "pod-infra-container-image": containerd.PAUSE,
+        "pod-infra-container-image": containerd.pause(chosen),
     }
 
 

@@ -211,3 +211,10 @@ class Node:
         variable_since="1.24", variable_until="1.34",
     )
     address: str = option("10.99.0.1", "address of the node inside its sandbox")
+    pull: bool = option(True, "let the sandbox's containerd pull images over the host's network")
+    forward: tuple[str, ...] = option(
+        (), "ports of the sandbox that the host's loopback leads to: 30080, or 8080:30080"
+    )
+    pause_image: str = option(
+        "", "image that holds a pod's namespaces; empty builds one from the tree"
+    )

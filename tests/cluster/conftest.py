@@ -45,12 +45,15 @@ class Cluster:
         assert done.returncode == code, out
         return out
 
-    def kubectl_in_background(self, *words: str) -> "subprocess.Popen[str]":
+    def kubectl_in_background(
+        self, *words: str, stdin: int = subprocess.DEVNULL
+    ) -> "subprocess.Popen[str]":
         """Start kubectl and return its process: it may wait for somebody at a breakpoint."""
         paths = self.settings.paths
         return subprocess.Popen(
             [str(paths.instance / "bin" / "kubectl"), *words],
             env={**os.environ, "KUBECONFIG": str(paths.kubeconfig("admin"))},
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,15 +1,14 @@
 """A real node: containerd, kubelet and kube-proxy in namespaces of their own."""
 
 import os
-import shutil
 import ssl
-import subprocess
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
-from tasks import delve, ports, process, sandbox
+from tasks import delve, ports, process
+from tests.cluster import host
 from tests.cluster.conftest import Cluster
 
 pytestmark = [
@@ -20,32 +19,9 @@ pytestmark = [
 NODE = ("containerd", "kubelet", "kube-proxy")
 
 
-def host() -> dict[str, str]:
-    """Return what a node could change on the host: links, mounts, rules, settings."""
-    rules = shutil.which("iptables-save")
-    commands = {
-        "links": ["ip", "-brief", "link"],
-        "routes": ["ip", "route"],
-        "rules": [rules] if rules else ["true"],
-        "names": ["hostname"],
-    }
-    state = {
-        name: subprocess.run(argv, capture_output=True, text=True, check=False).stdout
-        for name, argv in commands.items()
-    }
-    lines = state["rules"].splitlines()
-    state["rules"] = "\n".join(line for line in lines if not line.startswith(("#", ":")))
-    state["mounts"] = Path("/proc/self/mounts").read_text()
-    for setting in ("vm/overcommit_memory", "kernel/panic", "net/ipv4/ip_forward"):
-        state[setting] = Path("/proc/sys", setting).read_text()
-    for folder in ("/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/run/containerd"):
-        state[folder] = str(Path(folder).exists())
-    return state
-
-
 @pytest.fixture(scope="module")
-def before() -> dict[str, str]:
-    return host()
+def before(cluster: Cluster) -> dict[str, str]:
+    return host.snapshot(cluster.settings.name)
 
 
 def test_the_node_turns_ready(cluster: Cluster, before: dict[str, str]) -> None:
@@ -130,6 +106,4 @@ def test_down_leaves_the_host_as_it_was(cluster: Cluster, before: dict[str, str]
     cluster.doit("down")
     for record in records:
         assert not record.identity.alive(), record.component
-    assert host() == before
-    left = [*Path("/sys/fs/cgroup").glob(f"**/{sandbox.cgroup(cluster.settings)}")]
-    assert left == []
+    assert host.difference(before, host.snapshot(cluster.settings.name)) == {}

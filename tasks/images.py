@@ -1,0 +1,151 @@
+"""Images of the node without a registry: from an archive, and pause from the tree itself."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tasks import files, oci, process, report
+from tasks.components import containerd
+from tasks.failure import Failure
+from tasks.run import program, run
+from tasks.settings import Settings, current
+from tasks.tree import load_checkout
+
+LIMIT = 900.0
+"""Seconds an archive may take to be unpacked."""
+_SOURCES = ("build/pause/linux/pause.c", "build/pause/pause.c")
+# what ctr prints of an image: up to 1.7, and from 2.0 on
+_NAMED = re.compile(r"^(?:unpacking (\S+) \(|(\S+)\s+saved)", re.MULTILINE)
+
+
+def bring_in(settings: Settings, archive: Path) -> list[str]:
+    """Import an OCI or Docker archive where the kubelet looks for images; return their names.
+
+    The list is empty when containerd names none.
+    """
+    if not containerd.runs(settings):
+        raise Failure(
+            "the container runtime is one of your own (node.container_runtime_endpoint)",
+            "load the archive with its own tools",
+        )
+    runtime = process.load(settings.paths.run, containerd.NAME)
+    if runtime is None or not runtime.alive():
+        raise Failure(f"containerd of the instance {settings.name} does not run", "run: doit up")
+    answer = run(
+        "ctr", f"--address={containerd.socket(settings)}", "--namespace=k8s.io",
+        "images", "import", archive, check=False, timeout=LIMIT,
+    )  # fmt: skip
+    if answer.code:
+        raise Failure(
+            f"{archive} could not be loaded: {answer.tail(1)}",
+            "make the archive with docker save, podman save or skopeo copy ... oci-archive:FILE",
+        )
+    return imported(answer.stdout)
+
+
+def imported(said: str) -> list[str]:
+    """Return the names in what `ctr images import` prints."""
+    return [old or new for old, new in _NAMED.findall(said)]
+
+
+@report.action
+def load(settings: Settings, archive: str) -> None:
+    """Load an archive and say what was in it."""
+    path = Path(archive).expanduser()
+    if not path.is_file():
+        raise Failure(
+            f"--archive {archive}: there is no such file" if archive else "no archive was named",
+            "for example: docker save -o web.tar web:1, then doit load --archive web.tar",
+        )
+    names = bring_in(settings, path.absolute())
+    for name in names:
+        report.say(f"  {name}")
+    if not names:
+        report.note("containerd took it, and named no image")
+
+
+@report.action
+def pause(settings: Settings) -> None:
+    """Build the pause image from the tree and bring it in; without it pods do not start."""
+    source = pause_source(settings)
+    with tempfile.TemporaryDirectory(dir=settings.paths.instance, prefix="pause.") as folder:
+        binary, archive = Path(folder, "pause"), Path(folder, "pause.tar")
+        built = run(
+            program("gcc"), "-Os", "-static", "-o", binary, source, check=False, timeout=120
+        )
+        if built.code:
+            report.warn(
+                f"pods cannot start: {source} does not compile: {built.tail(1)}\n"
+                "  fix: install a static C library (apt-get install -y libc6-dev), or load an"
+                " image and name it in node.pause_image"
+            )
+            return
+        image = oci.Image(containerd.PAUSE, {"/pause": binary}, ["/pause"], user="65535:65535")
+        oci.write(archive, image)
+        bring_in(settings, archive)
+    files.write_json(_record(settings), {"source": files.digest_file(source)})
+
+
+def pause_source(settings: Settings) -> Path:
+    """Return the tree's own pause program."""
+    tree = load_checkout(settings.paths.lock).tree
+    for name in _SOURCES:
+        if (tree / name).is_file():
+            return tree / name
+    raise Failure(
+        f"{tree} has no {_SOURCES[0]}", "load a pause image and name it in node.pause_image"
+    )
+
+
+class PauseLoaded:
+    """Up-to-date check: containerd was given the pause image of this tree."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __call__(self) -> bool:
+        """Look, and never raise: doit would end the whole run."""
+        try:
+            known = files.read_json(_record(self.settings)) or {}
+            return known.get("source") == files.digest_file(pause_source(self.settings))
+        except (Failure, OSError):
+            return False
+
+    def __repr__(self) -> str:
+        return "containerd has the pause image of this tree"
+
+
+def _record(settings: Settings) -> Path:
+    """Return the record of the pause image: beside the images, so that it goes with them."""
+    return containerd.root(settings) / "pause.json"
+
+
+def task_load() -> dict[str, Any]:
+    """Return the task that loads images from an archive."""
+    archive = {
+        "name": "archive", "long": "archive", "type": str, "default": "",
+        "help": "OCI or Docker archive, as docker save writes it",
+    }
+    return {
+        "doc": "load images from an archive into the node's containerd",
+        "actions": [(load, [current()])],
+        "params": [archive],
+        "uptodate": [False],
+    }
+
+
+def task_image() -> Iterator[dict[str, Any]]:
+    """Yield the task that makes the image every pod needs."""
+    settings = current()
+    yield {"name": None, "doc": "images that are made from the tree"}
+    yield {
+        "name": "pause",
+        "doc": "build the pause image from the tree, for pods without a registry",
+        "actions": [(pause, [settings])],
+        "task_dep": ["checkout", f"start:{containerd.NAME}"],
+        "uptodate": [PauseLoaded(settings)],
+    }

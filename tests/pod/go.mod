@@ -1,0 +1,3 @@
+module stepkube.test/pod
+
+go 1.25
