@@ -150,4 +150,6 @@ def stop(settings: Settings, name: str) -> bool:
     for orphan in process.marked(process.mark(name, settings.paths.instance)):
         ran = process.stop(orphan) or ran
     process.forget(settings.paths.run, name)
+    if sandbox.holds(settings, name):
+        sandbox.leave(settings, name)
     return ran

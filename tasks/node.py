@@ -6,61 +6,82 @@ import os
 import shutil
 import time
 
-from tasks import report, sandbox
+from tasks import kubeconfig, ports, report, sandbox
 from tasks.build import load_binary
+from tasks.components import containerd
+from tasks.components.base import Health
 from tasks.failure import Failure
-from tasks.process import tail
+from tasks.process import load, tail
 from tasks.run import Result, run
 from tasks.settings import Settings
 
 READY = 120.0
 """Seconds a node may take to turn Ready; a 1.20 kubelet takes 12."""
-NODE = ("containerd", "kubelet", "kube-proxy")
 RUNTIME = ("containerd", "runc")
 SANDBOX = ("ip", "unshare", "nsenter")
-PACKAGES = {"iptables": "iptables", "nft": "nftables"}
+PACKAGES = {
+    "iptables": "iptables", "nft": "nftables",
+    "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux",
+}  # fmt: skip
 
 
 def components(settings: Settings) -> list[str]:
     """Return the node's components that are to run: none where they cannot."""
-    mode = settings.start.mode
-    if "nokubelet" in mode or missing(settings):
-        return []
-    without_proxy = mode == "kubeletonly" or "nokubeproxy" in mode or proxy_missing(settings)
-    return [name for name in NODE if not (name == "kube-proxy" and without_proxy)]
+    start = settings.start
+    kubelet = start.kubelet and not missing(settings)
+    proxy = start.proxy and kubelet == start.kubelet and not proxy_missing(settings)
+    runtime = kubelet and containerd.runs(settings)
+    wanted = {"containerd": runtime, "kubelet": kubelet, "kube-proxy": proxy}
+    return [name for name, runs in wanted.items() if runs]
 
 
 def missing(settings: Settings) -> list[str]:
-    """Return what this machine lacks to run a node."""
-    needed = RUNTIME + (SANDBOX if settings.node.sandbox else ())
-    lacks = [name for name in needed if shutil.which(name) is None]
-    return [*(["root"] if os.geteuid() else []), *lacks]
+    """Return what this machine lacks to run a kubelet."""
+    return _missing(settings, RUNTIME if containerd.runs(settings) else ())
 
 
 def proxy_missing(settings: Settings) -> list[str]:
     """Return what this machine lacks to run kube-proxy in its mode."""
-    program = "nft" if settings.proxy.mode == "nftables" else "iptables"
-    return [] if shutil.which(program) else [program]
+    return _missing(settings, ("nft" if settings.proxy.mode == "nftables" else "iptables",))
 
 
 def left_out(settings: Settings) -> str:
-    """Say in one line what of the node does not run, why, and how to get it."""
-    mode = settings.start.mode
-    if "nokubelet" in mode:
-        return f"No kubelet was started because of START_MODE={mode}."
-    lacks = missing(settings)
+    """Say what of the node does not run, why, and how to get it: a line per component."""
+    start, lines = settings.start, []
+    if not start.kubelet:
+        lines.append(
+            f"No kubelet was started because of START_MODE={','.join(start.mode)};"
+            " START_MODE=kubeletonly doit up adds one."
+        )
+    lacks = missing(settings) if start.kubelet else []
     if lacks:
-        return (
-            f"kubelet and kube-proxy were left out, for want of {' and '.join(lacks)}; to get"
-            " them: apt-get install -y containerd runc iptables iproute2, then doit up as root"
+        what, also = ("kubelet and kube-proxy were", "iptables ") if start.proxy else (
+            "the kubelet was", ""
         )
-    lacks = proxy_missing(settings)
-    if lacks and mode == "all":
         return (
-            f"kube-proxy was left out, for want of {lacks[0]}; to get it: apt-get install -y"
-            f" {PACKAGES[lacks[0]]}, then doit up"
+            f"{what} left out, for want of {' and '.join(lacks)}; to get it running: apt-get"
+            f" install -y containerd runc {also}iproute2, then doit up as root"
         )
-    return ""
+    lacks = proxy_missing(settings) if start.proxy else []
+    if lacks:
+        needed = " ".join(dict.fromkeys(PACKAGES[name] for name in lacks if name != "root"))
+        how = f"apt-get install -y {needed}, then doit up" if needed else "doit up"
+        lines.append(
+            f"kube-proxy was left out, for want of {' and '.join(lacks)}; to get it: {how}"
+            f"{' as root' if 'root' in lacks else ''}"
+        )
+    return "\n".join(lines)
+
+
+def require_control_plane(settings: Settings) -> None:
+    """Raise Failure unless the control plane answers that a lone kubelet is to join."""
+    server = kubeconfig.server(settings, "kubelet")
+    if not ports.healthy(Health(f"{server}/readyz", (200, 401, 403)), timeout=5.0):
+        raise Failure(
+            f"START_MODE=kubeletonly: no control plane is ready at {server}",
+            "bring one up first (START_MODE=nokubelet doit up), or name another by API_HOST and"
+            " API_SECURE_PORT",
+        )
 
 
 def after_start(settings: Settings, names: list[str]) -> None:
@@ -72,7 +93,10 @@ def after_start(settings: Settings, names: list[str]) -> None:
 
 
 def after_stop(settings: Settings) -> None:
-    """End the sandbox and remove the control groups it left."""
+    """End the sandbox, unless somebody is left in it, and remove the control groups it left."""
+    records = (load(settings.paths.run, name) for name in sandbox.INSIDE)
+    if any(record and record.alive() for record in records):
+        return
     if sandbox.end(settings):
         sandbox.remove_cgroups(settings)
 
@@ -84,6 +108,12 @@ def kubectl(
     kubeconfig = f"--kubeconfig={settings.paths.kubeconfig('admin')}"
     program_ = load_binary(settings, "kubectl").path
     return run(program_, kubeconfig, *words, stdin=stdin, check=check, timeout=60)
+
+
+def _missing(settings: Settings, programs: tuple[str, ...]) -> list[str]:
+    needed = programs + (SANDBOX if settings.node.sandbox else ())
+    lacks = [name for name in needed if shutil.which(name) is None]
+    return [*(["root"] if os.geteuid() else []), *lacks]
 
 
 def _bind_kubelet_admin(settings: Settings) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Order = Literal["auto", "path", "git", "apt"]
-StartMode = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy", "nokubelet,nokubeproxy"]
+StartWord = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy"]
+ProxyMode = Literal["", "iptables", "ipvs", "nftables", "userspace"]
 
 
 def option(default: Any, doc: str, env: str = "", since: str = "", until: str = "") -> Any:
@@ -222,7 +223,10 @@ class Kubelet:
 class Proxy:
     """kube-proxy."""
 
-    mode: str = option("", "iptables, nftables or ipvs; empty means iptables", "KUBE_PROXY_MODE")
+    mode: ProxyMode = option(
+        "", "how services are reached; empty means iptables, and so does ipvs without IPVS",
+        "KUBE_PROXY_MODE",
+    )
     healthz_port: int = option(10256, "port of /healthz", "PROXY_HEALTHZ_PORT")
     metrics_port: int = option(10249, "port of /metrics", "PROXY_METRICS_PORT")
 
@@ -256,7 +260,13 @@ class Node:
 class Start:
     """What runs, and how."""
 
-    mode: StartMode = option("all", "which components to run", "START_MODE")
+    mode: tuple[StartWord, ...] = option(
+        ("all",), "which components to run; several words may stand together", "START_MODE"
+    )
+    daemon: bool = option(
+        True, "return with the cluster running; false stays and ends it with Ctrl-C (upstream's"
+        " default)", "ENABLE_DAEMON",
+    )
     feature_gates: str = option(
         "AllAlpha=false", "feature gates of all components", "FEATURE_GATES"
     )
@@ -271,6 +281,29 @@ class Start:
     panic_watch_decode_error: bool = option(
         True, "panic when a watch event cannot be decoded", "KUBE_PANIC_WATCH_DECODE_ERROR"
     )
+
+    @property
+    def control_plane(self) -> bool:
+        """Tell whether etcd and the control plane belong to what runs."""
+        return "kubeletonly" not in self.mode
+
+    @property
+    def kubelet(self) -> bool:
+        """Tell whether a kubelet belongs to what runs."""
+        return "nokubelet" not in self.mode
+
+    @property
+    def proxy(self) -> bool:
+        """Tell whether kube-proxy belongs to what runs."""
+        return self.control_plane and "nokubeproxy" not in self.mode
+
+    def contradiction(self) -> str:
+        """Return why the words of the mode cannot stand together; empty when they can."""
+        if not self.control_plane and "nokubelet" in self.mode:
+            return "nothing would run"
+        if not self.control_plane and "all" in self.mode:
+            return "all is more than the kubelet"
+        return ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Connects loopback ports of two network namespaces; run as a program of its own, as root.
 
 Usage: relay.py NETNS MAPPING... with a MAPPING in:ADDRESS:PORT (listen on the host's ADDRESS, go
-on to 127.0.0.1 in NETNS) or out:ADDRESS:PORT (listen in NETNS, go on to 127.0.0.1 of the host).
+on to 127.0.0.1 in NETNS) or out:ADDRESS:PORT[:HOST] (listen in NETNS, go on to that port of HOST
+as the host knows it, 127.0.0.1 by default).
 A socket belongs to the namespace in which it was made, see network_namespaces(7).
 """
 
@@ -43,8 +44,8 @@ def _enter(namespace: int) -> None:
 
 async def serve(namespaces: Namespaces, mapping: str) -> None:
     """Accept connections of one mapping for ever."""
-    direction, address, port = mapping.split(":")
-    inside = direction == "out"
+    direction, address, port, *further = mapping.split(":", 3)
+    inside, target = direction == "out", (*further, "127.0.0.1")[0]
     listener = namespaces.socket(inside)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address, int(port)))
@@ -52,16 +53,17 @@ async def serve(namespaces: Namespaces, mapping: str) -> None:
     loop, running = asyncio.get_running_loop(), set()
     while True:
         client, _ = await loop.sock_accept(listener)
-        task = loop.create_task(_connect(client, namespaces.socket(not inside), int(port)))
+        server = namespaces.socket(not inside)
+        task = loop.create_task(_connect(client, server, (target, int(port))))
         running.add(task)
         task.add_done_callback(running.discard)
 
 
-async def _connect(client: socket.socket, server: socket.socket, port: int) -> None:
+async def _connect(client: socket.socket, server: socket.socket, to: tuple[str, int]) -> None:
     loop = asyncio.get_running_loop()
     with client, server, contextlib.suppress(OSError):
         client.setblocking(False)
-        await loop.sock_connect(server, ("127.0.0.1", port))
+        await loop.sock_connect(server, to)
         await asyncio.gather(_pump(client, server), _pump(server, client))
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import files, ports, process, templates
+from tasks import files, kubeconfig, ports, process, templates
 from tasks.failure import Failure
 from tasks.process import Record
 from tasks.run import program
@@ -22,6 +22,8 @@ from tasks.settings import Settings
 
 HOLDER, RELAY = "sandbox", "sandbox-relay"
 INSIDE = ("containerd", "kubelet", "kube-proxy")
+LISTENING = "0A"
+"""State of a listening socket in /proc/PID/net/tcp, see proc(5)."""
 CGROUPS = Path("/sys/fs/cgroup")
 NAMESPACES = ("--pid", "--mount", "--net", "--ipc", "--uts")
 
@@ -46,6 +48,7 @@ def spawn(
     The record names the component itself, not the nsenter(1) that waits for it.
     """
     holder = ensure(settings)
+    _bring_out(settings, holder, name)
     cwd.mkdir(parents=True, exist_ok=True)
     enter = [program("nsenter"), f"--target={holder.identity.pid}", *NAMESPACES, f"--wd={cwd}"]
     outer = process.spawn(name, [*enter, "--", *argv], env, cwd=cwd, log=log, fingerprint="")
@@ -74,15 +77,25 @@ def ensure(settings: Settings) -> Record:
             end(settings)
             holder = _make(settings)
         relay = process.load(run, RELAY)
-        if relay is None or not relay.alive():
+        if relay is None or not relay.alive() or _api(settings) not in relay.argv:
+            if relay is not None:
+                process.stop(relay.identity)
             _connect(settings, holder)
     return holder
+
+
+def leave(settings: Settings, name: str) -> None:
+    """Give the host's ports of a component that was stopped back."""
+    record = process.load(settings.paths.run, _relay_of(name))
+    if record is not None:
+        process.stop(record.identity)
+        process.forget(settings.paths.run, record.component)
 
 
 def end(settings: Settings) -> bool:
     """End the sandbox with everything in it; True when there was one."""
     ended = False
-    for name in (RELAY, HOLDER):
+    for name in (*map(_relay_of, INSIDE), RELAY, HOLDER):
         record = process.load(settings.paths.run, name)
         marked = process.marked(process.mark(name, settings.paths.instance))
         for identity in [*([record.identity] if record else []), *marked]:
@@ -118,6 +131,8 @@ def _make(settings: Settings) -> Record:
         ready=ready,
         address=settings.node.address,
         gateway=_gateway(settings),
+        api=_other_host(settings),
+        api_is_address=kubeconfig.is_address(_other_host(settings)),
         hostname=f"stepkube-{settings.name}",
         cgroup=cgroup(settings),
     )
@@ -132,7 +147,8 @@ def _make(settings: Settings) -> Record:
         process.stop(outer.identity)
         raise Failure(
             f"the sandbox for the node could not be made\n{process.tail(log)}",
-            "set node.sandbox: false to run the node on the host, or START_MODE=nokubelet",
+            "set node.sandbox: false to run the node on the host, or"
+            " START_MODE=nokubelet,nokubeproxy",
         )
     pid = process.children(outer.identity.pid)[0]
     identity = process.identify(pid)
@@ -144,10 +160,46 @@ def _make(settings: Settings) -> Record:
 
 
 def _connect(settings: Settings, holder: Record) -> None:
-    """Start the relay between the loopback ports of host and sandbox."""
-    inward = [settings.kubelet.port, settings.kubelet.healthz_port, settings.proxy.healthz_port]
-    outward = [f"out:0.0.0.0:{settings.api.secure_port}"]
-    process.save(settings.paths.run, _relay(settings, holder, RELAY, inward, outward))
+    """Start the relay that leads the sandbox to kube-apiserver, and nowhere else."""
+    relay = _relay(settings, holder, RELAY, [], [_api(settings)])
+    process.save(settings.paths.run, relay)
+    port, log = settings.api.secure_port, settings.paths.log(RELAY)
+    if not process.until(lambda: _listens(holder, port), relay.identity.alive, 10.0, every=0.02):
+        raise Failure(f"the relay from the node did not start\n{process.tail(log)}", f"read {log}")
+
+
+def _bring_out(settings: Settings, holder: Record, name: str) -> None:
+    """Bring the ports of a component in the sandbox to the host's loopback."""
+    kubelet, proxy = settings.kubelet, settings.proxy
+    inward = {"kubelet": [kubelet.port, kubelet.healthz_port], "kube-proxy": [proxy.healthz_port]}
+    relay = process.load(settings.paths.run, _relay_of(name))
+    if name in inward and not (relay and relay.alive()):
+        made = _relay(settings, holder, _relay_of(name), inward[name], [])
+        process.save(settings.paths.run, made)
+
+
+def _relay_of(name: str) -> str:
+    return f"{RELAY}-{name}"
+
+
+def _api(settings: Settings) -> str:
+    """Return the relay's mapping that leads to the instance's own kube-apiserver or another."""
+    host = "" if settings.start.control_plane else _other_host(settings)
+    return f"out:0.0.0.0:{settings.api.secure_port}" + (f":{host}" if host else "")
+
+
+def _other_host(settings: Settings) -> str:
+    """Return what the kubeconfigs call kube-apiserver, unless that is loopback anyway."""
+    host = kubeconfig.host(settings, "api.host")
+    loopback = kubeconfig.is_address(host) and ipaddress.ip_address(host).is_loopback
+    return "" if loopback or host == "localhost" else host
+
+
+def _listens(holder: Record, port: int) -> bool:
+    """Tell whether anybody in the sandbox listens on a TCP port."""
+    table = Path(f"/proc/{holder.identity.pid}/net/tcp").read_text().splitlines()[1:]
+    sockets = (line.split() for line in table)
+    return any(words[1].endswith(f":{port:04X}") and words[3] == LISTENING for words in sockets)
 
 
 def forward(settings: Settings, name: str, port: int) -> Record:

@@ -189,7 +189,7 @@ def _convert(raw: Any, row: Row, source: str) -> Any:
         if kind is float:
             return float(raw)
         if get_origin(kind) is tuple:
-            return tuple(str(item) for item in _sequence(raw))
+            return _items(_sequence(raw), get_args(kind)[0])
         if raw is None:
             return ""
         if isinstance(raw, dict | list):
@@ -198,6 +198,17 @@ def _convert(raw: Any, row: Row, source: str) -> Any:
     except (ValueError, TypeError) as error:
         expected = {int: "a whole number", float: "a number"}.get(kind) or str(error)
         raise Failure(f"{source}: {raw!r} is not {expected}", f"{row.key}: {row.doc}") from None
+
+
+def _items(raw: list[Any], kind: Any) -> tuple[str, ...]:
+    """Return the items of a list as text; where there is a choice of words, they must be of it."""
+    items, choice = tuple(map(str, raw)), get_args(kind)
+    for item in items:
+        if choice and item not in choice:
+            near = difflib.get_close_matches(item, choice, n=1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(f"made of {', '.join(choice)}{meant}")
+    return items
 
 
 def _boolean(raw: Any) -> bool:
@@ -251,6 +262,13 @@ def _assemble(
         etcd=_folder(groups["etcd"]["dir"], instance / "etcd"),
     )
     made = {group: options.GROUPS[group](**items) for group, items in groups.items()}
+    against = made["start"].contradiction()
+    if against:
+        words = ",".join(made["start"].mode)
+        raise Failure(
+            f"{sources['start.mode']}: {words} contradicts itself: {against}",
+            "leave one of the words out",
+        )
     return Settings(
         version=values["version"], name=name, paths=paths, sources=dict(sources), **made
     )
