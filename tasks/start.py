@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from tasks import clients, files, journal, kubeconfig, launch, node, process, report, swap
+from tasks import (
+    clients,
+    files,
+    foreground,
+    journal,
+    kubeconfig,
+    launch,
+    node,
+    process,
+    report,
+    swap,
+)
 from tasks.components import containerd, flags
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
@@ -20,6 +32,7 @@ def reconcile(settings: Settings, name: str) -> None:
 
     A component that is being debugged is started again in its mode.
     """
+    foreground.arm(settings, partial(end, settings))
     with files.locked(settings.paths.run / f"{name}.lock"):
         component = launch.wanted(settings, name)
         if name == "kubelet" and not settings.start.control_plane:
@@ -82,7 +95,8 @@ def concerned(settings: Settings) -> list[str]:
 
 @report.action
 def up(settings: Settings) -> None:
-    """Stop what is no longer wanted, then say how to use the cluster."""
+    """Stop what is no longer wanted, then say how to use the cluster; stay if that is wished."""
+    foreground.arm(settings, partial(end, settings))
     wanted = chosen(settings)
     for name in reversed(concerned(settings)):
         if name not in wanted and _end(settings, name):
@@ -90,6 +104,9 @@ def up(settings: Settings) -> None:
     node.after_start(settings, wanted)
     for line in summary(settings, wanted):
         report.say(line)
+    if foreground.wanted(settings):
+        report.say("\nPress Ctrl-C to shut it down.")
+        foreground.watch(settings, wanted)
 
 
 def summary(settings: Settings, names: list[str]) -> list[str]:
@@ -124,14 +141,21 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
 @report.action
 def down(settings: Settings) -> None:
     """End every component of the instance, the last one first, and free the ports."""
-    ended = [name for name in reversed(concerned(settings)) if _end(settings, name)]
-    node.after_stop(settings)
+    ended = end(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
-        shutil.rmtree(settings.paths.etcd, ignore_errors=True)
         report.note("the cluster's objects were removed")
     report.note(f"ended {', '.join(ended)}" if ended else "nothing was running")
     if not settings.start.control_plane:
         report.note("START_MODE=kubeletonly leaves the control plane alone")
+
+
+def end(settings: Settings) -> list[str]:
+    """End what this run has a say in and return the names of what ran."""
+    ended = [name for name in reversed(concerned(settings)) if _end(settings, name)]
+    node.after_stop(settings)
+    if not settings.etcd.preserve and settings.start.control_plane:
+        shutil.rmtree(settings.paths.etcd, ignore_errors=True)
+    return ended
 
 
 @report.action
