@@ -16,6 +16,21 @@ StartWord = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy"]
 ProxyMode = Literal["", "iptables", "ipvs", "nftables", "userspace"]
 
 
+GUESS = "guess"
+"""Value of build.output that looks below the tree's _output, like upstream's -O."""
+UP = (
+    {
+        "name": "output", "short": "o", "long": "output", "type": str, "default": "",
+        "help": "use the binaries of this folder instead of building (build.output)",
+    },
+    {
+        "name": "guess", "short": "O", "long": "guess", "type": bool, "default": False,
+        "help": "use the newest binaries below the tree's _output instead of building",
+    },
+)  # fmt: skip
+"""Options of `doit up`, as doit wants them; they stand for settings."""
+
+
 def option(default: Any, doc: str, env: str = "", since: str = "", until: str = "") -> Any:
     """Declare one setting.
 
@@ -66,6 +81,10 @@ class Build:
     jobs: int = option(0, "parallel compilations; 0 takes cores and memory into account")
     version_stamp: str = option("", "version to stamp when the tree does not tell its own")
     keep: int = option(20, "gigabytes of built binaries to keep before the oldest go")
+    output: str = option(
+        "", "folder of binaries made elsewhere, used instead of building; guess looks in the tree",
+        "GO_OUT",
+    )
 
 
 @dataclass(frozen=True)

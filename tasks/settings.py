@@ -9,8 +9,9 @@ import difflib
 import functools
 import os
 import re
+import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -100,7 +101,26 @@ def current() -> Settings:
     """Return the settings of this process: real environment, words of the doit command line."""
     from doit import doit_cmd  # noqa: PLC0415 - only meaningful inside a doit run
 
-    return load(os.environ, doit_cmd._CMDLINE_VARS or {})
+    return load(os.environ, {**of_up(sys.argv[1:]), **(doit_cmd._CMDLINE_VARS or {})})
+
+
+def of_up(argv: Sequence[str]) -> dict[str, str]:
+    """Return the settings that the options of `doit up` stand for.
+
+    doit reads them again, for its help and its errors; but that is after the tasks were made.
+    """
+    from doit.cmdparse import CmdOption, CmdParse, CmdParseError  # noqa: PLC0415
+
+    words = [word for word in argv if word.startswith("-") or "=" not in word]
+    rest = words[words.index("up") + 1:] if "up" in words else []
+    try:
+        given, _ = CmdParse([CmdOption(option) for option in options.UP]).parse(rest)
+    except CmdParseError:
+        return {}
+    if given["output"] and given["guess"]:
+        raise Failure("-o names a folder and -O guesses one", "leave one of them out")
+    output = options.GUESS if given["guess"] else given["output"]
+    return {"build.output": output} if output else {}
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from tasks import (
     kubeconfig,
     launch,
     node,
+    options,
     process,
     report,
     swap,
@@ -178,6 +179,7 @@ def task_up() -> Iterator[dict[str, Any]]:
         "basename": "up",
         "doc": "build what changed and bring the cluster up",
         "actions": [(up, [settings])],
+        "params": list(options.UP),
         "task_dep": [
             *_credentials(settings), *(f"start:{name}" for name in chosen(settings)),
             "build:kubectl",
