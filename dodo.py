@@ -13,7 +13,7 @@ try:
 except Failure as failure:
     sys.exit(f"error: {failure}")
 
-from tasks import bench, breaks, build, certs, checkout, debug, explain, generated, ide, mirror
+from tasks import bench, breaks, build, certs, checkout, debug, downloads, explain, generated, ide
 from tasks import prune, reference, sources, start, status, toolchain, versions
 from tasks.host import tasks as host
 
@@ -21,9 +21,10 @@ PIPELINE = (
     start.task_up, start.task_down, status.task_status,
     debug.task_debug, debug.task_undebug, debug.task_resume,
     breaks.task_break, ide.task_ide,
-    mirror.task_mirror, checkout.task_checkout, toolchain.task_toolchain,
+    downloads.task_downloads, checkout.task_checkout, toolchain.task_toolchain,
     generated.task_generated, sources.task_sources, build.task_build, certs.task_certs,
-    start.task_start, start.task_stop, prune.task_prune, bench.task_bench, host.task_host,
+    start.task_start, start.task_stop, prune.task_prune, bench.task_bench,
+    host.task_mirror, host.task_packages, host.task_firewall,
     explain.task_explain, versions.task_versions, reference.task_config,
 )  # fmt: skip
 

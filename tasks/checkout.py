@@ -91,7 +91,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "doc": "check out the Kubernetes source and lock the choice",
             "actions": [(make, [settings])],
             "targets": [str(settings.paths.lock)],
-            "task_dep": ["mirror"],
+            "task_dep": ["downloads"],
             "uptodate": [config_changed(choice), TreeExists(settings.paths.lock)],
             "clean": True,
         }

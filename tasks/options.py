@@ -68,8 +68,8 @@ class Mirror:
     apt_archive: tuple[str, ...] = option(
         ("bullseye", "bookworm"), "further Debian suites to look for older Go releases in"
     )
-    rpm: str = option("", "host that stands in for the RPM distribution's, for host:mirror")
-    epel: str = option("", "host that stands in for EPEL's, for host:mirror")
+    rpm: str = option("", "host that stands in for the RPM distribution's, for mirror")
+    epel: str = option("", "host that stands in for EPEL's, for mirror")
     ca_bundle: str = option("", "file with extra certificate authorities", "SSL_CERT_FILE")
     timeout: float = option(30.0, "seconds without a byte before a download counts as stuck")
 

@@ -218,5 +218,5 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
              after="checkout", file_dep=[lock]),
         task("delve", "find or build the Delve that debugs what this Go makes", make_delve, mirror,
              after="toolchain:go", file_dep=[go]),
-        task("cni", "build the network plugins of a node", make_cni, mirror, after="mirror"),
+        task("cni", "build the network plugins of a node", make_cni, mirror, after="downloads"),
     ]

@@ -1,12 +1,14 @@
-"""Binaries made elsewhere: found, copied by content, checked, and debugged only where they can be."""
+"""Binaries made elsewhere: found, copied by content, checked, debugged only where they can be."""
 
 import os
+import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tasks import build, elf, files, options, prebuilt, settings
+from tasks import build, elf, files, options, prebuilt, preflight, settings
 from tasks.failure import Failure
 from tasks.settings import Settings
 from tests.test_graph import doit
@@ -65,8 +67,6 @@ def test_what_cannot_be_used_is_named(
         program(tmp_path / "out", module, said, toy)
     failed = prebuilt.take(made, module)
     assert failed is not None
-    import re
-
     assert re.search(words, failed.get_msg().replace("\n", " "))
     assert not made.paths.built(module).exists()
 
@@ -80,7 +80,7 @@ def test_an_unstamped_binary_is_taken(tmp_path: Path, toy: Path) -> None:
 
 def test_a_guess_takes_the_newest_below_output(tmp_path: Path) -> None:
     made = load(tmp_path, options.GUESS)
-    with pytest.raises(Failure, match="no kube-apiserver was found below .*tree/_output"):
+    with pytest.raises(Failure, match=r"no kube-apiserver was found below .*tree/_output"):
         prebuilt.source(made, "kubelet")
     folders = [tmp_path / "tree" / "_output" / name / "bin" for name in ("local/go", "")]
     for age, folder in enumerate(reversed(folders)):
@@ -92,10 +92,6 @@ def test_a_guess_takes_the_newest_below_output(tmp_path: Path) -> None:
 def test_a_stripped_binary_starts_and_is_refused_by_the_debugger_only(
     tmp_path: Path, toy_stripped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from types import SimpleNamespace
-
-    from tasks import preflight
-
     made = load(tmp_path, tmp_path / "out")
     (tmp_path / "out").mkdir()
     shutil.copy(toy_stripped, tmp_path / "out" / "kubelet")

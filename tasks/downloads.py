@@ -1,4 +1,7 @@
-"""Stage 1: where downloads come from, resolved once and written down for the later stages."""
+"""Stage 1: where downloads come from, checked and written down for the later stages.
+
+The host is another matter: `doit mirror` (tasks/host/) puts the same mirrors into its files.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +44,11 @@ def _require_url(key: str, value: str, settings: Settings) -> None:
         )
 
 
-def task_mirror() -> Iterator[dict[str, Any]]:
+def task_downloads() -> Iterator[dict[str, Any]]:
     """Check and write down where downloads come from."""
     settings = current()
     yield {
-        "basename": "mirror",
+        "basename": "downloads",
         "doc": "check and write down where downloads come from",
         "actions": [(make, [settings])],
         "targets": [str(settings.paths.mirror)],
