@@ -13,6 +13,7 @@ from typing import Any
 from doit.tools import config_changed
 
 from tasks import files, report
+from tasks.components import registries
 from tasks.failure import Failure
 from tasks.settings import Settings, current
 
@@ -31,6 +32,7 @@ def make(settings: Settings) -> None:
             _require_url("mirror.goproxy", proxy, settings)
     for url in mirror.go:
         _require_url("mirror.go", url, settings)
+    registries.mirrors(settings)
     if mirror.apt:
         _require_url("mirror.apt", mirror.apt, settings)
     files.write_json(settings.paths.mirror, asdict(mirror))

@@ -10,8 +10,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tasks import files, launch, report
-from tasks.components import containerd
+from tasks import files, kernel, launch, report
+from tasks.components import containerd, proxy
 from tasks.components.base import Component, Context
 from tasks.components.provenance import DROPPED, FILE, FLAGS, Build, Origin, Word, trace
 from tasks.components.registry import COMPONENTS
@@ -115,6 +115,10 @@ def _binary(settings: Settings, name: str) -> tuple[Path, str]:
 
 def _builders(settings: Settings, name: str) -> tuple[Build, Mapping[Origin, Build]]:
     """Return the builder of a component, and those that give it another tool."""
+    if name == proxy.NAME:
+        lacks = kernel.lacks_ipvs()
+        build, other = (partial(proxy.build, ipvs=has) for has in (not lacks, bool(lacks)))
+        return build, {Origin("tool", "IPVS", lacks or "there"): other}
     if name != containerd.NAME:
         return COMPONENTS[name].build, {}
     try:

@@ -9,10 +9,12 @@ STEPKUBE_GROUP_FIELD.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NewType
 
 Order = Literal["auto", "path", "git", "apt"]
 StartWord = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy"]
+Pair = NewType("Pair", str)
+"""An item of a list that may also be written as a mapping in YAML: key=value."""
 ProxyMode = Literal["", "iptables", "ipvs", "nftables", "userspace"]
 
 
@@ -70,6 +72,11 @@ class Mirror:
     )
     rpm: str = option("", "host that stands in for the RPM distribution's, for mirror")
     epel: str = option("", "host that stands in for EPEL's, for mirror")
+    git: tuple[str, ...] = option((), "git URLs that are tried before those of origin.git")
+    images: tuple[Pair, ...] = option(
+        (), "what stands in for image registries: mirror.example.org/k8s for all,"
+        " registry.k8s.io=mirror.example.org/k8s for one",
+    )
     ca_bundle: str = option("", "file with extra certificate authorities", "SSL_CERT_FILE")
     timeout: float = option(30.0, "seconds without a byte before a download counts as stuck")
 

@@ -209,7 +209,10 @@ def _convert(raw: Any, row: Row, source: str) -> Any:
         if kind is float:
             return float(raw)
         if get_origin(kind) is tuple:
-            return _items(_sequence(raw), get_args(kind)[0])
+            item = get_args(kind)[0]
+            if item is options.Pair and isinstance(raw, dict):
+                raw = [f"{name}={value}" for name, value in raw.items()]
+            return _items(_sequence(raw), item)
         if raw is None:
             return ""
         if isinstance(raw, dict | list):

@@ -12,6 +12,7 @@ from tasks import (
     files,
     foreground,
     journal,
+    kernel,
     kubeconfig,
     launch,
     node,
@@ -20,7 +21,7 @@ from tasks import (
     report,
     swap,
 )
-from tasks.components import containerd, flags
+from tasks.components import containerd, flags, proxy
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
 from tasks.settings import Settings, current
@@ -57,6 +58,8 @@ def reconcile(settings: Settings, name: str) -> None:
             return
         swap.clear(settings, name)
         launch.stop(settings, name)
+        if name == proxy.NAME and settings.proxy.mode == "ipvs" and (why := kernel.lacks_ipvs()):
+            report.note(f"mode {proxy.DEFAULT} instead of ipvs: {why}")
         record = launch.start(settings, component)
         report.note(f"pid {record.identity.pid}")
 

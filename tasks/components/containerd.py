@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import templates
-from tasks.components import flags
+from tasks import files, templates
+from tasks.components import flags, registries
 from tasks.components.base import Component, Context, Health
 from tasks.settings import Settings
 
@@ -67,6 +67,8 @@ def build(context: Context, tools: Tools = Tools()) -> Component:
         files={
             _file(chosen): configuration(chosen, tools),
             _networks(chosen) / "10-stepkube.conflist": network(chosen),
+            **{_hosts(chosen) / name / "hosts.toml": text
+               for name, text in registries.hosts(chosen).items()},
         },
         folders=(chosen.paths.config, chosen.paths.run, _networks(chosen), _root(chosen)),
     )
@@ -84,6 +86,7 @@ def configuration(chosen: Settings, tools: Tools) -> str:
         socket=str(socket(chosen)),
         networks=str(_networks(chosen)),
         pause=PAUSE,
+        hosts=str(_hosts(chosen)) if chosen.mirror.images else "",
     )
 
 
@@ -107,6 +110,12 @@ def _root(chosen: Settings) -> Path:
 
 def _networks(chosen: Settings) -> Path:
     return chosen.paths.config / "cni"
+
+
+def _hosts(chosen: Settings) -> Path:
+    """Return the folder of the image mirrors: another one for others, so that none is left over."""
+    content = [part for pair in sorted(registries.hosts(chosen).items()) for part in pair]
+    return chosen.paths.config / "registries" / files.digest(*content)[:12]
 
 
 def _file(chosen: Settings) -> Path:

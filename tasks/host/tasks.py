@@ -25,7 +25,7 @@ def mirrors_of(settings: Settings) -> Mirrors:
         apt=mirror.apt,
         goproxy=mirror.goproxy,
         gosumdb=mirror.gosumdb,
-        git=",".join(settings.origin.git),
+        git=",".join((*settings.mirror.git, *settings.origin.git)),
     )
 
 

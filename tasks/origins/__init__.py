@@ -18,7 +18,7 @@ def of(settings: Settings) -> Iterator[Origin]:
         yield Worktree(settings)
         return
     if order in ("auto", "git"):
-        for url in origin.git:
+        for url in (*settings.mirror.git, *origin.git):
             yield Git(settings, url)
     if order in ("auto", "apt") and origin.apt:
         yield Package(settings)
