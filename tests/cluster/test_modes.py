@@ -1,15 +1,17 @@
 """What START_MODE and ENABLE_DAEMON make of a real cluster, by its records and by /proc."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from tasks import ports, process, settings
+from tasks import build, ports, process, settings
 from tasks.components.registry import COMPONENTS
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 
@@ -142,3 +144,27 @@ def test_in_the_foreground_other_signals_end_it_too(
         run.communicate(timeout=60)
     assert run.returncode == code
     assert running(cluster) == {}
+
+
+def test_given_binaries_are_used_and_a_rebuilt_one_restarts_its_component(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    mode = {"START_MODE": "nokubelet,nokubeproxy"}
+    for module in (*CONTROL_PLANE[1:], "kubectl"):
+        cluster.doit(f"build:{module}")
+        shutil.copy(build.load_binary(cluster.settings, module).path, tmp_path / module)
+    said = cluster.doit("up", "-o", str(tmp_path), **mode)
+    assert f"v1.20.2 from {tmp_path}" in said and "packages compiled" not in said
+    before = running(cluster)
+    assert build.load_binary(cluster.settings, "kubectl").origin == str(tmp_path / "kubectl")
+    said = cluster.doit("up", "-o", str(tmp_path), **mode)
+    assert running(cluster) == before and "build:" not in said
+    with (tmp_path / "kube-scheduler").open("ab") as binary:
+        binary.write(b"another build")
+    cluster.doit("up", GO_OUT=str(tmp_path), **mode)
+    after = running(cluster)
+    assert {name for name in before if before[name] != after[name]} == {"kube-scheduler"}
+    (tmp_path / "kube-scheduler").unlink()
+    said = cluster.doit("up", "-o", str(tmp_path), code=1, **mode)
+    assert f"{tmp_path / 'kube-scheduler'} does not exist" in said
+    assert running(cluster) == after
