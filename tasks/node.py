@@ -73,8 +73,16 @@ def left_out(settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def require_control_plane(settings: Settings) -> None:
-    """Raise Failure unless the control plane answers that a lone kubelet is to join."""
+def require_possible(settings: Settings) -> None:
+    """Raise Failure where a kubelet could not work: with a runtime out of reach, or alone."""
+    if settings.node.sandbox and not containerd.runs(settings):
+        source = settings.sources.get("node.container_runtime_endpoint", "node")
+        raise Failure(
+            f"{source}: a kubelet in the sandbox cannot work with a runtime of the host",
+            "set node.sandbox: false (STEPKUBE_NODE_SANDBOX=false), or unset it for a private one",
+        )
+    if settings.start.control_plane:
+        return
     server = kubeconfig.server(settings, "kubelet")
     if not ports.healthy(Health(f"{server}/readyz", (200, 401, 403)), timeout=5.0):
         raise Failure(

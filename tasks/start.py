@@ -37,8 +37,8 @@ def reconcile(settings: Settings, name: str) -> None:
     foreground.arm(settings, partial(end, settings))
     with files.locked(settings.paths.run / f"{name}.lock"):
         component = launch.wanted(settings, name)
-        if name == "kubelet" and not settings.start.control_plane:
-            node.require_control_plane(settings)
+        if name == "kubelet":
+            node.require_possible(settings)
         if swap.heal(settings, name):
             report.note("its debugger was lost: a normal process again")
         record = process.load(settings.paths.run, name)

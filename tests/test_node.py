@@ -104,7 +104,16 @@ def test_a_lone_kubelet_needs_a_control_plane(tmp_path: Path) -> None:
     port = str(toycluster.free_port())
     made = chosen(tmp_path, START_MODE="kubeletonly", API_SECURE_PORT=port)
     with pytest.raises(Failure, match=f"no control plane is ready at https://localhost:{port}"):
-        node.require_control_plane(made)
+        node.require_possible(made)
+    node.require_possible(chosen(tmp_path))
+
+
+def test_a_runtime_of_the_host_is_out_of_a_sandboxes_reach(tmp_path: Path) -> None:
+    own = {"CONTAINER_RUNTIME_ENDPOINT": "unix:///run/x.sock"}
+    with pytest.raises(Failure, match=r"CONTAINER_RUNTIME_ENDPOINT.* of the host") as caught:
+        node.require_possible(chosen(tmp_path, **own))
+    assert "STEPKUBE_NODE_SANDBOX=false" in caught.value.hint
+    node.require_possible(chosen(tmp_path, STEPKUBE_NODE_SANDBOX="false", **own))
 
 
 def test_a_lone_kubelet_makes_no_authority_of_its_own(tmp_path: Path) -> None:
