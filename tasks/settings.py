@@ -201,7 +201,7 @@ def _convert(raw: Any, row: Row, source: str) -> Any:
         if get_origin(kind) is Literal:
             if str(raw) in get_args(kind):
                 return str(raw)
-            raise ValueError("one of " + ", ".join(get_args(kind)))
+            raise ValueError("one of " + ", ".join(filter(None, get_args(kind))))
         if kind is bool:
             return _boolean(raw)
         if kind is int:
