@@ -14,8 +14,9 @@ try:
 except Failure as failure:
     sys.exit(f"error: {failure}")
 
-from tasks import bench, breaks, build, certs, check, checkout, debug, explain, generated, ide
-from tasks import images, mirror, prune, reference, sources, start, status, toolchain, versions
+from tasks import bench, breaks, build, certs, check, checkout, debug, downloads, explain
+from tasks import generated, ide, images, prune, reference, sources, start, status, toolchain
+from tasks import versions
 from tasks.bundle import tasks as bundle
 from tasks.host import tasks as host
 
@@ -23,11 +24,11 @@ PIPELINE = (
     start.task_up, start.task_down, status.task_status,
     debug.task_debug, debug.task_undebug, debug.task_resume,
     breaks.task_break, ide.task_ide,
-    check.task_check, mirror.task_mirror, bundle.task_unbundle, checkout.task_checkout,
-    toolchain.task_toolchain,
-    generated.task_generated, sources.task_sources, build.task_build, certs.task_certs,
-    start.task_start, start.task_stop, images.task_load, images.task_image,
-    prune.task_prune, bundle.task_bundle, bench.task_bench, host.task_host,
+    check.task_check, downloads.task_downloads, bundle.task_unbundle, checkout.task_checkout,
+    toolchain.task_toolchain, generated.task_generated, sources.task_sources, build.task_build,
+    certs.task_certs, start.task_start, start.task_stop, images.task_load, images.task_image,
+    prune.task_prune, bundle.task_bundle, bench.task_bench,
+    host.task_mirror, host.task_packages, host.task_firewall,
     explain.task_explain, versions.task_versions, reference.task_config,
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import compiler, elf, files, prune, report, resources, sources, tool, tree
+from tasks import compiler, elf, files, prebuilt, prune, report, resources, sources, tool, tree
 from tasks.compiler import MODULES, Recipe
 from tasks.facts import minor as facts_of
 from tasks.failure import Failure
@@ -43,6 +43,8 @@ class Binary:
     digest: str
     go: str
     version: str
+    origin: str = ""
+    """Where it was taken from when it was made elsewhere."""
 
 
 def load_binary(settings: Settings, module: str) -> Binary:
@@ -209,14 +211,7 @@ def _record(settings: Settings, module: str, plan: _Plan) -> None:
         "go": plan.recipe.go,
         "version": load_checkout(settings.paths.lock).version,
     }
-    path.touch()
-    files.write_json(settings.paths.built(module), value)
-    link = settings.paths.instance / "bin" / module
-    link.parent.mkdir(parents=True, exist_ok=True)
-    fresh = link.with_name(f".{module}")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(path)
-    fresh.replace(link)
+    prebuilt.publish(settings, module, value)
 
 
 def _write_overlay(recipe: Recipe, scratch: Path) -> Path:
@@ -273,16 +268,25 @@ def task_build() -> Iterator[dict[str, Any]]:
     settings = current()
     yield {"name": None, "doc": "build debuggable binaries, one task per module"}
     for module in MODULES:
+        made = prebuilt.task if prebuilt.chosen(settings) else _compiling
+        task = made(settings, module)
         yield {
             "name": module,
-            "doc": f"build a debuggable {module} when its sources changed",
-            "actions": [(build, [settings, module])],
-            "file_dep": [str(settings.paths.sources(module)), str(settings.paths.tool("go"))],
-            "task_dep": ["generated", f"sources:{module}"],
+            **task,
             "targets": [str(settings.paths.built(module))],
-            "uptodate": [
-                config_changed({"lift_write_deadline": settings.debug.lift_write_deadline}),
-                Built(settings, module),
-            ],
+            "uptodate": [*task["uptodate"], Built(settings, module)],
             "clean": True,
         }
+
+
+def _compiling(settings: Settings, module: str) -> dict[str, Any]:
+    """Return the task that compiles a module."""
+    return {
+        "doc": f"build a debuggable {module} when its sources changed",
+        "actions": [(build, [settings, module])],
+        "file_dep": [str(settings.paths.sources(module)), str(settings.paths.tool("go"))],
+        "task_dep": ["generated", f"sources:{module}"],
+        "uptodate": [
+            config_changed({"lift_write_deadline": settings.debug.lift_write_deadline}),
+        ],
+    }

@@ -108,6 +108,23 @@ def sound(wanted: Certificate, own: Paths, ca: Paths | None) -> bool:
 
 
 @action
+def require(own: Paths) -> None:
+    """Raise Failure unless the control plane that a lone kubelet joins has left its authority."""
+    missing = next((path for path in own if not path.is_file()), None)
+    if missing:
+        raise Failure(
+            f"START_MODE=kubeletonly joins a control plane, whose authority {missing} is not there",
+            "bring one up in this instance first (START_MODE=nokubelet doit up), or copy server-ca"
+            " and client-ca, .crt and .key, of another one there",
+        )
+
+
+def present(own: Paths) -> bool:
+    """Tell whether a certificate and its key are there."""
+    return all(path.is_file() for path in own)
+
+
+@action
 def make(wanted: Certificate, own: Paths, ca: Paths | None, reuse: bool = True) -> None:
     """Make a pair, unless the one on disk is sound and may be used again."""
     from tasks import pki  # noqa: PLC0415 - `doit list` stays fast
@@ -168,16 +185,26 @@ def _tasks(settings: Settings) -> Iterator[dict[str, Any]]:
     tasks += [_service_account(settings)]
     tasks += [_kubeconfig(settings, name) for name in kubeconfig.CLIENTS]
     tasks += logins.tasks(settings)
-    yield from (task | {"clean": True, "meta": {"quiet": True}} for task in tasks)
+    yield from ({"clean": True, "meta": {"quiet": True}, **task} for task in tasks)
 
 
 def _certificate(settings: Settings, wanted: Certificate) -> dict[str, Any]:
     kind = {"authority": "certificate authority", "server": "serving certificate"}
     words = f"{wanted.stem} is as wanted and valid for 30 more days"
     own, ca = pair(settings, wanted.stem), pair(settings, wanted.ca) if wanted.ca else None
+    doc = f"{kind.get(wanted.usage, 'client certificate')} {wanted.common_name}"
+    if wanted.usage == "authority" and not settings.start.control_plane:
+        return {
+            "name": wanted.stem,
+            "doc": doc,
+            "targets": own,
+            "uptodate": [Check(f"{wanted.stem} of the control plane is there", present, (own,))],
+            "actions": [(require, (own,))],
+            "clean": [],
+        }
     return {
         "name": wanted.stem,
-        "doc": f"{kind.get(wanted.usage, 'client certificate')} {wanted.common_name}",
+        "doc": doc,
         "file_dep": ca or (),
         "targets": own,
         "uptodate": [

@@ -95,7 +95,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "doc": "check out the Kubernetes source and lock the choice",
             "actions": [(make, [settings])],
             "targets": [str(settings.paths.lock)],
-            "task_dep": ["check", "mirror", "unbundle"],
+            "task_dep": ["check", "downloads", "unbundle"],
             "file_dep": [str(settings.paths.bundle)] if bundled.taken(settings) else [],
             "uptodate": [config_changed(choice), TreeExists(settings.paths.lock)],
             "clean": True,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tasks import files, known, launch, report
-from tasks.components import containerd
+from tasks import files, kernel, known, launch, report, upstream
+from tasks.components import containerd, proxy
 from tasks.components.base import Component, Context
 from tasks.components.provenance import DROPPED, FILE, FLAGS, Build, Origin, Word, trace
 from tasks.components.registry import COMPONENTS
@@ -97,14 +97,32 @@ _PHRASES = {
 
 
 @report.action
-def explain(settings: Settings, name: str, output: str, content: bool) -> None:
+def explain(
+    settings: Settings, name: str, output: str, content: bool, beside_upstream: bool
+) -> None:
     """Print what a component is made of and where that came from."""
     explanation = explained(settings, name)
     kept = {section: words for section, words in explanation.sections.items()
             if content or not section.startswith(FILE)}
     shown = Explanation(**{**vars(explanation), "sections": kept})
-    text = json.dumps(asdict(shown), indent=1) if output == "json" else "\n".join(lines(shown))
-    report.say(text)
+    other = _beside_upstream(settings, name) if beside_upstream else None
+    if output == "json":
+        more = {"upstream": asdict(other)} if other else {}
+        report.say(json.dumps({**asdict(shown), **more}, indent=1))
+        return
+    report.say("\n".join(lines(shown)))
+    if other:
+        report.say("\n".join(["\ndifference from hack/local-up-cluster.sh", *other.lines()]))
+
+
+def _beside_upstream(settings: Settings, name: str) -> upstream.Difference:
+    """Compare a component, without the flags its binary refused, with upstream's dry run."""
+    checkout = load_checkout(settings.paths.lock)
+    context = Context(settings, checkout.minor, _binary(settings, name)[0])
+    component = _builders(settings, name)[0](context)
+    refused = _refused(settings, component)
+    argv = tuple(word for word in component.argv if _flag(word) not in refused)
+    return upstream.compared(settings, checkout.tree, replace(component, argv=argv))
 
 
 def _binary(settings: Settings, name: str) -> tuple[Path, str]:
@@ -117,6 +135,10 @@ def _binary(settings: Settings, name: str) -> tuple[Path, str]:
 
 def _builders(settings: Settings, name: str) -> tuple[Build, Mapping[Origin, Build]]:
     """Return the builder of a component, and those that give it another tool."""
+    if name == proxy.NAME:
+        lacks = kernel.lacks_ipvs()
+        build, other = (partial(proxy.build, ipvs=has) for has in (not lacks, bool(lacks)))
+        return build, {Origin("tool", "IPVS", lacks or "there"): other}
     if name != containerd.NAME:
         return COMPONENTS[name].build, {}
     try:
@@ -159,6 +181,13 @@ def task_explain() -> Iterator[dict[str, Any]]:
                     "type": bool,
                     "default": False,
                     "help": "the configuration files too, line by line",
+                },
+                {
+                    "name": "beside_upstream",
+                    "long": "upstream",
+                    "type": bool,
+                    "default": False,
+                    "help": "what differs from the tree's own script, by its dry run (1.34 on)",
                 },
             ],
             "meta": report.ANSWER,

@@ -46,6 +46,8 @@ class Facts:
     admission: tuple[str, ...]
     kubelet_config: str
     kube_proxy_config: str
+    proxy_modes: tuple[str, ...]
+    nftables_gate: str
     scheduler_config: str
     audit_policy: str
     egress_selector: str

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import files, ports, process, report, sandbox, tool
+from tasks import files, kernel, ports, process, relays, report, sandbox, tool
 from tasks.build import load_binary
-from tasks.components import containerd, registry
+from tasks.components import containerd, proxy, registry
 from tasks.components.base import Component, Context
 from tasks.failure import Failure
 from tasks.process import Identity, Record
@@ -31,6 +31,8 @@ def wanted(settings: Settings, name: str) -> Component:
     context = Context(settings, checkout.minor, binary(settings, name))
     if name == containerd.NAME:
         return containerd.build(context, containerd.Tools(cni=plugins(settings)))
+    if name == proxy.NAME:
+        return accepted(settings, proxy.build(context, ipvs=not kernel.lacks_ipvs()))
     component = spec.build(context)
     return component if spec.module is None else accepted(settings, component)
 
@@ -160,6 +162,8 @@ def stop(settings: Settings, name: str) -> bool:
     for orphan in set(process.marked(process.mark(name, settings.paths.instance))) - pods:
         ran = process.stop(orphan) or ran
     process.forget(settings.paths.run, name)
+    if sandbox.holds(settings, name):
+        relays.leave(settings, name)
     return ran
 
 

@@ -7,66 +7,90 @@ import shutil
 import time
 from pathlib import Path
 
-from tasks import report, sandbox
+from tasks import kubeconfig, ports, report, sandbox
 from tasks.build import load_binary
 from tasks.components import containerd
+from tasks.components.base import Health
 from tasks.failure import Failure
-from tasks.process import tail
+from tasks.process import load, tail
 from tasks.run import Result, program, run
 from tasks.settings import Settings
 
 READY = 120.0
 """Seconds a node may take to turn Ready; a 1.20 kubelet takes 12."""
-NODE = ("containerd", "kubelet", "kube-proxy")
 RUNTIME = ("containerd", "runc")
 SANDBOX = ("ip", "unshare", "nsenter")
-PACKAGES = {"iptables": "iptables", "nft": "nftables"}
+PACKAGES = {
+    "iptables": "iptables", "nft": "nftables",
+    "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux",
+}  # fmt: skip
 
 
 def components(settings: Settings) -> list[str]:
     """Return the node's components that are to run: none where they cannot."""
-    mode = settings.start.mode
-    if "nokubelet" in mode or missing(settings):
-        return []
-    without_proxy = mode == "kubeletonly" or "nokubeproxy" in mode or proxy_missing(settings)
-    left_out = {"kube-proxy"} if without_proxy else set()
-    if not containerd.runs(settings):
-        left_out.add(containerd.NAME)
-    return [name for name in NODE if name not in left_out]
+    start = settings.start
+    kubelet = start.kubelet and not missing(settings)
+    proxy = start.proxy and kubelet == start.kubelet and not proxy_missing(settings)
+    runtime = kubelet and containerd.runs(settings)
+    wanted = {"containerd": runtime, "kubelet": kubelet, "kube-proxy": proxy}
+    return [name for name, runs in wanted.items() if runs]
 
 
 def missing(settings: Settings) -> list[str]:
-    """Return what this machine lacks to run a node."""
-    runtime = RUNTIME if containerd.runs(settings) else ()
-    needed = runtime + (SANDBOX if settings.node.sandbox else ())
-    lacks = [name for name in needed if shutil.which(name) is None]
-    return [*(["root"] if os.geteuid() else []), *lacks]
+    """Return what this machine lacks to run a kubelet."""
+    return _missing(settings, RUNTIME if containerd.runs(settings) else ())
 
 
 def proxy_missing(settings: Settings) -> list[str]:
     """Return what this machine lacks to run kube-proxy in its mode."""
-    program = "nft" if settings.proxy.mode == "nftables" else "iptables"
-    return [] if shutil.which(program) else [program]
+    return _missing(settings, ("nft" if settings.proxy.mode == "nftables" else "iptables",))
 
 
 def left_out(settings: Settings) -> str:
-    """Say in one line what of the node does not run, why, and how to get it."""
-    mode = settings.start.mode
-    if "nokubelet" in mode:
-        return f"No kubelet was started because of START_MODE={mode}."
-    lacks = missing(settings)
+    """Say what of the node does not run, why, and how to get it: a line per component."""
+    start, lines = settings.start, []
+    if not start.kubelet:
+        lines.append(
+            f"No kubelet was started because of START_MODE={','.join(start.mode)};"
+            " START_MODE=kubeletonly doit up adds one."
+        )
+    lacks = missing(settings) if start.kubelet else []
     if lacks:
-        return (
-            f"kubelet and kube-proxy were left out, for want of {' and '.join(lacks)}; to get"
-            " them: apt-get install -y containerd runc iptables iproute2, then doit up as root"
+        what, also = ("kubelet and kube-proxy were", "iptables ") if start.proxy else (
+            "the kubelet was", ""
         )
-    lacks = proxy_missing(settings)
-    if lacks and mode == "all":
         return (
-            f"kube-proxy was left out, for want of {lacks[0]}; to get it: apt-get install -y"
-            f" {PACKAGES[lacks[0]]}, then doit up"
+            f"{what} left out, for want of {' and '.join(lacks)}; to get it running: apt-get"
+            f" install -y containerd runc {also}iproute2, then doit up as root"
         )
-    return ""
+    lacks = proxy_missing(settings) if start.proxy else []
+    if lacks:
+        needed = " ".join(dict.fromkeys(PACKAGES[name] for name in lacks if name != "root"))
+        how = f"apt-get install -y {needed}, then doit up" if needed else "doit up"
+        lines.append(
+            f"kube-proxy was left out, for want of {' and '.join(lacks)}; to get it: {how}"
+            f"{' as root' if 'root' in lacks else ''}"
+        )
+    return "\n".join(lines)
+
+
+def require_possible(settings: Settings) -> None:
+    """Raise Failure where a kubelet could not work: with a runtime out of reach, or alone."""
+    if settings.node.sandbox and not containerd.runs(settings):
+        source = settings.sources.get("node.container_runtime_endpoint", "node")
+        raise Failure(
+            f"{source}: a kubelet in the sandbox cannot work with a runtime of the host",
+            "set node.sandbox: false (STEPKUBE_NODE_SANDBOX=false), or unset it for a private one",
+        )
+    if settings.start.control_plane:
+        return
+    server = kubeconfig.server(settings, "kubelet")
+    if not ports.healthy(Health(f"{server}/readyz", (200, 401, 403)), timeout=5.0):
+        raise Failure(
+            f"START_MODE=kubeletonly: no control plane is ready at {server}",
+            "bring one up first (START_MODE=nokubelet doit up), or name another by API_HOST and"
+            " API_SECURE_PORT",
+        )
 
 
 def after_start(settings: Settings, names: list[str]) -> None:
@@ -80,7 +104,10 @@ def after_start(settings: Settings, names: list[str]) -> None:
 
 
 def after_stop(settings: Settings) -> None:
-    """End the sandbox and remove the control groups it left."""
+    """End the sandbox, unless somebody is left in it, and remove the control groups it left."""
+    records = (load(settings.paths.run, name) for name in sandbox.INSIDE)
+    if any(record and record.alive() for record in records):
+        return
     if sandbox.end(settings):
         sandbox.remove_cgroups(settings)
 
@@ -99,6 +126,12 @@ def kubectl(
     """Run kubectl as the cluster's administrator."""
     kubeconfig = f"--kubeconfig={settings.paths.kubeconfig('admin')}"
     return run(client(settings), kubeconfig, *words, stdin=stdin, check=check, timeout=60)
+
+
+def _missing(settings: Settings, programs: tuple[str, ...]) -> list[str]:
+    needed = programs + (SANDBOX if settings.node.sandbox else ())
+    lacks = [name for name in needed if shutil.which(name) is None]
+    return [*(["root"] if os.geteuid() else []), *lacks]
 
 
 def _bind_kubelet_admin(settings: Settings) -> None:

@@ -26,7 +26,7 @@ def require_possible(settings: Settings, name: str, record: Record, wanted: Swap
             "end that debugger first",
         )
     ports.require_free(f"the debugger of {name}", [wanted.port])
-    elf.prove_debuggable(Path(record.exe))
+    _require_debuggable(settings, name, record)
     check_go_version(settings, name)
     if wanted.mode == "debug-attach":
         _require_ptrace(name)
@@ -77,6 +77,20 @@ def listen(text: str, default: str, *, allow_remote: bool) -> str:
             f"use ssh -NL {number}:127.0.0.1:{number} instead, or add --allow-remote",
         )
     return f"[{host}]:{number}" if address.version == 6 else f"{host}:{number}"
+
+
+def _require_debuggable(settings: Settings, name: str, record: Record) -> None:
+    """Raise Failure for a binary no debugger can read, in the words of whoever made it."""
+    module = COMPONENTS[name].module
+    made = load_binary(settings, module) if module else None
+    try:
+        elf.prove_debuggable(Path(record.exe))
+    except Failure as failure:
+        if made is None or not made.origin or str(made.path) != record.exe:
+            raise
+        told = failure.message.replace(record.exe, made.origin, 1)
+        hint = f"{failure.hint}, then doit up; or unset build.output (GO_OUT) to have it built here"
+        raise Failure(told, hint) from None
 
 
 def _require_ptrace(name: str) -> None:

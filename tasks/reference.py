@@ -98,8 +98,9 @@ def _cell(default: Any) -> str:
 
 def _meaning(row: Row) -> str:
     text = row.doc.replace("|", "\\|")
-    if get_origin(row.kind) is Literal:
-        text += " (" + ", ".join(f"`{choice}`" for choice in get_args(row.kind) if choice) + ")"
+    kind = get_args(row.kind)[0] if get_origin(row.kind) is tuple else row.kind
+    if get_origin(kind) is Literal:
+        text += " (" + ", ".join(f"`{choice}`" for choice in get_args(kind) if choice) + ")"
     if row.since:
         text += f"; from {row.since}"
     if row.until:

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import files, ports, process, templates
-from tasks.components import containerd
-from tasks.components.kubelet import TRACES
+from tasks import files, kubeconfig, process, relays, templates
 from tasks.failure import Failure
 from tasks.process import Record
 from tasks.run import program
 from tasks.settings import Settings
 
-HOLDER, RELAY = "sandbox", "sandbox-relay"
+HOLDER = "sandbox"
 INSIDE = ("containerd", "kubelet", "kube-proxy")
 CGROUPS = Path("/sys/fs/cgroup")
 NAMESPACES = ("--pid", "--mount", "--net", "--ipc", "--uts")
@@ -48,6 +45,7 @@ def spawn(
     The record names the component itself, not the nsenter(1) that waits for it.
     """
     holder = ensure(settings)
+    relays.bring_out(settings, holder, name)
     cwd.mkdir(parents=True, exist_ok=True)
     enter = [program("nsenter"), f"--target={holder.identity.pid}", *NAMESPACES, f"--wd={cwd}"]
     outer = process.spawn(name, [*enter, "--", *argv], env, cwd=cwd, log=log, fingerprint="")
@@ -75,18 +73,14 @@ def ensure(settings: Settings) -> Record:
         if holder is None or not holder.alive():
             end(settings)
             holder = _make(settings)
-        relay = process.load(run, RELAY)
-        if relay is not None and relay.argv != _command(holder, mappings(settings)):
-            process.stop(relay.identity)  # node.forward has other ports now
-        if relay is None or not relay.alive():
-            process.save(run, _relay(settings, holder, RELAY, mappings(settings)))
+        relays.connect(settings, holder)
     return holder
 
 
 def end(settings: Settings) -> bool:
     """End the sandbox with everything in it; True when there was one."""
     ended = False
-    for name in (RELAY, HOLDER):
+    for name in (*map(relays.of, INSIDE), relays.MAIN, HOLDER):
         record = process.load(settings.paths.run, name)
         marked = process.marked(process.mark(name, settings.paths.instance))
         for identity in [*([record.identity] if record else []), *marked]:
@@ -128,6 +122,8 @@ def _make(settings: Settings) -> Record:
         pod_logs=paths.logs / "pods",
         address=settings.node.address,
         gateway=_gateway(settings),
+        api=relays.other_host(settings),
+        api_is_address=kubeconfig.is_address(relays.other_host(settings)),
         hostname=f"stepkube-{settings.name}",
         cgroup=cgroup(settings),
     )
@@ -142,7 +138,8 @@ def _make(settings: Settings) -> Record:
         process.stop(outer.identity)
         raise Failure(
             f"the sandbox for the node could not be made\n{process.tail(log)}",
-            "set node.sandbox: false to run the node on the host, or START_MODE=nokubelet",
+            "set node.sandbox: false to run the node on the host, or"
+            " START_MODE=nokubelet,nokubeproxy",
         )
     pid = process.children(outer.identity.pid)[0]
     identity = process.identify(pid)
@@ -155,63 +152,7 @@ def _make(settings: Settings) -> Record:
 
 def forward(settings: Settings, name: str, port: int) -> Record:
     """Start a relay of its own for one more port, from the host's loopback into the sandbox."""
-    return _relay(settings, ensure(settings), name, [_inward(port)])
-
-
-def mappings(settings: Settings) -> list[str]:
-    """Return what relay.py connects: the node's own ports, the API, and what the user forwards.
-
-    Forwarded ports lead to the node's address: not every kube-proxy serves NodePorts on loopback.
-    """
-    kubelet, api = settings.kubelet, settings.api.secure_port
-    own = [kubelet.port, kubelet.healthz_port, settings.proxy.healthz_port]
-    own += [kubelet.read_only_port] if kubelet.read_only_port else []
-    found = [*map(_inward, own), f"out:0.0.0.0:{api}:127.0.0.1:{api}"]
-    if kubelet.tracing:
-        found.append(f"out:127.0.0.1:{TRACES}:127.0.0.1:{TRACES}")
-    if settings.node.pull:
-        found.append(f"proxy:127.0.0.1:{containerd.PROXY_PORT}")
-    for words in settings.node.forward:
-        host, _, inside = words.partition(":")
-        for number in (host, inside or host):
-            if not number.isdigit() or not 0 < int(number) < 65536:
-                source = settings.sources.get("node.forward", "node.forward")
-                raise Failure(
-                    f"{source}: {words!r} is not a port", "for example 30080, or 8080:30080"
-                )
-        found.append(f"in:127.0.0.1:{host}:{settings.node.address}:{inside or host}")
-    return found
-
-
-def _proxies() -> dict[str, str]:
-    """Return how the host reaches the world."""
-    wanted = ("http_proxy", "https_proxy", "no_proxy")
-    return {name: value for name, value in os.environ.items() if name.lower() in wanted}
-
-
-def _inward(port: int) -> str:
-    return f"in:127.0.0.1:{port}:127.0.0.1:{port}"
-
-
-def _command(holder: Record, wanted: list[str]) -> tuple[str, ...]:
-    script = str(Path(__file__).with_name("relay.py"))
-    return (sys.executable, script, f"/proc/{holder.identity.pid}/ns/net", *wanted)
-
-
-def _relay(settings: Settings, holder: Record, name: str, wanted: list[str]) -> Record:
-    paths = settings.paths
-    inward = [int(words.split(":")[2]) for words in wanted if words.startswith("in:")]
-    ports.require_free("the relay to the node", inward)
-    env = process.environment(name, paths.instance, _proxies() if name == RELAY else {})
-    log = paths.log(name)
-    argv = _command(holder, wanted)
-    record = process.spawn(name, argv, env, cwd=paths.run, log=log, fingerprint="")
-    up = process.until(
-        lambda: all(ports.owner(port) is not None for port in inward), record.identity.alive, 10.0
-    )
-    if not up:
-        raise Failure(f"the relay to the node did not start\n{process.tail(log)}", f"read {log}")
-    return record
+    return relays.start(settings, ensure(settings), name, [relays.inward(port)])
 
 
 def _gateway(settings: Settings) -> str:

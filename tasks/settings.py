@@ -24,8 +24,6 @@ from tasks.paths import Paths
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = "stepkube.yaml"
-SPELLED = {"--bundle": "origin.bundle"}
-"""Options of `doit up` that stand for a setting."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -91,7 +89,7 @@ def current() -> Settings:
     """Return the settings of this process: real environment, words of the doit command line."""
     from doit import doit_cmd  # noqa: PLC0415 - only meaningful inside a doit run
 
-    words = {**spelled(sys.argv[1:]), **(doit_cmd._CMDLINE_VARS or {})}
+    words = {**of_up(sys.argv[1:]), **(doit_cmd._CMDLINE_VARS or {})}
     for row in table():
         if row.secret and row.key in words:
             raise Failure(
@@ -101,15 +99,24 @@ def current() -> Settings:
     return load(os.environ, words)
 
 
-def spelled(words: Sequence[str]) -> dict[str, str]:
-    """Return the settings that are given as options of `up`: what it depends on reads them too."""
-    found: dict[str, str] = {}
-    for place, word in enumerate(words if "up" in words else ()):
-        option, equals, value = word.partition("=")
-        if option in SPELLED:
-            after = words[place + 1] if place + 1 < len(words) else ""
-            found[SPELLED[option]] = value if equals else after
-    return found
+def of_up(argv: Sequence[str]) -> dict[str, str]:
+    """Return the settings that the options of `doit up` stand for.
+
+    doit reads them again, for its help and its errors; but that is after the tasks were made.
+    """
+    from doit.cmdparse import CmdOption, CmdParse, CmdParseError  # noqa: PLC0415
+
+    words = [word for word in argv if word.startswith("-") or "=" not in word]
+    rest = words[words.index("up") + 1:] if "up" in words else []
+    try:
+        given, _ = CmdParse([CmdOption(option) for option in options.UP]).parse(rest)
+    except CmdParseError:
+        return {}
+    if given["output"] and given["guess"]:
+        raise Failure("-o names a folder and -O guesses one", "leave one of them out")
+    output = options.GUESS if given["guess"] else given["output"]
+    found = {"build.output": output, "origin.bundle": given["bundle"]}
+    return {key: value for key, value in found.items() if value}
 
 
 def _given(row: Row, environ: Mapping[str, str]) -> bool:
@@ -200,6 +207,13 @@ def _assemble(
         config=_config(groups["start"]["config_dir"], instance),
     )
     made = {group: options.GROUPS[group](**items) for group, items in groups.items()}
+    against = made["start"].contradiction()
+    if against:
+        words = ",".join(made["start"].mode)
+        raise Failure(
+            f"{sources['start.mode']}: {words} contradicts itself: {against}",
+            "leave one of the words out",
+        )
     return Settings(
         version=values["version"], name=name, paths=paths, sources=dict(sources), **made
     )

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from tasks import check, clients, credentials, files, journal, launch, node, process, report, swap
-from tasks.components import containerd, flags
+from tasks import (
+    check,
+    clients,
+    credentials,
+    files,
+    foreground,
+    journal,
+    kernel,
+    kubeconfig,
+    launch,
+    node,
+    options,
+    process,
+    report,
+    swap,
+)
+from tasks.components import containerd, flags, proxy
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
 from tasks.settings import Settings, current
@@ -21,8 +37,11 @@ def reconcile(settings: Settings, name: str) -> None:
     A component that is being debugged is started again in its mode.
     """
     check.require(settings, load_checkout(settings.paths.lock).minor)
+    foreground.arm(settings, partial(end, settings))
     with files.locked(settings.paths.run / f"{name}.lock"):
         component = launch.wanted(settings, name)
+        if name == "kubelet":
+            node.require_possible(settings)
         if swap.heal(settings, name):
             report.note("its debugger was lost: a normal process again")
         record = process.load(settings.paths.run, name)
@@ -42,6 +61,8 @@ def reconcile(settings: Settings, name: str) -> None:
             return
         swap.clear(settings, name)
         launch.stop(settings, name)
+        if name == proxy.NAME and settings.proxy.mode == "ipvs" and (why := kernel.lacks_ipvs()):
+            report.note(f"mode {proxy.DEFAULT} instead of ipvs: {why}")
         record = launch.start(settings, component)
         report.note(f"pid {record.identity.pid}")
 
@@ -69,26 +90,30 @@ class Running:
 
 def chosen(settings: Settings) -> list[str]:
     """Return the names of the components that are to run, in the order of their start."""
-    control = [] if settings.start.mode == "kubeletonly" else [
-        "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"
-    ]
-    return control + node.components(settings)
+    control = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+    return (control if settings.start.control_plane else []) + node.components(settings)
+
+
+def concerned(settings: Settings) -> list[str]:
+    """Return the components a run has a say in: a lone kubelet leaves the control plane alone."""
+    everything = settings.start.control_plane
+    return [name for name in COMPONENTS if everything or name in ("containerd", "kubelet")]
 
 
 @report.action
-def up(settings: Settings, bundle: str = "") -> None:
-    """Stop what is no longer wanted, then say how to use the cluster.
-
-    `bundle` was heeded long before: it is a setting (settings.SPELLED).
-    """
-    del bundle
+def up(settings: Settings) -> None:
+    """Stop what is no longer wanted, then say how to use the cluster; stay if that is wished."""
+    foreground.arm(settings, partial(end, settings))
     wanted = chosen(settings)
-    for name in reversed(COMPONENTS):
-        if name not in wanted and launch.stop(settings, name):
+    for name in reversed(concerned(settings)):
+        if name not in wanted and _end(settings, name):
             report.say(f"  {name} is no longer wanted: stopped")
     node.after_start(settings, wanted)
     for line in summary(settings, wanted):
         report.say(line)
+    if foreground.wanted(settings):
+        report.say("\nPress Ctrl-C to shut it down.")
+        foreground.watch(settings, wanted)
 
 
 def summary(settings: Settings, names: list[str]) -> list[str]:
@@ -97,8 +122,13 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
     version = load_checkout(paths.lock).version
     patient = flags.PATIENT if settings.debug.pause_tolerant else {}
     login = credentials.USER if settings.certs.auth_args else "admin"
-    delve_port = swap.port(settings, "kube-apiserver")
-    lines = ["", f"Kubernetes {version} is running (instance {settings.name}).", "", "Logs:"]
+    joined = not settings.start.control_plane
+    example = "kubelet" if joined else "kube-apiserver"
+    delve_port = swap.port(settings, example)
+    what = f"Kubernetes {version} is running"
+    if joined:
+        what = f"The kubelet {version} runs against {kubeconfig.server(settings, 'kubelet')}"
+    lines = ["", f"{what} (instance {settings.name}).", "", "Logs:"]
     lines += [f"  {paths.log(name)}" for name in names]
     lines += [
         "",
@@ -109,8 +139,8 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
         "  kubectl get --raw /readyz",
         "",
         "To put a component under the debugger, and back:",
-        f"  doit debug:kube-apiserver      # Delve listens on 127.0.0.1:{delve_port}",
-        "  doit undebug:kube-apiserver",
+        f"  doit debug:{example:<20}# Delve listens on 127.0.0.1:{delve_port}",
+        f"  doit undebug:{example}",
     ]
     left_out = node.left_out(settings)
     return [*lines, *(["", left_out] if left_out else [])]
@@ -119,26 +149,35 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
 @report.action
 def down(settings: Settings) -> None:
     """End every component of the instance, the last one first, and free the ports."""
-    ended = []
-    for name in reversed(COMPONENTS):
-        with files.locked(settings.paths.run / f"{name}.lock"):
-            swap.clear(settings, name)
-            if launch.stop(settings, name):
-                ended.append(name)
-    launch.end_pods(settings)
-    node.after_stop(settings)
-    if not settings.etcd.preserve:
-        shutil.rmtree(settings.paths.etcd, ignore_errors=True)
+    ended = end(settings)
+    if not settings.etcd.preserve and settings.start.control_plane:
         report.note("the cluster's objects were removed")
     report.note(f"ended {', '.join(ended)}" if ended else "nothing was running")
+    if not settings.start.control_plane:
+        report.note("START_MODE=kubeletonly leaves the control plane alone")
+
+
+def end(settings: Settings) -> list[str]:
+    """End what this run has a say in and return the names of what ran."""
+    ended = [name for name in reversed(concerned(settings)) if _end(settings, name)]
+    launch.end_pods(settings)
+    node.after_stop(settings)
+    if not settings.etcd.preserve and settings.start.control_plane:
+        shutil.rmtree(settings.paths.etcd, ignore_errors=True)
+    return ended
 
 
 @report.action
 def stop_one(settings: Settings, name: str) -> None:
     """End one component and leave the others alone."""
+    report.note("ended" if _end(settings, name) else "was not running")
+
+
+def _end(settings: Settings, name: str) -> bool:
+    """End a component together with its debugger; True when it ran."""
     with files.locked(settings.paths.run / f"{name}.lock"):
         swap.clear(settings, name)
-        report.note("ended" if launch.stop(settings, name) else "was not running")
+        return launch.stop(settings, name)
 
 
 def task_up() -> Iterator[dict[str, Any]]:
@@ -148,24 +187,27 @@ def task_up() -> Iterator[dict[str, Any]]:
         "basename": "up",
         "doc": "build what changed and bring the cluster up",
         "actions": [(up, [settings])],
-        "task_dep": ["certs", *(f"start:{name}" for name in chosen(settings)),
-                     *([] if settings.start.kubectl else ["build:kubectl"])],
-        "uptodate": [False],
-        "params": [
-            {
-                "name": "bundle", "long": "bundle", "default": "",
-                "help": "take tools and source from this file of `doit bundle` (origin.bundle)",
-            },
+        "params": list(options.UP),
+        "task_dep": [
+            *_credentials(settings), *(f"start:{name}" for name in chosen(settings)),
+            *([] if settings.start.kubectl else ["build:kubectl"]),
         ],
+        "uptodate": [False],
         "meta": {"quiet": True},
         "clean": [(down, [settings])],
     }
+
+
+def _credentials(settings: Settings) -> list[str]:
+    """Return the tasks of the certificates: all, or what a lone kubelet and kubectl need."""
+    return ["certs"] if settings.start.control_plane else ["certs:kubeconfig-admin"]
 
 
 def task_start() -> Iterator[dict[str, Any]]:
     """Yield one task per component that makes it run as configured."""
     settings = current()
     yield {"name": None, "doc": "start components, or restart those whose inputs changed"}
+    wanted = {*chosen(settings), *(["containerd"] if containerd.runs(settings) else [])}
     for name, spec in COMPONENTS.items():
         inputs = [settings.paths.built(spec.module)] if spec.module else []
         tasks = [f"build:{spec.module}"] if spec.module else []
@@ -183,7 +225,7 @@ def task_start() -> Iterator[dict[str, Any]]:
             "task_dep": [
                 *tasks,
                 *(f"certs:{one}" for one in spec.certs),
-                *(f"start:{one}" for one in spec.after if one in chosen(settings)),
+                *(f"start:{one}" for one in spec.after if one in wanted),
             ],
             "uptodate": [Running(settings, name)],
         }

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +195,7 @@ def task_toolchain() -> Iterator[dict[str, Any]]:
 
 
 def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
-    mirror: Mapping[str, Any] = masked(asdict(settings.mirror))
+    mirror: Mapping[str, Any] = masked(asdict(replace(settings.mirror, images=(), git=())))
     lock, go = str(settings.paths.lock), str(settings.paths.tool("go"))
 
     def task(

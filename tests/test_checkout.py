@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, settings, tree, unpack
+from tasks import checkout, origins, settings, tree, unpack
 from tasks.failure import Failure
 from tasks.origins.package import upstream
 from tests import miniature
@@ -18,6 +18,14 @@ def remote(tmp_path: Path) -> Path:
 def chosen(tmp_path: Path, **environ: str) -> settings.Settings:
     default = {"STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": ""}
     return settings.load({**default, **environ})
+
+
+def test_mirrors_are_asked_before_the_origin(tmp_path: Path) -> None:
+    made = chosen(
+        tmp_path, STEPKUBE_MIRROR_GIT="file:///mirror,/second", STEPKUBE_ORIGIN_GIT="/first",
+    )  # fmt: skip
+    names = [origin.name for origin in origins.of(made)]
+    assert names == ["git file:///mirror", "git /second", "git /first"]
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}"])

@@ -23,10 +23,31 @@ def doit(tmp_path: Path, *words: str, **environ: str) -> subprocess.CompletedPro
 def test_the_list_is_the_pipeline_in_order(tmp_path: Path) -> None:
     listing = doit(tmp_path, "list").stdout.splitlines()
     names = [line.split()[0] for line in listing]
-    stages = ["mirror", "checkout", "toolchain", "generated", "sources", "build", "certs", "start"]
+    stages = [
+        "downloads", "checkout", "toolchain", "generated", "sources", "build", "certs", "start",
+    ]  # fmt: skip
     assert [name for name in names if name in stages] == stages
     assert names[:5] == ["up", "down", "status", "debug", "undebug"]
     assert all(len(line.split(None, 1)) == 2 for line in listing), "every task says what it does"
+
+
+def test_up_never_leads_to_a_task_that_changes_the_host(tmp_path: Path) -> None:
+    """Follow every dependency of every task but those of the host."""
+    program = (
+        "import dodo\n"
+        "from tasks import naming\n"
+        "for task in naming.tasks(dodo.PIPELINE):\n"
+        "    for key in ('task_dep', 'setup', 'calc_dep'):\n"
+        "        for one in task.get(key, ()): print(one)\n"
+    )
+    env = {**os.environ, "STEPKUBE_HOME": str(tmp_path), "STEPKUBE_CONFIG": os.devnull}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True,
+        check=True,
+    )
+    needed = set(done.stdout.split())
+    assert "downloads" in needed and "start:etcd" in needed
+    assert not needed & {"mirror", "packages", "firewall"}
 
 
 def test_every_sub_task_is_documented(tmp_path: Path) -> None:
@@ -90,7 +111,7 @@ def test_a_workspace_that_cannot_be_made_is_said_in_words(tmp_path: Path) -> Non
 
 
 def test_a_bad_mirror_names_its_variable(tmp_path: Path) -> None:
-    done = doit(tmp_path, "mirror", GOPROXY="proxy.example.org")
+    done = doit(tmp_path, "downloads", GOPROXY="proxy.example.org")
     assert done.returncode == 1
     assert "the environment (GOPROXY)" in done.stderr
     assert "Traceback" not in done.stderr

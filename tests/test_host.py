@@ -153,7 +153,10 @@ def in_process_doit(
             "dep_file": str(home / "db"), "backend": "sqlite3", "outfile": out, "verbosity": 2,
             "reporter": report.Reporter,
         }  # fmt: skip
-        loader = ModuleTaskLoader({"task_host": tasks.task_host})
+        loader = ModuleTaskLoader({
+            f"task_{name}": getattr(tasks, f"task_{name}")
+            for name in ("mirror", "packages", "firewall")
+        })
         capfd.readouterr()
         main = DoitMain(loader, config_filenames=(), extra_config={"GLOBAL": config})
         assert (main.run(list(words)) or 0) == code
@@ -265,7 +268,7 @@ def test_what_is_not_deb822_is_left_alone(text: str) -> None:
 
 def test_a_dry_run_shows_a_diff_and_changes_nothing(doit: Doit, root: Path, home: Path) -> None:
     before = snapshot(root)
-    said = doit("host:mirror", "--dry-run", "--root", str(root))
+    said = doit("mirror", "--dry-run", "--root", str(root))
     assert snapshot(root) == before and not (home / "host.json").exists()
     assert "-mirrorlist=http://mirrorlist.centos.org" in said
     assert f"+baseurl={RPM}/centos/$releasever/os/$basearch/" in said
@@ -279,7 +282,7 @@ def test_files_change_once_and_come_back_byte_for_byte(doit: Doit, root: Path, h
     if os.geteuid() == 0:
         os.chown(root / "etc/apt/sources.list", 1, 2)
     before = snapshot(root)
-    said = doit("host:mirror", "--root", str(root))
+    said = doit("mirror", "--root", str(root))
     assert "--- " in said, "the plan is shown first"
     changed = {name for name, at in originals(root).items() if at[0] != before[name][0]}
     assert {Path(name).name for name in changed} == {
@@ -289,33 +292,33 @@ def test_files_change_once_and_come_back_byte_for_byte(doit: Doit, root: Path, h
     for name in changed:
         assert after[name][1:4] == before[name][1:4], "mode and owner stay"
         assert after[name + apply.SUFFIX] == before[name]
-    assert "nothing to change" in doit("host:mirror", "--root", str(root))
+    assert "nothing to change" in doit("mirror", "--root", str(root))
     assert snapshot(root) == after, "twice changes nothing, not even a time"
-    assert doit("clean", "-n", "host:mirror").count("restored:") == 4
+    assert doit("clean", "-n", "mirror").count("restored:") == 4
     assert snapshot(root) == after
-    assert doit("clean", "host:mirror").count("restored:") == 4
+    assert doit("clean", "mirror").count("restored:") == 4
     assert snapshot(root) == before
     assert not (home / "host.json").exists()
 
 
 def test_another_mirror_replaces_the_one_before_and_none_restores(doit: Doit, root: Path) -> None:
     before = snapshot(root)
-    doit("host:mirror", "--root", str(root))
+    doit("mirror", "--root", str(root))
     other = Mirrors("https://other.test", EPEL, APT, "", "", "")
-    doit("host:mirror", "--root", str(root), mirrors=other)
+    doit("mirror", "--root", str(root), mirrors=other)
     text = (root / "etc/yum.repos.d/CentOS-Base.repo").read_bytes()
     assert b"baseurl=https://other.test/centos/" in text and b"mirror.test" not in text
-    doit("host:mirror", "--root", str(root), mirrors=UNSET)
+    doit("mirror", "--root", str(root), mirrors=UNSET)
     assert snapshot(root) == before
 
 
 def test_a_file_edited_since_is_left_alone(doit: Doit, root: Path, home: Path) -> None:
     before = snapshot(root)
-    doit("host:mirror", "--root", str(root))
+    doit("mirror", "--root", str(root))
     edited = root / "etc/apt/sources.list"
     edited.write_text("deb http://my.own/debian bookworm main\n")
-    assert "sources.list: edited since" in doit("host:mirror", "--root", str(root))
-    said = doit("clean", "host:mirror")
+    assert "sources.list: edited since" in doit("mirror", "--root", str(root))
+    said = doit("clean", "mirror")
     assert f"{edited}: edited since; its original is {edited}{apply.SUFFIX}" in said
     assert edited.read_text() == "deb http://my.own/debian bookworm main\n"
     assert snapshot(root)[f"{edited}{apply.SUFFIX}"] == before[str(edited)]
@@ -340,12 +343,12 @@ def test_a_run_cut_off_can_be_undone_and_repeated(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(step, cut)
-        doit("host:mirror", "--root", str(root))
+        doit("mirror", "--root", str(root))
     if then == "again":
-        doit("host:mirror", "--root", str(root))
+        doit("mirror", "--root", str(root))
         repository = root / "etc/yum.repos.d/CentOS-Base.repo"
         assert b"http://mirror.test/centos" in repository.read_bytes()
-    doit("clean", "host:mirror")
+    doit("clean", "mirror")
     assert snapshot(root) == before
 
 
@@ -353,17 +356,17 @@ def test_links_are_left_alone_and_others_may_not_write(
     doit: Doit, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "etc/apt/sources.list.d/link.list").symlink_to("../sources.list")
-    assert "link.list: not a regular file" in doit("host:mirror", "--dry-run", "--root", str(root))
+    assert "link.list: not a regular file" in doit("mirror", "--dry-run", "--root", str(root))
     before = snapshot(root)
     monkeypatch.setattr(os, "access", lambda *_: False)
-    said = doit("host:mirror", "--root", str(root), code=1)
+    said = doit("mirror", "--root", str(root), code=1)
     assert "may only be changed by root" in said and "sudo -E" in said
     assert snapshot(root) == before
 
 
 def test_a_mirror_that_is_no_address_is_refused(doit: Doit, root: Path) -> None:
     wrong = Mirrors('http://x/"\nenabled=1', "", "", "", "", "")
-    said = doit("host:mirror", "--root", str(root), mirrors=wrong, code=1)
+    said = doit("mirror", "--root", str(root), mirrors=wrong, code=1)
     assert "mirror.rpm" in said and "is not an address" in said
 
 
@@ -387,12 +390,12 @@ def test_apt_itself_goes_to_the_mirror(doit: Doit, root: Path, tmp_path: Path) -
 
     before = asked()
     assert "'http://deb.debian.org/debian/dists/bookworm/InRelease'" in before
-    doit("host:mirror", "--root", str(root))
+    doit("mirror", "--root", str(root))
     after = asked()
     assert f"'{APT}/dists/bookworm/InRelease'" in after
     assert f"'{APT}-security/dists/bookworm-security/InRelease'" in after
     assert "deb.debian.org" not in after and "deb.nodesource.com" in after
-    doit("clean", "host:mirror")
+    doit("clean", "mirror")
     assert asked() == before
 
 
@@ -444,9 +447,9 @@ Pretend = Callable[..., Callable[[], list[str]]]
 
 def test_apt_installs_what_is_missing_once(doit: Doit, pretend: Pretend, home: Path) -> None:
     ran = pretend("apt-get", "dpkg-query", "systemctl")
-    said = doit("host:packages", "--dry-run")
+    said = doit("packages", "--dry-run")
     assert ran() == [] and "missing  containerd" in said and "there    git" in said
-    doit("host:packages")
+    doit("packages")
     names = (
         "containerd runc containernetworking-plugins iptables nftables conntrack socat iproute2"
         " ethtool libc6-dev"
@@ -457,10 +460,10 @@ def test_apt_installs_what_is_missing_once(doit: Doit, pretend: Pretend, home: P
         "systemctl enable --now containerd",
     ]
     assert f"apt-get install --yes --no-install-recommends {names} " in said, "the exact command"
-    doit("host:packages")
+    doit("packages")
     assert len(ran()) == 3, "a second time does nothing"
     assert apply.load(home).packages == tuple(names.split())
-    said = doit("clean", "host:packages")
+    said = doit("clean", "packages")
     assert f"apt-get remove --yes {names} " in said and "disable --now containerd" in said
     assert len(ran()) == 3, "removing is left to the user"
 
@@ -469,7 +472,7 @@ def test_dnf_adds_epel_first_and_names_what_no_repository_has(
     doit: Doit, pretend: Pretend, home: Path
 ) -> None:
     ran = pretend("dnf", "rpm")
-    said = doit("host:packages", code=1)
+    said = doit("packages", code=1)
     assert "no systemd runs here" in said
     first, second = ran()
     epel = "http://epel.test/all/epel/epel-release-latest-9.noarch.rpm"
@@ -499,7 +502,7 @@ def test_packages_need_root_and_say_the_command(
 ) -> None:
     ran = pretend("apt-get", "dpkg-query")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    said = doit("host:packages", code=1)
+    said = doit("packages", code=1)
     assert "sudo apt-get update && sudo apt-get install --yes" in said
     assert ran() == []
 
@@ -514,18 +517,18 @@ def test_the_firewall_opens_the_ports_of_delve_and_closes_them(
     doit: Doit, pretend: Pretend, home: Path
 ) -> None:
     ran = pretend("firewall-cmd")
-    assert "39999/tcp" in doit("host:firewall", "--dry-run") and ran() == []
-    doit("host:firewall", "--port", "39999")
+    assert "39999/tcp" in doit("firewall", "--dry-run") and ran() == []
+    doit("firewall", "--port", "39999")
     assert ran() == ["firewall-cmd --zone=public --add-port=39999/tcp"]
-    doit("host:firewall")
+    doit("firewall")
     assert len(apply.load(home).ports) == 5
-    doit("host:firewall", "--close", "--port", "39998")
+    doit("firewall", "--close", "--port", "39998")
     assert ran()[-1] == "firewall-cmd --zone=public --remove-port=39998/tcp"
-    doit("clean", "host:firewall")
+    doit("clean", "firewall")
     assert sum("--remove-port" in line for line in ran()) == 5
     assert not (home / "host.json").exists()
 
 
 def test_without_a_firewall_nothing_is_opened(doit: Doit, pretend: Pretend) -> None:
     pretend()
-    assert "nothing opened: no firewall" in doit("host:firewall")
+    assert "nothing opened: no firewall" in doit("firewall")

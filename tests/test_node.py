@@ -2,8 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks import launch, node, sandbox, settings
+from tasks import launch, node, relays, sandbox, settings, start
 from tasks.components.base import Component, Health
+from tasks.components.registry import COMPONENTS
+from tasks.failure import Failure
+from tests import toycluster
+from tests.test_graph import doit
+
+CONTROL = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
 
 
 def chosen(tmp_path: Path, **environ: str) -> settings.Settings:
@@ -44,15 +50,101 @@ def test_a_user_who_is_not_root_has_no_node(
     [
         ("all", ["containerd", "kubelet", "kube-proxy"]),
         ("kubeletonly", ["containerd", "kubelet"]),
-        ("nokubelet", []),
+        ("nokubelet", ["kube-proxy"]),
         ("nokubeproxy", ["containerd", "kubelet"]),
         ("nokubelet,nokubeproxy", []),
+        ("nokubeproxy, nokubelet", []),
+        ("kubeletonly,nokubeproxy", ["containerd", "kubelet"]),
+        ("all,nokubelet", ["kube-proxy"]),
+        ("", ["containerd", "kubelet", "kube-proxy"]),
     ],
 )
 def test_the_start_mode_decides(
     tmp_path: Path, machine: set[str], mode: str, names: list[str]
 ) -> None:
-    assert node.components(chosen(tmp_path, START_MODE=mode)) == names
+    made = chosen(tmp_path, START_MODE=mode)
+    assert node.components(made) == names
+    control = [] if "kubeletonly" in mode else CONTROL
+    assert start.chosen(made) == control + names
+    assert start.concerned(made) == ([*COMPONENTS] if control else ["containerd", "kubelet"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("kubeletonly,nokubelet", "nothing would run"),
+        ("all,kubeletonly", "all is more than the kubelet"),
+        ("nokubelet,nokubproxy", r"kubeletonly, nokubelet.*did you mean nokubeproxy"),
+        ("none", "made of all, kubeletonly, nokubelet, nokubeproxy"),
+    ],
+)
+def test_a_wrong_start_mode_is_an_error_in_words(tmp_path: Path, mode: str, words: str) -> None:
+    with pytest.raises(Failure, match=rf"START_MODE.*{words}"):
+        chosen(tmp_path, START_MODE=mode)
+
+
+def test_a_runtime_of_the_users_own_needs_no_other(tmp_path: Path, machine: set[str]) -> None:
+    machine -= {"containerd", "runc"}
+    made = chosen(tmp_path, CONTAINER_RUNTIME_ENDPOINT="unix:///run/x.sock")
+    assert node.components(made) == ["kubelet", "kube-proxy"]
+
+
+def test_without_a_kubelet_kube_proxy_needs_no_runtime(tmp_path: Path, machine: set[str]) -> None:
+    machine -= {"containerd", "runc"}
+    made = chosen(tmp_path, START_MODE="nokubelet")
+    assert node.components(made) == ["kube-proxy"]
+    assert "START_MODE=kubeletonly doit up adds one" in node.left_out(made)
+    machine -= {"iptables", "unshare"}
+    assert node.components(made) == []
+    said = node.left_out(made)
+    assert "kube-proxy was left out, for want of iptables and unshare" in said
+    assert "apt-get install -y iptables util-linux" in said
+
+
+def test_a_lone_kubelet_needs_a_control_plane(tmp_path: Path) -> None:
+    port = str(toycluster.free_port())
+    made = chosen(tmp_path, START_MODE="kubeletonly", API_SECURE_PORT=port)
+    with pytest.raises(Failure, match=f"no control plane is ready at https://localhost:{port}"):
+        node.require_possible(made)
+    node.require_possible(chosen(tmp_path))
+
+
+def test_a_runtime_of_the_host_is_out_of_a_sandboxes_reach(tmp_path: Path) -> None:
+    own = {"CONTAINER_RUNTIME_ENDPOINT": "unix:///run/x.sock"}
+    with pytest.raises(Failure, match=r"CONTAINER_RUNTIME_ENDPOINT.* of the host") as caught:
+        node.require_possible(chosen(tmp_path, **own))
+    assert "STEPKUBE_NODE_SANDBOX=false" in caught.value.hint
+    node.require_possible(chosen(tmp_path, STEPKUBE_NODE_SANDBOX="false", **own))
+
+
+def test_a_lone_kubelet_makes_no_authority_of_its_own(tmp_path: Path) -> None:
+    made = chosen(tmp_path, START_MODE="kubeletonly")
+    done = doit(tmp_path, "certs:client-kubelet", START_MODE="kubeletonly")
+    assert done.returncode == 1
+    assert f"whose authority {made.paths.certs / 'client-ca.crt'} is not there" in done.stderr
+    assert not list(made.paths.certs.glob("*"))
+    assert doit(tmp_path, "certs:client-ca").returncode == 0
+    authority = (made.paths.certs / "client-ca.crt").read_bytes()
+    assert doit(tmp_path, "certs:client-kubelet", START_MODE="kubeletonly").returncode == 0
+    assert (made.paths.certs / "client-kubelet.crt").is_file()
+    assert doit(tmp_path, "clean", "certs:client-ca", START_MODE="kubeletonly").returncode == 0
+    assert (made.paths.certs / "client-ca.crt").read_bytes() == authority
+
+
+@pytest.mark.parametrize(
+    ("host", "mode", "mapping"),
+    [
+        ("localhost", "all", "out:0.0.0.0:6443:127.0.0.1:6443"),
+        ("127.0.0.1", "kubeletonly", "out:0.0.0.0:6443:127.0.0.1:6443"),
+        ("api.example.org", "all", "out:0.0.0.0:6443:127.0.0.1:6443"),
+        ("api.example.org", "kubeletonly", "out:0.0.0.0:6443:api.example.org:6443"),
+        ("192.0.2.7", "kubeletonly", "out:0.0.0.0:6443:192.0.2.7:6443"),
+    ],
+)
+def test_the_sandbox_is_led_to_the_right_api(
+    tmp_path: Path, host: str, mode: str, mapping: str
+) -> None:
+    assert mapping in relays.mappings(chosen(tmp_path, API_HOST=host, START_MODE=mode))
 
 
 def test_without_iptables_only_kube_proxy_is_left_out(tmp_path: Path, machine: set[str]) -> None:
@@ -69,9 +161,11 @@ def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
     given = {"KUBELET_READ_ONLY_PORT": "7255", "ENABLE_TRACING": "true"}
     stock = chosen(tmp_path)
     more = chosen(tmp_path, **given)
-    plain, told = sandbox.mappings(stock), sandbox.mappings(more)
+    plain, told = [*relays.mappings(stock), *map(str, relays.own_ports(stock, "kubelet"))], [
+        *relays.mappings(more), *map(str, relays.own_ports(more, "kubelet"))
+    ]
     assert set(told) - set(plain) == {
-        "in:127.0.0.1:7255:127.0.0.1:7255", "out:127.0.0.1:4317:127.0.0.1:4317"
+        "7255", "out:127.0.0.1:4317:127.0.0.1:4317"
     }
     assert not set(plain) - set(told)
 

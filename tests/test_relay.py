@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import ports, process, relay, sandbox, settings
+from tasks import ports, process, relay, relays, settings
 from tasks.failure import Failure
 from tests.toycluster import free_port
 
@@ -153,7 +153,7 @@ def chosen(tmp_path: Path, forward: str) -> settings.Settings:
 
 
 def test_forwarded_ports_lead_to_the_address_of_the_node(tmp_path: Path) -> None:
-    mappings = sandbox.mappings(chosen(tmp_path, "30080,8080:30081"))
+    mappings = relays.mappings(chosen(tmp_path, "30080,8080:30081"))
     assert mappings[-2:] == [
         "in:127.0.0.1:30080:10.99.0.1:30080", "in:127.0.0.1:8080:10.99.0.1:30081",
     ]  # fmt: skip
@@ -162,4 +162,4 @@ def test_forwarded_ports_lead_to_the_address_of_the_node(tmp_path: Path) -> None
 @pytest.mark.parametrize("wrong", ["http", "0", "70000", "1:2:3"])
 def test_what_is_no_port_is_refused(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(Failure, match=r"STEPKUBE_NODE_FORWARD.*is not a port"):
-        sandbox.mappings(chosen(tmp_path, wrong))
+        relays.mappings(chosen(tmp_path, wrong))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import templates
-from tasks.components import flags
+from tasks import files, templates
+from tasks.components import flags, registries
 from tasks.components.base import Component, Context, Health
 from tasks.settings import Settings
 
@@ -92,6 +92,8 @@ def build(context: Context, tools: Tools = Tools()) -> Component:
             _file(chosen): configuration(chosen, tools),
             **({} if own_networks(chosen) else
                {_networks(chosen) / "10-stepkube.conflist": network(chosen)}),
+            **{_hosts(chosen) / name / "hosts.toml": text
+               for name, text in registries.hosts(chosen).items()},
         },
         folders=(
             chosen.paths.config, chosen.paths.run, root(chosen),
@@ -112,6 +114,7 @@ def configuration(chosen: Settings, tools: Tools) -> str:
         socket=str(socket(chosen)),
         networks=str(_networks(chosen)),
         pause=pause(chosen),
+        hosts=str(_hosts(chosen)) if chosen.mirror.images else "",
     )
 
 
@@ -145,6 +148,12 @@ def own_networks(chosen: Settings) -> str:
 
 def _networks(chosen: Settings) -> Path:
     return Path(own_networks(chosen) or chosen.paths.config / "cni")
+
+
+def _hosts(chosen: Settings) -> Path:
+    """Return the folder of the image mirrors: another one for others, so that none is left over."""
+    content = [part for pair in sorted(registries.hosts(chosen).items()) for part in pair]
+    return chosen.paths.config / "registries" / files.digest(*content)[:12]
 
 
 def _file(chosen: Settings) -> Path:

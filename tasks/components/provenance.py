@@ -161,7 +161,7 @@ def _experiments(
 def _others(row: Row, now: Any) -> list[str]:
     """Return values that a setting could have instead, as words of the command line."""
     if get_origin(row.kind) is tuple:
-        return ["probe"]
+        return [word for word in get_args(get_args(row.kind)[0]) or ("probe",) if (word,) != now]
     if get_origin(row.kind) is not None:
         return [choice for choice in get_args(row.kind) if choice != now]
     if isinstance(now, bool):

@@ -7,9 +7,12 @@ from pathlib import Path
 from tasks import templates
 from tasks.components import flags
 from tasks.components.base import Component, Context, Health
+from tasks.failure import Failure
 from tasks.settings import Settings
 
 NAME = "kube-proxy"
+DEFAULT = "iptables"
+"""The mode when none is wanted, or when the one that is cannot be had."""
 AFTER = ("kube-apiserver", "kubelet")  # before the node exists, it waits half a minute
 CERTS = ("server-ca", "client-kube-proxy", "kubeconfig-kube-proxy")
 
@@ -19,8 +22,8 @@ def wanted(context: Context) -> flags.Wanted:
     return {**flags.logging(context.settings), "config": _file(context.settings)}
 
 
-def build(context: Context) -> Component:
-    """Describe kube-proxy."""
+def build(context: Context, ipvs: bool = True) -> Component:
+    """Describe kube-proxy; `ipvs` tells whether this machine has what that mode needs."""
     chosen = context.settings
     endpoint = context.facts.health[NAME]
     port = chosen.proxy.healthz_port
@@ -30,7 +33,7 @@ def build(context: Context) -> Component:
         health=Health(flags.url(endpoint.scheme, "127.0.0.1", port, endpoint.path)),
         after=AFTER,
         env=flags.debug_env(chosen),
-        files={_file(chosen): configuration(context)},
+        files={_file(chosen): configuration(context, mode(context, ipvs))},
         inputs=flags.credentials(chosen, "kube-proxy"),
         folders=(chosen.paths.config,),
         # the relay to the sandbox holds the host's ports
@@ -38,7 +41,26 @@ def build(context: Context) -> Component:
     )
 
 
-def configuration(context: Context) -> str:
+def mode(context: Context, ipvs: bool) -> str:
+    """Return the mode that is used. Raises Failure for one that the version does not have."""
+    wanted, known = context.settings.proxy.mode or DEFAULT, context.facts
+    source = context.settings.sources.get("proxy.mode", "proxy.mode")
+    version = ".".join(map(str, context.minor))
+    if wanted not in known.proxy_modes:
+        raise Failure(
+            f"{source}: kube-proxy of Kubernetes {version} has no mode {wanted}",
+            f"use one of {', '.join(known.proxy_modes)}, or another version",
+        )
+    gates, gate = flags.feature_gates(context), known.nftables_gate
+    if wanted == "nftables" and gate and not gates.get(gate, gates.get("AllAlpha")):
+        raise Failure(
+            f"{source}: kube-proxy of Kubernetes {version} has nftables behind a feature gate",
+            f"add {gate}=true to start.feature_gates (FEATURE_GATES)",
+        )
+    return DEFAULT if wanted == "ipvs" and not ipvs else wanted
+
+
+def configuration(context: Context, used: str) -> str:
     """Render the KubeProxyConfiguration."""
     chosen = context.settings
     return templates.render(
@@ -47,6 +69,7 @@ def configuration(context: Context) -> str:
         kubeconfig=str(chosen.paths.kubeconfig("kube-proxy")),
         hostname=chosen.kubelet.hostname_override,
         proxy=chosen.proxy,
+        mode=used,
         cluster_cidr=chosen.controller_manager.cluster_cidr,
         feature_gates=flags.feature_gates(context),
     )

@@ -1,4 +1,4 @@
-"""The tasks host:mirror, host:packages and host:firewall; nothing runs them but a user."""
+"""The tasks mirror, packages and firewall, which change the host; nothing runs them but a user."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def mirrors_of(settings: Settings) -> Mirrors:
         apt=mirror.apt,
         goproxy=mirror.goproxy,
         gosumdb=mirror.gosumdb,
-        git=",".join(settings.origin.git),
+        git=",".join((*settings.mirror.git, *settings.origin.git)),
     )
 
 
@@ -51,11 +51,11 @@ def mirror(settings: Settings, mirrors: Mirrors, dry_run: bool, root: str) -> No
             report.say(line)
         if dry_run:
             return
-        apply.require_writable((change.path for change in whole.changes), "host:mirror")
+        apply.require_writable((change.path for change in whole.changes), "mirror")
         for change in whole.changes:
             apply.apply(home, change)
     count = len(whole.changes)
-    undo = "doit clean host:mirror restores them"
+    undo = "doit clean mirror restores them"
     report.note(f"files changed: {count}; {undo}" if count else "nothing to change")
 
 
@@ -65,7 +65,7 @@ def undo_mirror(settings: Settings, dryrun: bool) -> None:
     home = settings.paths.home
     with files.locked(home / "host.lock"):
         changed = (path for path in map(Path, apply.load(home).files) if path.exists())
-        apply.require_writable(changed, "clean", "host:mirror")
+        apply.require_writable(changed, "clean", "mirror")
         for line in apply.restore(home, dry_run=dryrun):
             report.say(line)
 
@@ -91,7 +91,7 @@ def packages(settings: Settings, mirrors: Mirrors, dry_run: bool) -> None:
     if still:
         raise Failure(
             f"no repository of this system offers: {', '.join(still)}",
-            "add one that does (docs/host.md), then run doit host:packages again",
+            "add one that does (docs/host.md), then run doit packages again",
         )
     report.note(f"{len(lacking)} packages installed")
 
@@ -130,38 +130,46 @@ def _option(name: str, text: str, **more: Any) -> dict[str, Any]:
     return {**flag, "type": bool, "default": False, **more}
 
 
-def task_host() -> Iterator[dict[str, Any]]:
-    """Yield the tasks that prepare the host, each of them opt-in and undoable."""
+def _of_the_host(doc: str, action: Any, undo: Any, *params: dict[str, Any]) -> dict[str, Any]:
+    """Return a task that changes the host when a user asks for it, and can be undone."""
+    return {
+        "doc": doc,
+        "actions": [action],
+        "params": [*params, _option("dry_run", "show the plan and stop")],
+        "clean": [undo],
+        "uptodate": [False],
+        "meta": report.ANSWER,
+    }
+
+
+def task_mirror() -> dict[str, Any]:
+    """Return the task that puts the mirrors into the host's package managers."""
     settings = current()
-    mirrors = mirrors_of(settings)
-    dry_run = _option("dry_run", "show the plan and stop")
-    yield {"name": None, "doc": "prepare the host: mirrors, packages, firewall (opt-in, undoable)"}
-    shared = {"uptodate": [False], "meta": {"quiet": True, "answer": True}}
-    yield {
-        "name": "mirror",
-        "doc": "put the mirrors into the files of apt, yum and dnf; clean restores them",
-        "actions": [(mirror, [settings, mirrors])],
-        "params": [dry_run, _option("root", "root of the system", type=str, default="/")],
-        "clean": [(undo_mirror, [settings])],
-        **shared,
-    }
-    yield {
-        "name": "packages",
-        "doc": "install container runtime, network tools and compiler; clean says how to remove",
-        "actions": [(packages, [settings, mirrors])],
-        "params": [dry_run],
-        "clean": [(undo_packages, [settings])],
-        **shared,
-    }
-    yield {
-        "name": "firewall",
-        "doc": "open the ports of Delve in firewalld or ufw; clean closes them",
-        "actions": [(ports.open_all, [settings])],
-        "params": [
-            _option("port", "only this port instead of all", type=int, default=0),
-            _option("close", "close instead of open"),
-            dry_run,
-        ],
-        "clean": [(ports.close_all, [settings])],
-        **shared,
-    }
+    return _of_the_host(
+        "put the mirrors into the host's apt, yum and dnf files (opt-in; clean restores them)",
+        (mirror, [settings, mirrors_of(settings)]),
+        (undo_mirror, [settings]),
+        _option("root", "root of the system", type=str, default="/"),
+    )
+
+
+def task_packages() -> dict[str, Any]:
+    """Return the task that installs what a node needs of the host."""
+    settings = current()
+    return _of_the_host(
+        "install runtime, network tools and compiler on the host (opt-in; clean says how to undo)",
+        (packages, [settings, mirrors_of(settings)]),
+        (undo_packages, [settings]),
+    )
+
+
+def task_firewall() -> dict[str, Any]:
+    """Return the task that opens the ports of Delve."""
+    settings = current()
+    return _of_the_host(
+        "open the ports of Delve in the host's firewall (opt-in; clean closes them)",
+        (ports.open_all, [settings]),
+        (ports.close_all, [settings]),
+        _option("port", "only this port instead of all", type=int, default=0),
+        _option("close", "close instead of open"),
+    )

@@ -6,16 +6,17 @@ hack/local-up-cluster.sh knows keep upstream's environment name, the others are
 STEPKUBE_GROUP_FIELD.
 """
 
-from tasks.options.base import option
-from tasks.options.cluster import Certs, Debug, Logs, Start, StartMode
+from tasks.options.base import Pair, option
+from tasks.options.cluster import Certs, Debug, Logs, Start, StartWord
 from tasks.options.control_plane import Api, ControllerManager, Etcd, Scheduler
 from tasks.options.node import Dns, Kubelet, Node, Proxy
 from tasks.options.source import Build, Mirror, Order, Origin
+from tasks.options.up import GUESS, UP
 
 __all__ = [
-    "GROUPS", "Api", "Build", "Certs", "ControllerManager", "Debug", "Dns", "Etcd", "Kubelet",
-    "Logs", "Mirror", "Node", "Order", "Origin", "Proxy", "Scheduler", "Start", "StartMode",
-    "option",
+    "GROUPS", "GUESS", "UP", "Api", "Build", "Certs", "ControllerManager", "Debug", "Dns", "Etcd",
+    "Kubelet", "Logs", "Mirror", "Node", "Order", "Origin", "Pair", "Proxy", "Scheduler", "Start",
+    "StartWord", "option",
 ]  # fmt: skip
 
 GROUPS: dict[str, type] = {

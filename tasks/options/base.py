@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any
+from typing import Any, NewType
+
+Pair = NewType("Pair", str)
+"""An item of a list that may also be written as a mapping in YAML: key=value."""
 
 
 def option(

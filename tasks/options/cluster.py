@@ -8,14 +8,20 @@ from typing import Literal
 from tasks.options.base import option
 
 LeaderElect = Literal["auto", "true", "false"]
-StartMode = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy", "nokubelet,nokubeproxy"]
+StartWord = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy"]
 
 
 @dataclass(frozen=True)
 class Start:
     """What runs, and how."""
 
-    mode: StartMode = option("all", "which components to run", "START_MODE")
+    mode: tuple[StartWord, ...] = option(
+        ("all",), "which components to run; several words may stand together", "START_MODE"
+    )
+    daemon: bool = option(
+        True, "return with the cluster running; false stays and ends it with Ctrl-C (upstream's"
+        " default)", "ENABLE_DAEMON",
+    )
     feature_gates: str = option(
         "AllAlpha=false", "feature gates of all components", "FEATURE_GATES"
     )
@@ -50,6 +56,29 @@ class Start:
     panic_watch_decode_error: bool = option(
         True, "panic when a watch event cannot be decoded", "KUBE_PANIC_WATCH_DECODE_ERROR"
     )
+
+    @property
+    def control_plane(self) -> bool:
+        """Tell whether etcd and the control plane belong to what runs."""
+        return "kubeletonly" not in self.mode
+
+    @property
+    def kubelet(self) -> bool:
+        """Tell whether a kubelet belongs to what runs."""
+        return "nokubelet" not in self.mode
+
+    @property
+    def proxy(self) -> bool:
+        """Tell whether kube-proxy belongs to what runs."""
+        return self.control_plane and "nokubeproxy" not in self.mode
+
+    def contradiction(self) -> str:
+        """Return why the words of the mode cannot stand together; empty when they can."""
+        if not self.control_plane and "nokubelet" in self.mode:
+            return "nothing would run"
+        if not self.control_plane and "all" in self.mode:
+            return "all is more than the kubelet"
+        return ""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any, Literal, get_args, get_origin
 
 from tasks.failure import Failure
+from tasks.options.base import Pair
 from tasks.options.table import Row
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
@@ -26,7 +28,10 @@ def convert(raw: Any, row: Row, source: str) -> Any:
         if kind is float:
             return float(raw)
         if get_origin(kind) is tuple:
-            return tuple(str(item) for item in _sequence(raw))
+            item = get_args(kind)[0]
+            if item is Pair and isinstance(raw, dict):
+                raw = [f"{name}={value}" for name, value in raw.items()]
+            return _items(_sequence(raw), item)
         if raw is None:
             return ""
         if isinstance(raw, dict | list):
@@ -36,6 +41,17 @@ def convert(raw: Any, row: Row, source: str) -> Any:
         expected = {int: "a whole number", float: "a number"}.get(kind) or str(error)
         shown = "its value" if row.secret else repr(raw)
         raise Failure(f"{source}: {shown} is not {expected}", f"{row.key}: {row.doc}") from None
+
+
+def _items(raw: list[Any], kind: Any) -> tuple[str, ...]:
+    """Return the items of a list as text; where there is a choice of words, they must be of it."""
+    items, choice = tuple(map(str, raw)), get_args(kind)
+    for item in items:
+        if choice and item not in choice:
+            near = difflib.get_close_matches(item, choice, n=1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(f"made of {', '.join(choice)}{meant}")
+    return items
 
 
 def _boolean(raw: Any) -> bool:

@@ -10,6 +10,7 @@ from tasks.options.base import option
 Runtime = Literal["remote", "docker", "rkt"]
 NetPlugin = Literal["", "cni", "kubenet"]
 CpuPolicy = Literal["", "none", "static"]
+ProxyMode = Literal["", "iptables", "ipvs", "nftables", "userspace"]
 TopologyPolicy = Literal["", "none", "best-effort", "restricted", "single-numa-node"]
 
 
@@ -122,7 +123,10 @@ class Kubelet:
 class Proxy:
     """kube-proxy."""
 
-    mode: str = option("", "iptables, nftables or ipvs; empty means iptables", "KUBE_PROXY_MODE")
+    mode: ProxyMode = option(
+        "", "how services are reached; empty means iptables, and so does ipvs without IPVS",
+        "KUBE_PROXY_MODE",
+    )
     healthz_port: int = option(
         10256, "port of /healthz", "PROXY_HEALTHZ_PORT", variable_since="1.29"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.options.base import option
+from tasks.options.base import Pair, option
 
 Order = Literal["auto", "path", "bundle", "tarball", "git", "apt"]
 
@@ -51,8 +51,13 @@ class Mirror:
     apt_archive: tuple[str, ...] = option(
         ("bullseye", "bookworm"), "further Debian suites to look for older Go releases in"
     )
-    rpm: str = option("", "host that stands in for the RPM distribution's, for host:mirror")
-    epel: str = option("", "host that stands in for EPEL's, for host:mirror")
+    rpm: str = option("", "host that stands in for the RPM distribution's, for mirror")
+    epel: str = option("", "host that stands in for EPEL's, for mirror")
+    git: tuple[str, ...] = option((), "git URLs that are tried before those of origin.git")
+    images: tuple[Pair, ...] = option(
+        (), "what stands in for image registries: mirror.example.org/k8s for all,"
+        " registry.k8s.io=mirror.example.org/k8s for one",
+    )
     ca_bundle: str = option("", "file with extra certificate authorities", "SSL_CERT_FILE")
     timeout: float = option(30.0, "seconds without a byte before a download counts as stuck")
 
@@ -63,4 +68,8 @@ class Build:
 
     jobs: int = option(0, "parallel compilations; 0 takes cores and memory into account")
     version_stamp: str = option("", "version to stamp when the tree does not tell its own")
+    output: str = option(
+        "", "folder of binaries made elsewhere, used instead of building; guess looks in the tree",
+        "GO_OUT",
+    )
     keep: int = option(20, "gigabytes of built binaries to keep before the oldest go")

@@ -25,7 +25,7 @@ def of(settings: Settings) -> Iterator[Origin]:
     if origin.tarball and order in ("auto", "tarball"):
         yield Tarball(settings)
     if order in ("auto", "git"):
-        for url in origin.git:
+        for url in (*settings.mirror.git, *origin.git):
             yield Git(settings, url)
     if order in ("auto", "apt") and origin.apt:
         yield Package(settings)

@@ -26,7 +26,7 @@ class Cluster:
         done = subprocess.run(
             [sys.executable, "-m", "doit", *words],
             cwd=settings.ROOT,
-            env={**os.environ, "START_MODE": "nokubelet", **environ},
+            env={**os.environ, "START_MODE": "nokubelet,nokubeproxy", **environ},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

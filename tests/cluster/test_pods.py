@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tasks import files, launch, oci, ports, process, sandbox
+from tasks import files, launch, oci, ports, process, relays, sandbox
 from tasks.run import Result, run
 from tests.cluster import host, registry
 from tests.cluster.conftest import Cluster
@@ -283,7 +283,7 @@ def test_the_host_looks_as_before_while_pods_run(node: Node, before: dict[str, s
     own = f"/stepkube-{node.cluster.settings.name}"
     assert [name for name in changed if not (name.startswith("cgroup /") and own in name)] == []
     assert changed, "the node's own control groups are seen"
-    relay = psutil.Process(node.cluster.record(sandbox.RELAY).identity.pid)
+    relay = psutil.Process(node.cluster.record(relays.MAIN).identity.pid)
     listening = {one.laddr for one in relay.net_connections() if one.status == psutil.CONN_LISTEN}
     assert {laddr.ip for laddr in listening} == {"127.0.0.1"}
     chosen = node.cluster.settings
@@ -293,7 +293,7 @@ def test_the_host_looks_as_before_while_pods_run(node: Node, before: dict[str, s
 
 
 def test_a_second_up_touches_nothing(node: Node) -> None:
-    records = [node.cluster.record(name) for name in (*NODE, sandbox.HOLDER, sandbox.RELAY)]
+    records = [node.cluster.record(name) for name in (*NODE, sandbox.HOLDER, relays.MAIN)]
     containers = node.containers()
     said = node.doit("up")
     assert "start:" not in said and "image:" not in said

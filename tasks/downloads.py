@@ -1,4 +1,7 @@
-"""Stage 1: where downloads come from, resolved once and written down for the later stages."""
+"""Stage 1: where downloads come from, checked and written down for the later stages.
+
+The host is another matter: `doit mirror` (tasks/host/) puts the same mirrors into its files.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 from doit.tools import config_changed
 
 from tasks import files, network, report
+from tasks.components import registries
 from tasks.failure import Failure
 from tasks.mask import masked
 from tasks.settings import Settings, current
@@ -29,6 +33,7 @@ def make(settings: Settings) -> None:
             _require_url("mirror.goproxy", proxy, settings)
     for url in mirror.go:
         _require_url("mirror.go", url, settings)
+    registries.mirrors(settings)
     if mirror.apt:
         _require_url("mirror.apt", mirror.apt, settings)
     network.require_authorities(mirror.ca_bundle)
@@ -43,11 +48,11 @@ def _require_url(key: str, value: str, settings: Settings) -> None:
         )
 
 
-def task_mirror() -> Iterator[dict[str, Any]]:
+def task_downloads() -> Iterator[dict[str, Any]]:
     """Check and write down where downloads come from."""
     settings = current()
     yield {
-        "basename": "mirror",
+        "basename": "downloads",
         "doc": "check and write down where downloads come from",
         "actions": [(make, [settings])],
         "targets": [str(settings.paths.mirror)],

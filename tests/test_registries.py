@@ -1,0 +1,145 @@
+"""Image mirrors: what becomes of the setting, and what a real containerd asks for."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import tomllib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tasks import launch, ports, process, settings
+from tasks.components import containerd, registries
+from tasks.components.base import Context
+from tasks.failure import Failure
+from tasks.settings import Settings
+
+ALL = registries.ANY
+
+
+def load(tmp_path: Path, images: str) -> Settings:
+    home = {"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_NODE_SANDBOX": "false"}
+    return settings.load({**home, "STEPKUBE_MIRROR_IMAGES": images}, None, Path(os.devnull))
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        ("", {}),
+        ("mirror.test", {ALL: "https://mirror.test/v2"}),
+        ("mirror.test:5000/k8s/", {ALL: "https://mirror.test:5000/v2/k8s"}),
+        ("http://127.0.0.1:5000", {ALL: "http://127.0.0.1:5000/v2"}),
+        ("https://mirror.test/v2/proxy", {ALL: "https://mirror.test/v2/proxy"}),
+        ("k8s.gcr.io=a.test/x,docker.io=b.test, c.test",
+         {"k8s.gcr.io": "https://a.test/v2/x", "docker.io": "https://b.test/v2",
+          ALL: "https://c.test/v2"}),
+    ],
+)  # fmt: skip
+def test_what_stands_in_for_which_registry(
+    tmp_path: Path, images: str, expected: dict[str, str]
+) -> None:
+    assert registries.mirrors(load(tmp_path, images)) == expected
+
+
+@pytest.mark.parametrize("images", ["ftp://mirror.test", "a b", "docker.io=", "/x=mirror.test"])
+def test_what_is_no_mirror_is_named(tmp_path: Path, images: str) -> None:
+    with pytest.raises(Failure, match="STEPKUBE_MIRROR_IMAGES"):
+        registries.mirrors(load(tmp_path, images))
+
+
+def test_in_the_file_it_may_be_a_mapping(tmp_path: Path) -> None:
+    file = tmp_path / "stepkube.yaml"
+    file.write_text("mirror: {images: {docker.io: b.test, quay.io: 'http://q.test:80/x'}}\n")
+    made = settings.load({"STEPKUBE_HOME": str(tmp_path)}, None, file)
+    assert made.mirror.images == ("docker.io=b.test", "quay.io=http://q.test:80/x")
+
+
+@pytest.mark.parametrize(
+    ("version", "plugin"),
+    [(2, "io.containerd.grpc.v1.cri"), (3, "io.containerd.cri.v1.images")],
+)
+def test_containerd_is_pointed_at_them(tmp_path: Path, version: int, plugin: str) -> None:
+    made = load(tmp_path, "docker.io=b.test")
+    context = Context(made, (1, 20), Path("/usr/bin/containerd"))
+    built = containerd.build(context, containerd.Tools(version))
+    texts = {path.name: text for path, text in built.files.items()}
+    folder = tomllib.loads(texts["containerd.toml"])["plugins"][plugin]["registry"]["config_path"]
+    hosts = tomllib.loads(built.files[Path(folder, "docker.io", "hosts.toml")])
+    way = {"capabilities": ["pull", "resolve"], "override_path": True}
+    api = "https://b.test/v2"
+    assert hosts == {"server": api, **way, "host": {api: way}}
+    other = containerd.build(Context(load(tmp_path, "c.test"), (1, 20), Path("/x")))
+    assert not any(str(path).startswith(folder) for path in other.files), "nothing is left over"
+    none = containerd.build(Context(load(tmp_path, ""), (1, 20), Path("/x")))
+    assert not any("config_path" in text for text in none.files.values())
+
+
+@pytest.fixture
+def asked() -> Iterator[tuple[str, list[str]]]:
+    """Yield the address of a registry that has nothing, and what it is asked for."""
+    paths: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", paths
+        server.shutdown()
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """Yield a folder whose path leaves room for that of a socket."""
+    with tempfile.TemporaryDirectory(prefix="sk-") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not (shutil.which("containerd") and shutil.which("ctr")),
+    reason="a containerd needs root",
+)
+def test_a_real_containerd_asks_the_mirror_and_nobody_else(
+    short: Path, asked: tuple[str, list[str]]
+) -> None:
+    tmp_path, (address, paths) = short, asked
+    made = load(tmp_path, f"registry.k8s.io={address}/k8s,{address}/rest")
+    binary = Path(shutil.which("containerd") or "")
+    component = containerd.build(Context(made, (1, 20), binary))
+    config = next(path for path in component.files if path.name == "containerd.toml")
+    # its state would lie below /run: this one belongs to nobody
+    text = component.files[config].replace("/run/stepkube-default", str(tmp_path / "state"))
+    launch.prepare(component)
+    config.write_text(text)
+    record = process.spawn(
+        "containerd", component.argv, {"PATH": os.environ["PATH"]}, cwd=tmp_path,
+        log=tmp_path / "log", fingerprint="",
+    )
+    try:
+        up = process.until(lambda: ports.healthy(component.health), record.identity.alive, 30)
+        assert up, process.tail(tmp_path / "log")
+        folder = tomllib.loads(text)["plugins"]["io.containerd.grpc.v1.cri"]["registry"]
+        for image in ("registry.k8s.io/pause:3.10", "docker.io/library/busybox:1"):
+            done = subprocess.run(
+                ["ctr", "--address", str(containerd.socket(made)), "images", "pull",
+                 "--hosts-dir", folder["config_path"], image],
+                capture_output=True, text=True, check=False, timeout=60,
+            )  # fmt: skip
+            assert done.returncode and "not found" in done.stderr, done.stderr
+    finally:
+        process.stop(record.identity)
+    first = {path.partition("?")[0] for path in paths}
+    assert first == {
+        "/v2/k8s/pause/manifests/3.10", "/v2/rest/library/busybox/manifests/1",
+    }  # fmt: skip

@@ -1,0 +1,37 @@
+"""Stays beside the toy like `ENABLE_DAEMON=false doit up` beside a cluster.
+
+Usage: python -m tests.toyforeground HOME BASE_PORT PORT; `broken` as a fourth word lets it fail.
+"""
+
+import signal
+import sys
+from functools import partial
+from types import SimpleNamespace
+
+from tasks import foreground, launch, report, settings, start, swap
+from tasks.components import registry
+from tests import toycluster
+
+
+def main(home: str, base: str, port: str, broken: str = "") -> None:
+    made = settings.load({
+        "STEPKUBE_HOME": home, "STEPKUBE_DEBUG_BASE_PORT": base, "ENABLE_DAEMON": "false",
+    })  # fmt: skip
+    registry.COMPONENTS["toy"] = toycluster.spec(int(port))
+    swap.OFFSETS["toy"] = 0
+    launch.accepted = toycluster.accept
+    report._all["up"] = SimpleNamespace(task_dep=[], setup_tasks=[])
+    report._selected[:] = ["up"]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    foreground.arm(made, partial(start.end, made))
+    record = launch.start(made, launch.wanted(made, "toy"))
+    report.say(f"staying, pid {record.identity.pid}")
+    if broken:
+        raise ValueError(broken)
+    foreground.watch(made, ["toy"])
+    report.say("nothing left to watch")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
