@@ -359,7 +359,7 @@ def test_kubelet_refuses_a_path_too_long_for_its_socket():
 
 
 def test_proxy_configuration():
-    built = build("kube-proxy", proxy__mode="nftables")
+    built = build("kube-proxy", "1.31", proxy__mode="nftables")
     (text,) = built.files.values()
     config = yaml.safe_load(text)
     assert config["mode"] == "nftables"
