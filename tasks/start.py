@@ -176,8 +176,10 @@ def stop_one(settings: Settings, name: str) -> None:
 def _end(settings: Settings, name: str) -> bool:
     """End a component together with its debugger; True when it ran."""
     with files.locked(settings.paths.run / f"{name}.lock"):
+        record = process.load(settings.paths.run, name)
+        ran = record is not None and record.alive()
         swap.clear(settings, name)
-        return launch.stop(settings, name)
+        return launch.stop(settings, name) or ran
 
 
 def task_up() -> Iterator[dict[str, Any]]:

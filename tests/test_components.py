@@ -389,7 +389,7 @@ def test_kubelet_names_the_socket_it_listens_at():
 
 
 def test_proxy_configuration():
-    built = build("kube-proxy", proxy__mode="nftables")
+    built = build("kube-proxy", "1.31", proxy__mode="nftables")
     (text,) = built.files.values()
     config = yaml.safe_load(text)
     assert config["mode"] == "nftables"

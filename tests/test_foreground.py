@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import launch, ports, process, settings, swap
+from tasks import files, launch, ports, process, settings, swap
 from tasks.components import registry
 from tasks.settings import ROOT, Settings
 from tests import toycluster
@@ -90,10 +90,11 @@ def test_a_signal_ends_everything(
 def test_a_debugged_component_ends_with_its_debugger(
     chosen: Settings, staying: Run, mode: str
 ) -> None:
-    swap.enter(chosen, "toy", swap.request(chosen, "toy", swap.as_mode(mode)))
+    with files.locked(chosen.paths.run / "toy.lock"):  # as doit debug does
+        swap.enter(chosen, "toy", swap.request(chosen, "toy", swap.as_mode(mode)))
     staying.send_signal(signal.SIGINT)
     said, _ = staying.communicate(timeout=30)
-    assert staying.returncode == 130 and "terminated" not in said
+    assert staying.returncode == 130 and "terminated" not in said and "ended toy" in said
     assert nothing_runs(chosen)
     assert ports.owner(swap.port(chosen, "toy")) is None
     assert swap.load(chosen, "toy") is None
