@@ -13,17 +13,18 @@ try:
 except Failure as failure:
     sys.exit(f"error: {failure}")
 
-from tasks import bench, breaks, build, certs, checkout, debug, explain, generated, ide, mirror
-from tasks import prune, reference, sources, start, status, toolchain, versions
+from tasks import addons, bench, breaks, build, certs, checkout, debug, explain, generated, ide
+from tasks import mirror, prune, reference, sources, start, status, toolchain, versions
 from tasks.host import tasks as host
 
 PIPELINE = (
-    start.task_up, start.task_down, status.task_status,
+    start.task_up, start.task_down, start.task_cloud, status.task_status,
     debug.task_debug, debug.task_undebug, debug.task_resume,
     breaks.task_break, ide.task_ide,
     mirror.task_mirror, checkout.task_checkout, toolchain.task_toolchain,
     generated.task_generated, sources.task_sources, build.task_build, certs.task_certs,
-    start.task_start, start.task_stop, prune.task_prune, bench.task_bench, host.task_host,
+    start.task_start, start.task_stop, addons.task_manifests, addons.task_addons,
+    prune.task_prune, bench.task_bench, host.task_host,
     explain.task_explain, versions.task_versions, reference.task_config,
 )  # fmt: skip
 

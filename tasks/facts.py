@@ -43,6 +43,10 @@ class Facts:
     issued_tokens: bool
     pod_priority_alpha: bool
     admission: tuple[str, ...]
+    cloud_providers: tuple[str, ...]
+    cloud_sample: bool
+    cloud_volumes: str
+    dns_addon: str
     kubelet_config: str
     kube_proxy_config: str
     scheduler_config: str

@@ -64,9 +64,7 @@ def left_out(settings: Settings) -> str:
 
 
 def after_start(settings: Settings, names: list[str]) -> None:
-    """Let kube-apiserver use the kubelet's API, and wait for the node to turn Ready."""
-    if "kube-apiserver" in names:
-        _bind_kubelet_admin(settings)
+    """Wait for the node to turn Ready."""
     if "kubelet" in names:
         _wait_ready(settings)
 
@@ -84,16 +82,6 @@ def kubectl(
     kubeconfig = f"--kubeconfig={settings.paths.kubeconfig('admin')}"
     program_ = load_binary(settings, "kubectl").path
     return run(program_, kubeconfig, *words, stdin=stdin, check=check, timeout=60)
-
-
-def _bind_kubelet_admin(settings: Settings) -> None:
-    """Bind kube-apiserver's client certificate, for logs, exec and port-forward."""
-    name = "kube-apiserver-kubelet-admin"
-    if kubectl(settings, "get", "clusterrolebinding", name, check=False).code:
-        role, user = "--clusterrole=system:kubelet-api-admin", "--user=kube-apiserver"
-        made = kubectl(settings, "create", "clusterrolebinding", name, role, user, check=False)
-        if made.code and "NotFound" not in made.stderr:
-            report.warn(f"kubectl logs and exec may not work: {made.tail(1)}")
 
 
 def _wait_ready(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Order = Literal["auto", "path", "git", "apt"]
+DnsAddon = Literal["", "coredns", "kube-dns"]
 StartMode = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy", "nokubelet,nokubeproxy"]
 
 
@@ -160,6 +161,25 @@ class ControllerManager:
     )
     cluster_signing_key_file: str = option("", "its key", "CLUSTER_SIGNING_KEY_FILE")
     cluster_cidr: str = option("10.1.0.0/16", "range of pod addresses", "CLUSTER_CIDR")
+    external_cloud_volume_plugin: str = option(
+        "", "in-tree provider whose volumes it still handles beside an external cloud provider",
+        "EXTERNAL_CLOUD_VOLUME_PLUGIN",
+    )
+
+
+@dataclass(frozen=True)
+class CloudControllerManager:
+    """cloud-controller-manager, which runs when EXTERNAL_CLOUD_PROVIDER is true."""
+
+    binary: str = option(
+        "", "a program of your own to run instead of the tree's", "EXTERNAL_CLOUD_PROVIDER_BINARY"
+    )
+    flags: str = option("", "more flags, parsed like a shell does", "CLOUD_CTLRMGR_FLAGS")
+    configure_cloud_routes: bool = option(
+        True, "make routes between nodes in the cloud", "CONFIGURE_CLOUD_ROUTES"
+    )
+    secure_port: int = option(10258, "https port")
+    port: int = option(10253, "http port of releases that have no other", until="1.11")
 
 
 @dataclass(frozen=True)
@@ -229,10 +249,39 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Dns:
-    """Cluster DNS, as pods see it."""
+    """Cluster DNS: what serves it, and what pods see of it."""
 
+    enabled: bool = option(True, "run cluster DNS", "KUBE_ENABLE_CLUSTER_DNS")
+    addon: DnsAddon = option(
+        "", "what serves it; empty means kube-dns up to 1.20, coredns later", "DNS_ADDON"
+    )
+    memory_limit: str = option(
+        "170Mi", "memory limit of the DNS server", "KUBE_DNS_MEMORY_LIMIT", since="1.14"
+    )
     server_ip: str = option("10.0.0.10", "address of the DNS service", "KUBE_DNS_SERVER_IP")
     domain: str = option("cluster.local", "domain of the cluster", "KUBE_DNS_NAME")
+    nodelocal: bool = option(
+        False, "run a DNS cache on the node, which pods ask", "KUBE_ENABLE_NODELOCAL_DNS",
+        since="1.13",
+    )
+    local_ip: str = option(
+        "169.254.20.10", "address of the node's DNS cache", "KUBE_LOCAL_DNS_IP", since="1.13"
+    )
+
+
+@dataclass(frozen=True)
+class Addons:
+    """What is applied to the cluster once it runs, besides DNS."""
+
+    default_storage_class: bool = option(
+        True, "make a default storage class", "KUBE_DEFAULT_STORAGE_CLASS"
+    )
+    dashboard: bool = option(
+        False, "apply the dashboard", "KUBE_ENABLE_CLUSTER_DASHBOARD", until="1.23"
+    )
+    csi_snapshotter: bool = option(
+        False, "apply the CSI volume snapshot controller", "ENABLE_CSI_SNAPSHOTTER", since="1.16"
+    )
 
 
 @dataclass(frozen=True)
@@ -263,7 +312,7 @@ class Start:
     cloud_provider: str = option("", "name of an in-tree cloud provider", "CLOUD_PROVIDER")
     cloud_config: str = option("", "configuration file of the cloud provider", "CLOUD_CONFIG")
     external_cloud_provider: bool = option(
-        False, "a cloud controller manager of your own takes care", "EXTERNAL_CLOUD_PROVIDER"
+        False, "run cloud-controller-manager, and leave the cloud to it", "EXTERNAL_CLOUD_PROVIDER"
     )
     cache_mutation_detector: bool = option(
         False, "panic when a cached object is changed in place", "KUBE_CACHE_MUTATION_DETECTOR"
@@ -315,10 +364,12 @@ GROUPS: dict[str, type] = {
     "api": Api,
     "etcd": Etcd,
     "controller_manager": ControllerManager,
+    "cloud_controller_manager": CloudControllerManager,
     "scheduler": Scheduler,
     "kubelet": Kubelet,
     "proxy": Proxy,
     "dns": Dns,
+    "addons": Addons,
     "node": Node,
     "start": Start,
     "certs": Certs,

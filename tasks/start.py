@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from tasks import clients, files, journal, launch, node, process, report, swap
-from tasks.components import containerd, flags
+from tasks import addons, clients, files, journal, launch, node, process, report, swap
+from tasks.components import cloud_controller_manager, containerd, flags, registry
+from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
+from tasks.manifests import ADDONS
 from tasks.settings import Settings, current
 from tasks.tree import load_checkout
 
@@ -68,9 +71,10 @@ class Running:
 
 def chosen(settings: Settings) -> list[str]:
     """Return the names of the components that are to run, in the order of their start."""
-    control = [] if settings.start.mode == "kubeletonly" else [
-        "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"
-    ]
+    if settings.start.mode == "kubeletonly":
+        return node.components(settings)
+    cloud = [cloud_controller_manager.NAME] if cloud_controller_manager.runs(settings) else []
+    control = ["etcd", "kube-apiserver", "kube-controller-manager", *cloud, "kube-scheduler"]
     return control + node.components(settings)
 
 
@@ -79,8 +83,10 @@ def up(settings: Settings) -> None:
     """Stop what is no longer wanted, then say how to use the cluster."""
     wanted = chosen(settings)
     for name in reversed(COMPONENTS):
-        if name not in wanted and launch.stop(settings, name):
-            report.say(f"  {name} is no longer wanted: stopped")
+        if name not in wanted:
+            swap.clear(settings, name)
+            if launch.stop(settings, name):
+                report.say(f"  {name} is no longer wanted: stopped")
     node.after_start(settings, wanted)
     for line in summary(settings, wanted):
         report.say(line)
@@ -111,6 +117,13 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
 
 
 @report.action
+def check_cloud(settings: Settings) -> None:
+    """Refuse a cloud provider that cannot work, before anything is built or started."""
+    minor = load_checkout(settings.paths.lock).minor
+    cloud_controller_manager.check(Context(settings, minor, Path()))
+
+
+@report.action
 def down(settings: Settings) -> None:
     """End every component of the instance, the last one first, and free the ports."""
     ended = []
@@ -122,6 +135,7 @@ def down(settings: Settings) -> None:
     node.after_stop(settings)
     if not settings.etcd.preserve:
         shutil.rmtree(settings.paths.etcd, ignore_errors=True)
+        addons.forget(settings)
         report.note("the cluster's objects were removed")
     report.note(f"ended {', '.join(ended)}" if ended else "nothing was running")
 
@@ -141,10 +155,25 @@ def task_up() -> Iterator[dict[str, Any]]:
         "basename": "up",
         "doc": "build what changed and bring the cluster up",
         "actions": [(up, [settings])],
-        "task_dep": ["certs", *(f"start:{name}" for name in chosen(settings)), "build:kubectl"],
+        "task_dep": [
+            "_cloud", "certs",
+            *(f"start:{name}" for name in chosen(settings)),
+            *(f"addons:{name}" for name in ADDONS if settings.start.mode != "kubeletonly"),
+            "build:kubectl",
+        ],
         "uptodate": [False],
         "meta": {"quiet": True},
         "clean": [(down, [settings])],
+    }
+
+
+def task_cloud() -> dict[str, Any]:
+    """Return the hidden task that looks whether the cloud provider can work."""
+    return {
+        "basename": "_cloud",
+        "actions": [(check_cloud, [current()])],
+        "task_dep": ["checkout"],
+        "uptodate": [False],
     }
 
 
@@ -153,12 +182,15 @@ def task_start() -> Iterator[dict[str, Any]]:
     settings = current()
     yield {"name": None, "doc": "start components, or restart those whose inputs changed"}
     for name, spec in COMPONENTS.items():
-        inputs = [settings.paths.built(spec.module)] if spec.module else []
-        tasks = [f"build:{spec.module}"] if spec.module else []
+        module = registry.built_module(settings, name)
+        inputs = [settings.paths.built(module)] if module else []
+        tasks = [f"build:{module}"] if module else []
         if name == "etcd":
             inputs, tasks = [settings.paths.tool("etcd")], ["toolchain:etcd"]
         if name == containerd.NAME and containerd.installed_plugins() is None:
             inputs, tasks = [settings.paths.tool("cni")], ["toolchain:cni"]
+        if name == cloud_controller_manager.NAME:
+            tasks = ["_cloud", *tasks]
         yield {
             "name": name,
             "doc": f"start {name}, or restart it when its binary, flags or certificates changed",

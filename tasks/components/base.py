@@ -28,7 +28,8 @@ class Component:
 
     `env` is added to the minimal environment; `files` are rendered configuration files;
     `inputs` are files whose content the process reads at start (their digest is part of the
-    fingerprint); `folders` must exist; `ports` must be free before the start.
+    fingerprint); `folders` must exist; `ports` must be free before the start; `advice` is what to
+    do when it does not become ready, if there is more to say than to read its log.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Component:
     inputs: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
     ports: tuple[int, ...] = ()
+    advice: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 
 from tasks import facts, templates
@@ -15,6 +14,7 @@ from tasks.settings import Settings
 NAME = "kubelet"
 AFTER = ("kube-apiserver", "containerd")
 CERTS = ("server-ca", "client-ca", "client-kubelet", "kubeconfig-kubelet", "serving-kubelet")
+_PUBLIC_DNS = "8.8.8.8"
 # the kubelet listens there, and ends when the path is longer than a socket address holds
 _SOCKET, _SOCKET_LIMIT = "pod-resources/kubelet.sock", 107
 
@@ -51,7 +51,7 @@ def build(context: Context) -> Component:
     port, healthz = chosen.kubelet.port, chosen.kubelet.healthz_port
     return Component(
         name=NAME,
-        argv=(*flags.argv(NAME, context, wanted(context)), *_own_flags(chosen)),
+        argv=(*flags.argv(NAME, context, wanted(context)), *flags.own(chosen, "kubelet.flags")),
         health=Health(flags.url(endpoint.scheme, "127.0.0.1", healthz, endpoint.path)),
         after=AFTER if containerd.runs(chosen) else AFTER[:1],
         env=flags.debug_env(chosen),
@@ -86,7 +86,8 @@ def configuration(context: Context) -> str:
         "kubelet.yaml.j2",
         api_version=context.facts.kubelet_config,
         kubelet=chosen.kubelet,
-        dns=chosen.dns,
+        cluster_dns=_cluster_dns(chosen),
+        cluster_domain=chosen.dns.domain if chosen.dns.enabled else "",
         # the sandbox is closed, and its relay comes from loopback, pods from elsewhere
         address="0.0.0.0" if chosen.node.sandbox else chosen.kubelet.host,  # noqa: S104
         crt=str(crt),
@@ -131,14 +132,6 @@ def _cloud(chosen: Settings) -> dict[str, flags.Value]:
     return {**flags.cloud(chosen), "provider-id": chosen.kubelet.hostname_override}
 
 
-def _own_flags(chosen: Settings) -> list[str]:
-    try:
-        return shlex.split(chosen.kubelet.flags)
-    except ValueError as error:
-        source = chosen.sources.get("kubelet.flags", "kubelet.flags")
-        raise Failure(f"{source}: {str(error).lower()}", "quote it like a shell wants") from error
-
-
 def _thresholds(listed: str) -> dict[str, str]:
     pairs = (item.strip().split("<", 1) for item in listed.split(",") if "<" in item)
     return {signal.strip(): quantity.strip() for signal, quantity in pairs}
@@ -155,6 +148,13 @@ def _manifests(chosen: Settings) -> Path:
 
 def _pod_logs(chosen: Settings) -> Path:
     return chosen.paths.logs / "pods"
+
+
+def _cluster_dns(chosen: Settings) -> str:
+    """Return whom pods ask; without cluster DNS at least names of the world, as upstream does."""
+    if not chosen.dns.enabled:
+        return _PUBLIC_DNS
+    return chosen.dns.local_ip if chosen.dns.nodelocal else chosen.dns.server_ip
 
 
 def _cgroup_root(chosen: Settings) -> str:
