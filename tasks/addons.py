@@ -22,7 +22,9 @@ from tasks.settings import Settings, current
 from tasks.tree import load_checkout
 
 NAMESPACE = 30.0
-"""Seconds kube-apiserver may take, once it is ready, to make the namespace kube-system."""
+"""Seconds to wait for a namespace: for kube-system after a first start, or for one that ends."""
+_WAIT = ('namespaces "kube-system" not found', "because it is being terminated")
+_ANEW = ("field is immutable", "may not change once set")
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,12 @@ def _create(settings: Settings, name: str, file: Path) -> None:
     """Apply a manifest; what cannot be changed in place is made anew."""
     end = time.monotonic() + NAMESPACE
     answer = _kubectl(settings, "apply", "-f", str(file))
-    while 'namespaces "kube-system" not found' in answer.stderr and time.monotonic() < end:
+    while any(text in answer.stderr for text in _WAIT) and time.monotonic() < end:
         time.sleep(0.5)
         answer = _kubectl(settings, "apply", "-f", str(file))
-    if answer.code and "immutable" in answer.stderr:
+    if answer.code and any(text in answer.stderr for text in _ANEW):
         answer = _kubectl(settings, "replace", "--force", "--save-config", "-f", str(file))
-    _require(settings, name, answer, f"kubectl could not apply {file}")
+    _require(settings, answer, f"kubectl could not apply the addon {name}, {file}")
 
 
 def _delete(settings: Settings, name: str, gone: tuple[Object, ...]) -> None:
@@ -140,7 +142,7 @@ def _delete(settings: Settings, name: str, gone: tuple[Object, ...]) -> None:
     said = [line for line in answer.stderr.splitlines() if not line.startswith("warning")]
     if said and all("no matches for kind" in line for line in said):
         return
-    _require(settings, name, answer, f"kubectl could not delete {len(gone)} objects")
+    _require(settings, answer, f"kubectl could not delete {len(gone)} objects of the addon {name}")
 
 
 def _kubectl(settings: Settings, *words: str, stdin: str | None = None) -> Result:
@@ -153,11 +155,9 @@ def _kubectl(settings: Settings, *words: str, stdin: str | None = None) -> Resul
     return answer
 
 
-def _require(settings: Settings, name: str, answer: Result, what: str) -> None:
+def _require(settings: Settings, answer: Result, what: str) -> None:
     if answer.code:
-        raise Failure(
-            f"addon {name}: {what}\n{answer.tail()}", f"read {settings.paths.log('addons')}"
-        )
+        raise Failure(f"{what}\n{answer.tail(4)}", f"read {settings.paths.log('addons')}")
 
 
 def _save(settings: Settings, name: str, record: Record) -> None:

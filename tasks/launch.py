@@ -43,23 +43,13 @@ def binary(settings: Settings, name: str) -> Path:
     """Return the program a component runs."""
     own = registry.own_binary(settings, name)
     if own is not None:
-        return _executable(settings, name, own)
+        return own
     module = registry.COMPONENTS[name].module
     if module is not None:
         return load_binary(settings, module).path
     if name == "etcd":
         return tool.load_tool(settings, "etcd").bin
     return Path(program(name))
-
-
-def _executable(settings: Settings, name: str, path: Path) -> Path:
-    if not os.access(path, os.X_OK) or not path.is_file():
-        key = f"{name.replace('-', '_')}.binary"
-        raise Failure(
-            f"{settings.sources.get(key, key)}: {path} is not a program",
-            "name an executable file, or unset it to run what the tree has",
-        )
-    return path
 
 
 def accepted(settings: Settings, component: Component) -> Component:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -155,8 +157,7 @@ def render(settings: Settings, checkout: Checkout, name: str) -> str:
         # an absolute path is one of the tool's own files
         paths = [checkout.tree / name for name in names]
         if all(path.is_file() for path in paths):
-            values = _values(settings)
-            return "\n---\n".join(fill(path, values) for path in paths)
+            return "\n---\n".join(fill(path, settings) for path in paths)
     if addon.absent:
         return f"# {addon.absent}\n"
     source = settings.sources.get(addon.setting, addon.setting)
@@ -167,15 +168,17 @@ def render(settings: Settings, checkout: Checkout, name: str) -> str:
     )
 
 
-def fill(path: Path, values: dict[str, str]) -> str:
+def fill(path: Path, settings: Settings) -> str:
     """Return a file of the tree with its placeholders filled in."""
     unknown: list[str] = []
 
     def value(found: re.Match[str]) -> str:
         name = re.sub("_+", "_", next(filter(None, found.groups()))).lower()
-        if name not in values and name not in _FILLED_LATER:
+        if name in _VALUES:
+            return _VALUES[name](settings)
+        if name not in _FILLED_LATER:
             unknown.append(found[0])
-        return values.get(name, found[0])
+        return found[0]
 
     text = _PLACEHOLDER.sub(value, path.read_text())
     if unknown:
@@ -214,19 +217,34 @@ def _flat(document: Any) -> Iterator[Any]:
         yield document
 
 
-def _values(settings: Settings) -> dict[str, str]:
-    """Return what the placeholders stand for, checked: it goes into YAML unquoted."""
+def _dns_server(settings: Settings) -> str:
+    """Return the address of the DNS service, which the cluster's range must hold."""
     server = address(settings, "dns.server_ip")
-    limit = _checked(settings, "dns.memory_limit", _QUANTITY, "a quantity", "for example: 170Mi")
-    return {
-        "dns_server": server,
-        "dns_server_ip": server,
-        "dns_domain": _checked(
-            settings, "dns.domain", _DOMAIN, "a domain", "for example: cluster.local"
-        ),
-        "dns_memory_limit": limit,
-        "local_dns": address(settings, "dns.local_ip"),
-    }
+    ranges = settings.api.service_cluster_ip_range
+    with suppress(ValueError):  # kube-apiserver has refused a range that is none
+        nets = [ip_network(one.strip(), strict=False) for one in ranges.split(",")]
+        if not any(ip_address(server) in net for net in nets):
+            hint = "choose another one, or change SERVICE_CLUSTER_IP_RANGE"
+            raise refusal(settings, "dns.server_ip", f"an address in {ranges}", hint)
+    return server
+
+
+def _dns_domain(settings: Settings) -> str:
+    return _checked(settings, "dns.domain", _DOMAIN, "a domain", "for example: cluster.local")
+
+
+def _dns_memory_limit(settings: Settings) -> str:
+    return _checked(settings, "dns.memory_limit", _QUANTITY, "a quantity", "for example: 170Mi")
+
+
+_VALUES: dict[str, Callable[[Settings], str]] = {
+    "dns_server": _dns_server,
+    "dns_server_ip": _dns_server,
+    "dns_domain": _dns_domain,
+    "dns_memory_limit": _dns_memory_limit,
+    "local_dns": lambda settings: address(settings, "dns.local_ip"),
+}
+"""What the placeholders stand for, checked: it goes into YAML unquoted."""
 
 
 def _checked(

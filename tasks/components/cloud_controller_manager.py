@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tasks.components import flags
@@ -77,14 +78,19 @@ def check(context: Context) -> None:
 
     Raises Failure naming the variable, before anything is built or started.
     """
-    chosen = context.settings
+    chosen, own = context.settings, own_binary(context.settings)
     if not runs(chosen):
         if chosen.start.cloud_provider == "openstack":
             _require_config(chosen, f"{_source(chosen, _PROVIDER)}: openstack needs CLOUD_CONFIG")
         return
-    _require_config(chosen, f"{_source(chosen, _EXTERNAL)}: it needs CLOUD_CONFIG")
-    if own_binary(chosen) is None:
+    if own is None:
         _require_provider(context)
+    elif not (own.is_file() and os.access(own, os.X_OK)):
+        raise Failure(
+            f"{_source(chosen, 'cloud_controller_manager.binary')}: {own} is not a program",
+            "name an executable file, or unset it to run what the tree has",
+        )
+    _require_config(chosen, f"{_source(chosen, _EXTERNAL)}: it needs CLOUD_CONFIG")
 
 
 def _require_config(chosen: Settings, needed: str) -> None:
@@ -97,21 +103,22 @@ def _require_config(chosen: Settings, needed: str) -> None:
 
 
 def _require_provider(context: Context) -> None:
-    provider, known = context.settings.start.cloud_provider, context.facts.cloud_providers
-    if provider in known:
-        return
-    source = _source(context.settings, _PROVIDER)
-    version = ".".join(str(number) for number in context.minor)
+    chosen, known = context.settings, context.facts.cloud_providers
+    provider = chosen.start.cloud_provider
+    version = f"Kubernetes {'.'.join(str(number) for number in context.minor)}"
     if not known:
         raise Failure(
-            f"{source}: {provider!r} cannot be had: Kubernetes {version} has no cloud provider"
-            " in its tree, the last ones were removed in 1.31",
+            f"{_source(chosen, _EXTERNAL)}: {version} has no cloud provider in its tree,"
+            " the last ones were removed in 1.31",
             f"set {_OWN} to a cloud provider's own cloud-controller-manager",
         )
-    raise Failure(
-        f"{source}: {provider!r} is no cloud provider in the tree of Kubernetes {version}",
-        f"choose {', '.join(known)}; or set {_OWN} to a program that has it",
-    )
+    hint = f"{', '.join(known)}; or set {_OWN} to a program that has another"
+    if not provider:
+        needed = f"{_source(chosen, _EXTERNAL)}: it needs CLOUD_PROVIDER"
+        raise Failure(needed, f"the tree of {version} has {hint}")
+    if provider not in known:
+        wrong = f"{_source(chosen, _PROVIDER)}: {provider!r} is no cloud provider"
+        raise Failure(f"{wrong} in the tree of {version}", f"choose {hint}")
 
 
 def _source(chosen: Settings, key: str) -> str:
@@ -124,6 +131,6 @@ def _port(context: Context) -> int:
 
 
 _SAMPLE = (
-    "cmd/cloud-controller-manager of 1.20 is a sample that ends at once: write your provider's"
-    " name and configuration file into its main.go, or set EXTERNAL_CLOUD_PROVIDER_BINARY"
+    "cmd/cloud-controller-manager of 1.20 is a sample and reads its flags too late, so it cannot"
+    f" run as it is: set {_OWN} to another one, or correct its main.go"
 )
