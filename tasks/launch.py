@@ -114,6 +114,10 @@ def start(settings: Settings, component: Component) -> Record:
     env = process.environment(component.name, settings.paths.instance, component.env)
     record = spawn(settings, component.name, component.argv, env, fingerprint(component))
     wait_ready(settings, component, record)
+    exe = process.executable(record.identity.pid)
+    if exe is not None and exe != record.exe:  # a script that has become the program itself
+        record = replace(record, exe=exe)
+        process.save(settings.paths.run, record)
     return record
 
 
