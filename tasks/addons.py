@@ -24,7 +24,10 @@ from tasks.tree import load_checkout
 NAMESPACE = 30.0
 """Seconds to wait for a namespace: for kube-system after a first start, or for one that ends."""
 _WAIT = ('namespaces "kube-system" not found', "because it is being terminated")
-_ANEW = ("field is immutable", "may not change once set")
+_ANEW = (
+    "field is immutable", "may not change once set", "Forbidden: updates to",
+    "cannot change roleRef",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,7 @@ def apply(settings: Settings, name: str) -> None:
         new = manifests.objects(text, file)
         record = load(settings, name)
         old = record.objects if record else ()
-        kept = {one.identity for one in new}
-        gone = tuple(one for one in old if one.identity not in kept)
+        gone = tuple(one for one in old if not any(one.same(other) for other in new))
         if new or gone:
             _save(settings, name, Record((*new, *gone)))
         if new:

@@ -72,11 +72,17 @@ class Object:
     namespace: str
     name: str
 
+    def same(self, other: Object) -> bool:
+        """Tell whether both are one object, maybe by two versions of its API.
+
+        Some manifests give a namespace to what has none, such as a storage class.
+        """
+        spaces = {self.namespace, other.namespace} - {""}
+        return self._key == other._key and len(spaces) < 2
+
     @property
-    def identity(self) -> tuple[str, ...]:
-        """Return what stays the same when the object moves to another version of its API."""
-        group = self.api_version.rpartition("/")[0]
-        return group, self.kind, self.namespace, self.name
+    def _key(self) -> tuple[str, ...]:
+        return self.api_version.rpartition("/")[0], self.kind, self.name
 
     @property
     def stub(self) -> dict[str, Any]:

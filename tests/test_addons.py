@@ -331,6 +331,21 @@ def test_another_addon_removes_what_the_first_made_beyond_it(workspace: Workspac
     assert workspace.deleted() == ["ConfigMap/kube-dns"]
 
 
+def test_one_object_written_two_ways_is_not_removed(workspace: Workspace) -> None:
+    file = workspace.folder / "tree/cluster/addons/storage-class/local/default.yaml"
+    workspace.bring("storage-class")
+    file.write_text(CLASS.replace("{name: standard}", "{name: standard, namespace: kube-system}")
+                    .replace("storage.k8s.io/v1", "storage.k8s.io/v1beta1"))  # fmt: skip
+    assert workspace.bring("storage-class") == ""
+    assert workspace.asked() == ["apply", "apply"]
+
+
+def test_objects_of_two_namespaces_are_two() -> None:
+    one = manifests.Object("apps/v1", "Deployment", "a", "x")
+    assert not one.same(manifests.Object("apps/v1", "Deployment", "b", "x"))
+    assert not one.same(manifests.Object("v1", "Deployment", "a", "x"))
+
+
 def test_switching_off_removes_all_it_made(workspace: Workspace) -> None:
     workspace.bring("dns")
     assert workspace.bring("dns", KUBE_ENABLE_CLUSTER_DNS="false") == ""
@@ -368,8 +383,13 @@ def test_another_etcd_may_hold_other_objects(workspace: Workspace) -> None:
     assert workspace.asked() == ["apply", "apply"]
 
 
-def test_what_cannot_be_changed_is_made_anew(workspace: Workspace) -> None:
-    workspace.answer('The Service "kube-dns" is invalid: may not change once set')
+@pytest.mark.parametrize(
+    "words",
+    ["spec.clusterIPs[0]: Invalid value: may not change once set", "field is immutable",
+     "provisioner: Forbidden: updates to provisioner are forbidden."],
+)  # fmt: skip
+def test_what_cannot_be_changed_is_made_anew(workspace: Workspace, words: str) -> None:
+    workspace.answer(words)
     assert workspace.bring("dns") == ""
     assert workspace.asked() == ["apply", "replace --force --save-config"]
 

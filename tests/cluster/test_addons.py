@@ -149,7 +149,8 @@ def test_a_cloud_controller_manager_of_ones_own_ends_with_its_option(
     record = cluster.record(CLOUD)
     assert f"--cloud-config={config}" in record.argv
     (row,) = [line for line in cluster.doit("status", **environ).splitlines() if CLOUD in line]
-    assert "normal" in row and "ok" in row and "10258" in row
+    port = cluster.settings.cloud_controller_manager.secure_port
+    assert "normal" in row and "ok" in row and str(port) in row
     assert "--cloud-provider=external" in cluster.record("kube-controller-manager").argv
     assert f"{CLOUD} is no longer wanted: stopped" in cluster.doit("up")
     assert not record.identity.alive()
