@@ -14,19 +14,20 @@ try:
 except Failure as failure:
     sys.exit(f"error: {failure}")
 
-from tasks import bench, breaks, build, certs, check, checkout, debug, downloads, explain
-from tasks import generated, ide, images, prune, reference, sources, start, status, toolchain
-from tasks import versions
+from tasks import addons, bench, breaks, build, certs, check, checkout, debug, downloads
+from tasks import explain, generated, ide, images, prune, reference, sources, start, status
+from tasks import toolchain, versions
 from tasks.bundle import tasks as bundle
 from tasks.host import tasks as host
 
 PIPELINE = (
-    start.task_up, start.task_down, status.task_status,
+    start.task_up, start.task_down, start.task_cloud, status.task_status,
     debug.task_debug, debug.task_undebug, debug.task_resume,
     breaks.task_break, ide.task_ide,
     check.task_check, downloads.task_downloads, bundle.task_unbundle, checkout.task_checkout,
     toolchain.task_toolchain, generated.task_generated, sources.task_sources, build.task_build,
-    certs.task_certs, start.task_start, start.task_stop, images.task_load, images.task_image,
+    certs.task_certs, start.task_start, start.task_stop, addons.task_manifests,
+    addons.task_addons, images.task_load, images.task_image,
     prune.task_prune, bundle.task_bundle, bench.task_bench,
     host.task_mirror, host.task_packages, host.task_firewall,
     explain.task_explain, versions.task_versions, reference.task_config,

@@ -18,6 +18,7 @@ from tasks.tree import Checkout
 MODULES = (
     "kube-apiserver",
     "kube-controller-manager",
+    "cloud-controller-manager",
     "kube-scheduler",
     "kubelet",
     "kube-proxy",

@@ -44,6 +44,10 @@ class Facts:
     pod_priority_alpha: bool
     sampled_concurrency: bool
     admission: tuple[str, ...]
+    cloud_providers: tuple[str, ...]
+    cloud_sample: bool
+    cloud_volumes: str
+    dns_addon: str
     kubelet_config: str
     kube_proxy_config: str
     proxy_modes: tuple[str, ...]

@@ -19,6 +19,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from tasks import files, jsonc, report, swap
+from tasks.components import cloud_controller_manager
 from tasks.editors import (
     EDITORS,
     LAUNCH,
@@ -150,7 +151,9 @@ def _chosen(editor: str) -> Collection[str]:
 
 
 def _view(settings: Settings, tree: Path, host: str, local_path: str) -> View:
-    view = View(host, {name: swap.port(settings, name) for name in swap.OFFSETS}, ())
+    cloud = cloud_controller_manager.runs(settings)  # a configuration of all waits for each one
+    names = [name for name in swap.OFFSETS if cloud or name != cloud_controller_manager.NAME]
+    view = View(host, {name: swap.port(settings, name) for name in names}, ())
     if not _HOST.fullmatch(host):
         raise Failure(
             f"--remote-host: {host!r} is neither a name nor an address",

@@ -25,6 +25,7 @@ OFFSETS = {
     "kube-scheduler": 7,
     "kubelet": 6,
     "kube-proxy": 5,
+    "cloud-controller-manager": 4,
 }
 """Delve port of a component, counted from debug.base_port; kube-apiserver's is the guide's."""
 MODES = (

@@ -44,6 +44,9 @@ def plugins(settings: Settings) -> Path:
 
 def binary(settings: Settings, name: str) -> Path:
     """Return the program a component runs."""
+    own = registry.own_binary(settings, name)
+    if own is not None:
+        return own
     module = registry.COMPONENTS[name].module
     if module is not None:
         return load_binary(settings, module).path
@@ -119,6 +122,10 @@ def start(settings: Settings, component: Component) -> Record:
     env = process.environment(component.name, settings.paths.instance, component.env)
     record = spawn(settings, component.name, component.argv, env, fingerprint(component))
     wait_ready(settings, component, record)
+    exe = process.executable(record.identity.pid)
+    if exe is not None and exe != record.exe:  # a script that has become the program itself
+        record = replace(record, exe=exe)
+        process.save(settings.paths.run, record)
     return record
 
 
@@ -145,7 +152,7 @@ def wait_ready(settings: Settings, component: Component, record: Record) -> None
     what = f"did not become ready within {limit:g} s" if record.identity.alive() else "ended"
     raise Failure(
         f"{component.name} {what} ({component.health.url})\n{process.tail(log)}",
-        f"read {log}",
+        component.advice or f"read {log}",
     )
 
 

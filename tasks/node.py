@@ -94,9 +94,7 @@ def require_possible(settings: Settings) -> None:
 
 
 def after_start(settings: Settings, names: list[str]) -> None:
-    """Let kube-apiserver use the kubelet's API, and wait for the node to turn Ready."""
-    if "kube-apiserver" in names:
-        _bind_kubelet_admin(settings)
+    """Wait for the node to turn Ready."""
     if "kubelet" in names:
         if settings.node.sandbox:
             sandbox.ensure(settings)  # its relay, should it have ended or have other ports now
@@ -132,16 +130,6 @@ def _missing(settings: Settings, programs: tuple[str, ...]) -> list[str]:
     needed = programs + (SANDBOX if settings.node.sandbox else ())
     lacks = [name for name in needed if shutil.which(name) is None]
     return [*(["root"] if os.geteuid() else []), *lacks]
-
-
-def _bind_kubelet_admin(settings: Settings) -> None:
-    """Bind kube-apiserver's client certificate, for logs, exec and port-forward."""
-    name = "kube-apiserver-kubelet-admin"
-    if kubectl(settings, "get", "clusterrolebinding", name, check=False).code:
-        role, user = "--clusterrole=system:kubelet-api-admin", "--user=kube-apiserver"
-        made = kubectl(settings, "create", "clusterrolebinding", name, role, user, check=False)
-        if made.code and "NotFound" not in made.stderr:
-            report.warn(f"kubectl logs and exec may not work: {made.tail(1)}")
 
 
 def _wait_ready(settings: Settings) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tasks import (
+    addons,
     check,
     clients,
     credentials,
@@ -23,9 +25,11 @@ from tasks import (
     report,
     swap,
 )
-from tasks.components import containerd, flags, proxy
+from tasks.components import cloud_controller_manager, containerd, flags, proxy, registry
+from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
+from tasks.manifests import ADDONS
 from tasks.settings import Settings, current
 from tasks.tree import load_checkout
 
@@ -90,7 +94,8 @@ class Running:
 
 def chosen(settings: Settings) -> list[str]:
     """Return the names of the components that are to run, in the order of their start."""
-    control = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+    cloud = [cloud_controller_manager.NAME] if cloud_controller_manager.runs(settings) else []
+    control = ["etcd", "kube-apiserver", "kube-controller-manager", *cloud, "kube-scheduler"]
     return (control if settings.start.control_plane else []) + node.components(settings)
 
 
@@ -147,6 +152,13 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
 
 
 @report.action
+def check_cloud(settings: Settings) -> None:
+    """Refuse a cloud provider that cannot work, before anything is built or started."""
+    minor = load_checkout(settings.paths.lock).minor
+    cloud_controller_manager.check(Context(settings, minor, Path()))
+
+
+@report.action
 def down(settings: Settings) -> None:
     """End every component of the instance, the last one first, and free the ports."""
     ended = end(settings)
@@ -164,6 +176,7 @@ def end(settings: Settings) -> list[str]:
     node.after_stop(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
         shutil.rmtree(settings.paths.etcd, ignore_errors=True)
+        addons.forget(settings)
     return ended
 
 
@@ -191,7 +204,8 @@ def task_up() -> Iterator[dict[str, Any]]:
         "actions": [(up, [settings])],
         "params": list(options.UP),
         "task_dep": [
-            *_credentials(settings), *(f"start:{name}" for name in chosen(settings)),
+            "_cloud", *_credentials(settings), *(f"start:{name}" for name in chosen(settings)),
+            *(f"addons:{name}" for name in ADDONS if settings.start.control_plane),
             *([] if settings.start.kubectl else ["build:kubectl"]),
         ],
         "uptodate": [False],
@@ -205,20 +219,33 @@ def _credentials(settings: Settings) -> list[str]:
     return ["certs"] if settings.start.control_plane else ["certs:kubeconfig-admin"]
 
 
+def task_cloud() -> dict[str, Any]:
+    """Return the hidden task that looks whether the cloud provider can work."""
+    return {
+        "basename": "_cloud",
+        "actions": [(check_cloud, [current()])],
+        "task_dep": ["checkout"],
+        "uptodate": [False],
+    }
+
+
 def task_start() -> Iterator[dict[str, Any]]:
     """Yield one task per component that makes it run as configured."""
     settings = current()
     yield {"name": None, "doc": "start components, or restart those whose inputs changed"}
     wanted = {*chosen(settings), *(["containerd"] if containerd.runs(settings) else [])}
     for name, spec in COMPONENTS.items():
-        inputs = [settings.paths.built(spec.module)] if spec.module else []
-        tasks = [f"build:{spec.module}"] if spec.module else []
+        module = registry.built_module(settings, name)
+        inputs = [settings.paths.built(module)] if module else []
+        tasks = [f"build:{module}"] if module else []
         if name == "etcd":
             inputs, tasks = [settings.paths.tool("etcd")], ["toolchain:etcd"]
         if name == containerd.NAME and containerd.plugins(settings) is None:
             inputs, tasks = [settings.paths.tool("cni")], ["toolchain:cni"]
         if name == "kubelet" and containerd.runs(settings) and not settings.node.pause_image:
             tasks = [*tasks, "image:pause"] if containerd.NAME in chosen(settings) else tasks
+        if name == cloud_controller_manager.NAME:
+            tasks = ["_cloud", *tasks]
         yield {
             "name": name,
             "doc": f"start {name}, or restart it when its binary, flags or certificates changed",

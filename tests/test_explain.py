@@ -23,7 +23,10 @@ from tasks.settings import ROOT, Settings
 
 HOME = "/workspace"
 MINORS = ("1.10", "1.20", "1.35")
-GROUPS = ("api", "controller_manager", "scheduler", "kubelet", "proxy", "etcd", "dns", "logs")
+GROUPS = (
+    "api", "controller_manager", "cloud_controller_manager", "scheduler", "kubelet", "proxy",
+    "etcd", "dns", "logs",
+)
 ELSEWHERE = {
     "api.host": "kubeconfigs and certificates",
     "api.first_service_cluster_ip": "certificate of kube-apiserver",
@@ -34,6 +37,8 @@ ELSEWHERE = {
     "logs.verbose": "what the tool itself prints",
     "etcd.preserve": "what `down` removes",
     "etcd.version": "which etcd the toolchain has",
+    "dns.addon": "an addon's manifest",
+    "dns.memory_limit": "an addon's manifest",
 }
 """Settings that do something, but not to a component."""
 KUBE = [name for name, spec in COMPONENTS.items() if spec.module]
@@ -216,9 +221,10 @@ def test_containerd_says_which_plugins_it_found() -> None:
 
 @pytest.fixture(scope="module", name="effective")
 def effective_settings() -> set[str]:
-    """Return the settings that change a component of any minor, with or without a sandbox."""
+    """Return the settings that change a component of any minor, in a usual or unusual cluster."""
     found = set()
-    for base in (load(), load(node__sandbox="false")):
+    unusual = {"start__external_cloud_provider": "true", "dns__nodelocal": "true"}
+    for base in (load(), load(node__sandbox="false", **unusual)):
         changes = list(provenance.settings_changed(base))
         for minor, spec in itertools.product(MINORS, COMPONENTS.values()):
             context = Context(base, facts.parse(minor), Path("/bin/x"))

@@ -521,11 +521,11 @@ def test_the_firewall_opens_the_ports_of_delve_and_closes_them(
     doit("firewall", "--port", "39999")
     assert ran() == ["firewall-cmd --zone=public --add-port=39999/tcp"]
     doit("firewall")
-    assert len(apply.load(home).ports) == 5
+    assert len(apply.load(home).ports) == 6
     doit("firewall", "--close", "--port", "39998")
     assert ran()[-1] == "firewall-cmd --zone=public --remove-port=39998/tcp"
     doit("clean", "firewall")
-    assert sum("--remove-port" in line for line in ran()) == 5
+    assert sum("--remove-port" in line for line in ran()) == 6
     assert not (home / "host.json").exists()
 
 

@@ -24,6 +24,8 @@ PORTS = {
     "kube-proxy": 39995,
 }
 NAMES = [f"stepkube: debug {name}" for name in PORTS]
+CLOUD = "cloud-controller-manager"  # written only where it runs
+OWN = [name for name in editors.OWN if CLOUD not in name]
 
 COMMENTED = """\
 // mine, all mine
@@ -153,7 +155,7 @@ def test_a_fresh_launch_json_is_plain_json_with_every_component(
 ) -> None:
     assert not write(chosen)
     value = json.loads((tree / editors.LAUNCH).read_text())
-    assert list(PORTS) == list(swap.OFFSETS)
+    assert [*PORTS, CLOUD] == list(swap.OFFSETS)
     assert value["version"] == "0.2.0"
     assert value["configurations"] == [
         {
@@ -387,9 +389,21 @@ def test_files_made_by_root_belong_to_the_trees_owner(chosen: Settings, tree: Pa
     os.chown(tree, 4321, 4322)
     assert not write(chosen)
     assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)
-    for name in (".run", *editors.OWN):
+    for name in (".run", *OWN):
         about = (tree / name).stat()
         assert (about.st_uid, about.st_gid) == (4321, 4322)
+
+
+def test_the_cloud_controller_manager_has_a_configuration_where_it_runs(
+    tmp_path: Path, tree: Path
+) -> None:
+    chosen = taken(tmp_path, tree, EXTERNAL_CLOUD_PROVIDER="true")
+    assert not write(chosen)
+    value = json.loads((tree / editors.LAUNCH).read_text())
+    ports = {one["name"]: one["port"] for one in value["configurations"]}
+    assert ports[f"stepkube: debug {CLOUD}"] == 39994
+    assert f"stepkube: debug {CLOUD}" in value["compounds"][0]["configurations"]
+    assert (tree / editors.GOLAND[CLOUD]).is_file()
 
 
 def test_paths_that_agree_are_not_mapped(chosen: Settings, tree: Path) -> None:
@@ -495,7 +509,7 @@ def test_a_tree_within_a_larger_repository_stays_clean(tmp_path: Path) -> None:
     ("editor", "names"),
     [
         ("vscode", {editors.LAUNCH}),
-        ("goland", {*editors.GOLAND.values()}),
+        ("goland", {name for name in OWN if name != editors.SNIPPET}),
         ("nvim", {editors.SNIPPET}),
     ],
 )

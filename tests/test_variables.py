@@ -19,25 +19,29 @@ from tasks import (
     credentials,
     facts,
     files,
+    foreground,
     known,
     kubeconfig,
     launch,
+    manifests,
     node,
     options,
+    prebuilt,
     process,
+    report,
     run,
     runtimes,
     settings,
     start,
     verbosity,
 )
-from tasks.components import provenance
+from tasks.components import cloud_controller_manager, provenance
 from tasks.components.base import Component, Context, Health
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
 from tasks.options.table import Row, table
 from tasks.settings import Settings
-from tests.variables import ALWAYS, EFFECTS, PENDING, SPANS, Effect
+from tests.variables import ALWAYS, EFFECTS, SPANS, Effect
 
 OLDEST, NEWEST = "1.10", "1.36"
 
@@ -53,7 +57,7 @@ def spans() -> dict[str, tuple[str, str, str, str]]:
 
 
 SCRIPT = spans()
-READY = sorted(set(EFFECTS) - PENDING)
+READY = sorted(EFFECTS)
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +104,10 @@ def words(chosen: Settings, minor: str) -> Counter[str]:
         f"logs {chosen.paths.logs}",
         f"patience {patience(chosen)}",
     ]
+    for name, addon in manifests.ADDONS.items():
+        files_of = addon.places(chosen, facts.minor(minor))
+        found.append(f"addon {name} {files_of}" if addon.wanted(chosen) else f"no {name}")
+    found.append(f"cloud program {cloud_controller_manager.own_binary(chosen)}")
     if chosen.start.kubectl:
         found.append(f"kubectl {node.client(chosen)}")
     return Counter(found)
@@ -123,8 +131,7 @@ def within(minor: str, effect: Effect) -> bool:
 
 def test_these_are_all_variables_and_no_other() -> None:
     assert len(SCRIPT) == 135
-    assert set(SCRIPT) == set(EFFECTS) | PENDING
-    assert not set(EFFECTS) & PENDING, "take what has a row out of PENDING"
+    assert set(SCRIPT) == set(EFFECTS)
     assert set(EFFECTS) <= {row.env for row in table()}
 
 
@@ -181,6 +188,7 @@ def test_an_empty_variable_and_the_default_are_no_error(name: str) -> None:
         assert not check.problems(load({name: ""}), facts.parse(minor))
         default = row(name).default
         text = str(default).lower() if isinstance(default, bool) else str(default)
+        text = ",".join(default) if isinstance(default, tuple) else text
         assert not list(known.unknown(load({name: text}), facts.parse(minor)))
 
 
@@ -207,6 +215,25 @@ def test_start_mode() -> None:
     assert "kubelet" in start.chosen(load({}))
     assert start.chosen(load({"START_MODE": "kubeletonly"})) == ["containerd", "kubelet"]
     assert "kubelet" not in start.chosen(load({"START_MODE": "nokubelet"}))
+
+
+def test_enable_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "requested", lambda name: name == "up")
+    assert foreground.wanted(load({"ENABLE_DAEMON": "false"}))
+    assert not foreground.wanted(load({}))
+
+
+def test_go_out(tmp_path: Path) -> None:
+    files.write(tmp_path / "kubelet", "")
+    chosen = load({"GO_OUT": str(tmp_path)})
+    assert prebuilt.chosen(chosen) and not prebuilt.chosen(load({}))
+    assert prebuilt.source(chosen, "kubelet") == tmp_path / "kubelet"
+
+
+def test_kube_dns_memory_limit(tmp_path: Path) -> None:
+    files.write(tmp_path / "dns.yaml.in", "memory: __DNS__MEMORY__LIMIT__\n")
+    filled_in = manifests.fill(tmp_path / "dns.yaml.in", load({"KUBE_DNS_MEMORY_LIMIT": "99Mi"}))
+    assert filled_in == "memory: 99Mi\n"
 
 
 @pytest.mark.parametrize(("told", "same"), [("true", True), ("false", False)])

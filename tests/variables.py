@@ -9,17 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-PENDING = {
-    # cluster add-ons and cloud-controller-manager
-    "KUBE_ENABLE_CLUSTER_DNS", "DNS_ADDON", "KUBE_DNS_MEMORY_LIMIT", "KUBE_ENABLE_NODELOCAL_DNS",
-    "KUBE_LOCAL_DNS_IP", "KUBE_ENABLE_CLUSTER_DASHBOARD", "KUBE_DEFAULT_STORAGE_CLASS",
-    "ENABLE_CSI_SNAPSHOTTER", "EXTERNAL_CLOUD_PROVIDER_BINARY", "EXTERNAL_CLOUD_VOLUME_PLUGIN",
-    "CONFIGURE_CLOUD_ROUTES", "CLOUD_CTLRMGR_FLAGS",
-    # ways of running
-    "ENABLE_DAEMON", "GO_OUT",
-}
-"""Variables that nothing reads yet."""
-
 ALWAYS = """
 ALLOW_PRIVILEGED RUNTIME_CONFIG KUBELET_AUTHORIZATION_WEBHOOK KUBELET_AUTHENTICATION_WEBHOOK
 POD_MANIFEST_PATH KUBELET_FLAGS FAIL_SWAP_ON SERVICE_CLUSTER_IP_RANGE FIRST_SERVICE_CLUSTER_IP
@@ -108,6 +97,7 @@ SCHEDULER_SECURE_PORT                1.28   1.35   -      -
 AUTHORIZATION_CONFIG                 1.28   1.35   -      -
 """
 
+CLOUD = {"EXTERNAL_CLOUD_PROVIDER": "true"}
 HOST = {"STEPKUBE_NODE_SANDBOX": "false"}
 DOCKER = {**HOST, "CONTAINER_RUNTIME": "docker"}
 RKT = {**HOST, "CONTAINER_RUNTIME": "rkt"}
@@ -196,6 +186,8 @@ EFFECTS: dict[str, Effect] = {
     "PRESERVE_ETCD": Effect("false", alone=True),
     "FEATURE_GATES": Effect("A=true", "kube-scheduler flags --feature-gates=A=true"),
     "START_MODE": Effect("kubeletonly", alone=True),
+    "ENABLE_DAEMON": Effect("false", alone=True),
+    "GO_OUT": Effect("/x/bin", alone=True),
     "KUBE_CACHE_MUTATION_DETECTOR": Effect("true", "KUBE_CACHE_MUTATION_DETECTOR=true"),
     "KUBE_PANIC_WATCH_DECODE_ERROR": Effect("false", "KUBE_PANIC_WATCH_DECODE_ERROR=false"),
     "CLOUD_PROVIDER": Effect("aws", "kube-controller-manager flags --cloud-provider=aws"),
@@ -268,6 +260,22 @@ EFFECTS: dict[str, Effect] = {
     "PROXY_HEALTHZ_PORT": Effect("7256", "healthzBindAddress: 127.0.0.1:7256"),
     "PROXY_METRICS_PORT": Effect("7249", "metricsBindAddress: 127.0.0.1:7249"),
     "KUBE_DNS_SERVER_IP": Effect("10.0.0.53", '- "10.0.0.53"'),
+    "KUBE_ENABLE_CLUSTER_DNS": Effect("false", '- "8.8.8.8"'),
+    "DNS_ADDON": Effect("kube-dns", "kube-dns/kube-dns.yaml"),
+    "KUBE_DNS_MEMORY_LIMIT": Effect("99Mi", alone=True),
+    "KUBE_ENABLE_NODELOCAL_DNS": Effect("true", "addon nodelocaldns"),
+    "KUBE_LOCAL_DNS_IP": Effect(
+        "169.254.20.11", '- "169.254.20.11"', {"KUBE_ENABLE_NODELOCAL_DNS": "true"}
+    ),
+    "KUBE_ENABLE_CLUSTER_DASHBOARD": Effect("true", "addon dashboard"),
+    "KUBE_DEFAULT_STORAGE_CLASS": Effect("false", "no storage-class"),
+    "ENABLE_CSI_SNAPSHOTTER": Effect("true", "addon csi-snapshotter"),
+    "EXTERNAL_CLOUD_PROVIDER_BINARY": Effect("{file}", "cloud program {file}", CLOUD),
+    "EXTERNAL_CLOUD_VOLUME_PLUGIN": Effect(
+        "aws", "kube-controller-manager flags --external-cloud-volume-plugin=aws", CLOUD
+    ),
+    "CONFIGURE_CLOUD_ROUTES": Effect("false", "--configure-cloud-routes=false", CLOUD),
+    "CLOUD_CTLRMGR_FLAGS": Effect("--mine=1", "cloud-controller-manager flags --mine=1", CLOUD),
     "KUBE_DNS_NAME": Effect("lab.local", 'clusterDomain: "lab.local"'),
     # certificates and credentials
     "CERT_DIR": Effect("/x/certs", "--cert-dir=/x/certs"),

@@ -32,7 +32,7 @@ def wanted(context: Context) -> flags.Wanted:
         **flags.feature_gates_flag(context),
         **flags.emulated_version(chosen),
         **_node_ranges(chosen),
-        **_cloud(chosen),
+        **_cloud(context),
         "kubeconfig": kubeconfig,
         "use-service-account-credentials": True,
         "controllers": chosen.controller_manager.controllers,
@@ -78,12 +78,16 @@ def _signer(chosen: Settings) -> tuple[Path, Path]:
     )
 
 
-def _cloud(chosen: Settings) -> dict[str, flags.Value]:
+def _cloud(context: Context) -> dict[str, flags.Value]:
+    chosen = context.settings
     if not chosen.start.external_cloud_provider:
         return flags.cloud(chosen)
+    provider = chosen.start.cloud_provider if context.facts.cloud_volumes == "provider" else ""
     return {
         **flags.cloud(chosen),
-        "external-cloud-volume-plugin": chosen.start.cloud_provider,
+        "external-cloud-volume-plugin": (
+            chosen.controller_manager.external_cloud_volume_plugin or provider
+        ),
         "cloud-config": flags.path(chosen.start.cloud_config),
     }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 
 from tasks import facts
 from tasks.components.base import Context
+from tasks.failure import Failure
 from tasks.settings import Settings
 
 Value = str | int | float | bool | Path
@@ -128,6 +131,15 @@ def tokens(chosen: Settings) -> Path:
 def given(**files: str) -> dict[str, Value]:
     """Return the flags whose files the user named, without the others."""
     return {name: path(value) for name, value in files.items() if value}
+
+
+def own(chosen: Settings, key: str) -> list[str]:
+    """Return the flags a user adds by a setting, split like a shell does."""
+    try:
+        return shlex.split(attrgetter(key)(chosen))
+    except ValueError as error:
+        source = chosen.sources.get(key, key)
+        raise Failure(f"{source}: {str(error).lower()}", "quote it like a shell wants") from error
 
 
 def path(value: str) -> str:

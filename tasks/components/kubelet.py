@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from tasks import facts, templates
 from tasks.components import containerd, docker, flags
 from tasks.components.base import Component, Context, Health
-from tasks.failure import Failure
 from tasks.options import Node
 from tasks.settings import Settings
 
@@ -19,6 +17,7 @@ CERTS = ("server-ca", "client-ca", "client-kubelet", "kubeconfig-kubelet", "serv
 Field = str | bool | Mapping[str, str | int]
 TRACES = 4317
 """Port of an OpenTelemetry collector."""
+_PUBLIC_DNS = "8.8.8.8"
 
 
 def root(chosen: Settings) -> Path:
@@ -52,7 +51,7 @@ def build(context: Context) -> Component:
     port, healthz = chosen.kubelet.port, chosen.kubelet.healthz_port
     return Component(
         name=NAME,
-        argv=(*flags.argv(NAME, context, wanted(context)), *_own_flags(chosen)),
+        argv=(*flags.argv(NAME, context, wanted(context)), *flags.own(chosen, "kubelet.flags")),
         health=Health(flags.url(endpoint.scheme, "127.0.0.1", healthz, endpoint.path)),
         after=AFTER if containerd.runs(chosen) else AFTER[:1],
         env=flags.debug_env(chosen),
@@ -96,7 +95,8 @@ def configuration(context: Context) -> str:
         "kubelet.yaml.j2",
         api_version=context.facts.kubelet_config,
         kubelet=chosen.kubelet,
-        dns=chosen.dns,
+        cluster_dns=_cluster_dns(chosen),
+        cluster_domain=chosen.dns.domain if chosen.dns.enabled else "",
         # the sandbox is closed, and its relay comes from loopback, pods from elsewhere
         address="0.0.0.0" if chosen.node.sandbox else chosen.kubelet.host,  # noqa: S104
         crt=str(crt),
@@ -172,14 +172,6 @@ def _rkt(node: Node) -> dict[str, flags.Value]:
     return {name: value for name, value in words.items() if value}
 
 
-def _own_flags(chosen: Settings) -> list[str]:
-    try:
-        return shlex.split(chosen.kubelet.flags)
-    except ValueError as error:
-        source = chosen.sources.get("kubelet.flags", "kubelet.flags")
-        raise Failure(f"{source}: {str(error).lower()}", "quote it like a shell wants") from error
-
-
 def _thresholds(listed: str) -> dict[str, str]:
     pairs = (item.strip().split("<", 1) for item in listed.split(",") if "<" in item)
     return {signal.strip(): quantity.strip() for signal, quantity in pairs}
@@ -196,6 +188,13 @@ def _manifests(chosen: Settings) -> Path:
 
 def _pod_logs(chosen: Settings) -> Path:
     return chosen.paths.logs / "pods"
+
+
+def _cluster_dns(chosen: Settings) -> str:
+    """Return whom pods ask; without cluster DNS at least names of the world, as upstream does."""
+    if not chosen.dns.enabled:
+        return _PUBLIC_DNS
+    return chosen.dns.local_ip if chosen.dns.nodelocal else chosen.dns.server_ip
 
 
 def _cgroup_root(chosen: Settings) -> str:

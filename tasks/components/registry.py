@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tasks.components import (
     apiserver,
+    cloud_controller_manager,
     containerd,
     controller_manager,
     etcd,
@@ -16,6 +18,7 @@ from tasks.components import (
     scheduler,
 )
 from tasks.components.base import Component, Context
+from tasks.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ COMPONENTS = {
             controller_manager.build, controller_manager.wanted, controller_manager.CERTS,
         ),
         Spec(
+            "cloud-controller-manager", "cloud-controller-manager", cloud_controller_manager.AFTER,
+            cloud_controller_manager.build, cloud_controller_manager.wanted,
+            cloud_controller_manager.CERTS,
+        ),
+        Spec(
             "kube-scheduler", "kube-scheduler", scheduler.AFTER,
             scheduler.build, scheduler.wanted, scheduler.CERTS,
         ),
@@ -63,3 +71,14 @@ COMPONENTS = {
     )
 }
 """Specs by name; what a component needs stands before it."""
+
+
+def own_binary(chosen: Settings, name: str) -> Path | None:
+    """Return the program a user named to run as a component, or None."""
+    own = name == cloud_controller_manager.NAME
+    return cloud_controller_manager.own_binary(chosen) if own else None
+
+
+def built_module(chosen: Settings, name: str) -> str | None:
+    """Return the module a component is built from, or None when nothing is built for it."""
+    return None if own_binary(chosen, name) else COMPONENTS[name].module

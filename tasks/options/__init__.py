@@ -7,14 +7,21 @@ STEPKUBE_GROUP_FIELD.
 """
 
 from tasks.options.base import Pair, option
-from tasks.options.cluster import Certs, Debug, Logs, Start, StartWord
-from tasks.options.control_plane import Api, ControllerManager, Etcd, Scheduler
+from tasks.options.cluster import Addons, Certs, Debug, Logs, Start, StartWord
+from tasks.options.control_plane import (
+    Api,
+    CloudControllerManager,
+    ControllerManager,
+    Etcd,
+    Scheduler,
+)
 from tasks.options.node import Dns, Kubelet, Node, Proxy
 from tasks.options.source import Build, Mirror, Order, Origin
 from tasks.options.up import GUESS, UP
 
 __all__ = [
-    "GROUPS", "GUESS", "UP", "Api", "Build", "Certs", "ControllerManager", "Debug", "Dns", "Etcd",
+    "GROUPS", "GUESS", "UP", "Addons", "Api", "Build", "Certs", "CloudControllerManager",
+    "ControllerManager", "Debug", "Dns", "Etcd",
     "Kubelet", "Logs", "Mirror", "Node", "Order", "Origin", "Pair", "Proxy", "Scheduler", "Start",
     "StartWord", "option",
 ]  # fmt: skip
@@ -26,10 +33,12 @@ GROUPS: dict[str, type] = {
     "api": Api,
     "etcd": Etcd,
     "controller_manager": ControllerManager,
+    "cloud_controller_manager": CloudControllerManager,
     "scheduler": Scheduler,
     "kubelet": Kubelet,
     "proxy": Proxy,
     "dns": Dns,
+    "addons": Addons,
     "node": Node,
     "start": Start,
     "certs": Certs,

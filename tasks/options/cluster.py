@@ -48,7 +48,7 @@ class Start:
     cloud_provider: str = option("", "name of an in-tree cloud provider", "CLOUD_PROVIDER")
     cloud_config: str = option("", "configuration file of the cloud provider", "CLOUD_CONFIG")
     external_cloud_provider: bool = option(
-        False, "a cloud controller manager of your own takes care", "EXTERNAL_CLOUD_PROVIDER"
+        False, "run cloud-controller-manager, and leave the cloud to it", "EXTERNAL_CLOUD_PROVIDER"
     )
     cache_mutation_detector: bool = option(
         False, "panic when a cached object is changed in place", "KUBE_CACHE_MUTATION_DETECTOR"
@@ -79,6 +79,21 @@ class Start:
         if not self.control_plane and "all" in self.mode:
             return "all is more than the kubelet"
         return ""
+
+
+@dataclass(frozen=True)
+class Addons:
+    """What is applied to the cluster once it runs, besides DNS."""
+
+    default_storage_class: bool = option(
+        True, "make a default storage class", "KUBE_DEFAULT_STORAGE_CLASS"
+    )
+    dashboard: bool = option(
+        False, "apply the dashboard", "KUBE_ENABLE_CLUSTER_DASHBOARD", until="1.23"
+    )
+    csi_snapshotter: bool = option(
+        False, "apply the CSI volume snapshot controller", "ENABLE_CSI_SNAPSHOTTER", since="1.16"
+    )
 
 
 @dataclass(frozen=True)

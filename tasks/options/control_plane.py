@@ -143,6 +143,28 @@ class ControllerManager:
     cluster_cidr: str = option(
         "10.1.0.0/16", "range of pod addresses", "CLUSTER_CIDR", variable_since="1.16"
     )
+    external_cloud_volume_plugin: str = option(
+        "", "in-tree provider whose volumes it still handles beside an external cloud provider",
+        "EXTERNAL_CLOUD_VOLUME_PLUGIN", variable_since="1.16",
+    )
+
+
+@dataclass(frozen=True)
+class CloudControllerManager:
+    """cloud-controller-manager, which runs when EXTERNAL_CLOUD_PROVIDER is true."""
+
+    binary: str = option(
+        "", "a program of your own to run instead of the tree's", "EXTERNAL_CLOUD_PROVIDER_BINARY"
+    )
+    flags: str = option(
+        "", "more flags, parsed like a shell does", "CLOUD_CTLRMGR_FLAGS", variable_since="1.24"
+    )
+    configure_cloud_routes: bool = option(
+        True, "make routes between nodes in the cloud", "CONFIGURE_CLOUD_ROUTES",
+        variable_since="1.21",
+    )
+    secure_port: int = option(10258, "https port")
+    port: int = option(10253, "http port of releases that have no other", until="1.11")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,136 @@
+"""cloud-controller-manager, with the flags of start_cloud_controller_manager."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tasks.components import flags
+from tasks.components.base import Component, Context, Health
+from tasks.failure import Failure
+from tasks.settings import Settings
+
+NAME = "cloud-controller-manager"
+AFTER = ("kube-apiserver",)
+CERTS = (
+    "server-ca", "client-ca", "request-header-ca", "client-controller", "kubeconfig-controller"
+)
+_EXTERNAL = "start.external_cloud_provider"
+_PROVIDER, _CONFIG = "start.cloud_provider", "start.cloud_config"
+_OWN = "EXTERNAL_CLOUD_PROVIDER_BINARY"
+
+
+def runs(chosen: Settings) -> bool:
+    """Tell whether the cloud is left to it."""
+    return chosen.start.external_cloud_provider
+
+
+def own_binary(chosen: Settings) -> Path | None:
+    """Return the user's own program, or None when it is built from the tree."""
+    named = flags.path(chosen.cloud_controller_manager.binary)
+    return Path(named) if named else None
+
+
+def wanted(context: Context) -> flags.Wanted:
+    """Return the flags; as upstream, it borrows the kubeconfig of kube-controller-manager."""
+    chosen = context.settings
+    kubeconfig = chosen.paths.kubeconfig("controller")
+    return {
+        **flags.logging(chosen),
+        **flags.feature_gates_flag(context),
+        "cloud-provider": chosen.start.cloud_provider,
+        "cloud-config": flags.path(chosen.start.cloud_config),
+        "configure-cloud-routes": chosen.cloud_controller_manager.configure_cloud_routes,
+        "kubeconfig": kubeconfig,
+        "use-service-account-credentials": True,
+        **flags.serving(NAME, context, _port(context), kubeconfig),
+        **({"leader-elect": False} if chosen.debug.pause_tolerant else {}),
+    }
+
+
+def build(context: Context) -> Component:
+    """Describe cloud-controller-manager; the user's flags come last, so that they win."""
+    chosen = context.settings
+    endpoint = context.facts.health[NAME]
+    own = own_binary(chosen)
+    return Component(
+        name=NAME,
+        argv=(
+            *flags.argv(NAME, context, wanted(context)),
+            *flags.own(chosen, "cloud_controller_manager.flags"),
+        ),
+        health=Health(flags.url(endpoint.scheme, "127.0.0.1", _port(context), endpoint.path)),
+        after=AFTER,
+        env=flags.debug_env(chosen),
+        inputs=(
+            *flags.credentials(chosen, "controller"),
+            *flags.authorities(chosen),
+            *flags.named(chosen.start.cloud_config),
+            *((own,) if own else ()),
+        ),
+        ports=(_port(context),),
+        advice=_SAMPLE if context.facts.cloud_sample and own is None else "",
+    )
+
+
+def check(context: Context) -> None:
+    """Refuse what hack/local-up-cluster.sh refuses, and a provider that is not compiled in.
+
+    Raises Failure naming the variable, before anything is built or started.
+    """
+    chosen, own = context.settings, own_binary(context.settings)
+    if not runs(chosen):
+        if chosen.start.cloud_provider == "openstack":
+            _require_config(chosen, f"{_source(chosen, _PROVIDER)}: openstack needs CLOUD_CONFIG")
+        return
+    if own is None:
+        _require_provider(context)
+    elif not (own.is_file() and os.access(own, os.X_OK)):
+        raise Failure(
+            f"{_source(chosen, 'cloud_controller_manager.binary')}: {own} is not a program",
+            "name an executable file, or unset it to run what the tree has",
+        )
+    _require_config(chosen, f"{_source(chosen, _EXTERNAL)}: it needs CLOUD_CONFIG")
+
+
+def _require_config(chosen: Settings, needed: str) -> None:
+    config = flags.path(chosen.start.cloud_config)
+    if not config:
+        raise Failure(needed, "set CLOUD_CONFIG to the cloud provider's configuration file")
+    if not Path(config).is_file():
+        source = _source(chosen, _CONFIG)
+        raise Failure(f"{source}: the cloud config {config} does not exist", "correct the path")
+
+
+def _require_provider(context: Context) -> None:
+    chosen, known = context.settings, context.facts.cloud_providers
+    provider = chosen.start.cloud_provider
+    version = f"Kubernetes {'.'.join(str(number) for number in context.minor)}"
+    if not known:
+        raise Failure(
+            f"{_source(chosen, _EXTERNAL)}: {version} has no cloud provider in its tree,"
+            " the last ones were removed in 1.31",
+            f"set {_OWN} to a cloud provider's own cloud-controller-manager",
+        )
+    hint = f"{', '.join(known)}; or set {_OWN} to a program that has another"
+    if not provider:
+        needed = f"{_source(chosen, _EXTERNAL)}: it needs CLOUD_PROVIDER"
+        raise Failure(needed, f"the tree of {version} has {hint}")
+    if provider not in known:
+        wrong = f"{_source(chosen, _PROVIDER)}: {provider!r} is no cloud provider"
+        raise Failure(f"{wrong} in the tree of {version}", f"choose {hint}")
+
+
+def _source(chosen: Settings, key: str) -> str:
+    return chosen.sources.get(key, key)
+
+
+def _port(context: Context) -> int:
+    chosen = context.settings.cloud_controller_manager
+    return flags.own_port(NAME, context, chosen.secure_port, chosen.port)
+
+
+_SAMPLE = (
+    "cmd/cloud-controller-manager of 1.20 is a sample and reads its flags too late, so it cannot"
+    f" run as it is: set {_OWN} to another one, or correct its main.go"
+)
