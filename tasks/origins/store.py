@@ -26,7 +26,7 @@ PARTIAL = (2, 29)
 _BATCH = 2000
 _TRIES = 3
 _REFUSED = re.compile(
-    r"not our ref|unadvertised object|dumb http|not support|couldn't find remote ref|shallow"
+    r"not our ref|unadvertised object|dumb http|not support|couldn't find remote ref|a shallow repo"
 )
 _HELPER = '!f() { echo "username=$STEPKUBE_GIT_USER"; echo "password=$STEPKUBE_GIT_WORD"; }; f'
 
