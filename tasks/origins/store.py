@@ -84,7 +84,7 @@ class Store:
         partial = ("--filter=blob:none",) if git_version() >= PARTIAL else ()
         if not commit:
             said = self._transfer(ref, *partial, "--depth=1", known) if full else "not our ref"
-            if said:
+            if _REFUSED.search(said):
                 everything = [f"+refs/{kind}/*:refs/origin/{kind}/*" for kind in ("heads", "tags")]
                 some = ("--no-filter",) if full and partial else partial  # it would be remembered
                 said = self._transfer(ref, *some, "--update-shallow", *everything)

@@ -18,8 +18,8 @@ pytestmark = [
 SCRIPT = """
 ip link set lo up
 test -z "$(ip route)" || exit 90
-"$1" -m doit up --bundle "$2" || exit 91
-home=$STEPKUBE_HOME/instances/default
+"$1" -m doit up --bundle "$2" || { "$1" -m doit down; exit 91; }
+home=$STEPKUBE_HOME/instances/$STEPKUBE_INSTANCE
 KUBECONFIG=$home/certs/admin.kubeconfig "$home/bin/kubectl" get --raw /version
 code=$?
 "$1" -m doit down
@@ -32,7 +32,8 @@ def test_a_bundle_brings_a_cluster_up_without_network(cluster: Cluster, tmp_path
     cluster.doit("bundle", "--output", str(bundle), "--binaries")
     environ = {
         **os.environ, "STEPKUBE_HOME": str(tmp_path / "home"), "START_MODE": "nokubelet",
-        "STEPKUBE_CONFIG": os.devnull,
+        "STEPKUBE_CONFIG": os.devnull, "STEPKUBE_INSTANCE": "offline",
+        "WAIT_FOR_URL_API_SERVER": "240",
     }
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", SCRIPT, "sh", sys.executable, str(bundle)],
