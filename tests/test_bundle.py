@@ -30,7 +30,32 @@ GENERATED = "pkg/generated/zz_generated.go"
 
 @pytest.fixture
 def made(tmp_path: Path) -> Settings:
-    """Return settings of an instance with a checkout, edited, and tools that are but files."""
+    """Return settings of an instance that a test may change."""
+    return instance(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Return settings of an instance that tests only read."""
+    return instance(tmp_path_factory.mktemp("ready"))
+
+
+@pytest.fixture(scope="module")
+def packed(ready: Settings) -> Path:
+    """Return the bundle of that instance."""
+    return pack(ready)
+
+
+@pytest.fixture
+def bundle(packed: Path, tmp_path: Path) -> Path:
+    """Return a copy of that bundle with its checksum."""
+    for name in (packed.name, f"{packed.name}.sha256"):
+        shutil.copyfile(packed.with_name(name), tmp_path / name)
+    return tmp_path / packed.name
+
+
+def instance(tmp_path: Path) -> Settings:
+    """Make an instance with a checkout, and with tools that are but files."""
     remote = miniature.make(tmp_path / "remote", tags=("v1.28.3",))
     (remote / ".gitignore").write_text("zz_generated*\n_output\n")
     miniature.commit(remote, "second")
@@ -88,8 +113,7 @@ def require_nothing_taken(chosen: Settings) -> None:
     assert left in ([], ["bundle.lock"]), left
 
 
-def test_a_bundle_holds_what_its_checksum_and_manifest_say(made: Settings) -> None:
-    bundle = pack(made)
+def test_a_bundle_holds_what_its_checksum_and_manifest_say(bundle: Path) -> None:
     stated = bundle.with_name("k.tar.gz.sha256").read_text()
     assert stated == f"{files.digest_file(bundle)}  k.tar.gz\n"
     with tarfile.open(bundle) as tar:
@@ -148,10 +172,10 @@ def test_a_tree_with_edits_comes_out_as_it_went_in(made: Settings, tmp_path: Pat
 
 
 def test_tools_come_with_it_and_none_is_made(
-    made: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ready: Settings, bundle: Path, tmp_path: Path
 ) -> None:
     other = load(tmp_path / "two")
-    assert take(other, pack(made)) == ""
+    assert take(other, bundle) == ""
     assert checkout.make(other) is None
 
     def never(_: Settings) -> None:
@@ -159,7 +183,7 @@ def test_tools_come_with_it_and_none_is_made(
 
     for name in write.TOOLS:
         toolchain.provide(other, name, never)
-        mine, theirs = tool.load_tool(made, name), tool.load_tool(other, name)
+        mine, theirs = tool.load_tool(ready, name), tool.load_tool(other, name)
         assert (theirs.version, theirs.origin) == (mine.version, mine.origin)
         assert theirs.bin.is_relative_to(other.paths.toolchain) and theirs.bin.exists()
     assert files.read_json(other.paths.tool("delve"))["max_go"] == "1.27"
@@ -170,16 +194,16 @@ def test_tools_come_with_it_and_none_is_made(
     assert asked == ["etcd"], "a version the user names is never replaced by another"
 
 
-def test_a_second_time_everything_is_kept(made: Settings, tmp_path: Path) -> None:
-    bundle, other = pack(made), load(tmp_path / "two")
+def test_a_second_time_everything_is_kept(bundle: Path, tmp_path: Path) -> None:
+    other = load(tmp_path / "two")
     assert take(other, bundle) == ""
     before = {path: path.stat().st_ino for path in other.paths.home.rglob("*.go")}
     assert take(other, bundle) == ""
     assert {path: path.stat().st_ino for path in other.paths.home.rglob("*.go")} == before
 
 
-def test_a_tree_that_was_edited_meanwhile_is_not_touched(made: Settings, tmp_path: Path) -> None:
-    bundle, other = pack(made), load(tmp_path / "two")
+def test_a_tree_that_was_edited_meanwhile_is_not_touched(bundle: Path, tmp_path: Path) -> None:
+    other = load(tmp_path / "two")
     assert take(other, bundle) == ""
     assert checkout.make(other) is None
     mine = tree_of(other) / "pkg/kubelet/kubelet.go"
@@ -192,20 +216,20 @@ def test_a_tree_that_was_edited_meanwhile_is_not_touched(made: Settings, tmp_pat
 
 @pytest.mark.parametrize("version", ["v1.20.2", "1.28.4", "main"])
 def test_another_version_is_refused_before_anything_is_taken(
-    made: Settings, tmp_path: Path, version: str
+    bundle: Path, tmp_path: Path, version: str
 ) -> None:
     other = load(tmp_path / "two", STEPKUBE_VERSION=version)
-    said = take(other, pack(made))
+    said = take(other, bundle)
     assert f"has Kubernetes v1.28.3, but version is {checkout.normal(version)}" in said
     require_nothing_taken(other)
 
 
 def test_a_bundle_of_another_architecture_is_refused(
-    made: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle, other = pack(made), load(tmp_path / "two")
-    monkeypatch.setattr(tool.platform, "machine", lambda: "aarch64")
-    assert "is for amd64, this machine is arm64" in take(other, bundle).replace("x86_64", "amd64")
+    own, other = tool.architecture(), load(tmp_path / "two")
+    monkeypatch.setattr(tool.platform, "machine", lambda: "riscv64")
+    assert f"is for {own}, this machine is riscv64" in take(other, bundle)
     require_nothing_taken(other)
 
 
@@ -226,9 +250,9 @@ def damaged(data: bytes, place: int) -> bytes:
     ],
 )
 def test_a_damaged_bundle_leaves_nothing(
-    made: Settings, tmp_path: Path, harm: Callable[[bytes], bytes], beside: bool
+    bundle: Path, tmp_path: Path, harm: Callable[[bytes], bytes], beside: bool
 ) -> None:
-    bundle, other = pack(made), load(tmp_path / "two")
+    other = load(tmp_path / "two")
     bundle.write_bytes(harm(bundle.read_bytes()))
     if not beside:
         bundle.with_name("k.tar.gz.sha256").unlink()
@@ -283,9 +307,15 @@ def link(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
     members[place] = (info, b"")
 
 
+def swap(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+    place = next(n for n, (info, _) in enumerate(members) if info.name.endswith("/VERSION"))
+    members[place] = (members[place][0], members[place][1][::-1])
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (swap, "the sha256 of toolchain/go1.21.5/VERSION is not the one it states"),
         (add("toolchain/../../evil"), "would leave its place"),
         (add("/etc/evil"), "would leave its place"),
         (add("instances/default/evil"), "would leave its place"),
@@ -305,53 +335,56 @@ def link(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
     ],
 )
 def test_no_bundle_can_write_elsewhere_or_bring_what_it_does_not_state(
-    made: Settings, tmp_path: Path, change: Callable[..., None], said: str
+    bundle: Path, tmp_path: Path, change: Callable[..., None], said: str
 ) -> None:
-    evil, other = rebuilt(pack(made), change), load(tmp_path / "two")
+    evil, other = rebuilt(bundle, change), load(tmp_path / "two")
     assert said in take(other, evil)
     require_nothing_taken(other)
     assert not (tmp_path / "evil").exists() and not Path("/etc/evil").exists()
 
 
 def test_binaries_for_another_c_library_are_left_out(
-    made: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def change(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
         add("bin/0123456789abcdef/kubelet")(members)
         alter("libc", "glibc 9.99")(members)
 
     other = load(tmp_path / "two")
-    assert take(other, rebuilt(pack(made), change)) == ""
+    assert take(other, rebuilt(bundle, change)) == ""
     assert "the binaries need glibc 9.99" in capsys.readouterr().err
     assert not other.paths.binaries.exists()
 
 
-def test_an_unpacked_commit_must_be_the_one_that_is_stated(made: Settings, tmp_path: Path) -> None:
-    evil = rebuilt(pack(made), alter("checkout/head", "0" * 40))
+def test_an_unpacked_commit_must_be_the_one_that_is_stated(bundle: Path, tmp_path: Path) -> None:
+    evil = rebuilt(bundle, alter("checkout/head", "0" * 40))
     other = load(tmp_path / "two")
     assert "cat-file" in take(other, evil)
     require_nothing_taken(other)
 
 
-def test_a_user_who_names_another_origin_gets_that(made: Settings, tmp_path: Path) -> None:
-    bundle = pack(made)
+def test_a_user_who_names_another_origin_gets_that(
+    ready: Settings, bundle: Path, tmp_path: Path
+) -> None:
     other = load(tmp_path / "two")
     assert take(other, bundle) == ""
     assert bundled.taken(other) is not None
     assert bundled.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="git")) is None
     assert bundled.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_PATH="/tree")) is None
     newer = load(
-        tmp_path / "two", STEPKUBE_VERSION="main", STEPKUBE_ORIGIN_GIT=made.origin.git[0]
+        tmp_path / "two", STEPKUBE_VERSION="main", STEPKUBE_ORIGIN_GIT=ready.origin.git[0]
     )
     assert checkout.take(newer).origin.startswith("git ")
     with pytest.raises(Failure, match=r"it has v1\.28\.3, not v1\.30\.0"):
         checkout.take(load(tmp_path / "two", STEPKUBE_VERSION="v1.30.0"))
 
 
-def test_a_bundle_is_not_written_over_a_folder_or_into_none(made: Settings, tmp_path: Path) -> None:
-    assert "is a folder" in str(write.make(made, str(tmp_path), binaries=False))
+def test_a_bundle_is_not_written_over_a_folder_or_into_none(
+    ready: Settings, tmp_path: Path
+) -> None:
+    assert "is a folder" in str(write.make(ready, str(tmp_path), binaries=False))
     gone = tmp_path / "none" / "k.tar.gz"
-    assert "there is no folder" in str(write.make(made, str(gone), binaries=False))
+    assert "there is no folder" in str(write.make(ready, str(gone), binaries=False))
 
 
 def test_options_of_up_are_settings() -> None:

@@ -82,7 +82,7 @@ def test_a_fetch_killed_at_any_step_does_not_hinder_the_next(
     def cut(number: int, _: bytes) -> int:
         if number == pack and running:
             os.killpg(running[0].pid, signal.SIGKILL)
-            return 700
+            return 250
         return -1
 
     with git_server(remote.parent, cut=staticmethod(cut)) as (address, _):
@@ -100,8 +100,6 @@ def test_a_fetch_killed_at_any_step_does_not_hinder_the_next(
             said, _ = killed.communicate(timeout=60)
         assert killed.returncode == -signal.SIGKILL, said
         running.clear()
-        folder = store.Store(chosen(tmp_path, url), url).folder
-        (folder / "shallow.lock").write_text("")
         done = subprocess.run(
             doit, cwd=settings.ROOT, env=environ, capture_output=True, text=True, check=False
         )
@@ -118,6 +116,18 @@ def test_a_worktree_that_was_not_written_to_its_end_is_written_again(
     index.rename(index.with_name("index.lock"))  # what a killed git leaves
     (written / "file-29.txt").unlink()
     require_whole(checkout.take(made).tree)
+
+
+@pytest.mark.parametrize("name", ["shallow.lock", "config.lock"])
+def test_a_lock_that_a_killed_git_left_is_removed(
+    tmp_path: Path, remote: Path, name: str
+) -> None:
+    url = f"file://{remote}"
+    checkout.take(chosen(tmp_path, url, STEPKUBE_VERSION="v1.9.11"))
+    left = store.Store(chosen(tmp_path, url), url).folder / name
+    left.write_text("")
+    require_whole(checkout.take(chosen(tmp_path, url)).tree)
+    assert not left.exists()
 
 
 def test_a_store_that_is_no_repository_is_made_again(tmp_path: Path, remote: Path) -> None:

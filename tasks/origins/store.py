@@ -26,7 +26,7 @@ PARTIAL = (2, 29)
 _BATCH = 2000
 _TRIES = 3
 _REFUSED = re.compile(
-    r"not our ref|unadvertised object|dumb http|not support|couldn't find remote ref|shallow"
+    r"not our ref|unadvertised object|dumb http|not support|couldn't find remote ref|a shallow repo"
 )
 _HELPER = '!f() { echo "username=$STEPKUBE_GIT_USER"; echo "password=$STEPKUBE_GIT_WORD"; }; f'
 
@@ -84,7 +84,7 @@ class Store:
         partial = ("--filter=blob:none",) if git_version() >= PARTIAL else ()
         if not commit:
             said = self._transfer(ref, *partial, "--depth=1", known) if full else "not our ref"
-            if said:
+            if _REFUSED.search(said):
                 everything = [f"+refs/{kind}/*:refs/origin/{kind}/*" for kind in ("heads", "tags")]
                 some = ("--no-filter",) if full and partial else partial  # it would be remembered
                 said = self._transfer(ref, *some, "--update-shallow", *everything)
