@@ -45,7 +45,6 @@ class Facts:
     admission: tuple[str, ...]
     kubelet_config: str
     kube_proxy_config: str
-    scheduler_config: str
     audit_policy: str
     egress_selector: str
     cri: tuple[str, ...]
@@ -70,7 +69,10 @@ def minor(version: str | Minor) -> Facts:
     known = _clamp(wanted)
     note = ""
     if known != wanted:
-        note = f"Kubernetes {_text(wanted)} is newer than {_text(known)}: treated as {_text(known)}"
+        note = (
+            f"Kubernetes {_text(wanted)} is newer than {_text(known)}: treated as {_text(known)},"
+            " every flag tried on the binary first"
+        )
     return _facts(wanted, known, note)
 
 
