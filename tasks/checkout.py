@@ -93,7 +93,7 @@ class AsLocked:
             locked = load_checkout(self.lock)
             if locked.repository and not Path(locked.repository, "HEAD").is_file():
                 return False
-            moved = self.own and gitversion.now(locked).commit != locked.commit
+            moved = self.own and gitversion.head(locked) not in ("", locked.commit)
             return (locked.tree / "cmd").is_dir() and not moved
         except Failure:
             return False

@@ -49,16 +49,24 @@ def of_worktree(checkout: Checkout) -> str:
 
 def now(checkout: Checkout) -> Checkout:
     """Return a checkout with the commits that were made in it since it was taken."""
+    current = head(checkout)
+    if current in ("", checkout.commit):
+        return checkout
+    words = ("rev-list", "--count", f"{checkout.commit}..HEAD")
+    count = run(*checkout.git, *words, cwd=checkout.tree, check=False)
+    if count.code:
+        return checkout
+    version = counted(checkout.version, int(count.stdout), current)
+    return replace(checkout, commit=current, version=version)
+
+
+def head(checkout: Checkout) -> str:
+    """Return the commit a worktree is at, empty where git does not tell the version."""
     if checkout.state or checkout.repository:
-        return checkout
-    tree, git = checkout.tree, checkout.git
-    head = run(*git, "rev-parse", "HEAD", cwd=tree, check=False).stdout.strip()
-    if not head or head == checkout.commit:
-        return checkout
-    since = f"{checkout.commit}..HEAD"
-    count = run(*git, "rev-list", "--count", since, cwd=tree, check=False).stdout.strip()
-    version = counted(checkout.version, int(count or 1), head)
-    return replace(checkout, commit=head, version=version)
+        return ""
+    return run(
+        *checkout.git, "rev-parse", "HEAD", cwd=checkout.tree, check=False
+    ).stdout.strip()
 
 
 def archived(tree: Path) -> Told | None:
