@@ -91,6 +91,12 @@ def flag_hidden(component: str, flag: str) -> bool:
     return bool(data()["flags"][component].get(flag, {}).get("hidden"))
 
 
+def first(fact: str, value: Any) -> str:
+    """Return the first minor of which a fact has a value, such as 1.19."""
+    rows = data()["facts"][fact]
+    return min((since for since, row in rows.items() if row[0] == value), key=parse)
+
+
 @functools.cache
 def data() -> Any:
     """Return the parsed file."""

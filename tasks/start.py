@@ -20,6 +20,8 @@ def reconcile(settings: Settings, name: str) -> None:
 
     A component that is being debugged is started again in its mode.
     """
+    if name in node.NODE:
+        node.require_cgroups(settings)
     with files.locked(settings.paths.run / f"{name}.lock"):
         component = launch.wanted(settings, name)
         if swap.heal(settings, name):

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import node, settings
+from tasks import files, node, sandbox, settings
+from tasks.failure import Failure
 
 
 def chosen(tmp_path: Path, **environ: str) -> settings.Settings:
@@ -62,3 +63,24 @@ def test_without_iptables_only_kube_proxy_is_left_out(tmp_path: Path, machine: s
     other = chosen(tmp_path, KUBE_PROXY_MODE="nftables")
     assert node.components(other) == ["containerd", "kubelet", "kube-proxy"]
     assert node.left_out(other) == ""
+
+
+@pytest.mark.parametrize(
+    ("version", "unified", "works"),
+    [("v1.18.20", True, False), ("v1.19.0", True, True), ("v1.18.20", False, True)],
+)
+def test_an_old_kubelet_wants_the_first_kind_of_control_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, unified: bool, works: bool
+) -> None:
+    made = chosen(tmp_path)
+    lock = dict.fromkeys(("commit", "origin", "requested"), "")
+    files.write_json(made.paths.lock, {**lock, "tree": "/", "version": version})
+    monkeypatch.setattr(sandbox, "CGROUPS", tmp_path / "cgroup")
+    if unified:
+        files.write(tmp_path / "cgroup/cgroup.controllers", "cpu memory")
+    if works:
+        node.require_cgroups(made)
+        return
+    with pytest.raises(Failure, match=r"from Kubernetes 1\.19 on, and this is v1\.18\.20") as said:
+        node.require_cgroups(made)
+    assert "START_MODE=nokubelet" in said.value.hint
