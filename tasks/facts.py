@@ -94,7 +94,7 @@ def flag_hidden(component: str, flag: str) -> bool:
 def first(fact: str, value: Any) -> str:
     """Return the first minor of which a fact has a value, such as 1.19."""
     rows = data()["facts"][fact]
-    return min((since for since, row in rows.items() if row[0] == value), key=parse)
+    return str(min((since for since, row in rows.items() if row[0] == value), key=parse))
 
 
 @functools.cache

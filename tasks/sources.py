@@ -90,7 +90,7 @@ def list_packages(
     if go_minor(go.version) >= DEPS:
         listing = listed("-deps", "-f", form, target)
     else:
-        deps = listed("-f", '{{join .Deps "\n"}}', target).split()
+        deps = listed("-f", "{{range .Deps}}{{.}} {{end}}", target).split()
         listing = listed("-f", form, *deps, target)
     real = tree.resolve()
     folders: set[str] = set()
