@@ -142,20 +142,20 @@ def _modules(era: Era) -> dict[str, str]:
     found = {
         f"{path[2:]}/go.mod": f"module {name}\n\ngo {line}\n" for name, path in staging.items()
     }
-    if era.mode == "workspace":
-        used = "".join(f"\t{path}\n" for path in staging.values())
-        return found | {
-            "go.mod": head,
-            "go.work": f"go {line}\n\nuse (\n\t.\n{used})\n",
-            "vendor/modules.txt": f"## workspace\n{third}",
-        }
+    workspace = era.mode == "workspace"
     replaced = "".join(f"\t{name} => {path}\n" for name, path in staging.items())
     explicit = "".join(
-        f"# {name} v0.0.0 => {path}\n## explicit; go {line}\n{packages[name]}\n"
+        f"# {name} v0.0.0 => {path}\n## explicit; go {line}\n"
+        + ("" if workspace else f"{packages[name]}\n")
         for name, path in staging.items()
     )
     ends = "".join(f"# {name} => {path}\n" for name, path in staging.items())
-    return found | {
+    found |= {
         "go.mod": f"{head}\nreplace (\n{replaced})\n",
         "vendor/modules.txt": f"{third}{explicit}{ends}",
     }
+    if workspace:
+        used = "".join(f"\t{path}\n" for path in staging.values())
+        found["go.work"] = f"go {line}\n\nuse (\n\t.\n{used})\n"
+        found["vendor/modules.txt"] = f"## workspace\n{third}{explicit}"
+    return found

@@ -61,7 +61,8 @@ def ask(one: Settings, name: str) -> dict[str, str]:
     """Return what a running main says of itself."""
     health = next(row for row in rows(one) if row.name == name)
     assert health.port is not None
-    scheme = "http" if any(word.startswith("--port=1") for word in health.argv) else "https"
+    secure = any(word.startswith("--secure-port=") for word in health.argv)
+    scheme = "https" if secure else "http"
     with _OPENER.open(f"{scheme}://127.0.0.1:{health.port}/version", timeout=5) as said:
         lines = said.read().decode().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
