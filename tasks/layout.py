@@ -36,14 +36,8 @@ class Layout:
         A go.work in a folder above the tree is none of the tree's business.
         """
         if self.mode == GOPATH:
-            # go takes the working folder's name from PWD: there the tree lies in the GOPATH.
-            return {
-                **base,
-                "GO111MODULE": "off",
-                "GOFLAGS": "",
-                "GOPATH": str(self.root.parents[2]),
-                "PWD": str(self.root),
-            }
+            gopath = str(self.root.parents[2])
+            return {**base, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": gopath}
         chosen = {"GO111MODULE": "on", "GOFLAGS": ""}
         if (self.tree / "vendor/modules.txt").is_file():
             chosen |= {"GOFLAGS": "-mod=vendor", "GOPROXY": "off"}

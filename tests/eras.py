@@ -93,7 +93,8 @@ def _files(era: Era, unique: str) -> dict[str, str]:
     found = {
         log if minor < (1, 17) else f"CHANGELOG/{log}": f"# {era.version}\n",
         "hack/lib/etcd.sh": f"ETCD_VERSION=${{ETCD_VERSION:-{era.etcd}}}\n",
-        "hack/lib/version.sh": "    KUBE_GIT_COMMIT='$Format:%H$'\n",
+        "hack/lib/version.sh": (HERE / "mini/version.sh.txt").read_text(),
+        "hack/lib/.gitattributes": "version.sh export-subst\n",
         "hack/lib/golang.sh": "  minimum_go_version=go1.2.3\n",
         era.says_go[0]: era.says_go[1],
         _place(era.stamped): (HERE / "mini/version.go.txt").read_text(),

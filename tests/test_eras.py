@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,12 +29,16 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[M
     """Return a maker of settings whose tree is an era's; Go's cache is shared by all tests."""
     made: list[Settings] = []
 
-    def choose(tree: Path, **environ: str) -> Settings:
-        name = f"t{uuid.uuid4().hex[:12]}"
+    def choose(tree: Path | None, **environ: str) -> Settings:
+        name, home = f"t{uuid.uuid4().hex[:12]}", cache / "home"
+        if tree is None:  # with checkouts of its own, and yet the same cache of Go's
+            home = tmp_path / "home"
+            (home / "cache").mkdir(parents=True)
+            (home / "cache/gobuild").symlink_to(cache / "home/cache/gobuild")
         loaded = settings.load({
-            "STEPKUBE_HOME": str(cache / "home"),
+            "STEPKUBE_HOME": str(home),
             "STEPKUBE_INSTANCE": name,
-            "STEPKUBE_ORIGIN_PATH": str(tree),
+            "STEPKUBE_ORIGIN_PATH": str(tree or ""),
             "START_MODE": "nokubelet",
             **environ,
         })
@@ -128,6 +133,72 @@ def test_an_era_is_built_started_asked_and_ended(
     assert golang.wanted_etcd(tree) == era.etcd
     run_through(one, era, capsys)
     assert miniature.git(tree, "status", "--porcelain", "--ignored") == "", "nothing was written"
+
+
+def test_a_go_work_above_the_tree_is_none_of_its_business(chosen: Maker, tmp_path: Path) -> None:
+    (tmp_path / "go.work").write_text("go 1.24\n\nuse ./other\n")
+    one = chosen(eras.make(tmp_path / "tree", eras.ERAS[4], unique=tmp_path.name))
+    make(one, "kube-scheduler")
+    assert build.load_binary(one, "kube-scheduler").path.is_file()
+
+
+def test_an_unpacked_archive_inside_another_repository(chosen: Maker, tmp_path: Path) -> None:
+    era = eras.ERAS[4]
+    own, tree = eras.make(tmp_path / "own", era, unique=tmp_path.name), tmp_path / "outer/k8s"
+    tree.mkdir(parents=True)
+    miniature.git(own, "archive", "--output", str(tmp_path / "a.tar"), era.version)
+    run("tar", "-xf", tmp_path / "a.tar", "-C", tree)
+    miniature.git(tmp_path / "outer", "init", "--quiet")
+    one = chosen(tree)
+    make(one, "kube-scheduler")
+    before = build.load_binary(one, "kube-scheduler")
+    assert start.reconcile(one, "kube-scheduler") is None
+    answer = ask(one, "kube-scheduler")
+    assert (answer["gitVersion"], answer["gitTreeState"]) == (era.version, "archive")
+    assert answer["gitCommit"] == miniature.git(own, "rev-parse", "HEAD")
+    file = tree / "pkg/mini/mini.go"
+    file.write_text(f"{file.read_text()}\n// edited\n")
+    make(one, "kube-scheduler")
+    assert build.load_binary(one, "kube-scheduler").path != before.path
+
+
+def test_the_same_sources_in_two_folders_are_two_binaries(chosen: Maker, tmp_path: Path) -> None:
+    """The debug information of each leads to its own files."""
+    era = eras.ERAS[4]
+    paths = []
+    eras.make(tmp_path / "one", era, unique=tmp_path.name)
+    miniature.git(tmp_path, "clone", "--quiet", "one", "two")
+    for name in ("one", "two"):
+        one = chosen(tmp_path / name)
+        make(one, "kube-scheduler")
+        paths.append(build.load_binary(one, "kube-scheduler").path)
+        assert str(tmp_path / name / "pkg/mini/mini.go").encode() in paths[-1].read_bytes()
+    assert paths[0] != paths[1]
+
+
+def test_switching_versions_keeps_both_trees_and_builds_nothing_again(
+    chosen: Maker, tmp_path: Path
+) -> None:
+    old, new = eras.ERAS[1], eras.ERAS[4]
+    store = eras.make(tmp_path / "old", old, unique=tmp_path.name)
+    later = eras.make(tmp_path / "new", new, unique=tmp_path.name)
+    miniature.git(store, "fetch", "--quiet", "--tags", str(later), "main")
+    one = chosen(None, STEPKUBE_ORIGIN_GIT=str(store), STEPKUBE_VERSION=old.version)
+    two = replace(one, version=new.version)
+    made: dict[str, list[Path]] = {}
+    for version, picked in ((old.version, one), (new.version, two), (old.version, one)):
+        assert checkout.make(picked) is None
+        assert load_checkout(picked.paths.lock).version == version
+        make(picked, "kube-scheduler")
+        made.setdefault(version, []).append(build.load_binary(picked, "kube-scheduler").path)
+        if version == old.version and len(made[version]) == 1:
+            stamp = made[version][0].stat().st_ino
+            edited = load_checkout(picked.paths.lock).tree / "notes.txt"
+            edited.write_text("mine\n")
+    assert made[old.version][0] == made[old.version][1]
+    assert made[old.version][0].stat().st_ino == stamp, "kept, not built again"
+    assert edited.read_text() == "mine\n"
+    assert all(path.is_file() for paths in made.values() for path in paths)
 
 
 @pytest.mark.cluster
