@@ -31,10 +31,21 @@ def test_auto_takes_the_newest_release_of_a_git_origin(
 
 
 def test_a_branch_gets_the_version_its_tree_tells(tmp_path: Path, remote: Path) -> None:
+    (remote / "more.txt").write_text("more")
+    miniature.commit(remote, "after the tags")
     got = checkout.take(
         chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="main")
     )
     assert got.version == f"v1.28.3+{got.commit[:12]}"
+
+
+def test_a_head_that_has_a_tag_gets_its_version(tmp_path: Path) -> None:
+    remote = miniature.make(tmp_path / "remote", tags=("v1.10.0-beta.4", "mine"))
+    for version in ("auto", "main"):
+        environ = {"STEPKUBE_ORIGIN_GIT": str(remote), "STEPKUBE_VERSION": version}
+        got = checkout.take(chosen(tmp_path, **environ))
+        assert got.version == "v1.10.0-beta.4"
+        assert got.tree.name == "v1.10.0-beta.4"
 
 
 @pytest.mark.parametrize("length", [40, 9])

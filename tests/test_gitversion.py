@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, gitversion, settings, tree, versions
+from tasks import checkout, gitversion, ide, settings, tree, versions
 from tasks.tree import Checkout, load_checkout
 from tests import eras, miniature
 
@@ -132,6 +132,18 @@ def test_an_archive_without_marks_gets_what_its_files_tell(tmp_path: Path, own: 
     assert first["gitTreeState"] == "clean"
     (folder / "pkg/mini/mini.go").write_text("package mini\n")
     assert stamp(one)["gitVersion"] == f"{first['gitVersion']}-dirty"
+
+
+def test_editors_are_told_of_an_archive_too(tmp_path: Path, own: Path) -> None:
+    folder = archive(own, tmp_path / "kubernetes", "HEAD")
+    one = chosen(tmp_path, folder)
+    assert checkout.make(one) is None
+    before = sorted(folder.rglob("*"))
+    assert ide.write(one, "127.0.0.1", "", "all") is None
+    assert (folder / ".vscode/launch.json").is_file()
+    assert not (folder / ".git").exists()
+    assert ide.clean(one) is None
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_a_lost_git_folder_is_made_again(tmp_path: Path, own: Path) -> None:

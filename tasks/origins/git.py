@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from tasks import files, report, resources
@@ -65,11 +66,11 @@ class Git:
             if "HEAD" not in refs:
                 raise NoSuchVersion("the repository is empty")
             report.say(f"  {self.name} has no release tag: taking its HEAD")
-            return "HEAD", ""
+            return "HEAD", _tag_at(refs["HEAD"], refs)
         if wanted in tags:
             return f"refs/tags/{wanted}", wanted if is_version(wanted) else ""
         if f"refs/heads/{wanted}" in refs:
-            return f"refs/heads/{wanted}", ""
+            return f"refs/heads/{wanted}", _tag_at(refs[f"refs/heads/{wanted}"], refs)
         if re.fullmatch(r"[0-9a-f]{7,40}", wanted):
             return wanted, ""
         near = difflib.get_close_matches(wanted, sorted(tags), n=3, cutoff=0.7)
@@ -124,3 +125,9 @@ class Git:
         self, *argv: str | Path, timeout: float | None = None, check: bool = True, hint: str = ""
     ) -> Result:
         return run(*_UNATTENDED, *GIT, *argv, timeout=timeout, check=check, hint=hint)
+
+
+def _tag_at(commit: str, refs: Mapping[str, str]) -> str:
+    """Return the version that a tag gives to a commit, empty when none does."""
+    names = (name.removeprefix("refs/tags/") for name, at in refs.items() if at == commit)
+    return next(filter(is_version, sorted(names)), "")
