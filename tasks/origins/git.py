@@ -34,7 +34,9 @@ class Git:
         resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
         commit = self._fetch(ref, refs)
         folder = self.settings.paths.source / (version or f"{slug(wanted)}-{commit[:12]}")
-        if not (folder / "cmd").is_dir():
+        if (folder / "cmd").is_dir():
+            self._bring(folder, commit, wanted)
+        else:
             self._worktree(folder, commit)
         require_kubernetes(folder, self.name)
         stamp = self.settings.build.version_stamp or version or guess_version(folder, commit)
@@ -120,6 +122,29 @@ class Git:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def _bring(self, folder: Path, commit: str, wanted: str) -> None:
+        """Bring a worktree to a commit that its tag was moved to; what is the user's stays.
+
+        Commits made on top of it count as edits. Raises Failure where any work could be lost.
+        """
+        head = self._git("-C", folder, "rev-parse", "HEAD").stdout.strip()
+        above = ("-C", folder, "merge-base", "--is-ancestor", commit, head)
+        if head == commit or not self._git(*above, check=False).code:
+            return
+        mine = self._git("-C", folder, "status", "--porcelain").stdout.strip()
+        ours = self._git(
+            "-C", self.store, "rev-parse", "--verify", "--quiet", f"refs/kept/{head}", check=False
+        )
+        if mine or ours.code:
+            work = "edits" if mine else "other commits"
+            raise Failure(
+                f"{folder} has {work} and is at {head[:12]}, but {wanted} is {commit[:12]}",
+                f"to build it as it is: origin.path={folder}; else save your work and run"
+                f" git -C {folder} checkout --detach {commit[:12]}",
+            )
+        report.say(f"  {wanted} was moved from {head[:12]} to {commit[:12]}")
+        self._git("-C", folder, "checkout", "--quiet", "--detach", commit)
 
     def _git(
         self, *argv: str | Path, timeout: float | None = None, check: bool = True, hint: str = ""
