@@ -18,13 +18,25 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import compiler, elf, files, prebuilt, prune, report, resources, sources, tool, tree
+from tasks import (
+    compiler,
+    elf,
+    files,
+    gitversion,
+    layout,
+    prebuilt,
+    prune,
+    report,
+    resources,
+    sources,
+)
 from tasks.compiler import MODULES, Recipe
 from tasks.facts import minor as facts_of
 from tasks.failure import Failure
 from tasks.run import follow, program, run
 from tasks.settings import Settings, current
-from tasks.tree import Checkout, load_checkout
+from tasks.tool import go_env, load_tool
+from tasks.tree import Checkout, changes, load_checkout
 
 DISK_GIB = 6.0
 """GiB a first build of all modules takes, Go's cache included (measured with 1.20 and 1.35)."""
@@ -95,23 +107,29 @@ def _plan(settings: Settings, module: str) -> _Plan:
 
 
 def _recipe(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Recipe:
-    edited = _edited(checkout.tree)
+    edited, root = _edited(checkout), layout.of(settings.paths, checkout).root
     dirty = any(line.split("  ", 1)[1] in edited for line in manifest.splitlines())
     lift = settings.debug.lift_write_deadline
     return compiler.recipe(
         module,
-        checkout,
+        _now(checkout),
+        root,
         facts_of(checkout.minor),
-        tool.load_tool(settings, "go").version,
+        load_tool(settings, "go").version,
         dirty=dirty,
-        date=_commit_date(checkout.tree),
-        overlay=_overlay(checkout.tree) if lift else {},
+        date=_commit_date(checkout),
+        overlay=_overlay(root) if lift else {},
     )
 
 
 @functools.cache
-def _edited(folder: Path) -> frozenset[str]:
-    return frozenset(tree.changes(folder)[0])
+def _now(checkout: Checkout) -> Checkout:
+    return gitversion.now(checkout)
+
+
+@functools.cache
+def _edited(checkout: Checkout) -> frozenset[str]:
+    return frozenset(changes(checkout.tree, checkout.git)[0])
 
 
 @functools.cache
@@ -120,9 +138,10 @@ def _overlay(folder: Path) -> Mapping[str, str]:
 
 
 @functools.cache
-def _commit_date(folder: Path) -> str:
+def _commit_date(checkout: Checkout) -> str:
     form = ("--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd")
-    return run("env", "TZ=UTC", *tree.GIT, "log", "-1", *form, cwd=folder).stdout.strip()
+    asked = run("env", "TZ=UTC", *checkout.git, "log", "-1", *form, cwd=checkout.tree)
+    return asked.stdout.strip()
 
 
 def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
@@ -146,14 +165,16 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
 
 def _compile_group(settings: Settings, group: Sequence[str], plans: Mapping[str, _Plan]) -> None:
     checkout = load_checkout(settings.paths.lock)
-    go = tool.load_tool(settings, "go")
+    go = load_tool(settings, "go")
     recipe = plans[group[0]].recipe
-    env = compiler.environment(tool.go_env(settings, go), checkout.tree, cgo=recipe.cgo)
+    seen = layout.of(settings.paths, checkout)
     with _scratch(settings.paths.binaries) as scratch:
+        env = compiler.environment(go_env(settings, go), seen, cgo=recipe.cgo, out=scratch)
         overlay = _write_overlay(recipe, scratch)
-        words = recipe.arguments(resources.jobs(settings.build.jobs), scratch, overlay, group)
+        targets = [seen.target(module) for module in group]
+        words = recipe.arguments(resources.jobs(settings.build.jobs), scratch, overlay, targets)
         total = sources.package_count(settings, group)
-        _go(go.bin, words, env, checkout.tree, ", ".join(group), total=total)
+        _go(go.bin, words, env, seen.root, ", ".join(group), total=total)
         for module in group:
             elf.prove_debuggable(scratch / module)
             _keep(settings, module, plans[module], scratch / module)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import check, files, origins, report
+from tasks import check, facts, files, gitversion, origins, report
 from tasks.failure import Failure
 from tasks.mask import masked
 from tasks.origins import bundled
@@ -24,7 +24,10 @@ _RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
 @report.action
 def make(settings: Settings) -> None:
     """Check the source out and write the lock that the later stages depend on."""
-    checkout = take(settings)
+    checkout = stamped(settings, take(settings))
+    about = facts.minor(checkout.minor)
+    if about.note:
+        report.say(f"  {about.note}")
     value = {**asdict(checkout), "tree": str(checkout.tree)}
     value["minor"] = ".".join(str(number) for number in checkout.minor)
     files.write_json(settings.paths.lock, value)
@@ -57,6 +60,17 @@ def take(settings: Settings) -> Checkout:
     )
 
 
+def stamped(settings: Settings, checkout: Checkout) -> Checkout:
+    """Return a checkout that calls itself what the file of build.version_file says."""
+    named = settings.build.version_file
+    if not named:
+        return checkout
+    where = f"build.version_file ({settings.sources.get('build.version_file', '')})"
+    told = gitversion.from_file(Path(named).expanduser().absolute(), where)
+    commit = told.commit or checkout.commit
+    return replace(checkout, version=told.version, commit=commit, state=told.state)
+
+
 def normal(version: str) -> str:
     """Return a version as upstream tags it: 1.20.2 becomes v1.20.2; other words stay."""
     text = version.strip()
@@ -65,21 +79,25 @@ def normal(version: str) -> str:
     return text
 
 
-class TreeExists:
-    """Up-to-date check: the locked tree is still there."""
+class AsLocked:
+    """Up-to-date check: the locked tree is still there, a user's own at the locked commit."""
 
-    def __init__(self, lock: Path) -> None:
-        self.lock = lock
+    def __init__(self, lock: Path, *, own: bool) -> None:
+        self.lock, self.own = lock, own
 
     def __call__(self) -> bool:
         """Look, and never raise: doit would end the whole run."""
         try:
-            return (load_checkout(self.lock).tree / "cmd").is_dir()
+            locked = load_checkout(self.lock)
+            if locked.repository and not Path(locked.repository, "HEAD").is_file():
+                return False
+            moved = self.own and gitversion.head(locked) not in ("", locked.commit)
+            return (locked.tree / "cmd").is_dir() and not moved
         except Failure:
             return False
 
     def __repr__(self) -> str:
-        return "the locked tree exists"
+        return "the locked tree exists, at the locked commit"
 
 
 def task_checkout() -> Iterator[dict[str, Any]]:
@@ -88,7 +106,13 @@ def task_checkout() -> Iterator[dict[str, Any]]:
 
 
 def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
-    choice = masked({"version": settings.version, "origin": asdict(settings.origin)})
+    named = settings.build.version_file
+    choice = masked({
+        "version": settings.version,
+        "origin": asdict(settings.origin),
+        "stamp": settings.build.version_stamp,
+    })
+    given = [str(Path(named).expanduser().absolute())] if named else []
     return [
         {
             "basename": "checkout",
@@ -96,8 +120,11 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "actions": [(make, [settings])],
             "targets": [str(settings.paths.lock)],
             "task_dep": ["check", "downloads", "unbundle"],
-            "file_dep": [str(settings.paths.bundle)] if bundled.taken(settings) else [],
-            "uptodate": [config_changed(choice), TreeExists(settings.paths.lock)],
+            "file_dep": given + ([str(settings.paths.bundle)] if bundled.taken(settings) else []),
+            "uptodate": [
+                config_changed(choice),
+                AsLocked(settings.paths.lock, own=bool(settings.origin.path)),
+            ],
             "clean": True,
         }
     ]

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import files
+from tasks import files, gitversion
 from tasks.facts import Facts
+from tasks.layout import Layout
 from tasks.tree import Checkout
 
 MODULES = (
@@ -24,16 +25,25 @@ MODULES = (
     "kube-proxy",
     "kubectl",
 )
+TO_FOLDER = (1, 13)
+"""From this Go on `go build -o FOLDER/` makes several programs; before, `go install` does."""
+PATTERNS = (1, 10)
+"""From this Go on -gcflags takes a pattern, and go keeps a cache of what it compiled."""
+OVERLAYS = (1, 16)
+NO_VCS = (1, 18)
+"""From this Go on it would ask git itself, who may refuse a tree of another user."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything but the sources that decides what a binary becomes.
 
-    `go` is the Go version, `stamp` the -X values, `overlay` replaced files by path in the tree.
+    `go` is the Go version, `root` the folder that the debug information names, `stamp` the -X
+    values, `overlay` replaced files by path in the tree.
     """
 
     go: str
+    root: Path
     gcflags: str
     tags: tuple[str, ...]
     cgo: bool
@@ -47,32 +57,51 @@ class Recipe:
         inside = {path.rpartition("/k8s.io/")[2]: text for path, text in self.overlay.items()}
         overlay = [part for item in sorted(inside.items()) for part in item]
         return files.digest(
-            sources, self.go, self.gcflags, ",".join(self.tags), str(self.cgo), *stamp, *overlay
+            sources, self.go, str(self.root), self.gcflags, ",".join(self.tags), str(self.cgo),
+            *stamp, *overlay,
         )
 
-    def arguments(self, jobs: int, out: Path, overlay: Path, modules: Sequence[str]) -> list[str]:
-        """Return the words after `go` that build `modules` into the folder `out`."""
+    def arguments(
+        self, jobs: int, out: Path, overlay: Path, targets: Sequence[str]
+    ) -> list[str]:
+        """Return the words after `go` that build `targets` into the folder `out`.
+
+        An older Go is told `out` by GOBIN (see `environment`).
+        """
+        line = go_minor(self.go)
         stamp = " ".join(f"-X {key}={value}" for key, value in sorted(self.stamp.items()))
-        words = ["build", "-v", "-p", str(jobs), "-gcflags", self.gcflags, "-ldflags", stamp]
-        if self.tags:
-            words += ["-tags", ",".join(self.tags)]
+        words = ["build" if line >= TO_FOLDER else "install", "-v", "-p", str(jobs)]
+        words += ["-gcflags", self.gcflags, "-ldflags", stamp]
+        if line < PATTERNS:  # it installs what it compiled, and has Go's own packages optimised
+            words += ["-installsuffix", "debug" if self.cgo else "debugstatic"]
+        words += tags(self.tags, self.go)
+        if line >= NO_VCS:
+            words.append("-buildvcs=false")
         if self.overlay:
             words += ["-overlay", str(overlay)]
-        return [*words, "-o", f"{out}/", *(f"./cmd/{module}" for module in modules)]
+        if line >= TO_FOLDER:
+            words += ["-o", f"{out}/"]
+        return [*words, *targets]
+
+
+def tags(names: Sequence[str], go: str) -> list[str]:
+    """Return the build tags as words of a go command line."""
+    return ["-tags", ("," if go_minor(go) >= TO_FOLDER else " ").join(names)] if names else []
 
 
 def recipe(
-    module: str, checkout: Checkout, facts: Facts, go: str, *, dirty: bool, date: str,
+    module: str, checkout: Checkout, root: Path, facts: Facts, go: str, *, dirty: bool, date: str,
     overlay: Mapping[str, str],
 ) -> Recipe:
     """Return the recipe of one module; `date` is the commit's, so that a rebuild is the same."""
     return Recipe(
         go=go,
-        gcflags="all=-N -l" if go_minor(go) >= (1, 10) else "-N -l",
+        root=root,
+        gcflags="all=-N -l" if go_minor(go) >= PATTERNS else "-N -l",
         tags=facts.build_tags,
         cgo=module not in facts.static_modules,
         stamp=stamp(checkout, facts.version_packages, dirty=dirty, date=date),
-        overlay=overlay if go_minor(go) >= (1, 16) else {},
+        overlay=overlay if go_minor(go) >= OVERLAYS else {},
     )
 
 
@@ -83,31 +112,16 @@ def stamp(
 
     A package that a minor does not have is ignored by the linker.
     """
-    major, minor = checkout.minor
-    version = checkout.version
-    if dirty:
-        version += "-dirty" if "+" in version else f"+{checkout.commit[:12]}-dirty"
-    values = {
-        "buildDate": date,
-        "gitCommit": checkout.commit,
-        "gitTreeState": "dirty" if dirty else "clean",
-        "gitVersion": version,
-        "gitMajor": str(major),
-        "gitMinor": str(minor) + ("+" if "+" in version else ""),
-    }
+    values = gitversion.values(checkout, dirty=dirty, date=date)
     return {f"{package}.{key}": value for package in packages for key, value in values.items()}
 
 
-def environment(base: Mapping[str, str], tree: Path, *, cgo: bool) -> dict[str, str]:
-    """Return the environment of a build: vendored, without network, module mode where it can be."""
-    modules = (tree / "go.mod").is_file()
-    vendored = modules and (tree / "vendor" / "modules.txt").is_file()
-    chosen = {
-        "GO111MODULE": "on" if modules else "off",
-        "GOFLAGS": "-mod=vendor" if vendored else "",
-        "CGO_ENABLED": "1" if cgo else "0",
-    }
-    return {**base, **chosen, **({"GOPROXY": "off"} if vendored else {})}
+def environment(
+    base: Mapping[str, str], layout: Layout, *, cgo: bool, out: Path | None = None
+) -> dict[str, str]:
+    """Return the environment of a go command about a tree; `out` takes what `go install` makes."""
+    chosen = {"CGO_ENABLED": "1" if cgo else "0", **({"GOBIN": str(out)} if out else {})}
+    return layout.environment(base) | chosen
 
 
 def go_minor(version: str) -> tuple[int, int]:

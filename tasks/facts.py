@@ -52,7 +52,6 @@ class Facts:
     kube_proxy_config: str
     proxy_modes: tuple[str, ...]
     nftables_gate: str
-    scheduler_config: str
     audit_policy: str
     egress_selector: str
     cri: tuple[str, ...]
@@ -78,7 +77,10 @@ def minor(version: str | Minor) -> Facts:
     known = _clamp(wanted)
     note = ""
     if known != wanted:
-        note = f"Kubernetes {_text(wanted)} is newer than {_text(known)}: treated as {_text(known)}"
+        note = (
+            f"Kubernetes {_text(wanted)} is newer than {_text(known)}: treated as {_text(known)},"
+            " every flag tried on the binary first"
+        )
     return _facts(wanted, known, note)
 
 
@@ -95,6 +97,12 @@ def flag_known(component: str, flag: str, version: str | Minor) -> bool:
 def flag_hidden(component: str, flag: str) -> bool:
     """Tell whether --help may keep silent about a flag that is there."""
     return bool(data()["flags"][component].get(flag, {}).get("hidden"))
+
+
+def first(fact: str, value: Any) -> str:
+    """Return the first minor of which a fact has a value, such as 1.19."""
+    rows = data()["facts"][fact]
+    return str(min((since for since, row in rows.items() if row[0] == value), key=parse))
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from tasks import files, jsonc, report, swap
+from tasks import files, jsonc, layout, report, swap
 from tasks.components import cloud_controller_manager
 from tasks.editors import (
     EDITORS,
@@ -39,7 +39,7 @@ from tasks.editors import (
 from tasks.failure import Failure
 from tasks.run import run
 from tasks.settings import Settings, current
-from tasks.tree import GIT, load_checkout
+from tasks.tree import GIT, Checkout, load_checkout
 
 JOURNAL = "ide.json"
 _HOST = re.compile(r"\w[\w.-]*|[0-9A-Fa-f:]+(%\w+)?", re.ASCII)
@@ -57,8 +57,9 @@ class Journal:
 @report.action
 def write(settings: Settings, remote_host: str, local_path: str, editor: str) -> None:
     """Write the editors' files into the checkout; what is right already is not touched."""
-    tree = load_checkout(settings.paths.lock).tree
-    view = _view(settings, tree, remote_host, local_path)
+    checkout = load_checkout(settings.paths.lock)
+    tree = checkout.tree
+    view = _view(settings, checkout, remote_host, local_path)
     chosen = _chosen(editor)
     with files.locked(settings.paths.run / "ide.lock"):
         journals = _journals(settings)
@@ -77,7 +78,7 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
         tracked = _tracked(tree, ours)
         exclude, prefix = _exclude(tree)
         patterns = [f"/{prefix}{name}" for name in ours if name not in tracked]
-        if patterns or exclude.exists():
+        if exclude is not None and (patterns or exclude.exists()):
             wanted[exclude] = excluded(_read(exclude), tree, patterns)
         made = {str(place) for path in wanted for place in _missing(path)}
         journal = replace(journal, made=tuple(sorted(made.union(journal.made))))
@@ -106,10 +107,9 @@ def clean(settings: Settings) -> None:
 
 def _restore(tree: Path, journal: Journal) -> None:
     exclude, _ = _exclude(tree)
-    rest = {
-        tree / LAUNCH: _without_us(tree / LAUNCH, journal),
-        exclude: excluded(_read(exclude), tree, ()),
-    }
+    rest = {tree / LAUNCH: _without_us(tree / LAUNCH, journal)}
+    if exclude is not None:
+        rest[exclude] = excluded(_read(exclude), tree, ())
     for path, text in rest.items():
         bare = "".join(text.split()) in ("", "".join(NEW_LAUNCH.split()))
         if bare and str(path) in journal.made:
@@ -150,7 +150,8 @@ def _chosen(editor: str) -> Collection[str]:
     raise Failure(f"--editor: {editor} is not known", f"use all, {', '.join(EDITORS)}")
 
 
-def _view(settings: Settings, tree: Path, host: str, local_path: str) -> View:
+def _view(settings: Settings, checkout: Checkout, host: str, local_path: str) -> View:
+    tree = checkout.tree
     cloud = cloud_controller_manager.runs(settings)  # a configuration of all waits for each one
     names = [name for name in swap.OFFSETS if cloud or name != cloud_controller_manager.NAME]
     view = View(host, {name: swap.port(settings, name) for name in names}, ())
@@ -160,7 +161,8 @@ def _view(settings: Settings, tree: Path, host: str, local_path: str) -> View:
             "name the host alone, for example devbox; the ports are the components' own",
         )
     local = _absolute(local_path or str(tree))
-    return replace(view, rules=rules(local, PurePosixPath(tree.resolve()), _vendored(tree)))
+    binary = PurePosixPath(layout.of(settings.paths, checkout).root)
+    return replace(view, rules=rules(local, binary, _vendored(tree)))
 
 
 def _absolute(path: str) -> PurePath:
@@ -198,15 +200,22 @@ def _say_how(view: View, tree: Path, local_path: str) -> None:
     report.say(f"  {local_path or tree} there is {tree} here")
 
 
-def _exclude(tree: Path) -> tuple[Path, str]:
-    """Return git's exclude file of a tree, and the tree's place in its repository."""
+def _exclude(tree: Path) -> tuple[Path | None, str]:
+    """Return git's exclude file of a tree, and the tree's place in its repository, if it has one.
+
+    An unpacked archive has none: nothing there could be seen as changed.
+    """
     asked = ("rev-parse", "--git-path", "info/exclude", "--show-prefix")
-    path, prefix = run(*GIT, *asked, cwd=tree).stdout.split("\n")[:2]
+    said = run(*GIT, *asked, cwd=tree, check=False)
+    if said.code:
+        return None, ""
+    path, prefix = said.stdout.split("\n")[:2]
     return tree / path, prefix
 
 
 def _tracked(tree: Path, names: Iterable[str]) -> list[str]:
-    return run(*GIT, "ls-files", "-z", "--", *names, cwd=tree).stdout.split("\0")[:-1]
+    asked = run(*GIT, "ls-files", "-z", "--", *names, cwd=tree, check=False)
+    return asked.stdout.split("\0")[:-1]
 
 
 def _read(path: Path) -> str:

@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from tasks import kubeconfig, ports, report, sandbox
+from tasks import facts, kubeconfig, ports, report, sandbox
 from tasks.build import load_binary
 from tasks.components import containerd
 from tasks.components.base import Health
@@ -15,6 +15,7 @@ from tasks.failure import Failure
 from tasks.process import load, tail
 from tasks.run import Result, program, run
 from tasks.settings import Settings
+from tasks.tree import load_checkout
 
 READY = 120.0
 """Seconds a node may take to turn Ready; a 1.20 kubelet takes 12."""
@@ -91,6 +92,22 @@ def require_possible(settings: Settings) -> None:
             "bring one up first (START_MODE=nokubelet doit up), or name another by API_HOST and"
             " API_SECURE_PORT",
         )
+
+
+def require_cgroups(settings: Settings) -> None:
+    """Raise Failure when this host's control groups are of a kind the kubelet does not know."""
+    version = load_checkout(settings.paths.lock).version
+    about = facts.minor(version)
+    unified = sandbox.CGROUPS / "cgroup.controllers"
+    if about.cgroup_v2 or not unified.is_file():
+        return
+    since = facts.first("cgroup_v2", True)
+    raise Failure(
+        f"this host has cgroup v2 only ({sandbox.CGROUPS}), which a kubelet knows from Kubernetes"
+        f" {since} on, and this is {version}",
+        f"choose v{since}.0 or newer; or START_MODE=nokubelet for the control plane alone; or start"
+        " the machine with systemd.unified_cgroup_hierarchy=0",
+    )
 
 
 def after_start(settings: Settings, names: list[str]) -> None:

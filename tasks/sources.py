@@ -11,18 +11,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks import compiler, facts, files, report, tool
+from tasks import compiler, facts, files, layout, report, tool
 from tasks.compiler import MODULES, go_minor
 from tasks.failure import Failure
 from tasks.run import run
 from tasks.settings import Settings, current
-from tasks.tree import load_checkout, manifest, snapshot
+from tasks.tree import Checkout, load_checkout, manifest, snapshot
+
+DEPS = (1, 11)
+"""From this Go on `go list` follows dependencies itself."""
 
 
 @functools.cache
-def seen(tree: Path) -> dict[str, str]:
+def seen(checkout: Checkout) -> dict[str, str]:
     """Return the tree's files as they were when this run first looked."""
-    return snapshot(tree)
+    return snapshot(checkout.tree, checkout.git)
 
 
 @report.action
@@ -41,16 +44,16 @@ def current_manifest(settings: Settings, module: str, before: str) -> str:
     The package list is only asked for again when a file of the known packages changed: nothing
     else can change it.
     """
-    tree = load_checkout(settings.paths.lock).tree
+    checkout = load_checkout(settings.paths.lock)
     known = _remembered(settings, module)
-    if known and known["tree"] == str(tree):
-        now = manifest(seen(tree), set(known["folders"]))
+    if known and known["tree"] == str(checkout.tree):
+        now = manifest(seen(checkout), set(known["folders"]))
         if now == before:
             return now
-    folders, packages = list_packages(settings, tree, module)
-    value = {"tree": str(tree), "folders": sorted(folders), "packages": packages}
+    folders, packages = list_packages(settings, checkout, module)
+    value = {"tree": str(checkout.tree), "folders": sorted(folders), "packages": packages}
     files.write_json(_memory(settings, module), value)
-    return manifest(seen(tree), folders)
+    return manifest(seen(checkout), folders)
 
 
 def package_count(settings: Settings, modules: Sequence[str]) -> int:
@@ -58,31 +61,48 @@ def package_count(settings: Settings, modules: Sequence[str]) -> int:
     return len(set[str]().union(*(_remembered(settings, one)["packages"] for one in modules)))
 
 
-def list_packages(settings: Settings, tree: Path, module: str) -> tuple[set[str], list[str]]:
+def list_packages(
+    settings: Settings, checkout: Checkout, module: str
+) -> tuple[set[str], list[str]]:
     """Ask go for the folders of the tree that a module is made of, and for all its packages.
 
     Folders of embedded files count too; the standard library is a matter of the Go version.
     """
+    tree = checkout.tree
     if not (tree / "cmd" / module).is_dir():
         raise Failure(
             f"{tree} has no cmd/{module}",
             "choose a Kubernetes version that has this module",
         )
     go = tool.load_tool(settings, "go")
-    cgo = module not in facts.minor(load_checkout(settings.paths.lock).minor).static_modules
-    env = compiler.environment(tool.go_env(settings, go), tree, cgo=cgo)
+    about = facts.minor(checkout.minor)
+    how = layout.of(settings.paths, checkout)
+    cgo = module not in about.static_modules
+    env = compiler.environment(tool.go_env(settings, go), how, cgo=cgo)
     embeds = "{{range .EmbedFiles}}\t{{.}}{{end}}" if go_minor(go.version) >= (1, 16) else ""
     form = "{{.ImportPath}}\t{{if not .Standard}}{{.Dir}}" + embeds + "{{end}}"
-    listing = run(go.bin, "list", "-deps", "-f", form, f"./cmd/{module}", cwd=tree, env=env)
+    tags = compiler.tags(about.build_tags, go.version)
+    target = how.target(module)
+
+    def listed(*words: str) -> str:
+        return run(go.bin, "list", *tags, *words, cwd=how.root, env=env).stdout
+
+    if go_minor(go.version) >= DEPS:
+        listing = listed("-deps", "-f", form, target)
+    else:
+        deps = listed("-f", "{{range .Deps}}{{.}} {{end}}", target).split()
+        listing = listed("-f", form, *deps, target)
+    real = tree.resolve()
     folders: set[str] = set()
     packages = []
-    for line in listing.stdout.splitlines():
+    for line in listing.splitlines():
         package, folder, *embedded = line.split("\t")
         packages.append(package)
         files_ = [Path(folder) / name for name in ("package.go", *embedded)] if folder else []
         for place in {place for file in files_ for place in (file.parent, file.parent.resolve())}:
-            if place.is_relative_to(tree):
-                folders.add(str(place.relative_to(tree)))
+            for top in (how.root, real):
+                if place.is_relative_to(top):
+                    folders.add(str(place.relative_to(top)))
     return folders, packages
 
 

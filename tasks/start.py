@@ -23,6 +23,7 @@ from tasks import (
     options,
     process,
     report,
+    sandbox,
     swap,
 )
 from tasks.components import cloud_controller_manager, containerd, flags, proxy, registry
@@ -42,6 +43,8 @@ def reconcile(settings: Settings, name: str) -> None:
     """
     check.require(settings, load_checkout(settings.paths.lock).minor)
     foreground.arm(settings, partial(end, settings))
+    if name in sandbox.INSIDE:
+        node.require_cgroups(settings)
     with files.locked(settings.paths.run / f"{name}.lock"):
         component = launch.wanted(settings, name)
         if name == "kubelet":

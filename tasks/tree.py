@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +17,25 @@ _SEMVER = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?
 
 @dataclass(frozen=True)
 class Checkout:
-    """The tree an instance is built from; `requested` is what the user asked for."""
+    """The tree an instance is built from; `requested` is what the user asked for.
+
+    `repository` is the git folder kept for a tree that has none of its own. `state` is the tree's
+    state as a file told it, empty where git is to be asked.
+    """
 
     tree: Path
     version: str
     commit: str
     origin: str
     requested: str
+    repository: str = ""
+    state: str = ""
+
+    @property
+    def git(self) -> tuple[str, ...]:
+        """The words that begin a git command, to be run in the tree."""
+        own = ("--git-dir", self.repository, "--work-tree", ".")
+        return (*GIT, *own) if self.repository else GIT
 
     @property
     def minor(self) -> tuple[int, int]:
@@ -48,7 +60,11 @@ def load_checkout(lock: Path) -> Checkout:
     if value is None:
         raise Failure("there is no checkout yet", "run: doit checkout")
     names = ("version", "commit", "origin", "requested")
-    return Checkout(tree=Path(value["tree"]), **{name: value[name] for name in names})
+    return Checkout(
+        tree=Path(value["tree"]),
+        **{name: value[name] for name in names},
+        **{name: value.get(name, "") for name in ("repository", "state")},
+    )
 
 
 def require_kubernetes(tree: Path, where: str) -> None:
@@ -86,28 +102,28 @@ def _log_minor(log: Path) -> int:
     return int(log.stem.rpartition(".")[2])
 
 
-def snapshot(tree: Path) -> dict[str, str]:
+def snapshot(tree: Path, git: Sequence[str] = GIT) -> dict[str, str]:
     """Return path -> blob digest of every file of a worktree as it is now.
 
     Unchanged files cost one look at git's index; edited and untracked ones are hashed.
     """
-    index = run(*GIT, "ls-files", "--stage", "-z", cwd=tree).stdout
+    index = run(*git, "ls-files", "--stage", "-z", cwd=tree).stdout
     found: dict[str, str] = {}
     for entry in index.split("\0")[:-1]:
         about, _, path = entry.partition("\t")
         found[path] = about.split()[1]
-    dirty, gone = changes(tree)
+    dirty, gone = changes(tree, git)
     for path in gone:
         found.pop(path, None)
     listed = "".join(f"{path}\n" for path in dirty)
-    hashes = run(*GIT, "hash-object", "--stdin-paths", cwd=tree, stdin=listed).stdout.split()
+    hashes = run(*git, "hash-object", "--stdin-paths", cwd=tree, stdin=listed).stdout.split()
     return found | dict(zip(dirty, hashes, strict=True))
 
 
-def changes(tree: Path) -> tuple[list[str], list[str]]:
+def changes(tree: Path, git: Sequence[str] = GIT) -> tuple[list[str], list[str]]:
     """Return the edited and untracked files, and the deleted ones, of a worktree."""
     status = run(
-        *GIT, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", cwd=tree
+        *git, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", cwd=tree
     ).stdout
     dirty, gone = [], []
     for entry in status.split("\0")[:-1]:

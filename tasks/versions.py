@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks import compiler, facts, golang, report
+from tasks import facts, gitversion, golang, report
 from tasks.checkout import normal
 from tasks.components import containerd
 from tasks.failure import Failure
@@ -17,7 +17,7 @@ from tasks.golang import Release, dotted
 from tasks.run import program, run
 from tasks.settings import Settings, current
 from tasks.tool import Tool, load_tool
-from tasks.tree import GIT, Checkout, load_checkout
+from tasks.tree import Checkout, load_checkout
 
 NOT_MADE = "not made yet"
 SPEAKS = {(0, 0, 0): ("v1alpha2",), (1, 6, 0): ("v1alpha2", "v1"), (2, 0, 0): ("v1",)}
@@ -52,9 +52,10 @@ def choices(settings: Settings) -> list[Choice]:
 
 def stamp(checkout: Checkout) -> dict[str, str]:
     """Return what a component built of the tree as it is now says of its own version."""
-    edited = run(*GIT, "--no-optional-locks", "status", "--porcelain", cwd=checkout.tree).stdout
-    stamped = compiler.stamp(checkout, [""], dirty=bool(edited.strip()), date="")
-    return {name.removeprefix("."): value for name, value in stamped.items() if value}
+    words = ("--no-optional-locks", "status", "--porcelain")
+    edited = run(*checkout.git, *words, cwd=checkout.tree).stdout.strip()
+    stamped = gitversion.values(gitversion.now(checkout), dirty=bool(edited), date="")
+    return {name: value for name, value in stamped.items() if value}
 
 
 def kubernetes(settings: Settings, taken: Checkout) -> Choice:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, origins, settings, tree, unpack
+from tasks import checkout, gitversion, origins, settings, tree, unpack
 from tasks.failure import Failure
 from tasks.origins.package import upstream
 from tests import miniature
@@ -39,10 +39,21 @@ def test_auto_takes_the_newest_release_of_a_git_origin(
 
 
 def test_a_branch_gets_the_version_its_tree_tells(tmp_path: Path, remote: Path) -> None:
+    (remote / "more.txt").write_text("more")
+    miniature.commit(remote, "after the tags")
     got = checkout.take(
         chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="main")
     )
     assert got.version == f"v1.28.3+{got.commit[:12]}"
+
+
+def test_a_head_that_has_a_tag_gets_its_version(tmp_path: Path) -> None:
+    remote = miniature.make(tmp_path / "remote", tags=("v1.10.0-beta.4", "mine"))
+    for version in ("auto", "main"):
+        environ = {"STEPKUBE_ORIGIN_GIT": str(remote), "STEPKUBE_VERSION": version}
+        got = checkout.take(chosen(tmp_path, **environ))
+        assert got.version == "v1.10.0-beta.4"
+        assert got.tree.name == "v1.10.0-beta.4"
 
 
 @pytest.mark.parametrize("length", [40, 9])
@@ -72,6 +83,48 @@ def test_two_versions_keep_both_trees_and_every_edit(tmp_path: Path, remote: Pat
     )
     assert again.tree == one.tree
     assert edited.read_text() == "package kubelet // mine\n"
+
+
+def test_a_moved_tag_is_followed_unless_work_would_be_lost(
+    tmp_path: Path, remote: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote))
+    first = checkout.take(made)
+    edited = first.tree / "pkg/kubelet/kubelet.go"
+    original = edited.read_text()
+
+    def move(word: str) -> str:
+        (remote / "more.txt").write_text(word)
+        commit = miniature.commit(remote, word)
+        miniature.git(remote, "tag", "--force", "v1.10.3")
+        return commit
+
+    edited.write_text("package kubelet // mine\n")
+    second = move("second")
+    with pytest.raises(Failure, match=f"has edits and is at {first.commit[:12]}") as said:
+        checkout.take(made)
+    assert f"origin.path={first.tree}" in said.value.hint
+    assert edited.read_text() == "package kubelet // mine\n"
+    assert miniature.git(first.tree, "rev-parse", "HEAD") == first.commit
+    mine = miniature.commit(first.tree, "mine")
+    with pytest.raises(Failure, match="has other commits"):
+        checkout.take(made)
+    assert miniature.git(first.tree, "rev-parse", "HEAD") == mine
+    miniature.git(first.tree, "checkout", "--quiet", "--detach", first.commit)
+    assert checkout.take(made).commit == second
+    assert f"was moved from {first.commit[:12]}" in capsys.readouterr().out
+    assert (first.tree / "more.txt").read_text() == "second"
+    assert edited.read_text() == original
+
+
+def test_commits_on_top_of_a_version_stay(tmp_path: Path, remote: Path) -> None:
+    made = chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote))
+    first = checkout.take(made)
+    (first.tree / "mine.txt").write_text("mine")
+    mine = miniature.commit(first.tree, "mine")
+    assert checkout.take(made) == first
+    assert miniature.git(first.tree, "rev-parse", "HEAD") == mine
+    assert gitversion.now(first).version == f"v1.10.3-1+{mine[:14]}"
 
 
 def test_a_named_version_is_never_replaced(tmp_path: Path, remote: Path) -> None:

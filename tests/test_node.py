@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import launch, node, relays, sandbox, settings, start
+from tasks import files, launch, node, relays, sandbox, settings, start
 from tasks.components.base import Component, Health
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
@@ -191,3 +191,24 @@ def test_a_state_of_another_policy_is_removed_before_the_start(tmp_path: Path) -
         state.write_text('{"policyName":"' + policy + '","defaultCpuSet":""}')
         launch.prepare(wanted)
         assert state.exists() is stays
+
+
+@pytest.mark.parametrize(
+    ("version", "unified", "works"),
+    [("v1.18.20", True, False), ("v1.19.0", True, True), ("v1.18.20", False, True)],
+)
+def test_an_old_kubelet_wants_the_first_kind_of_control_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, unified: bool, works: bool
+) -> None:
+    made = chosen(tmp_path)
+    lock = dict.fromkeys(("commit", "origin", "requested"), "")
+    files.write_json(made.paths.lock, {**lock, "tree": "/", "version": version})
+    monkeypatch.setattr(sandbox, "CGROUPS", tmp_path / "cgroup")
+    if unified:
+        files.write(tmp_path / "cgroup/cgroup.controllers", "cpu memory")
+    if works:
+        node.require_cgroups(made)
+        return
+    with pytest.raises(Failure, match=r"from Kubernetes 1\.19 on, and this is v1\.18\.20") as said:
+        node.require_cgroups(made)
+    assert "START_MODE=nokubelet" in said.value.hint

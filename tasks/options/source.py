@@ -68,6 +68,9 @@ class Build:
 
     jobs: int = option(0, "parallel compilations; 0 takes cores and memory into account")
     version_stamp: str = option("", "version to stamp when the tree does not tell its own")
+    version_file: str = option(
+        "", "file of KUBE_GIT_...='...' lines to stamp as they stand", "KUBE_GIT_VERSION_FILE"
+    )
     output: str = option(
         "", "folder of binaries made elsewhere, used instead of building; guess looks in the tree",
         "GO_OUT",

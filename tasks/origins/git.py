@@ -53,7 +53,9 @@ class Git:
             resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
         commit = self.store.fetch(ref, known)
         folder = self.settings.paths.source / (version or f"{slug(wanted)}-{commit[:12]}")
-        if not self._elsewhere(folder):
+        if self._elsewhere(folder):
+            self.store.bring(folder, commit, wanted)
+        else:
             self.store.worktree(folder, commit)
         if version:
             self.store.git("update-ref", f"refs/stepkube/{version}", commit)
@@ -75,13 +77,19 @@ class Git:
             if "HEAD" not in refs:
                 raise NoSuchVersion("the repository is empty")
             report.say(f"  {self.name} has no release tag: taking its HEAD")
-            return "HEAD", ""
+            return "HEAD", _tag_at(refs["HEAD"], refs)
         if wanted in tags:
             return f"refs/tags/{wanted}", wanted if is_version(wanted) else ""
         if f"refs/heads/{wanted}" in refs:
-            return f"refs/heads/{wanted}", ""
+            return f"refs/heads/{wanted}", _tag_at(refs[f"refs/heads/{wanted}"], refs)
         if re.fullmatch(r"[0-9a-f]{7,40}", wanted):
             return wanted, ""
         near = difflib.get_close_matches(wanted, sorted(tags), n=3, cutoff=0.7)
         has = f"; it has {', '.join(near)}" if near else f" among its {len(tags)} tags"
         raise NoSuchVersion(f"there is no tag or branch {wanted}{has}")
+
+
+def _tag_at(commit: str, refs: Mapping[str, str]) -> str:
+    """Return the version that a tag gives to a commit, empty when none does."""
+    names = (name.removeprefix("refs/tags/") for name, at in refs.items() if at == commit)
+    return next(filter(is_version, sorted(names)), "")

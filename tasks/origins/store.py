@@ -123,6 +123,28 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
+    def bring(self, folder: Path, commit: str, wanted: str) -> None:
+        """Bring a worktree to a commit that its tag was moved to; what is the user's stays.
+
+        Commits made on top of it count as edits. Raises Failure where any work could be lost.
+        """
+        here = (*GIT, "-C", folder)
+        head = run(*here, "rev-parse", "HEAD").stdout.strip()
+        if head == commit:
+            return
+        if not run(*here, "merge-base", "--is-ancestor", commit, head, check=False).code:
+            return
+        mine = run(*here, "status", "--porcelain").stdout.strip()
+        if mine or self.git("rev-parse", "--verify", "--quiet", f"refs/kept/{head}").code:
+            work = "edits" if mine else "other commits"
+            raise Failure(
+                f"{folder} has {work} and is at {head[:12]}, but {wanted} is {commit[:12]}",
+                f"to build it as it is: origin.path={folder}; else save your work and run"
+                f" git -C {folder} checkout --detach {commit[:12]}",
+            )
+        report.say(f"  {wanted} was moved from {head[:12]} to {commit[:12]}")
+        run(*here, "checkout", "--quiet", "--detach", commit)
+
     def is_whole(self, folder: Path) -> bool:
         """Tell whether a worktree was written to its end: git writes its index last."""
         if not (folder / ".git").exists():

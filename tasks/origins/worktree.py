@@ -1,18 +1,29 @@
-"""The origin that is already there: a worktree of the user's own."""
+"""The origin that is already there: a worktree of the user's own, or an unpacked archive."""
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+from tasks import files, gitversion, report, resources
 from tasks.failure import Failure
-from tasks.origins.base import NoSuchVersion
+from tasks.origins.base import TREE_GIB, NoSuchVersion
 from tasks.run import run
 from tasks.settings import Settings
-from tasks.tree import GIT, Checkout, guess_version, is_version, require_kubernetes
+from tasks.tree import GIT, Checkout, guess_version, require_kubernetes
+
+_DAY = "2000-01-01T00:00:00Z"
+_WHO = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")
+_OUTPUT = (":(exclude)_output", ":(exclude).make")
 
 
 class Worktree:
-    """A tree the user already has; used in place and never changed."""
+    """A tree the user already has; used in place and never changed.
+
+    A tree that is not the top of a repository is watched through a git folder in the workspace: a
+    repository around it has other commits and other tags.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -23,25 +34,54 @@ class Worktree:
         """Use the tree as it is; a wanted version must be the one that is checked out."""
         where = self.settings.sources.get("origin.path", "origin.path")
         require_kubernetes(self.tree, where)
+        found = self._own(where) if (self.tree / ".git").exists() else self._unpacked()
+        version = self.settings.build.version_stamp or found.version
+        if wanted not in ("auto", version):
+            words = ("rev-parse", f"{wanted}^{{commit}}")
+            named = run(*found.git, *words, cwd=self.tree, check=False)
+            if named.stdout.strip() != found.commit:
+                raise NoSuchVersion(f"it is at {version}, not at {wanted}")
+        return replace(found, version=version, requested=wanted)
+
+    def _own(self, where: str) -> Checkout:
         head = run(*GIT, "rev-parse", "HEAD", cwd=self.tree, check=False)
         if head.code:
             raise Failure(
-                f"{where}: {self.tree} is not a git worktree",
-                f"make it one: git -C {self.tree} init && git -C {self.tree} add -A && "
-                f"git -C {self.tree} commit -m import",
+                f"{where}: git cannot read {self.tree}\n{head.tail(2)}",
+                f"commit something, or correct what git says: git -C {self.tree} status",
             )
-        commit = head.stdout.strip()
-        version = self.settings.build.version_stamp or self._version(commit)
-        if wanted not in ("auto", version):
-            named = run(*GIT, "rev-parse", f"{wanted}^{{commit}}", cwd=self.tree, check=False)
-            if named.stdout.strip() != commit:
-                raise NoSuchVersion(f"it is at {version}, not at {wanted}")
-        return Checkout(self.tree, version, commit, self.name, wanted)
+        found = Checkout(self.tree, "", head.stdout.strip(), self.name, "")
+        stamp = self.settings.build.version_stamp
+        return replace(found, version=stamp or gitversion.of_worktree(found))
 
-    def _version(self, commit: str) -> str:
-        exact = run(
-            *GIT, "describe", "--tags", "--exact-match", "--match", "v1.*", cwd=self.tree,
-            check=False,
-        )
-        tag = exact.stdout.strip()
-        return tag if is_version(tag) else guess_version(self.tree, commit)
+    def _unpacked(self) -> Checkout:
+        """Return what an unpacked archive says of itself, seen through a git folder of ours."""
+        repository = self.settings.paths.cache / "git" / f"{files.digest(str(self.tree))[:16]}-tree"
+        if not (repository / "HEAD").is_file():
+            self._watch(repository)
+        git = (*GIT, "--git-dir", repository)
+        seen = run(*git, "rev-parse", "HEAD").stdout.strip()
+        told = gitversion.archived(self.tree) or gitversion.Told("", seen, "")
+        stamp = self.settings.build.version_stamp
+        version = stamp or told.version or guess_version(self.tree, told.commit)
+        return Checkout(self.tree, version, told.commit, self.name, "", str(repository), told.state)
+
+    def _watch(self, repository: Path) -> None:
+        """Remember the tree as it is now, so that edits can be told; the commit is reproducible."""
+        resources.require_disk(self.settings.paths.home, TREE_GIB, "watching the tree for edits")
+        report.progress(f"looking at every file of {self.tree}")
+        making = repository.with_name(f".{repository.name}.making")
+        shutil.rmtree(making, ignore_errors=True)
+        git = (*GIT, "--git-dir", making, "--work-tree", ".")
+        try:
+            run(*GIT, "init", "--quiet", "--bare", "--initial-branch=stepkube", making)
+            words = ("-c", "core.compression=1", "add", "--all", "--force", "--", ".", *_OUTPUT)
+            run(*git, *words, cwd=self.tree)
+            run(
+                "env", f"GIT_AUTHOR_DATE={_DAY}", f"GIT_COMMITTER_DATE={_DAY}", *git, *_WHO,
+                "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify",
+                "--message", "As it was found", cwd=self.tree,
+            )
+            making.rename(repository)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)

@@ -1,0 +1,213 @@
+"""Every era of Kubernetes: found by go, built, stamped, started with its flags, and ended."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks import build, checkout, elf, golang, goroot, ide, layout, process, settings, start, tool
+from tasks.ports import _OPENER, owner
+from tasks.run import run
+from tasks.settings import Settings
+from tasks.sources import refresh
+from tasks.status import rows
+from tasks.tree import load_checkout
+from tests import eras, miniature
+from tests.conftest import in_words
+from tests.test_build import forget
+
+Maker = Callable[..., Settings]
+
+
+@pytest.fixture
+def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[Maker]:
+    """Return a maker of settings whose tree is an era's; Go's cache is shared by all tests."""
+    made: list[Settings] = []
+
+    def choose(tree: Path | None, **environ: str) -> Settings:
+        name, home = f"t{uuid.uuid4().hex[:12]}", cache / "home"
+        if tree is None:  # with checkouts of its own, and yet the same cache of Go's
+            home = tmp_path / "home"
+            (home / "cache").mkdir(parents=True)
+            (home / "cache/gobuild").symlink_to(cache / "home/cache/gobuild")
+        loaded = settings.load({
+            "STEPKUBE_HOME": str(home),
+            "STEPKUBE_INSTANCE": name,
+            "STEPKUBE_ORIGIN_PATH": str(tree or ""),
+            "START_MODE": "nokubelet",
+            **environ,
+        })
+        made.append(loaded)
+        assert checkout.make(loaded) is None
+        root = Path(run(go, "env", "GOROOT").stdout.strip())
+        tool.save_tool(loaded, tool.Tool("go", go_version, root / "bin/go", root, "here"))
+        return loaded
+
+    yield choose
+    for one in made:
+        start.down(one)
+        shutil.rmtree(one.paths.instance)
+
+
+def make(one: Settings, *modules: str) -> None:
+    """Build modules as a new doit does."""
+    forget()
+    for module in modules:
+        said = refresh(one, module) or build.build(one, module)
+        assert said is None, said
+
+
+def ask(one: Settings, name: str) -> dict[str, str]:
+    """Return what a running main says of itself."""
+    health = next(row for row in rows(one) if row.name == name)
+    assert health.port is not None
+    secure = any(word.startswith("--secure-port=") for word in health.argv)
+    scheme = "https" if secure else "http"
+    with _OPENER.open(f"{scheme}://127.0.0.1:{health.port}/version", timeout=5) as said:
+        lines = said.read().decode().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def run_through(one: Settings, era: eras.Era, said: pytest.CaptureFixture[str]) -> None:
+    """Build, start, ask and end the era's mains."""
+    tree = load_checkout(one.paths.lock).tree
+    make(one, *eras.MODULES)
+    for module in eras.MODULES:
+        path = build.load_binary(one, module).path
+        assert elf.prove_debuggable(path).optimized == 0
+    assert_paths_lead_to_the_checkout(one, build.load_binary(one, "kube-apiserver").path)
+    said.readouterr()
+    for name in eras.MODULES:
+        problem = start.reconcile(one, name)
+        assert problem is None, problem
+    refusal = f"kube-scheduler does not know --{eras.REFUSED}: left out"
+    assert said.readouterr().out.count(refusal) == 1, "once"
+    running = {row.name: row for row in rows(one) if row.pid}
+    assert {(row.mode, row.health) for row in running.values()} == {("normal", "ok")}
+    assert set(running) == set(eras.MODULES)
+    for row in running.values():
+        assert not any(word.startswith(f"--{eras.REFUSED}=") for word in row.argv)
+    for name in eras.MODULES:
+        answer = ask(one, name)
+        assert answer["gitVersion"] == era.version
+        assert answer["gitCommit"] == miniature.git(tree, "rev-parse", "HEAD")
+        assert (answer["gitTreeState"], answer["gitMinor"]) == ("clean", f"1.{era.minor[1]}")
+        assert answer["limit"] == ("24h0m0s" if era.deadline else "1m0s")
+    for name in eras.MODULES:
+        start.reconcile(one, name)
+    assert refusal not in said.readouterr().out, "the second time it is known"
+    records = [process.load(one.paths.run, name) for name in eras.MODULES]
+    start.down(one)
+    assert not any(record and record.alive() for record in records)
+    assert all(owner(row.port or 0) is None for row in running.values())
+
+
+def assert_paths_lead_to_the_checkout(one: Settings, binary: Path) -> None:
+    """Check that an editor's path becomes, by its rules, the one that the binary knows."""
+    locked = load_checkout(one.paths.lock)
+    rules = ide._view(one, locked, "127.0.0.1", "").rules
+    known = binary.read_bytes()
+    for name in ("pkg/mini/mini.go", f"staging/src/{eras.LIMIT}/rest.go", f"vendor/{eras.THIRD}"):
+        mine = str(locked.tree / name)
+        fitting = [(a, b) for a, b in rules if mine.startswith(f"{a}/")]
+        theirs = mine.replace(*fitting[0], 1) if fitting else mine
+        assert Path(theirs).resolve() == (locked.tree / name).resolve(), "it leads to the file"
+        if name.endswith(".go"):
+            assert theirs.encode() in known, theirs
+
+
+@pytest.mark.parametrize("era", eras.ERAS, ids=lambda era: era.version)
+def test_an_era_is_built_started_asked_and_ended(
+    era: eras.Era, chosen: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = eras.make(tmp_path / "tree", era, unique=tmp_path.name)
+    one = chosen(tree)
+    locked = load_checkout(one.paths.lock)
+    assert (locked.version, layout.of(one.paths, locked).mode) == (era.version, era.mode)
+    assert golang.wanted_go(tree) == era.go
+    assert golang.wanted_etcd(tree) == era.etcd
+    run_through(one, era, capsys)
+    assert miniature.git(tree, "status", "--porcelain", "--ignored") == "", "nothing was written"
+
+
+def test_a_go_work_above_the_tree_is_none_of_its_business(chosen: Maker, tmp_path: Path) -> None:
+    (tmp_path / "go.work").write_text("go 1.24\n\nuse ./other\n")
+    one = chosen(eras.make(tmp_path / "tree", eras.ERAS[4], unique=tmp_path.name))
+    make(one, "kube-scheduler")
+    assert build.load_binary(one, "kube-scheduler").path.is_file()
+
+
+def test_an_unpacked_archive_inside_another_repository(chosen: Maker, tmp_path: Path) -> None:
+    era = eras.ERAS[4]
+    own, tree = eras.make(tmp_path / "own", era, unique=tmp_path.name), tmp_path / "outer/k8s"
+    tree.mkdir(parents=True)
+    miniature.git(own, "archive", "--output", str(tmp_path / "a.tar"), era.version)
+    run("tar", "-xf", tmp_path / "a.tar", "-C", tree)
+    miniature.git(tmp_path / "outer", "init", "--quiet")
+    one = chosen(tree)
+    make(one, "kube-scheduler")
+    before = build.load_binary(one, "kube-scheduler")
+    assert start.reconcile(one, "kube-scheduler") is None
+    answer = ask(one, "kube-scheduler")
+    assert (answer["gitVersion"], answer["gitTreeState"]) == (era.version, "archive")
+    assert answer["gitCommit"] == miniature.git(own, "rev-parse", "HEAD")
+    file = tree / "pkg/mini/mini.go"
+    file.write_text(f"{file.read_text()}\n// edited\n")
+    make(one, "kube-scheduler")
+    assert build.load_binary(one, "kube-scheduler").path != before.path
+
+
+def test_the_same_sources_in_two_folders_are_two_binaries(chosen: Maker, tmp_path: Path) -> None:
+    """The debug information of each leads to its own files."""
+    era = eras.ERAS[2]
+    paths = []
+    eras.make(tmp_path / "one", era, unique=tmp_path.name)
+    miniature.git(tmp_path, "clone", "--quiet", "one", "two")
+    for name in ("one", "two"):
+        one = chosen(tmp_path / name)
+        make(one, "kube-scheduler")
+        paths.append(build.load_binary(one, "kube-scheduler").path)
+        assert str(tmp_path / name / "pkg/mini/mini.go").encode() in paths[-1].read_bytes()
+    assert paths[0] != paths[1]
+
+
+def test_switching_versions_keeps_both_trees_and_builds_nothing_again(
+    chosen: Maker, tmp_path: Path
+) -> None:
+    old, new = eras.ERAS[1], eras.ERAS[4]
+    store = eras.make(tmp_path / "old", old, unique=tmp_path.name)
+    later = eras.make(tmp_path / "new", new, unique=tmp_path.name)
+    miniature.git(store, "fetch", "--quiet", "--tags", str(later), "main")
+    one = chosen(None, STEPKUBE_ORIGIN_GIT=str(store), STEPKUBE_VERSION=old.version)
+    two = replace(one, version=new.version)
+    made: dict[str, list[Path]] = {}
+    for version, picked in ((old.version, one), (new.version, two), (old.version, one)):
+        assert checkout.make(picked) is None
+        assert load_checkout(picked.paths.lock).version == version
+        make(picked, "kube-scheduler")
+        made.setdefault(version, []).append(build.load_binary(picked, "kube-scheduler").path)
+        if version == old.version and len(made[version]) == 1:
+            stamp = made[version][0].stat().st_ino
+            edited = load_checkout(picked.paths.lock).tree / "notes.txt"
+            edited.write_text("mine\n")
+    assert made[old.version][0] == made[old.version][1]
+    assert made[old.version][0].stat().st_ino == stamp, "kept, not built again"
+    assert edited.read_text() == "mine\n"
+    assert all(path.is_file() for paths in made.values() for path in paths)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("era", eras.ERAS[:3], ids=lambda era: era.version)
+def test_an_era_with_its_own_go(
+    era: eras.Era, chosen: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = chosen(eras.make(tmp_path / "tree", era, unique=tmp_path.name))
+    with in_words():
+        tool.save_tool(one, goroot.obtain(one, era.go))
+    assert tool.load_tool(one, "go").release[:2] == golang.require_release(era.go, "")[:2]
+    run_through(one, era, capsys)
