@@ -388,9 +388,9 @@ def test_a_bundle_is_not_written_over_a_folder_or_into_none(
 
 
 def test_options_of_up_are_settings() -> None:
-    assert settings.spelled(["up", "--bundle", "a b.gz"]) == {"origin.bundle": "a b.gz"}
-    assert settings.spelled(["up", "--bundle=a=b"]) == {"origin.bundle": "a=b"}
-    assert settings.spelled(["bundle", "--output", "up.gz"]) == {}
+    assert settings.of_up(["up", "--bundle", "a b.gz"]) == {"origin.bundle": "a b.gz"}
+    assert settings.of_up(["up", "--bundle=a=b"]) == {"origin.bundle": "a=b"}
+    assert settings.of_up(["bundle", "--output", "up.gz"]) == {}
 
 
 def test_the_manifest_survives_a_round_trip() -> None:

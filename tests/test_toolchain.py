@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tasks import files, gobuild, golang, goroot, settings, sumdb, tool, toolchain
+from tasks import cni, files, gobuild, golang, goroot, settings, sumdb, tool, toolchain
 from tasks.failure import Failure
 from tasks.tool import Tool
 from tests.test_sumdb import Database, record
@@ -439,7 +439,7 @@ def stage(tmp_path: Path, go_on_machine: Path) -> tuple[Proxy, settings.Settings
     proxy = Proxy(tmp_path / "proxy")
     proxy.release(toolchain.ETCD, "3.5.0", "3.5.35", "3.6.4", "3.6.6")
     proxy.release(toolchain.DELVE, "1.25.2", "1.26.0", "1.27.2", go="1.25.0")
-    proxy.release(toolchain.CNI, "1.8.0", "1.9.1", go="1.99")
+    proxy.release(cni.MODULE, "1.8.0", "1.9.1", go="1.99")
     chosen = proxy.settings(tmp_path)
     write(tmp_path / "tree", {".go-version": "1.26.2"})
     lock = {"tree": str(tmp_path / "tree"), "version": "v1.36.0", "commit": "c",
@@ -579,10 +579,10 @@ def test_plugins_whose_go_is_not_to_be_had_are_refused(
     failed = toolchain.make_cni(chosen)
     assert failed is not None
     assert f"needs a Go after {golang.go_name(gobuild.TOOLS_GO)}" in failed.message
-    proxy.release(toolchain.CNI, "1.8.0", "1.9.1")
+    proxy.release(cni.MODULE, "1.8.0", "1.9.1")
     assert toolchain.make_cni(chosen) is None
     folder = tool.load_tool(chosen, "cni").bin
-    assert {path.name for path in folder.glob("[!.]*")} == set(toolchain.CNI_PLUGINS)
+    assert {path.name for path in folder.glob("[!.]*")} == set(cni.PLUGINS)
 
 
 def test_a_tool_that_is_gone_is_made_again(tmp_path: Path) -> None:
