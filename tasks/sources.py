@@ -111,8 +111,9 @@ def _memory(settings: Settings, module: str) -> Path:
 
 
 def _remembered(settings: Settings, module: str) -> dict[str, Any]:
-    value: dict[str, Any] | None = files.read_json(_memory(settings, module))
-    return value or {}
+    """Return what was found out the last time; nothing, if another version of the tool did it."""
+    value: dict[str, Any] = files.read_json(_memory(settings, module)) or {}
+    return value if isinstance(value.get("packages"), list) else {}
 
 
 def describe(before: str, after: str) -> str:

@@ -85,6 +85,15 @@ def test_an_unchanged_manifest_keeps_its_time_and_says_nothing(chosen: Settings)
     assert manifest.stat().st_mtime_ns == before
 
 
+def test_what_another_version_of_the_tool_remembered_is_found_out_again(chosen: Settings) -> None:
+    sources.refresh(chosen, "kube-scheduler")
+    memory = chosen.paths.sources("kube-scheduler").with_suffix(".packages")
+    found = files.read_json(memory)
+    files.write_json(memory, {**found, "packages": len(found["packages"])})
+    assert sources.refresh(chosen, "kube-scheduler") is None
+    assert files.read_json(memory) == found
+
+
 def test_embedded_files_and_new_packages_count(chosen: Settings) -> None:
     make(chosen, "kube-scheduler")
     tree = Path(chosen.origin.path)
