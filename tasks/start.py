@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from tasks import clients, files, journal, launch, node, process, report, swap
+from tasks import clients, facts, files, journal, launch, node, process, report, swap
 from tasks.components import containerd, flags
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
@@ -92,6 +92,7 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
     """Return the closing lines: kubeconfig, logs, and how to debug next."""
     paths = settings.paths
     version = load_checkout(paths.lock).version
+    ready = facts.minor(version).health["kube-apiserver"].path
     patient = flags.PATIENT if settings.debug.pause_tolerant else {}
     delve_port = swap.port(settings, "kube-apiserver")
     lines = ["", f"Kubernetes {version} is running (instance {settings.name}).", "", "Logs:"]
@@ -102,7 +103,7 @@ def summary(settings: Settings, names: list[str]) -> list[str]:
         f"  export KUBECONFIG={paths.kubeconfig('admin')}",
         f"  export PATH={paths.instance / 'bin'}:$PATH",
         *(f"  export {key}={value}" for key, value in patient.items()),
-        "  kubectl get --raw /readyz",
+        f"  kubectl get --raw {ready}",
         "",
         "To put a component under the debugger, and back:",
         f"  doit debug:kube-apiserver      # Delve listens on 127.0.0.1:{delve_port}",
