@@ -150,17 +150,16 @@ def _missing(settings: Settings, programs: tuple[str, ...]) -> list[str]:
 
 
 def _wait_ready(settings: Settings) -> None:
+    """Ask until the node is Ready; `kubectl wait` came only with 1.11."""
     name = settings.kubelet.hostname_override
-    answer = kubectl(
-        settings, "wait", "--for=condition=Ready", f"node/{name}", "--timeout=50s", check=False
-    )
+    condition = '--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}'
     end = time.monotonic() + READY
-    while answer.code and time.monotonic() < end:
-        time.sleep(0.5)
-        answer = kubectl(
-            settings, "wait", "--for=condition=Ready", f"node/{name}", "--timeout=10s", check=False
-        )
-    if answer.code:
+    while True:
+        answer = kubectl(settings, "get", "node", name, condition, check=False)
+        if answer.stdout.strip() == "True" or time.monotonic() > end:
+            break
+        time.sleep(1.0)
+    if answer.stdout.strip() != "True":
         log = settings.paths.log("kubelet")
         raise Failure(
             f"node {name} did not turn Ready within {READY:g} s: {answer.tail(1)}\n{tail(log)}",

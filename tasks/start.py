@@ -5,29 +5,26 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from tasks import (
     addons,
     check,
     clients,
-    credentials,
     files,
     foreground,
     journal,
     kernel,
-    kubeconfig,
     launch,
     node,
     options,
     process,
     report,
     sandbox,
+    summary,
     swap,
 )
-from tasks.components import cloud_controller_manager, containerd, flags, proxy, registry
-from tasks.components.base import Context
+from tasks.components import cloud_controller_manager, containerd, proxy, registry
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
 from tasks.manifests import ADDONS
@@ -117,48 +114,11 @@ def up(settings: Settings) -> None:
         if name not in wanted and _end(settings, name):
             report.say(f"  {name} is no longer wanted: stopped")
     node.after_start(settings, wanted)
-    for line in summary(settings, wanted):
+    for line in summary.lines(settings, wanted):
         report.say(line)
     if foreground.wanted(settings):
         report.say("\nPress Ctrl-C to shut it down.")
         foreground.watch(settings, wanted)
-
-
-def summary(settings: Settings, names: list[str]) -> list[str]:
-    """Return the closing lines: kubeconfig, logs, and how to debug next."""
-    paths = settings.paths
-    version = load_checkout(paths.lock).version
-    patient = flags.PATIENT if settings.debug.pause_tolerant else {}
-    login = credentials.USER if settings.certs.auth_args else "admin"
-    joined = not settings.start.control_plane
-    example = "kubelet" if joined else "kube-apiserver"
-    delve_port = swap.port(settings, example)
-    what = f"Kubernetes {version} is running"
-    if joined:
-        what = f"The kubelet {version} runs against {kubeconfig.server(settings, 'kubelet')}"
-    lines = ["", f"{what} (instance {settings.name}).", "", "Logs:"]
-    lines += [f"  {paths.log(name)}" for name in names]
-    lines += [
-        "",
-        "To use the cluster:",
-        f"  export KUBECONFIG={paths.kubeconfig(login)}",
-        f"  export PATH={paths.instance / 'bin'}:$PATH",
-        *(f"  export {key}={value}" for key, value in patient.items()),
-        "  kubectl get --raw /readyz",
-        "",
-        "To put a component under the debugger, and back:",
-        f"  doit debug:{example:<20}# Delve listens on 127.0.0.1:{delve_port}",
-        f"  doit undebug:{example}",
-    ]
-    left_out = node.left_out(settings)
-    return [*lines, *(["", left_out] if left_out else [])]
-
-
-@report.action
-def check_cloud(settings: Settings) -> None:
-    """Refuse a cloud provider that cannot work, before anything is built or started."""
-    minor = load_checkout(settings.paths.lock).minor
-    cloud_controller_manager.check(Context(settings, minor, Path()))
 
 
 @report.action
