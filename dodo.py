@@ -21,7 +21,7 @@ from tasks.bundle import tasks as bundle
 from tasks.host import tasks as host
 
 PIPELINE = (
-    start.task_up, start.task_down, start.task_cloud, status.task_status,
+    start.task_up, start.task_down, status.task_status,
     debug.task_debug, debug.task_undebug, debug.task_resume,
     breaks.task_break, ide.task_ide,
     check.task_check, downloads.task_downloads, bundle.task_unbundle, checkout.task_checkout,

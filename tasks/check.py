@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tasks import contradictions, facts, known, report
+from tasks.components import cloud_controller_manager
 from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
 from tasks.facts import Minor
@@ -21,7 +23,7 @@ _RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
 
 def require(settings: Settings, minor: Minor) -> None:
     """Raise one Failure with everything that is wrong with the settings of this minor."""
-    found = problems(settings, minor)
+    found = [*problems(settings, minor), *_cloud(settings, minor)]
     if len(found) == 1:
         raise found[0]
     if found:
@@ -44,6 +46,14 @@ def problems(settings: Settings, minor: Minor) -> list[Failure]:
         except Failure as failure:
             found.append(failure)
     return found
+
+
+def _cloud(settings: Settings, minor: Minor) -> Iterator[Failure]:
+    """Yield why the cloud provider that was asked for cannot work."""
+    try:
+        cloud_controller_manager.check(Context(settings, minor, Path()))
+    except Failure as failure:
+        yield failure
 
 
 def minor(settings: Settings) -> Minor | None:

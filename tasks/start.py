@@ -167,7 +167,7 @@ def task_up() -> Iterator[dict[str, Any]]:
         "actions": [(up, [settings])],
         "params": list(options.UP),
         "task_dep": [
-            "_cloud", *_credentials(settings), *(f"start:{name}" for name in chosen(settings)),
+            *_credentials(settings), *(f"start:{name}" for name in chosen(settings)),
             *(f"addons:{name}" for name in ADDONS if settings.start.control_plane),
             *([] if settings.start.kubectl else ["build:kubectl"]),
         ],
@@ -180,16 +180,6 @@ def task_up() -> Iterator[dict[str, Any]]:
 def _credentials(settings: Settings) -> list[str]:
     """Return the tasks of the certificates: all, or what a lone kubelet and kubectl need."""
     return ["certs"] if settings.start.control_plane else ["certs:kubeconfig-admin"]
-
-
-def task_cloud() -> dict[str, Any]:
-    """Return the hidden task that looks whether the cloud provider can work."""
-    return {
-        "basename": "_cloud",
-        "actions": [(check_cloud, [current()])],
-        "task_dep": ["checkout"],
-        "uptodate": [False],
-    }
 
 
 def task_start() -> Iterator[dict[str, Any]]:
@@ -207,8 +197,6 @@ def task_start() -> Iterator[dict[str, Any]]:
             inputs, tasks = [settings.paths.tool("cni")], ["toolchain:cni"]
         if name == "kubelet" and containerd.runs(settings) and not settings.node.pause_image:
             tasks = [*tasks, "image:pause"] if containerd.NAME in chosen(settings) else tasks
-        if name == cloud_controller_manager.NAME:
-            tasks = ["_cloud", *tasks]
         yield {
             "name": name,
             "doc": f"start {name}, or restart it when its binary, flags or certificates changed",

@@ -37,10 +37,3 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
     ]
     left_out = node.left_out(settings)
     return [*said, *(["", left_out] if left_out else [])]
-
-
-@report.action
-def check_cloud(settings: Settings) -> None:
-    """Refuse a cloud provider that cannot work, before anything is built or started."""
-    minor = load_checkout(settings.paths.lock).minor
-    cloud_controller_manager.check(Context(settings, minor, Path()))

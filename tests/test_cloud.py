@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import facts, files, launch, preflight, process, settings, start
+from tasks import check, facts, files, launch, preflight, process, settings, start
 from tasks.components import cloud_controller_manager as ccm
 from tasks.components import registry
 from tasks.components.base import Component, Context
@@ -207,7 +207,7 @@ def test_a_program_of_ones_own_needs_no_build_and_is_started_again_when_it_chang
     chosen = settings.load(own)
     assert registry.built_module(chosen, ccm.NAME) is None
     assert preflight.check_go_version(chosen, ccm.NAME)
-    start.check_cloud(chosen)
+    check.require(chosen, (1, 20))
     assert start.reconcile(chosen, ccm.NAME) is None
     first = record(chosen)
     assert first.alive() and first.argv[0] == own["EXTERNAL_CLOUD_PROVIDER_BINARY"]
@@ -237,3 +237,8 @@ def test_a_program_that_ends_is_quoted_with_the_advice(own: dict[str, str]) -> N
     failed = start.reconcile(chosen, ccm.NAME)
     assert "no cloud here" in failed.get_msg()
     assert str(chosen.paths.log(ccm.NAME)) in failed.get_msg()
+
+
+def test_what_cannot_work_is_said_before_anything_is_fetched() -> None:
+    with pytest.raises(Failure, match="it needs CLOUD_PROVIDER"):
+        check.require(external().settings, (1, 20))
