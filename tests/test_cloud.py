@@ -207,7 +207,7 @@ def test_a_program_of_ones_own_needs_no_build_and_is_started_again_when_it_chang
     chosen = settings.load(own)
     assert registry.built_module(chosen, ccm.NAME) is None
     assert preflight.check_go_version(chosen, ccm.NAME)
-    check.require(chosen, (1, 20))
+    check.require(chosen, (1, 11))
     assert start.reconcile(chosen, ccm.NAME) is None
     first = record(chosen)
     assert first.alive() and first.argv[0] == own["EXTERNAL_CLOUD_PROVIDER_BINARY"]
