@@ -52,8 +52,6 @@ class Facts:
     kube_proxy_config: str
     proxy_modes: tuple[str, ...]
     nftables_gate: str
-    audit_policy: str
-    egress_selector: str
     cri: tuple[str, ...]
     dockershim: bool
     rkt: bool
