@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from tasks import (
 from tasks.compiler import MODULES, Recipe
 from tasks.facts import minor as facts_of
 from tasks.failure import Failure
+from tasks.origins import bundled
 from tasks.run import follow, program, run
 from tasks.settings import Settings, current
 from tasks.tool import go_env, load_tool
@@ -102,6 +103,15 @@ def _plan(settings: Settings, module: str) -> _Plan:
         sources.refresh(settings, module)
     text = manifest.read_text()
     recipe = _recipe(settings, checkout, module, text)
+    elsewhere = bundled.built_at(settings, checkout.tree)
+    if elsewhere is not None:
+        came = _planned(settings, module, replace(recipe, root=elsewhere), text)
+        if came.path.is_file():
+            return came
+    return _planned(settings, module, recipe, text)
+
+
+def _planned(settings: Settings, module: str, recipe: Recipe, text: str) -> _Plan:
     digest = recipe.digest(text)
     return _Plan(recipe, text, digest, settings.paths.binaries / digest[:16] / module)
 

@@ -37,6 +37,7 @@ from tasks.editors import (
     snippet,
 )  # fmt: skip
 from tasks.failure import Failure
+from tasks.origins import bundled
 from tasks.run import run
 from tasks.settings import Settings, current
 from tasks.tree import GIT, Checkout, load_checkout
@@ -162,7 +163,11 @@ def _view(settings: Settings, checkout: Checkout, host: str, local_path: str) ->
         )
     local = _absolute(local_path or str(tree))
     binary = PurePosixPath(layout.of(settings.paths, checkout).root)
-    return replace(view, rules=rules(local, binary, _vendored(tree)))
+    found = rules(local, binary, _vendored(tree))
+    elsewhere = bundled.built_at(settings, tree)
+    if elsewhere is not None:  # binaries that a bundle brought name the files of another machine
+        found += rules(local, PurePosixPath(elsewhere), _vendored(tree))
+    return replace(view, rules=tuple(dict.fromkeys(found)))
 
 
 def _absolute(path: str) -> PurePath:

@@ -37,7 +37,8 @@ class Manifest:
     """The table of contents.
 
     `checkout` has version, commit, origin, requested, head (the commit of the tree's repository,
-    which need not be upstream's) and the tree's path where the bundle was made; `tools` are records
+    which need not be upstream's), and where the bundle was made the tree's path and the root that
+    the binaries' debug information names; `tools` are records
     of the toolchain with paths relative to the workspace; `libc` is what the binaries were linked
     against.
     """

@@ -203,8 +203,8 @@ def _place(settings: Settings, contents: Manifest, path: Path, stage: Path) -> s
         for folder in _folders(stage, "bin"):
             _rename(folder, settings.paths.binaries / folder.name)
         said = f" with {len(modules)} binaries"
-        if contents.checkout["tree"] != str(tree):
-            report.say(f"  the binaries name their source files below {contents.checkout['tree']}")
+        if contents.checkout["root"] != str(tree):
+            report.say(f"  the binaries name their source files below {contents.checkout['root']}")
     elif modules:
         report.warn(f"the binaries need {contents.libc}: they will be compiled here instead")
     if not tree.exists():

@@ -15,7 +15,7 @@ from pathlib import Path
 from doit import get_initial_workdir
 from doit.exceptions import TaskFailed
 
-from tasks import build, files, report, resources, sources, start, tool
+from tasks import build, files, layout, report, resources, sources, start, tool
 from tasks.bundle import manifest, source
 from tasks.bundle.manifest import Entry, Manifest
 from tasks.components.registry import COMPONENTS
@@ -57,7 +57,11 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
         members |= _binaries(settings) if binaries else {}
         contents = Manifest(
             architecture=tool.architecture(),
-            checkout={**{k: str(v) for k, v in asdict(checkout).items()}, "head": head},
+            checkout={
+                **{k: str(v) for k, v in asdict(checkout).items()},
+                "head": head,
+                "root": str(layout.of(settings.paths, checkout).root),
+            },
             tools=records,
             members={path: _entry(file) for path, file in sorted(members.items())},
         )

@@ -52,6 +52,14 @@ def taken(settings: Settings) -> Mapping[str, Any] | None:
     return record
 
 
+def built_at(settings: Settings, tree: Path) -> Path | None:
+    """Return the folder that the binaries a bundle brought for its tree name as their sources'."""
+    record = taken(settings)
+    if record is None or record["checkout"]["tree"] != str(tree):
+        return None
+    return Path(record["checkout"]["root"])
+
+
 def tool(settings: Settings, name: str, tree: Path) -> tuple[Tool, dict[str, str]] | None:
     """Return a tool that the bundle brought for its tree and what else is known of it, or None."""
     record = taken(settings)

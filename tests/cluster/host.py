@@ -36,6 +36,7 @@ TREES = (
     "/run/stepkube", "/usr/libexec/kubernetes", "/var/lib/cni", "/var/lib/containerd",
     "/var/lib/kubelet", "/var/log/containers", "/var/log/pods",
 )  # fmt: skip
+OF_A_NODE = re.compile(r"stepkube|kube|pod|containerd|cri-|k8s")
 COUNTERS = re.compile(r"\[\d+:\d+\]")
 LIFETIMES = ("valid_life_time", "preferred_life_time", "expires")
 
@@ -75,14 +76,20 @@ def sysctls() -> Iterator[tuple[str, str]]:
 
 
 def cgroups(instance: str) -> Iterator[str]:
-    """Yield the control groups of all hierarchies, but for those systemd makes and removes."""
+    """Yield the control groups that a node could make, of all hierarchies.
+
+    Left out are those systemd makes and removes, and what others do in groups of their own.
+    """
+    depth = 1 if (CGROUPS / "cgroup.controllers").exists() else 2
     for folder, inner, _ in os.walk(CGROUPS):
         inner[:] = [
             name for name in inner
             if not name.endswith((".service", ".scope", ".slice"))
             and (name == f"stepkube-{instance}" or not name.startswith("stepkube-"))
         ]  # fmt: skip
-        yield from (str(Path(folder, name)) for name in inner)
+        below = len(Path(folder).relative_to(CGROUPS).parts) >= depth
+        found = (str(Path(folder, name)) for name in inner)
+        yield from (path for path in found if not below or OF_A_NODE.search(path))
 
 
 def names() -> Iterator[str]:
