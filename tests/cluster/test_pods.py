@@ -283,8 +283,12 @@ def test_the_host_looks_as_before_while_pods_run(node: Node, before: dict[str, s
     own = f"/stepkube-{node.cluster.settings.name}"
     assert [name for name in changed if not (name.startswith("cgroup /") and own in name)] == []
     assert changed, "the node's own control groups are seen"
-    relay = psutil.Process(node.cluster.record(relays.MAIN).identity.pid)
-    listening = {one.laddr for one in relay.net_connections() if one.status == psutil.CONN_LISTEN}
+    names = (relays.MAIN, relays.of("kubelet"), relays.of("kube-proxy"))
+    running = [psutil.Process(node.cluster.record(name).identity.pid) for name in names]
+    listening = {
+        one.laddr for relay in running for one in relay.net_connections()
+        if one.status == psutil.CONN_LISTEN
+    }  # fmt: skip
     assert {laddr.ip for laddr in listening} == {"127.0.0.1"}
     chosen = node.cluster.settings
     assert {laddr.port for laddr in listening} == {
