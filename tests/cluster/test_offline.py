@@ -32,8 +32,8 @@ def test_a_bundle_brings_a_cluster_up_without_network(cluster: Cluster, tmp_path
     cluster.doit("bundle", "--output", str(bundle), "--binaries")
     environ = {
         **os.environ, "STEPKUBE_HOME": str(tmp_path / "home"),
-        "START_MODE": "nokubelet,nokubeproxy", "STEPKUBE_CONFIG": os.devnull, "STEPKUBE_INSTANCE": "offline",
-        "WAIT_FOR_URL_API_SERVER": "240",
+        "START_MODE": "nokubelet,nokubeproxy", "STEPKUBE_CONFIG": os.devnull,
+        "STEPKUBE_INSTANCE": "offline", "WAIT_FOR_URL_API_SERVER": "240",
     }
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", SCRIPT, "sh", sys.executable, str(bundle)],
