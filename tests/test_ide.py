@@ -447,6 +447,17 @@ def test_staging_modules_are_mapped_to_the_links_the_compiler_followed(
         assert mapped(tree, path) == f"{tree}/{theirs}"
 
 
+def test_binaries_of_a_bundle_are_mapped_from_where_they_were_built(
+    chosen: Settings, tree: Path
+) -> None:
+    checkout = {"version": "v1.28.3", "commit": "0" * 40, "requested": "auto", "tree": str(tree)}
+    record = {"file": "k.tar.gz", "checkout": {**checkout, "root": "/built/there"}, "tools": {}}
+    files.write_json(chosen.paths.bundle, record)
+    assert not write(chosen)
+    for entry in launch(tree)["configurations"]:
+        assert {"from": str(tree), "to": "/built/there"} in entry["substitutePath"]
+
+
 def test_worktrees_share_gits_file_and_keep_their_own_block(tmp_path: Path, tree: Path) -> None:
     other = tmp_path / "other"
     miniature.git(tree, "worktree", "add", "--quiet", "--detach", str(other))
