@@ -1,12 +1,11 @@
 """What a tree calls itself: by tags, by edits, by what an archive or a file tells."""
 
 import shutil
-import tarfile
 from pathlib import Path
 
 import pytest
 
-from tasks import check, checkout, gitversion, ide, settings, tree, versions
+from tasks import check, checkout, gitversion, ide, settings, tree, unpack, versions
 from tasks.tree import Checkout, load_checkout
 from tests import eras, miniature
 
@@ -31,11 +30,10 @@ def tagged(tmp_path: Path) -> Path:
 
 def archive(own: Path, folder: Path, what: str) -> Path:
     """Unpack what git archive makes of a commit."""
-    folder.parent.mkdir(exist_ok=True)
-    miniature.git(own, "archive", "--output", str(folder.with_suffix(".tar")), what)
-    with tarfile.open(folder.with_suffix(".tar")) as tar:
-        tar.extraction_filter = tarfile.tar_filter
-        tar.extractall(folder)
+    packed = folder.with_suffix(".tar")
+    packed.parent.mkdir(exist_ok=True)
+    miniature.git(own, "archive", "--output", str(packed), what)
+    unpack.extract(packed, folder)
     return folder
 
 
