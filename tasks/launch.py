@@ -165,9 +165,9 @@ def stop(settings: Settings, name: str) -> bool:
     ran = record is not None and record.alive()
     if record is not None and ran and not process.stop(record.identity):
         raise Failure(f"{name} (pid {record.identity.pid}) does not end", "look at it with ps")
-    pods = set(shims(settings)) if name == containerd.NAME else set()
-    for orphan in set(process.marked(process.mark(name, settings.paths.instance))) - pods:
-        ran = process.stop(orphan) or ran
+    pods = shims(settings) if name == containerd.NAME else []
+    mark = process.mark(name, settings.paths.instance)
+    ran = process.end_marked(mark, process.LADDER, pods) or ran
     process.forget(settings.paths.run, name)
     if sandbox.holds(settings, name):
         relays.leave(settings, name)

@@ -25,6 +25,7 @@ from tasks.run import tell
 Mode = Literal["normal", "debug-attach", "debug-exec"]
 MARK = "STEPKUBE_COMPONENT"
 PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
+_ROUNDS = 5
 KILL = ((signal.SIGKILL, 10.0),)
 LADDER = ((signal.SIGTERM, 2.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0))
 
@@ -268,6 +269,21 @@ def marked(value: str) -> list[Identity]:
             if identity is not None:
                 found.append(identity)
     return found
+
+
+def end_marked(value: str, ladder: Sequence[tuple[int, float]], spare: Sequence[Identity]) -> bool:
+    """End every process that carries a mark but those to spare; True when one ran.
+
+    Looked for again until there is none: a Delve that is being ended may just start its program.
+    """
+    ran = False
+    for _ in range(_ROUNDS):
+        found = [one for one in marked(value) if one not in spare]
+        if not found:
+            break
+        for one in found:
+            ran = stop(one, ladder) or ran
+    return ran
 
 
 def children(pid: int) -> list[int]:

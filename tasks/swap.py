@@ -279,8 +279,7 @@ def _end(settings: Settings, name: str, record: Record | None, swap: Swap) -> No
         process.stop(record.identity, KILL if held else process.LADDER)
     for debugger in debuggers:
         process.stop(debugger, ((signal.SIGTERM, 2.0), *KILL))
-    for orphan in process.marked(process.mark(name, settings.paths.instance)):
-        process.stop(orphan, KILL)
+    process.end_marked(process.mark(name, settings.paths.instance), KILL, ())
 
 
 def _restart(settings: Settings, record: Record) -> Record:

@@ -128,6 +128,26 @@ def test_a_path_too_long_for_a_socket_is_refused_with_its_length(tmp_path: Path)
         ports.require_short("kubelet", [Path(f"{fits}yy")])
 
 
+def test_what_a_marked_process_starts_while_it_is_ended_is_ended_too(
+    tmp_path: Path, spawned: list
+) -> None:
+    heir = "import signal;print('heir', flush=True);signal.pause()"
+    code = (
+        "import signal,subprocess,sys\n"
+        "def end(*_):\n"
+        f"    subprocess.Popen([sys.executable, '-c', {heir!r}], start_new_session=True)\n"
+        "    sys.exit()\n"
+        "signal.signal(15, end);print('up', flush=True);signal.pause()"
+    )
+    first = start(tmp_path, sys.executable, "-c", code)
+    spawned.append(first)
+    log = Path(first.log)
+    assert process.until(lambda: "up" in log.read_text(), first.identity.alive, 10.0)
+    mark = process.mark("sleeper", tmp_path)
+    assert process.end_marked(mark, process.LADDER, ())
+    assert process.marked(mark) == []
+
+
 def test_a_busy_port_names_its_owner(tmp_path: Path, spawned: list) -> None:
     serve = (
         "import socket,time;s=socket.socket();s.bind(('127.0.0.1',0));s.listen();"
