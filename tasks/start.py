@@ -203,6 +203,7 @@ def task_start() -> Iterator[dict[str, Any]]:
             "actions": [(reconcile, [settings, name])],
             "file_dep": [str(path) for path in inputs],
             "task_dep": [
+                "checkout",
                 *tasks,
                 *(f"certs:{one}" for one in spec.certs),
                 *(f"start:{one}" for one in spec.after if one in wanted),
