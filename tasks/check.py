@@ -18,7 +18,7 @@ from tasks.failure import Failure
 from tasks.settings import Settings, current
 from tasks.tree import load_checkout
 
-_RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
+RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
 
 
 def require(settings: Settings, minor: Minor) -> None:
@@ -61,7 +61,7 @@ def minor(settings: Settings) -> Minor | None:
 
     A release tells it by its name; anything else by what it was checked out as the last time.
     """
-    if _RELEASE.fullmatch(settings.version.strip()):
+    if RELEASE.fullmatch(settings.version.strip()):
         return facts.parse(settings.version.strip())
     with suppress(Failure):  # nothing was checked out yet
         taken = load_checkout(settings.paths.lock)

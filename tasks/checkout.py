@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,8 +16,6 @@ from tasks.origins import bundled
 from tasks.origins.base import NoSuchVersion, Unreachable
 from tasks.settings import Settings, current
 from tasks.tree import Checkout, load_checkout
-
-_RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
 
 
 @report.action
@@ -74,7 +71,7 @@ def stamped(settings: Settings, checkout: Checkout) -> Checkout:
 def normal(version: str) -> str:
     """Return a version as upstream tags it: 1.20.2 becomes v1.20.2; other words stay."""
     text = version.strip()
-    if _RELEASE.fullmatch(text) and not text.startswith("v"):
+    if check.RELEASE.fullmatch(text) and not text.startswith("v"):
         return f"v{text}"
     return text
 

@@ -10,9 +10,8 @@ from tasks import download, files, gobuild
 from tasks.failure import Failure
 from tasks.golang import Release, dotted, require_release
 from tasks.known import said
-from tasks.runtimes import architecture
 from tasks.settings import Settings
-from tasks.tool import Tool
+from tasks.tool import Tool, architecture
 
 MODULE = "github.com/containernetworking/plugins"
 PLUGINS = {

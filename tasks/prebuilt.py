@@ -7,7 +7,6 @@ its folder disturbs nothing that runs, and restarts its component at the next `d
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +18,8 @@ from tasks import elf, facts, files, options, report
 from tasks.failure import Failure
 from tasks.run import run
 from tasks.settings import Settings
+from tasks.tool import architecture
 from tasks.tree import load_checkout
-
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def chosen(settings: Settings) -> bool:
@@ -38,7 +36,7 @@ def source(settings: Settings, module: str) -> Path:
 
 def guessed(tree: Path) -> Path:
     """Return the folder below a tree's _output with the newest kube-apiserver, as upstream does."""
-    there = f"linux/{_ARCHITECTURES.get(platform.machine(), platform.machine())}"
+    there = f"linux/{architecture()}"
     folders = (
         "_output/bin", f"_output/dockerized/bin/{there}", f"_output/local/bin/{there}",
         f"platforms/{there}", "_output/local/go/bin", "_output/dockerized/go/bin",

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from tasks import kubeconfig, ports, process
+from tasks import kubeconfig, network, ports, process
 from tasks.components import containerd
 from tasks.components.kubelet import TRACES
 from tasks.failure import Failure
@@ -114,7 +114,8 @@ def start(settings: Settings, holder: Record, name: str, wanted: list[str]) -> R
     paths = settings.paths
     inside = [int(words.split(":")[2]) for words in wanted if words.startswith("in:")]
     ports.require_free("the relay to the node", inside)
-    env = process.environment(name, paths.instance, _proxies() if name == MAIN else {})
+    world = network.proxies(os.environ) if name == MAIN else {}
+    env = process.environment(name, paths.instance, world)
     log = paths.log(name)
     argv = _command(holder, wanted)
     record = process.spawn(name, argv, env, cwd=paths.run, log=log, fingerprint="")
@@ -129,12 +130,6 @@ def start(settings: Settings, holder: Record, name: str, wanted: list[str]) -> R
 def _not_started(settings: Settings, name: str) -> Failure:
     log = settings.paths.log(name)
     return Failure(f"the relay to the node did not start\n{process.tail(log)}", f"read {log}")
-
-
-def _proxies() -> dict[str, str]:
-    """Return how the host reaches the world."""
-    wanted = ("http_proxy", "https_proxy", "no_proxy")
-    return {name: value for name, value in os.environ.items() if name.lower() in wanted}
 
 
 def _command(holder: Record, wanted: list[str]) -> tuple[str, ...]:

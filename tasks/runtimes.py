@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,8 @@ from tasks.facts import Minor
 from tasks.failure import Failure
 from tasks.known import said
 from tasks.settings import Settings
+from tasks.tool import architecture
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 NEEDS = {
     "node.docker_opts": "docker", "node.docker_root": "docker",
     "node.rkt_path": "rkt", "node.rkt_stage1_image": "rkt",
@@ -31,11 +30,6 @@ def contradictions(settings: Settings, minor: Minor) -> Iterator[Failure]:
     yield from _runtime(settings, minor)
     yield from _network(settings)
     yield from _hidden(settings)
-
-
-def architecture() -> str:
-    """Return this machine's architecture as release archives call it."""
-    return ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
 def _runtime(settings: Settings, minor: Minor) -> Iterator[Failure]:

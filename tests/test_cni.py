@@ -16,8 +16,8 @@ import pytest
 
 from tasks import cni, settings, toolchain
 from tasks.failure import Failure
-from tasks.runtimes import architecture
 from tasks.settings import Settings
+from tasks.tool import architecture
 
 ARCHIVE = f"v1.5.1/cni-plugins-linux-{architecture()}-v1.5.1.tgz"
 
