@@ -6,6 +6,7 @@ tells the truth and `swap.leave` finds its way back.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,6 +29,8 @@ OFFSETS = {
     "cloud-controller-manager": 4,
 }
 """Delve port of a component, counted from debug.base_port; kube-apiserver's is the guide's."""
+_PROCESSOR = 36
+"""Place of the processor in /proc/PID/stat, behind the name (proc(5))."""
 MODES = (
     ("attach", "leave the process alone and trace it"),
     ("exec", "start it again under Delve, for main() and start-up code"),
@@ -159,21 +162,39 @@ def describe(settings: Settings, name: str) -> str:
 
 
 def standing(pid: int) -> float | None:
-    """Return the seconds since any thread of a process ran, as the scheduler's clock has it.
+    """Return the seconds since any thread of a process ran, as the scheduler's clocks have it.
 
-    That clock leaves out time the machine itself was kept waiting, so the figure is a rough one.
-    None where the kernel does not tell (it is built without CONFIG_SCHED_DEBUG).
+    Every processor has such a clock of its own, which leaves out time the machine itself was
+    kept waiting: each thread is compared with the clock of the processor it ran on, and the
+    figure is a rough one. None where the kernel does not tell (it is built without
+    CONFIG_SCHED_DEBUG) or keeps this program from that processor.
     """
-    now = _last_run(Path("/proc/self/sched"))
-    runs = [_last_run(file) for file in Path(f"/proc/{pid}/task").glob("*/sched")]
-    return max(0.0, now - max(runs)) / 1000 if now and runs else None
+    runs: dict[int, float] = {}
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError, ValueError):
+            ran = _last_run(task / "sched")
+            processor = int((task / "stat").read_text().rpartition(")")[2].split()[_PROCESSOR])
+            runs[processor] = max(runs.get(processor, 0.0), ran)
+    if not any(runs.values()):
+        return None
+    allowed = os.sched_getaffinity(0)
+    try:
+        return max(0.0, min(_clock(on) - ran for on, ran in runs.items())) / 1000
+    except OSError:
+        return None
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def _clock(processor: int) -> float:
+    os.sched_setaffinity(0, {processor})
+    return _last_run(Path("/proc/thread-self/sched"))
 
 
 def _last_run(file: Path) -> float:
-    with suppress(OSError):
-        for line in file.read_text().splitlines():
-            if line.startswith("se.exec_start"):
-                return float(line.rpartition(":")[2])
+    for line in file.read_text().splitlines():
+        if line.startswith("se.exec_start"):
+            return float(line.rpartition(":")[2])
     return 0.0
 
 

@@ -1,5 +1,6 @@
 """The way back, whatever a client of Delve did before: attached, gone, dead, halted, forgotten."""
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -190,12 +191,39 @@ def test_the_journal_tells_how_long_a_component_stands(
     chosen: Settings, running: process.Record
 ) -> None:
     enter(chosen, "attach")
+    began = time.monotonic()
     with delve.Delve(address(chosen)) as client:
         client.halt()
     first = journal.standing(running.identity.pid)
     if first is None:
         pytest.skip("this kernel does not tell when a thread ran last")
-    assert process.until(
-        lambda: journal.standing(running.identity.pid) > first, running.identity.alive, 10.0
-    )
+
+    def grew() -> bool:
+        stands = journal.standing(running.identity.pid)
+        return stands is not None and stands > first
+
+    assert process.until(grew, running.identity.alive, 10.0)
+    assert first <= time.monotonic() - began
     assert "for about" in swap.describe(chosen, "toy")
+
+
+def test_how_long_it_stands_is_the_same_seen_from_every_processor(
+    chosen: Settings, running: process.Record
+) -> None:
+    enter(chosen, "attach")
+    with delve.Delve(address(chosen)) as client:
+        client.halt()
+    began = time.monotonic()
+    allowed = os.sched_getaffinity(0)
+    told = []
+    try:
+        for processor in sorted(allowed):
+            os.sched_setaffinity(0, {processor})
+            told.append(journal.standing(running.identity.pid))
+            assert os.sched_getaffinity(0) == {processor}
+    finally:
+        os.sched_setaffinity(0, allowed)
+    known = [seconds for seconds in told if seconds is not None]
+    if len(known) < 2:
+        pytest.skip("one processor, or a kernel that does not tell when a thread ran last")
+    assert max(known) - min(known) <= time.monotonic() - began
