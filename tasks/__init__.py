@@ -1,1 +1,4 @@
-"""The pipeline: mirror, toolchain, checkout, build, certs, start, debug."""
+"""The pipeline: downloads, toolchain, checkout, build, certs, start, debug.
+
+A module here describes tasks; what they share lies in the packages (docs/pipeline.md).
+"""

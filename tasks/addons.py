@@ -14,11 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks import files, manifests, node, process, report
+from tasks import manifests, report
 from tasks.failure import Failure
 from tasks.manifests import ADDONS, Object
-from tasks.run import Result
+from tasks.node import needs
 from tasks.settings import Settings, current
+from tasks.system import files, process
+from tasks.system.run import Result
 from tasks.tree import load_checkout
 
 NAMESPACE = 30.0
@@ -149,7 +151,7 @@ def _delete(settings: Settings, name: str, gone: tuple[Object, ...]) -> None:
 
 def _kubectl(settings: Settings, *words: str, stdin: str | None = None) -> Result:
     """Run kubectl and add what it said to the log of the addons."""
-    answer = node.kubectl(settings, *words, stdin=stdin, check=False)
+    answer = needs.kubectl(settings, *words, stdin=stdin, check=False)
     log = settings.paths.log("addons")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as stream:

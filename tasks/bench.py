@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks import files, report, swap
+from tasks import report
+from tasks.debugging import swap
 from tasks.settings import Settings, current
+from tasks.system import files
 
 EVERY = 0.02
 """Seconds between two requests of a client."""

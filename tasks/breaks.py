@@ -17,12 +17,14 @@ from typing import IO, Any
 
 from doit import get_initial_workdir
 
-from tasks import files, report, swap
+from tasks import report
+from tasks.debugging import swap
 from tasks.delve.question import Answer, Question
 from tasks.delve.values import Hit
 from tasks.delve.watch import watching
-from tasks.run import end_group, program
 from tasks.settings import Settings, current
+from tasks.system import files
+from tasks.system.run import end_group, program
 
 
 def ask(

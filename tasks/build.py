@@ -18,25 +18,16 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import (
-    compiler,
-    elf,
-    files,
-    gitversion,
-    layout,
-    prebuilt,
-    prune,
-    report,
-    resources,
-    sources,
-)
-from tasks.compiler import MODULES, Recipe
+from tasks import prune, report, sources
 from tasks.facts import minor as facts_of
 from tasks.failure import Failure
+from tasks.modules import compiler, elf, gitversion, layout, prebuilt
+from tasks.modules.compiler import MODULES, Recipe
 from tasks.origins import bundled
-from tasks.run import follow, program, run
 from tasks.settings import Settings, current
-from tasks.tool import go_env, load_tool
+from tasks.system import files, resources
+from tasks.system.run import follow, program, run
+from tasks.tools.tool import go_env, load_tool
 from tasks.tree import Checkout, changes, load_checkout
 
 DISK_GIB = 6.0

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from doit.tools import config_changed
 
-from tasks import credentials, files, kubeconfig, logins
+from tasks.access import credentials, kubeconfig, logins
+from tasks.access.kubeconfig import address, host, is_address
 from tasks.failure import Failure
-from tasks.kubeconfig import address, host, is_address
 from tasks.report import action
 from tasks.settings import Settings, current
+from tasks.system import files
 from tasks.uptodate import Check
 
 Paths = tuple[Path, Path]
@@ -97,7 +98,7 @@ def kubeconfig_files(settings: Settings, name: str) -> tuple[Path, Path, Path]:
 
 def sound(wanted: Certificate, own: Paths, ca: Paths | None) -> bool:
     """Tell whether the pair on disk is whole, as wanted, and valid for 30 more days."""
-    from tasks import pki  # noqa: PLC0415 - `doit list` stays fast
+    from tasks.access import pki  # noqa: PLC0415 - `doit list` stays fast
 
     try:
         return pki.matches(wanted, pki.read(*own), pki.read(*ca) if ca else None)
@@ -127,7 +128,7 @@ def present(own: Paths) -> bool:
 @action
 def make(wanted: Certificate, own: Paths, ca: Paths | None, reuse: bool = True) -> None:
     """Make a pair, unless the one on disk is sound and may be used again."""
-    from tasks import pki  # noqa: PLC0415 - `doit list` stays fast
+    from tasks.access import pki  # noqa: PLC0415 - `doit list` stays fast
 
     crt, key = own
     crt.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -142,7 +143,7 @@ def make(wanted: Certificate, own: Paths, ca: Paths | None, reuse: bool = True) 
 
 def halves(key: Path, public: Path) -> bool:
     """Tell whether one file is the public half of the other."""
-    from tasks import pki  # noqa: PLC0415 - `doit list` stays fast
+    from tasks.access import pki  # noqa: PLC0415 - `doit list` stays fast
 
     return pki.public_half(key.read_bytes()) == public.read_bytes()
 
@@ -150,7 +151,7 @@ def halves(key: Path, public: Path) -> bool:
 @action
 def make_service_account(key: Path, public: Path, source: str) -> None:
     """Write the public half of the key; the key too, unless a user named it (in `source`)."""
-    from tasks import pki  # noqa: PLC0415 - `doit list` stays fast
+    from tasks.access import pki  # noqa: PLC0415 - `doit list` stays fast
 
     public.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with files.locked(public.parent / ".lock"):

@@ -9,12 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks import contradictions, facts, known, report
+from tasks import facts, report
 from tasks.components import cloud_controller_manager
 from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
 from tasks.facts import Minor
 from tasks.failure import Failure
+from tasks.rules import contradictions, known
 from tasks.settings import Settings, current
 from tasks.tree import load_checkout
 

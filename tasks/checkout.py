@@ -9,12 +9,14 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import check, facts, files, gitversion, origins, report
+from tasks import check, facts, origins, report
 from tasks.failure import Failure
-from tasks.mask import masked
+from tasks.modules import gitversion
 from tasks.origins import bundled
 from tasks.origins.base import NoSuchVersion, Unreachable
 from tasks.settings import Settings, current
+from tasks.system import files
+from tasks.system.mask import masked
 from tasks.tree import Checkout, load_checkout
 
 

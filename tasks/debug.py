@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tasks import facts, files, firewall, preflight, process, report, swap
+from tasks import facts, report
+from tasks.debugging import preflight, swap
 from tasks.failure import Failure
 from tasks.settings import Settings, current
+from tasks.system import files, firewall, process
 from tasks.tree import load_checkout
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import files, network, report
+from tasks import report
 from tasks.components import registries
 from tasks.failure import Failure
-from tasks.mask import masked
 from tasks.settings import Settings, current
+from tasks.system import files, network
+from tasks.system.mask import masked
 
 _URL = re.compile(r"(https?|file)://[^\s]+")
 

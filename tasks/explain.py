@@ -10,14 +10,19 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tasks import files, kernel, known, launch, report, upstream
+from tasks import report
 from tasks.components import containerd, proxy
 from tasks.components.base import Component, Context
 from tasks.components.provenance import DROPPED, FILE, FLAGS, Build, Origin, Word, trace
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
+from tasks.node import kernel
+from tasks.rules import known
+from tasks.running import launch
 from tasks.settings import Settings, current
+from tasks.system import files
 from tasks.tree import load_checkout
+from tasks.upstream import script
 
 WIDTH = 58
 """Columns of a word before its origins."""
@@ -115,14 +120,14 @@ def explain(
         report.say("\n".join(["\ndifference from hack/local-up-cluster.sh", *other.lines()]))
 
 
-def _beside_upstream(settings: Settings, name: str) -> upstream.Difference:
+def _beside_upstream(settings: Settings, name: str) -> script.Difference:
     """Compare a component, without the flags its binary refused, with upstream's dry run."""
     checkout = load_checkout(settings.paths.lock)
     context = Context(settings, checkout.minor, _binary(settings, name)[0])
     component = _builders(settings, name)[0](context)
     refused = _refused(settings, component)
     argv = tuple(word for word in component.argv if _flag(word) not in refused)
-    return upstream.compared(settings, checkout.tree, replace(component, argv=argv))
+    return script.compared(settings, checkout.tree, replace(component, argv=argv))
 
 
 def _binary(settings: Settings, name: str) -> tuple[Path, str]:

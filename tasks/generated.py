@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks import files, report, resources, tool
+from tasks import report
 from tasks.failure import Failure
-from tasks.run import follow, program
 from tasks.settings import Settings, current
+from tasks.system import files, resources
+from tasks.system.run import follow, program
+from tasks.tools import tool
 from tasks.tree import load_checkout
 
 OPENAPI = Path("pkg/generated/openapi/zz_generated.openapi.go")

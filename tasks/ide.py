@@ -18,9 +18,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from tasks import files, jsonc, layout, report, swap
+from tasks import report
 from tasks.components import cloud_controller_manager
-from tasks.editors import (
+from tasks.debugging import swap
+from tasks.editors import jsonc
+from tasks.editors.entries import (
     EDITORS,
     LAUNCH,
     LISTS,
@@ -37,9 +39,11 @@ from tasks.editors import (
     snippet,
 )  # fmt: skip
 from tasks.failure import Failure
+from tasks.modules import layout
 from tasks.origins import bundled
-from tasks.run import run
 from tasks.settings import Settings, current
+from tasks.system import files
+from tasks.system.run import run
 from tasks.tree import GIT, Checkout, load_checkout
 
 JOURNAL = "ide.json"

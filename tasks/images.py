@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks import files, oci, process, report
+from tasks import report
 from tasks.components import containerd
 from tasks.failure import Failure
-from tasks.run import program, run
+from tasks.node import oci
 from tasks.settings import Settings, current
+from tasks.system import files, process
+from tasks.system.run import program, run
 from tasks.tree import load_checkout
 
 LIMIT = 900.0

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks import facts
+from tasks.access.kubeconfig import address, refusal
 from tasks.failure import Failure
-from tasks.kubeconfig import address, refusal
 from tasks.settings import ROOT, Settings
 from tasks.tree import Checkout
 

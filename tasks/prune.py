@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tasks import files, process, report
+from tasks import report
 from tasks.settings import Settings, current
+from tasks.system import files, process
 
 GIB = 1 << 30
 

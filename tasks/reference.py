@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args, get_origin
 
-from tasks import check, known, options, report
+from tasks import check, options, report
 from tasks.options.table import Row, table
+from tasks.rules import known
 from tasks.settings import Settings, current
 
 HEADER = """# Configuration

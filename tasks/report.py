@@ -14,7 +14,7 @@ from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
 from tasks.failure import Failure
-from tasks.mask import mask
+from tasks.system.mask import mask
 
 P = ParamSpec("P")
 

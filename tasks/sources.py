@@ -11,11 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks import compiler, facts, files, layout, report, tool
-from tasks.compiler import MODULES, go_minor
+from tasks import facts, report
 from tasks.failure import Failure
-from tasks.run import run
+from tasks.modules import compiler, layout
+from tasks.modules.compiler import MODULES, go_minor
 from tasks.settings import Settings, current
+from tasks.system import files
+from tasks.system.run import run
+from tasks.tools import tool
 from tasks.tree import Checkout, load_checkout, manifest, snapshot
 
 DEPS = (1, 11)

@@ -7,28 +7,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from tasks import (
-    addons,
-    check,
-    clients,
-    files,
-    foreground,
-    journal,
-    kernel,
-    launch,
-    node,
-    options,
-    process,
-    report,
-    sandbox,
-    summary,
-    swap,
-)
+from tasks import addons, check, options, report
 from tasks.components import cloud_controller_manager, containerd, proxy, registry
 from tasks.components.registry import COMPONENTS
+from tasks.debugging import clients, journal, swap
 from tasks.failure import Failure
 from tasks.manifests import ADDONS
+from tasks.node import kernel, needs, sandbox
+from tasks.running import foreground, launch, summary
 from tasks.settings import Settings, current
+from tasks.system import files, process
 from tasks.tree import load_checkout
 
 
@@ -41,11 +29,11 @@ def reconcile(settings: Settings, name: str) -> None:
     check.require(settings, load_checkout(settings.paths.lock).minor)
     foreground.arm(settings, partial(end, settings))
     if name in sandbox.INSIDE:
-        node.require_cgroups(settings)
+        needs.require_cgroups(settings)
     with files.locked(settings.paths.run / f"{name}.lock"):
         component = launch.wanted(settings, name)
         if name == "kubelet":
-            node.require_possible(settings)
+            needs.require_possible(settings)
         if swap.heal(settings, name):
             report.note("its debugger was lost: a normal process again")
         record = process.load(settings.paths.run, name)
@@ -96,7 +84,7 @@ def chosen(settings: Settings) -> list[str]:
     """Return the names of the components that are to run, in the order of their start."""
     cloud = [cloud_controller_manager.NAME] if cloud_controller_manager.runs(settings) else []
     control = ["etcd", "kube-apiserver", "kube-controller-manager", *cloud, "kube-scheduler"]
-    return (control if settings.start.control_plane else []) + node.components(settings)
+    return (control if settings.start.control_plane else []) + needs.components(settings)
 
 
 def concerned(settings: Settings) -> list[str]:
@@ -113,7 +101,7 @@ def up(settings: Settings) -> None:
     for name in reversed(concerned(settings)):
         if name not in wanted and _end(settings, name):
             report.say(f"  {name} is no longer wanted: stopped")
-    node.after_start(settings, wanted)
+    needs.after_start(settings, wanted)
     for line in summary.lines(settings, wanted):
         report.say(line)
     if foreground.wanted(settings):
@@ -136,7 +124,7 @@ def end(settings: Settings) -> list[str]:
     """End what this run has a say in and return the names of what ran."""
     ended = [name for name in reversed(concerned(settings)) if _end(settings, name)]
     launch.end_pods(settings)
-    node.after_stop(settings)
+    needs.after_stop(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
         shutil.rmtree(settings.paths.etcd, ignore_errors=True)
         addons.forget(settings)

@@ -7,10 +7,13 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks import journal, launch, ports, process, report, start
+from tasks import report, start
 from tasks.components.registry import COMPONENTS
+from tasks.debugging import journal
 from tasks.failure import Failure
+from tasks.running import launch
 from tasks.settings import Settings, current
+from tasks.system import ports, process
 
 COLUMNS = "{:<26}{:<14}{:<9}{:<10}{:<11}{:<8}{}"
 

@@ -15,9 +15,15 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import cni, files, gobuild, goproxy, goroot, report
+from tasks import report
 from tasks.failure import Failure
-from tasks.golang import (
+from tasks.origins import bundled
+from tasks.settings import Settings, current
+from tasks.system import files
+from tasks.system.mask import masked
+from tasks.system.run import run
+from tasks.tools import cni, gobuild, goproxy, goroot
+from tasks.tools.golang import (
     DWARF5,
     OLDEST_DELVE,
     Release,
@@ -27,11 +33,7 @@ from tasks.golang import (
     wanted_etcd,
     wanted_go,
 )
-from tasks.mask import masked
-from tasks.origins import bundled
-from tasks.run import run
-from tasks.settings import Settings, current
-from tasks.tool import Tool, go_env, load_tool, save_tool
+from tasks.tools.tool import Tool, go_env, load_tool, save_tool
 from tasks.tree import load_checkout
 
 __all__ = ["Tool", "go_env", "load_tool"]

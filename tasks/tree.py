@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import files
 from tasks.failure import Failure
-from tasks.run import run
+from tasks.system import files
+from tasks.system.run import run
 
 GIT = ("git", "--no-optional-locks", "-c", "safe.directory=*", "-c", "core.quotepath=off")
 _SEMVER = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")

@@ -6,7 +6,8 @@ import os
 import shlex
 import sys
 
-from tasks import report, run
+from tasks import report
+from tasks.system import run
 
 
 def choose(level: int) -> None:

@@ -9,14 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks import facts, gitversion, golang, report
+from tasks import facts, report
 from tasks.checkout import normal
 from tasks.components import containerd
 from tasks.failure import Failure
-from tasks.golang import Release, dotted
-from tasks.run import program, run
+from tasks.modules import gitversion
 from tasks.settings import Settings, current
-from tasks.tool import Tool, load_tool
+from tasks.system.run import program, run
+from tasks.tools import golang
+from tasks.tools.golang import Release, dotted
+from tasks.tools.tool import Tool, load_tool
 from tasks.tree import Checkout, load_checkout
 
 NOT_MADE = "not made yet"

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import files, gobuild, report, settings
+from tasks import report, settings
 from tasks.failure import Failure
-from tasks.run import run
+from tasks.system import files
+from tasks.system.run import run
+from tasks.tools import gobuild
 
 HERE = Path(__file__).resolve().parent
 DELVE = "v1.27.2"  # its module zip and those it needs are verified by Go's checksum database

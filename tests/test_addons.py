@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks import addons, facts, files, manifests, process, settings
+from tasks import addons, facts, manifests, settings
 from tasks.failure import Failure
 from tasks.settings import Settings
+from tasks.system import files, process
 from tasks.tree import Checkout
 
 SERVICE = """\

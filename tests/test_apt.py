@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from tasks import apt, aptsources, settings
-from tasks.apt import Archive
-from tasks.aptsources import Source
+from tasks import settings
 from tasks.failure import Failure
+from tasks.origins import apt, aptsources
+from tasks.origins.apt import Archive
+from tasks.origins.aptsources import Source
 
 needs_apt = pytest.mark.skipif(
     not all(map(shutil.which, ("apt-get", "dpkg-deb", "gpg"))), reason="needs Debian and gpg"

@@ -19,13 +19,16 @@ import pytest
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from tasks import breaks, delve, launch, process, report, swap
+from tasks import breaks, delve, report
 from tasks.components import registry
+from tasks.debugging import swap
 from tasks.delve import places, watch
 from tasks.delve.question import Answer, Question
 from tasks.delve.values import Frame, Hit, Variable
 from tasks.failure import Failure
+from tasks.running import launch
 from tasks.settings import ROOT, Settings
+from tasks.system import process
 from tests import toycluster
 from tests.dap import Dap
 from tests.test_swap import PORT, calls, chosen, current, enter, goes_on, running

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, checkout, compiler, elf, facts, files, resources, settings, sources, tool
+from tasks import build, checkout, facts, settings, sources
 from tasks.failure import Failure
-from tasks.run import run
+from tasks.modules import compiler, elf
 from tasks.settings import Settings
+from tasks.system import files, resources
+from tasks.system.run import run
+from tasks.tools import tool
 from tests import miniature
 
 

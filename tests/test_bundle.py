@@ -17,12 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, files, settings, tool, toolchain
+from tasks import checkout, settings, toolchain
 from tasks.bundle import manifest, read, source, write
 from tasks.failure import Failure
 from tasks.origins import bundled
-from tasks.run import run
 from tasks.settings import Settings
+from tasks.system import files
+from tasks.system.run import run
+from tasks.tools import tool
 from tests import miniature
 
 GENERATED = "pkg/generated/zz_generated.go"

@@ -26,9 +26,11 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 from doit.exceptions import TaskFailed
 
-from tasks import certs, files, kubeconfig, pki, settings
+from tasks import certs, settings
+from tasks.access import kubeconfig, pki
 from tasks.failure import Failure
 from tasks.settings import ROOT, Settings
+from tasks.system import files
 
 USERS = {
     "client-admin": ("system:admin", ["system:masters"]),

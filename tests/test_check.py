@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, checkout, explain, files, node, settings, start
+from tasks import check, checkout, explain, settings, start
 from tasks.failure import Failure
+from tasks.node import needs
 from tasks.settings import ROOT, Settings
+from tasks.system import files
 from tasks.tree import Checkout
 
 
@@ -101,9 +103,9 @@ def test_a_removed_admission_plugin_is_found_before_the_build(tmp_path: Path) ->
 def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(
-        node.shutil, "which", lambda name: None if name in node.RUNTIME else f"/bin/{name}"
+        needs.shutil, "which", lambda name: None if name in needs.RUNTIME else f"/bin/{name}"
     )
-    assert node.missing(load(Path("/"))) == ["containerd", "runc"]
+    assert needs.missing(load(Path("/"))) == ["containerd", "runc"]
     for own in ({"CONTAINER_RUNTIME": "docker"}, {"CONTAINER_RUNTIME_ENDPOINT": "unix:///x"}):
-        assert node.missing(load(Path("/"), **own)) == []
-        assert node.components(load(Path("/"), **own)) == ["kubelet", "kube-proxy"]
+        assert needs.missing(load(Path("/"), **own)) == []
+        assert needs.components(load(Path("/"), **own)) == ["kubelet", "kube-proxy"]

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, gitversion, origins, settings, tree, unpack
+from tasks import checkout, origins, settings, tree
 from tasks.failure import Failure
+from tasks.modules import gitversion
 from tasks.origins.package import upstream
+from tasks.system import unpack
 from tests import miniature
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import clients, delve, journal, launch, ports, process, swap
+from tasks import delve
+from tasks.debugging import clients, journal, swap
+from tasks.running import launch
 from tasks.settings import Settings
-from tasks.tool import load_tool
+from tasks.system import ports, process
+from tasks.tools.tool import load_tool
 from tests.dap import Dap
 from tests.test_swap import chosen, current, debugger, enter, goes_on, running
 

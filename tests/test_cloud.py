@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, facts, files, launch, preflight, process, settings, start
+from tasks import check, facts, settings, start
 from tasks.components import cloud_controller_manager as ccm
 from tasks.components import registry
 from tasks.components.base import Component, Context
+from tasks.debugging import preflight
 from tasks.failure import Failure
+from tasks.running import launch
 from tasks.settings import Settings
+from tasks.system import files, process
 from tests import toycluster
 
 IN_TREE = ("1.10", "1.15", "1.20", "1.25", "1.30")

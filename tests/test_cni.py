@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import cni, settings, toolchain
+from tasks import settings, toolchain
 from tasks.failure import Failure
 from tasks.settings import Settings
-from tasks.tool import architecture
+from tasks.tools import cni
+from tasks.tools.tool import architecture
 
 ARCHIVE = f"v1.5.1/cni-plugins-linux-{architecture()}-v1.5.1.tgz"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks import credentials, logins, settings
+from tasks import settings
+from tasks.access import credentials, logins
 from tasks.failure import Failure
 from tasks.settings import ROOT, Settings
 

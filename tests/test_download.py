@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import download, resources
 from tasks.failure import Failure
+from tasks.system import download, resources
 
 BODY = bytes(range(256)) * 4096
 

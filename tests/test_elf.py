@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import elf
 from tasks.failure import Failure
+from tasks.modules import elf
 
 
 def test_a_debug_build_is_proven(toy: Path) -> None:

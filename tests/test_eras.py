@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, checkout, elf, golang, goroot, ide, layout, process, settings, start, tool
-from tasks.ports import _OPENER, owner
-from tasks.run import run
+from tasks import build, checkout, ide, settings, start
+from tasks.modules import elf, layout
 from tasks.settings import Settings
 from tasks.sources import refresh
 from tasks.status import rows
+from tasks.system import process
+from tasks.system.ports import _OPENER, owner
+from tasks.system.run import run
+from tasks.tools import golang, goroot, tool
 from tasks.tree import load_checkout
 from tests import eras, miniature
 from tests.conftest import in_words

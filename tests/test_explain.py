@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks import explain, facts, files, options, settings
+from tasks import explain, facts, options, settings
 from tasks.components import containerd, provenance
 from tasks.components.base import Context
 from tasks.components.provenance import DROPPED, FLAGS, Origin, Word
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
 from tasks.settings import ROOT, Settings
+from tasks.system import files
 
 HOME = "/workspace"
 MINORS = ("1.10", "1.20", "1.35")

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import files, launch, ports, process, settings, swap
+from tasks import settings
 from tasks.components import registry
+from tasks.debugging import swap
+from tasks.running import launch
 from tasks.settings import ROOT, Settings
+from tasks.system import files, ports, process
 from tests import toycluster
 
 PORT = toycluster.free_port()

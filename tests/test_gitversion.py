@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, checkout, gitversion, ide, settings, tree, unpack, versions
+from tasks import check, checkout, ide, settings, tree, versions
+from tasks.modules import gitversion
+from tasks.system import unpack
 from tasks.tree import Checkout, load_checkout
 from tests import eras, miniature
 

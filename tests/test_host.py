@@ -328,16 +328,16 @@ def test_a_file_edited_since_is_left_alone(doit: Doit, root: Path, home: Path) -
 
 
 @pytest.mark.parametrize(
-    "step", ["tasks.host.apply.os.link", "tasks.files.write", "tasks.host.apply.os.chown"]
+    "step", ["tasks.host.apply.os.link", "tasks.system.files.write", "tasks.host.apply.os.chown"]
 )
 @pytest.mark.parametrize("then", ["restore", "again"])
 def test_a_run_cut_off_can_be_undone_and_repeated(
     doit: Doit, root: Path, monkeypatch: pytest.MonkeyPatch, step: str, then: str
 ) -> None:
-    before, real = snapshot(root), tasks.files.write
+    before, real = snapshot(root), tasks.system.files.write
 
     def cut(*args: object, **kwargs: object) -> None:
-        if step != "tasks.files.write" or str(args[0]).startswith(str(root)):
+        if step != "tasks.system.files.write" or str(args[0]).startswith(str(root)):
             raise KeyboardInterrupt
         real(*args, **kwargs)  # type: ignore[arg-type]
 

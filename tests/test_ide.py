@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
-from tasks import editors, files, ide, jsonc, settings, swap
+from tasks import ide, settings
+from tasks.debugging import swap
+from tasks.editors import entries, jsonc
 from tasks.settings import ROOT, Settings
+from tasks.system import files
 from tests import miniature
 
 PORTS = {
@@ -25,7 +28,7 @@ PORTS = {
 }
 NAMES = [f"stepkube: debug {name}" for name in PORTS]
 CLOUD = "cloud-controller-manager"  # written only where it runs
-OWN = [name for name in editors.OWN if CLOUD not in name]
+OWN = [name for name in entries.OWN if CLOUD not in name]
 
 COMMENTED = """\
 // mine, all mine
@@ -120,11 +123,11 @@ def status(tree: Path) -> str:
 
 
 def launch(tree: Path) -> Any:
-    return jsonc.parse((tree / editors.LAUNCH).read_bytes().decode()).value
+    return jsonc.parse((tree / entries.LAUNCH).read_bytes().decode()).value
 
 
 def user_writes(tree: Path, text: str) -> Path:
-    path = tree / editors.LAUNCH
+    path = tree / entries.LAUNCH
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(text.encode())
     return path
@@ -154,7 +157,7 @@ def test_a_fresh_launch_json_is_plain_json_with_every_component(
     chosen: Settings, tree: Path
 ) -> None:
     assert not write(chosen)
-    value = json.loads((tree / editors.LAUNCH).read_text())
+    value = json.loads((tree / entries.LAUNCH).read_text())
     assert [*PORTS, CLOUD] == list(swap.OFFSETS)
     assert value["version"] == "0.2.0"
     assert value["configurations"] == [
@@ -194,14 +197,14 @@ def test_goland_gets_one_file_per_component_and_a_compound(chosen: Settings, tre
 
 def test_the_lua_snippet_names_every_component_and_port(chosen: Settings, tree: Path) -> None:
     assert not write(chosen, local='/odd "path"/k8s')
-    text = (tree / editors.SNIPPET).read_text()
+    text = (tree / entries.SNIPPET).read_text()
     assert re.findall(r'\{ "([a-z-]+)", (\d+) \}', text) == [
         (name, str(port)) for name, port in PORTS.items()
     ]
     assert f'{{ from = "/odd \\"path\\"/k8s", to = "{tree}" }}' in text
     interpreter = shutil.which("luac") or shutil.which("luac5.1") or shutil.which("luac5.4")
     if interpreter:
-        subprocess.run([interpreter, "-p", tree / editors.SNIPPET], check=True)
+        subprocess.run([interpreter, "-p", tree / entries.SNIPPET], check=True)
 
 
 def test_the_checkout_stays_clean_for_git(chosen: Settings, tree: Path) -> None:
@@ -299,7 +302,7 @@ def test_what_the_user_edits_afterwards_survives(chosen: Settings, tree: Path, t
 
 def test_an_entry_the_user_adds_to_our_file_is_kept(chosen: Settings, tree: Path) -> None:
     assert not write(chosen)
-    path = tree / editors.LAUNCH
+    path = tree / entries.LAUNCH
     mine = '{ "name": "mine" }'
     path.write_text(path.read_text().replace('"configurations": [', f'"configurations": [{mine},'))
     assert not write(chosen)
@@ -314,7 +317,7 @@ def test_our_file_goes_when_the_user_has_taken_their_entry_out(
 ) -> None:
     before = contents(tree)
     assert not write(chosen)
-    path = tree / editors.LAUNCH
+    path = tree / entries.LAUNCH
     ours = path.read_text()
     path.write_text(ours.replace('"configurations": [', '"configurations": [{"name": "mine"},'))
     assert not write(chosen)
@@ -373,9 +376,9 @@ def test_a_linked_launch_json_stays_a_link_and_keeps_its_mode(
     dotfile.write_text("{}\n")
     dotfile.chmod(0o600)
     (tree / ".vscode").mkdir()
-    (tree / editors.LAUNCH).symlink_to(dotfile)
+    (tree / entries.LAUNCH).symlink_to(dotfile)
     assert not write(chosen)
-    assert (tree / editors.LAUNCH).is_symlink()
+    assert (tree / entries.LAUNCH).is_symlink()
     assert "stepkube: debug kubelet" in dotfile.read_text()
     assert dotfile.stat().st_mode & 0o777 == 0o600
     assert not clean(chosen)
@@ -399,11 +402,11 @@ def test_the_cloud_controller_manager_has_a_configuration_where_it_runs(
 ) -> None:
     chosen = taken(tmp_path, tree, EXTERNAL_CLOUD_PROVIDER="true")
     assert not write(chosen)
-    value = json.loads((tree / editors.LAUNCH).read_text())
+    value = json.loads((tree / entries.LAUNCH).read_text())
     ports = {one["name"]: one["port"] for one in value["configurations"]}
     assert ports[f"stepkube: debug {CLOUD}"] == 39994
     assert f"stepkube: debug {CLOUD}" in value["compounds"][0]["configurations"]
-    assert (tree / editors.GOLAND[CLOUD]).is_file()
+    assert (tree / entries.GOLAND[CLOUD]).is_file()
 
 
 def test_paths_that_agree_are_not_mapped(chosen: Settings, tree: Path) -> None:
@@ -470,7 +473,7 @@ def test_worktrees_share_gits_file_and_keep_their_own_block(tmp_path: Path, tree
     assert (status(tree), status(other)) == ("", "")
     assert not clean(one)
     assert status(other) == ""
-    assert not (other / ".git").is_dir() and (other / editors.LAUNCH).is_file()
+    assert not (other / ".git").is_dir() and (other / entries.LAUNCH).is_file()
     assert not clean(two)
     assert exclude.read_bytes() == before
 
@@ -501,8 +504,8 @@ def test_a_tracked_file_is_not_excluded_and_that_is_said(
     miniature.commit(tree, "second")
     assert not write(chosen)
     assert status(tree) == "M .vscode/launch.json"
-    assert f"git tracks {tree / editors.LAUNCH}" in capsys.readouterr().err
-    assert editors.LAUNCH not in (tree / ".git/info/exclude").read_text()
+    assert f"git tracks {tree / entries.LAUNCH}" in capsys.readouterr().err
+    assert entries.LAUNCH not in (tree / ".git/info/exclude").read_text()
     assert not clean(chosen)
     assert status(tree) == ""
 
@@ -519,15 +522,15 @@ def test_a_tree_within_a_larger_repository_stays_clean(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("editor", "names"),
     [
-        ("vscode", {editors.LAUNCH}),
-        ("goland", {name for name in OWN if name != editors.SNIPPET}),
-        ("nvim", {editors.SNIPPET}),
+        ("vscode", {entries.LAUNCH}),
+        ("goland", {name for name in OWN if name != entries.SNIPPET}),
+        ("nvim", {entries.SNIPPET}),
     ],
 )
 def test_one_editor_alone(chosen: Settings, tree: Path, editor: str, names: set[str]) -> None:
     before = contents(tree)
     assert not write(chosen, editor=editor)
-    assert {name for name in (editors.LAUNCH, *editors.OWN) if (tree / name).exists()} == names
+    assert {name for name in (entries.LAUNCH, *entries.OWN) if (tree / name).exists()} == names
     assert status(tree) == ""
     assert not write(chosen)
     assert not write(chosen, editor=editor)
@@ -558,9 +561,9 @@ def test_another_host_is_written_for_every_editor(
     assert "devbox.example.org, ports 39999, 39998" in said
     assert re.search(r"ssh -NL .*(@| )devbox\.example\.org$", said, re.MULTILINE)
     assert {entry["host"] for entry in launch(tree)["configurations"]} == {"devbox.example.org"}
-    (configuration,) = ET.parse(tree / editors.GOLAND["kubelet"]).getroot()
+    (configuration,) = ET.parse(tree / entries.GOLAND["kubelet"]).getroot()
     assert configuration.get("host") == "devbox.example.org"
-    assert 'host = "devbox.example.org"' in (tree / editors.SNIPPET).read_text()
+    assert 'host = "devbox.example.org"' in (tree / entries.SNIPPET).read_text()
 
 
 @pytest.mark.parametrize(

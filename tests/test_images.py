@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import files, images, launch, process, report, settings
+from tasks import images, report, settings
 from tasks.components import containerd
 from tasks.failure import Failure
+from tasks.running import launch
+from tasks.system import files, process
 
 OLD = "unpacking docker.io/library/web:1 (sha256:0a1b)...done\nunpacking a/b:2 (sha256:3c)...done\n"
 NEW = "docker.io/library/web:1      \tsaved\t\nImporting\telapsed: 0.2 s\ttotal:   0.0 B\n"

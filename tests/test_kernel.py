@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import files, kernel, launch
 from tasks.components import proxy
 from tasks.components.base import Context
 from tasks.failure import Failure
+from tasks.node import kernel
+from tasks.running import launch
+from tasks.system import files
 from tests.test_components import context
 
 RELEASE = Path("lib", "modules", platform.release())

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import apt, checkout, download, network, report, settings, tool
+from tasks import checkout, report, settings
 from tasks.failure import Failure
-from tasks.mask import mask, split
-from tasks.run import run
+from tasks.origins import apt
+from tasks.system import download, network
+from tasks.system.mask import mask, split
+from tasks.system.run import run
+from tasks.tools import tool
 from tests import miniature
 from tests.servers import NAME, GitHandler, authority, connect_proxy, served
 

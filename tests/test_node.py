@@ -2,10 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import files, launch, node, relays, sandbox, settings, start
+from tasks import settings, start
 from tasks.components.base import Component, Health
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
+from tasks.node import needs, relays, sandbox
+from tasks.running import launch
+from tasks.system import files
 from tests import toycluster
 from tests.test_graph import doit
 
@@ -20,8 +23,8 @@ def chosen(tmp_path: Path, **environ: str) -> settings.Settings:
 def machine(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Return the programs of a pretended machine on which we are root."""
     programs = {"containerd", "runc", "iptables", "ip", "unshare", "nsenter"}
-    monkeypatch.setattr(node.shutil, "which", lambda name: name if name in programs else None)
-    monkeypatch.setattr(node.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(needs.shutil, "which", lambda name: name if name in programs else None)
+    monkeypatch.setattr(needs.os, "geteuid", lambda: 0)
     return programs
 
 
@@ -29,8 +32,8 @@ def test_without_a_runtime_the_node_is_left_out_in_one_line(
     tmp_path: Path, machine: set[str]
 ) -> None:
     machine -= {"containerd", "runc"}
-    assert node.components(chosen(tmp_path)) == []
-    said = node.left_out(chosen(tmp_path))
+    assert needs.components(chosen(tmp_path)) == []
+    said = needs.left_out(chosen(tmp_path))
     assert "kubelet and kube-proxy were left out" in said
     assert "containerd and runc" in said
     assert "apt-get install" in said
@@ -40,9 +43,9 @@ def test_without_a_runtime_the_node_is_left_out_in_one_line(
 def test_a_user_who_is_not_root_has_no_node(
     tmp_path: Path, machine: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node.os, "geteuid", lambda: 1000)
-    assert node.components(chosen(tmp_path)) == []
-    assert "for want of root;" in node.left_out(chosen(tmp_path))
+    monkeypatch.setattr(needs.os, "geteuid", lambda: 1000)
+    assert needs.components(chosen(tmp_path)) == []
+    assert "for want of root;" in needs.left_out(chosen(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,7 @@ def test_the_start_mode_decides(
     tmp_path: Path, machine: set[str], mode: str, names: list[str]
 ) -> None:
     made = chosen(tmp_path, START_MODE=mode)
-    assert node.components(made) == names
+    assert needs.components(made) == names
     control = [] if "kubeletonly" in mode else CONTROL
     assert start.chosen(made) == control + names
     assert start.concerned(made) == ([*COMPONENTS] if control else ["containerd", "kubelet"])
@@ -86,17 +89,17 @@ def test_a_wrong_start_mode_is_an_error_in_words(tmp_path: Path, mode: str, word
 def test_a_runtime_of_the_users_own_needs_no_other(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"containerd", "runc"}
     made = chosen(tmp_path, CONTAINER_RUNTIME_ENDPOINT="unix:///run/x.sock")
-    assert node.components(made) == ["kubelet", "kube-proxy"]
+    assert needs.components(made) == ["kubelet", "kube-proxy"]
 
 
 def test_without_a_kubelet_kube_proxy_needs_no_runtime(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"containerd", "runc"}
     made = chosen(tmp_path, START_MODE="nokubelet")
-    assert node.components(made) == ["kube-proxy"]
-    assert "START_MODE=kubeletonly doit up adds one" in node.left_out(made)
+    assert needs.components(made) == ["kube-proxy"]
+    assert "START_MODE=kubeletonly doit up adds one" in needs.left_out(made)
     machine -= {"iptables", "unshare"}
-    assert node.components(made) == []
-    said = node.left_out(made)
+    assert needs.components(made) == []
+    said = needs.left_out(made)
     assert "kube-proxy was left out, for want of iptables and unshare" in said
     assert "apt-get install -y iptables util-linux" in said
 
@@ -105,16 +108,16 @@ def test_a_lone_kubelet_needs_a_control_plane(tmp_path: Path) -> None:
     port = str(toycluster.free_port())
     made = chosen(tmp_path, START_MODE="kubeletonly", API_SECURE_PORT=port)
     with pytest.raises(Failure, match=f"no control plane is ready at https://localhost:{port}"):
-        node.require_possible(made)
-    node.require_possible(chosen(tmp_path))
+        needs.require_possible(made)
+    needs.require_possible(chosen(tmp_path))
 
 
 def test_a_runtime_of_the_host_is_out_of_a_sandboxes_reach(tmp_path: Path) -> None:
     own = {"CONTAINER_RUNTIME_ENDPOINT": "unix:///run/x.sock"}
     with pytest.raises(Failure, match=r"CONTAINER_RUNTIME_ENDPOINT.* of the host") as caught:
-        node.require_possible(chosen(tmp_path, **own))
+        needs.require_possible(chosen(tmp_path, **own))
     assert "STEPKUBE_NODE_SANDBOX=false" in caught.value.hint
-    node.require_possible(chosen(tmp_path, STEPKUBE_NODE_SANDBOX="false", **own))
+    needs.require_possible(chosen(tmp_path, STEPKUBE_NODE_SANDBOX="false", **own))
 
 
 def test_a_lone_kubelet_makes_no_authority_of_its_own(tmp_path: Path) -> None:
@@ -149,12 +152,12 @@ def test_the_sandbox_is_led_to_the_right_api(
 
 def test_without_iptables_only_kube_proxy_is_left_out(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"iptables"}
-    assert node.components(chosen(tmp_path)) == ["containerd", "kubelet"]
-    assert "kube-proxy was left out, for want of iptables" in node.left_out(chosen(tmp_path))
+    assert needs.components(chosen(tmp_path)) == ["containerd", "kubelet"]
+    assert "kube-proxy was left out, for want of iptables" in needs.left_out(chosen(tmp_path))
     machine |= {"nft"}
     other = chosen(tmp_path, KUBE_PROXY_MODE="nftables")
-    assert node.components(other) == ["containerd", "kubelet", "kube-proxy"]
-    assert node.left_out(other) == ""
+    assert needs.components(other) == ["containerd", "kubelet", "kube-proxy"]
+    assert needs.left_out(other) == ""
 
 
 def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
@@ -207,8 +210,8 @@ def test_an_old_kubelet_wants_the_first_kind_of_control_groups(
     if unified:
         files.write(tmp_path / "cgroup/cgroup.controllers", "cpu memory")
     if works:
-        node.require_cgroups(made)
+        needs.require_cgroups(made)
         return
     with pytest.raises(Failure, match=r"from Kubernetes 1\.19 on, and this is v1\.18\.20") as said:
-        node.require_cgroups(made)
+        needs.require_cgroups(made)
     assert "START_MODE=nokubelet" in said.value.hint

@@ -8,9 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks import build, elf, files, options, prebuilt, preflight, settings
+from tasks import build, options, settings
+from tasks.debugging import preflight
 from tasks.failure import Failure
+from tasks.modules import elf, prebuilt
 from tasks.settings import Settings
+from tasks.system import files
 from tests.test_graph import doit
 
 

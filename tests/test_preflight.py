@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks import debug, firewall, journal, preflight, process, settings, swap
+from tasks import debug, settings
+from tasks.debugging import journal, preflight, swap
 from tasks.failure import Failure
+from tasks.system import firewall, process
 from tests.test_swap import chosen, current, running
 
 __all__ = ["chosen", "running"]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import files, ports, process
 from tasks.components.base import Health
 from tasks.failure import Failure
+from tasks.system import files, ports, process
 
 STUBBORN = "import signal as s;s.signal(15, s.SIG_IGN);print('up', flush=True);s.pause()"
 

@@ -1,7 +1,8 @@
 import os
 from pathlib import Path
 
-from tasks import files, prune, settings
+from tasks import prune, settings
+from tasks.system import files
 
 
 def binary(home: Path, digest: str, age: int) -> Path:

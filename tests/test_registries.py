@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import launch, ports, process, settings
+from tasks import settings
 from tasks.components import containerd, registries
 from tasks.components.base import Context
 from tasks.failure import Failure
+from tasks.running import launch
 from tasks.settings import Settings
+from tasks.system import ports, process
 
 ALL = registries.ANY
 

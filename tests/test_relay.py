@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks import ports, process, relay, relays, settings
+from tasks import settings
 from tasks.failure import Failure
+from tasks.node import relay, relays
+from tasks.system import ports, process
 from tests.toycluster import free_port
 
 RESET = struct.pack("ii", 1, 0)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from tasks import sumdb, tlog
 from tasks.failure import Failure
+from tasks.tools import sumdb, tlog
 
 NAME = "sum.example.org"
 REAL_NOTE = """go.sum database tree

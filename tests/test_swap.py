@@ -8,10 +8,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from tasks import delve, files, launch, ports, process, swap
+from tasks import delve
 from tasks.components import registry
+from tasks.debugging import swap
 from tasks.failure import Failure
+from tasks.running import launch
 from tasks.settings import Settings
+from tasks.system import files, ports, process
 from tests import toycluster
 
 PORT = toycluster.free_port()

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
-from tasks import journal, launch, ports, process, swap
+from tasks.debugging import journal, swap
+from tasks.running import launch
 from tasks.settings import ROOT, Settings
+from tasks.system import ports, process
 from tests.test_swap import PORT, chosen, current, enter, goes_on, running
 
 __all__ = ["chosen", "running"]

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, checkout, compiler, settings, unpack
+from tasks import build, checkout, settings
 from tasks.failure import Failure
+from tasks.modules import compiler
+from tasks.system import unpack
 from tests import miniature
 from tests.servers import served
 

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
-from tasks import cni, files, gobuild, golang, goroot, settings, sumdb, tool, toolchain
+from tasks import settings, toolchain
 from tasks.failure import Failure
-from tasks.tool import Tool
+from tasks.system import files
+from tasks.tools import cni, gobuild, golang, goroot, sumdb, tool
+from tasks.tools.tool import Tool
 from tests.test_sumdb import Database, record
 
 ARCH = tool.architecture()

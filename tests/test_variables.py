@@ -12,35 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from tasks import (
-    certs,
-    check,
-    cni,
-    credentials,
-    facts,
-    files,
-    foreground,
-    known,
-    kubeconfig,
-    launch,
-    manifests,
-    node,
-    options,
-    prebuilt,
-    process,
-    report,
-    run,
-    runtimes,
-    settings,
-    start,
-    verbosity,
-)
+from tasks import certs, check, facts, manifests, options, report, settings, start, verbosity
+from tasks.access import credentials, kubeconfig
 from tasks.components import cloud_controller_manager, provenance
 from tasks.components.base import Component, Context, Health
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
+from tasks.modules import prebuilt
+from tasks.node import needs
 from tasks.options.table import Row, table
+from tasks.rules import known, runtimes
+from tasks.running import foreground, launch
 from tasks.settings import Settings
+from tasks.system import files, process, run
+from tasks.tools import cni
 from tests.variables import ALWAYS, EFFECTS, SPANS, Effect
 
 OLDEST, NEWEST = "1.10", "1.36"
@@ -109,7 +94,7 @@ def words(chosen: Settings, minor: str) -> Counter[str]:
         found.append(f"addon {name} {files_of}" if addon.wanted(chosen) else f"no {name}")
     found.append(f"cloud program {cloud_controller_manager.own_binary(chosen)}")
     if chosen.start.kubectl:
-        found.append(f"kubectl {node.client(chosen)}")
+        found.append(f"kubectl {needs.client(chosen)}")
     return Counter(found)
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import files, settings, tool, versions
+from tasks import settings, versions
 from tasks.components import containerd
-from tasks.run import run
 from tasks.settings import Settings
-from tasks.tool import Tool
+from tasks.system import files
+from tasks.system.run import run
+from tasks.tools import tool
+from tasks.tools.tool import Tool
 from tasks.tree import Checkout
 
 

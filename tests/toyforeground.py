@@ -8,8 +8,10 @@ import sys
 from functools import partial
 from types import SimpleNamespace
 
-from tasks import foreground, launch, report, settings, start, swap
+from tasks import report, settings, start
 from tasks.components import registry
+from tasks.debugging import swap
+from tasks.running import foreground, launch
 from tests import toycluster
 
 

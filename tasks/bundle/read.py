@@ -14,12 +14,14 @@ from typing import Any
 
 from doit import get_initial_workdir
 
-from tasks import checkout, files, report, resources, tool
+from tasks import checkout, report
 from tasks.bundle import manifest, source
 from tasks.bundle.manifest import Entry, Manifest
 from tasks.failure import Failure
 from tasks.origins.base import slug
 from tasks.settings import Settings
+from tasks.system import files, resources
+from tasks.tools import tool
 from tasks.tree import require_kubernetes
 
 _MARK = ".stepkube-origin"

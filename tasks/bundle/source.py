@@ -7,10 +7,10 @@ import re
 import shutil
 from pathlib import Path
 
-from tasks import files
 from tasks.bundle import manifest
 from tasks.failure import Failure
-from tasks.run import run
+from tasks.system import files
+from tasks.system.run import run
 from tasks.tree import GIT
 
 _NO_FILTERS = ("-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null")

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks import files, report
+from tasks import report
 from tasks.bundle import read, write
 from tasks.failure import Failure
 from tasks.settings import Settings, current
+from tasks.system import files
 
 
 @report.action

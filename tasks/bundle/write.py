@@ -15,13 +15,16 @@ from pathlib import Path
 from doit import get_initial_workdir
 from doit.exceptions import TaskFailed
 
-from tasks import build, files, layout, report, resources, sources, start, tool
+from tasks import build, report, sources, start
 from tasks.bundle import manifest, source
 from tasks.bundle.manifest import Entry, Manifest
 from tasks.components.registry import COMPONENTS
 from tasks.failure import Failure
-from tasks.run import run
+from tasks.modules import layout
 from tasks.settings import Settings
+from tasks.system import files, resources
+from tasks.system.run import run
+from tasks.tools import tool
 from tasks.tree import GIT, load_checkout
 
 TOOLS = ("go", "etcd", "delve", "cni")

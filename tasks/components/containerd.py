@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import files, templates
+from tasks import templates
 from tasks.components import flags, registries
 from tasks.components.base import Component, Context, Health
 from tasks.settings import Settings
+from tasks.system import files
 
 NAME = "containerd"
 AFTER: tuple[str, ...] = ()
@@ -17,7 +18,7 @@ PAUSE = "localhost/pause:stepkube"
 """The image that holds a pod's namespaces, built from the tree; see tasks/images.py."""
 
 PROXY_PORT = 3128
-"""Port inside the sandbox by which containerd gets at registries, see tasks/relay.py."""
+"""Port inside the sandbox by which containerd gets at registries, see tasks/node/relay.py."""
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from tasks import files
 from tasks.failure import Failure
 from tasks.host.plan import Change, Found
+from tasks.system import files
 
 SUFFIX = ".stepkube.bak"
 

@@ -14,7 +14,7 @@ from tasks.failure import Failure
 from tasks.host import apply
 from tasks.host.packages import MANAGERS, SERVICE, Manager, epel_release, installing, starting
 from tasks.host.plan import Command, Mirrors
-from tasks.run import follow, run
+from tasks.system.run import follow, run
 
 SYSTEMD = Path("/run/systemd/system")
 OS_RELEASE = Path("/etc/os-release")

@@ -6,10 +6,12 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import files, firewall, report, swap
+from tasks import report
+from tasks.debugging import swap
 from tasks.failure import Failure
 from tasks.host import apply
 from tasks.settings import Settings
+from tasks.system import files, firewall
 
 
 @report.action

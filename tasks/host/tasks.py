@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks import files, report
+from tasks import report
 from tasks.failure import Failure
 from tasks.host import apply, apt, install, ports, yum
 from tasks.host.packages import MANAGERS, removing
 from tasks.host.plan import Command, Mirrors, Plan, plan
 from tasks.settings import Settings, current
+from tasks.system import files
 
 KINDS = ((yum.FILES, yum.edit), (apt.FILES, apt.edit))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tasks.failure import Failure
-from tasks.run import run
+from tasks.system.run import run
 from tasks.tree import GIT, Checkout
 
 TREE_GIB = 2.0

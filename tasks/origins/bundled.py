@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks import files
 from tasks.failure import Failure
 from tasks.origins.base import NoSuchVersion, Unreachable
 from tasks.settings import Settings
-from tasks.tool import Tool
+from tasks.system import files
+from tasks.tools.tool import Tool
 from tasks.tree import Checkout
 
 

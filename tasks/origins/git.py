@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks import report, resources
-from tasks.mask import mask
+from tasks import report
 from tasks.origins.base import TREE_GIB, NoSuchVersion, Unreachable, slug
 from tasks.origins.store import Store
 from tasks.settings import Settings
+from tasks.system import resources
+from tasks.system.mask import mask
 from tasks.tree import Checkout, guess_version, is_version, require_kubernetes
 
 

@@ -6,7 +6,6 @@ import re
 import shutil
 from pathlib import Path
 
-from tasks import resources, unpack
 from tasks.failure import Failure
 from tasks.origins.base import (
     TREE_GIB,
@@ -16,8 +15,9 @@ from tasks.origins.base import (
     slug,
     start_repository,
 )
-from tasks.run import run
 from tasks.settings import Settings
+from tasks.system import resources, unpack
+from tasks.system.run import run
 from tasks.tree import GIT, Checkout, require_kubernetes
 
 _DAY = "2000-01-01T00:00:00Z"
@@ -32,7 +32,7 @@ class Package:
 
     def checkout(self, wanted: str) -> Checkout:
         """Fetch, unpack and patch the package, and make a git repository of it."""
-        from tasks.apt import Archive  # noqa: PLC0415 - only Debian and its relatives have apt
+        from tasks.origins.apt import Archive  # noqa: PLC0415 - only Debian and its relatives have apt
 
         package = self.settings.origin.apt
         archive = Archive(self.settings, ())

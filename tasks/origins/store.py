@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tasks import files, mask, network, report
+from tasks import report
 from tasks.failure import Failure
 from tasks.origins.base import NoSuchVersion, Unreachable
-from tasks.run import Result, follow, run
 from tasks.settings import Settings
+from tasks.system import files, mask, network
+from tasks.system.run import Result, follow, run
 from tasks.tree import GIT
 
 PARTIAL = (2, 29)

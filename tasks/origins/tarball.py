@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tasks import download, files, report, resources, unpack
+from tasks import report
 from tasks.failure import Failure
-from tasks.mask import mask
 from tasks.origins.base import (
     TREE_GIB,
     NoSuchVersion,
@@ -26,6 +25,8 @@ from tasks.origins.base import (
     start_repository,
 )
 from tasks.settings import Settings
+from tasks.system import download, files, resources, unpack
+from tasks.system.mask import mask
 from tasks.tree import Checkout, guess_version, is_version, require_kubernetes
 
 _SHA256, _SHA512 = 64, 128

@@ -6,11 +6,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import files, gitversion, report, resources
+from tasks import report
 from tasks.failure import Failure
+from tasks.modules import gitversion
 from tasks.origins.base import TREE_GIB, NoSuchVersion
-from tasks.run import run
 from tasks.settings import Settings
+from tasks.system import files, resources
+from tasks.system.run import run
 from tasks.tree import GIT, Checkout, guess_version, require_kubernetes
 
 _DAY = "2000-01-01T00:00:00Z"

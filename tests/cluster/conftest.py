@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import process, settings
+from tasks import settings
+from tasks.system import process
 from tasks.tree import load_checkout
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tasks import pki
+from tasks.access import pki
 from tasks.certs import Certificate
 
 HOST = "registry.stepkube.test"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import process
+from tasks.system import process
 from tests.cluster.conftest import Cluster
 
 pytestmark = pytest.mark.cluster

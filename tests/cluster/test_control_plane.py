@@ -7,7 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tasks import delve, ports, process, swap
+from tasks import delve
+from tasks.debugging import swap
+from tasks.system import ports, process
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 
 pytestmark = pytest.mark.cluster

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import delve, journal, process
+from tasks import delve
+from tasks.debugging import journal
+from tasks.system import process
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 
 pytestmark = pytest.mark.cluster

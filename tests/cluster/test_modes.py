@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, ports, process, settings
+from tasks import build, settings
 from tasks.components.registry import COMPONENTS
+from tasks.system import ports, process
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 
 pytestmark = pytest.mark.cluster

@@ -7,7 +7,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from tasks import delve, ports, process
+from tasks import delve
+from tasks.system import ports, process
 from tests.cluster import host
 from tests.cluster.conftest import Cluster
 

@@ -11,8 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tasks import files, launch, oci, ports, process, relays, sandbox
-from tasks.run import Result, run
+from tasks.node import oci, relays, sandbox
+from tasks.running import launch
+from tasks.system import files, ports, process
+from tasks.system.run import Result, run
 from tests.cluster import host, registry
 from tests.cluster.conftest import Cluster
 from tests.toycluster import free_port

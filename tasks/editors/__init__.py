@@ -1,0 +1,1 @@
+"""What editors want to be told, and edits of their files that keep the rest."""

@@ -1,0 +1,1 @@
+"""How a module, a thing under cmd/, becomes a binary that can be debugged."""

@@ -1,0 +1,77 @@
+"""Where go looks for a tree's packages: in a GOPATH up to 1.14, by go.mod and vendor/ after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks import facts
+from tasks.failure import Failure
+from tasks.paths import Paths
+from tasks.system import files
+from tasks.tree import Checkout
+
+PACKAGE = "k8s.io/kubernetes"
+GOPATH = "gopath"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How go sees a tree: `root` is the folder that the debug information will name.
+
+    `mode` is gopath, vendor or workspace, as in templates/facts.yaml; `tree` is the checkout.
+    """
+
+    mode: str
+    tree: Path
+    root: Path
+
+    def target(self, module: str) -> str:
+        """Return a module as go's command line names it."""
+        return f"{PACKAGE}/cmd/{module}" if self.mode == GOPATH else f"./cmd/{module}"
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """Return `base` with what makes go find the packages, without network where they are all.
+
+        A go.work in a folder above the tree is none of the tree's business.
+        """
+        if self.mode == GOPATH:
+            gopath = str(self.root.parents[2])
+            return {**base, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": gopath}
+        chosen = {"GO111MODULE": "on", "GOFLAGS": ""}
+        if (self.tree / "vendor/modules.txt").is_file():
+            chosen |= {"GOFLAGS": "-mod=vendor", "GOPROXY": "off"}
+        if not (self.tree / "go.work").is_file():
+            chosen["GOWORK"] = "off"
+        return {**base, **chosen}
+
+
+def of(paths: Paths, checkout: Checkout) -> Layout:
+    """Return how go sees a checkout; for a GOPATH it is linked into one of its own.
+
+    Raises Failure when a tree lacks the go.mod that trees of its minor have.
+    """
+    tree = checkout.tree
+    mode = facts.minor(checkout.minor).build_mode
+    if (tree / "go.mod").is_file():
+        return Layout("vendor" if mode == GOPATH else mode, tree, tree.resolve())
+    if mode != GOPATH:
+        raise Failure(
+            f"{tree} has no go.mod, but Kubernetes {checkout.version} is built with one",
+            "check that it is a whole Kubernetes tree, and that build.version_stamp is right",
+        )
+    root = paths.cache.resolve() / "gopaths" / files.digest(str(tree))[:8] / "src" / PACKAGE
+    _link(root, tree.resolve())
+    return Layout(GOPATH, tree, root)
+
+
+def _link(link: Path, target: Path) -> None:
+    """Make a link lead to a folder, at no moment to nowhere."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    fresh = link.with_name(f".{link.name}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)

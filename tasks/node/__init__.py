@@ -1,0 +1,1 @@
+"""What surrounds kubelet and kube-proxy: namespaces, relays, kernel, images."""

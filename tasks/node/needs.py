@@ -1,0 +1,171 @@
+"""The node: whether kubelet and kube-proxy can run here, and what they need around them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from tasks import facts, report
+from tasks.access import kubeconfig
+from tasks.build import load_binary
+from tasks.components import containerd
+from tasks.components.base import Health
+from tasks.failure import Failure
+from tasks.node import sandbox
+from tasks.settings import Settings
+from tasks.system import ports
+from tasks.system.process import load, tail
+from tasks.system.run import Result, program, run
+from tasks.tree import load_checkout
+
+READY = 120.0
+"""Seconds a node may take to turn Ready; a 1.20 kubelet takes 12."""
+RUNTIME = ("containerd", "runc")
+SANDBOX = ("ip", "unshare", "nsenter")
+PACKAGES = {
+    "iptables": "iptables", "nft": "nftables",
+    "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux",
+}  # fmt: skip
+
+
+def components(settings: Settings) -> list[str]:
+    """Return the node's components that are to run: none where they cannot."""
+    start = settings.start
+    kubelet = start.kubelet and not missing(settings)
+    proxy = start.proxy and kubelet == start.kubelet and not proxy_missing(settings)
+    runtime = kubelet and containerd.runs(settings)
+    wanted = {"containerd": runtime, "kubelet": kubelet, "kube-proxy": proxy}
+    return [name for name, runs in wanted.items() if runs]
+
+
+def missing(settings: Settings) -> list[str]:
+    """Return what this machine lacks to run a kubelet."""
+    return _missing(settings, RUNTIME if containerd.runs(settings) else ())
+
+
+def proxy_missing(settings: Settings) -> list[str]:
+    """Return what this machine lacks to run kube-proxy in its mode."""
+    return _missing(settings, ("nft" if settings.proxy.mode == "nftables" else "iptables",))
+
+
+def left_out(settings: Settings) -> str:
+    """Say what of the node does not run, why, and how to get it: a line per component."""
+    start, lines = settings.start, []
+    if not start.kubelet:
+        lines.append(
+            f"No kubelet was started because of START_MODE={','.join(start.mode)};"
+            " START_MODE=kubeletonly doit up adds one."
+        )
+    lacks = missing(settings) if start.kubelet else []
+    if lacks:
+        what, also = ("kubelet and kube-proxy were", "iptables ") if start.proxy else (
+            "the kubelet was", ""
+        )
+        return (
+            f"{what} left out, for want of {' and '.join(lacks)}; to get it running: apt-get"
+            f" install -y containerd runc {also}iproute2, then doit up as root"
+        )
+    lacks = proxy_missing(settings) if start.proxy else []
+    if lacks:
+        needed = " ".join(dict.fromkeys(PACKAGES[name] for name in lacks if name != "root"))
+        how = f"apt-get install -y {needed}, then doit up" if needed else "doit up"
+        lines.append(
+            f"kube-proxy was left out, for want of {' and '.join(lacks)}; to get it: {how}"
+            f"{' as root' if 'root' in lacks else ''}"
+        )
+    return "\n".join(lines)
+
+
+def require_possible(settings: Settings) -> None:
+    """Raise Failure where a kubelet could not work: with a runtime out of reach, or alone."""
+    if settings.node.sandbox and not containerd.runs(settings):
+        source = settings.sources.get("node.container_runtime_endpoint", "node")
+        raise Failure(
+            f"{source}: a kubelet in the sandbox cannot work with a runtime of the host",
+            "set node.sandbox: false (STEPKUBE_NODE_SANDBOX=false), or unset it for a private one",
+        )
+    if settings.start.control_plane:
+        return
+    server = kubeconfig.server(settings, "kubelet")
+    if not ports.healthy(Health(f"{server}/readyz", (200, 401, 403)), timeout=5.0):
+        raise Failure(
+            f"START_MODE=kubeletonly: no control plane is ready at {server}",
+            "bring one up first (START_MODE=nokubelet doit up), or name another by API_HOST and"
+            " API_SECURE_PORT",
+        )
+
+
+def require_cgroups(settings: Settings) -> None:
+    """Raise Failure when this host's control groups are of a kind the kubelet does not know."""
+    version = load_checkout(settings.paths.lock).version
+    about = facts.minor(version)
+    unified = sandbox.CGROUPS / "cgroup.controllers"
+    if about.cgroup_v2 or not unified.is_file():
+        return
+    since = facts.first("cgroup_v2", True)
+    raise Failure(
+        f"this host has cgroup v2 only ({sandbox.CGROUPS}), which a kubelet knows from Kubernetes"
+        f" {since} on, and this is {version}",
+        f"choose v{since}.0 or newer; or START_MODE=nokubelet for the control plane alone; or start"
+        " the machine with systemd.unified_cgroup_hierarchy=0",
+    )
+
+
+def after_start(settings: Settings, names: list[str]) -> None:
+    """Wait for the node to turn Ready."""
+    if "kubelet" in names:
+        if settings.node.sandbox:
+            sandbox.ensure(settings)  # its relay, should it have ended or have other ports now
+        _wait_ready(settings)
+
+
+def after_stop(settings: Settings) -> None:
+    """End the sandbox, unless somebody is left in it, and remove the control groups it left."""
+    records = (load(settings.paths.run, name) for name in sandbox.INSIDE)
+    if any(record and record.alive() for record in records):
+        return
+    if sandbox.end(settings):
+        sandbox.remove_cgroups(settings)
+
+
+def client(settings: Settings) -> str | Path:
+    """Return the kubectl to use: the user's, or the one that was built."""
+    named = settings.start.kubectl
+    if named:
+        return program(str(Path(named).expanduser()))
+    return load_binary(settings, "kubectl").path
+
+
+def kubectl(
+    settings: Settings, *words: str, stdin: str | None = None, check: bool = True
+) -> Result:
+    """Run kubectl as the cluster's administrator."""
+    kubeconfig = f"--kubeconfig={settings.paths.kubeconfig('admin')}"
+    return run(client(settings), kubeconfig, *words, stdin=stdin, check=check, timeout=60)
+
+
+def _missing(settings: Settings, programs: tuple[str, ...]) -> list[str]:
+    needed = programs + (SANDBOX if settings.node.sandbox else ())
+    lacks = [name for name in needed if shutil.which(name) is None]
+    return [*(["root"] if os.geteuid() else []), *lacks]
+
+
+def _wait_ready(settings: Settings) -> None:
+    """Ask until the node is Ready; `kubectl wait` came only with 1.11."""
+    name = settings.kubelet.hostname_override
+    condition = '--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}'
+    end = time.monotonic() + READY
+    while True:
+        answer = kubectl(settings, "get", "node", name, condition, check=False)
+        if answer.stdout.strip() == "True" or time.monotonic() > end:
+            break
+        time.sleep(1.0)
+    if answer.stdout.strip() != "True":
+        log = settings.paths.log("kubelet")
+        raise Failure(
+            f"node {name} did not turn Ready within {READY:g} s: {answer.tail(1)}\n{tail(log)}",
+            f"read {log}",
+        )
+    report.say(f"  node {name} is Ready")

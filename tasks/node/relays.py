@@ -1,0 +1,145 @@
+"""The relays between the host and the sandbox: what of one can be reached from the other.
+
+One relay leads the sandbox to kube-apiserver and the host to the ports the user forwards; a
+component in the sandbox that has ports of its own has a relay of its own, so that the host's ports
+are only taken while it runs.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+
+from tasks.access import kubeconfig
+from tasks.components import containerd
+from tasks.components.kubelet import TRACES
+from tasks.failure import Failure
+from tasks.settings import Settings
+from tasks.system import network, ports, process
+from tasks.system.process import Record
+
+MAIN = "sandbox-relay"
+LISTENING = "0A"
+"""State of a listening socket in /proc/PID/net/tcp, see proc(5)."""
+
+
+def of(name: str) -> str:
+    """Return the name of a component's own relay."""
+    return f"{MAIN}-{name}"
+
+
+def connect(settings: Settings, holder: Record) -> None:
+    """See to it that the main relay runs as it is wanted now."""
+    run, wanted = settings.paths.run, mappings(settings)
+    relay = process.load(run, MAIN)
+    if relay is not None and relay.argv != _command(holder, wanted):
+        process.stop(relay.identity)  # it leads elsewhere now
+    if relay is not None and relay.alive():
+        return
+    made = start(settings, holder, MAIN, wanted)
+    process.save(run, made)
+    port = settings.api.secure_port
+    if not process.until(lambda: _listens(holder, port), made.identity.alive, 10.0, every=0.02):
+        raise _not_started(settings, MAIN)
+
+
+def bring_out(settings: Settings, holder: Record, name: str) -> None:
+    """Bring the ports of a component in the sandbox to the host's loopback."""
+    wanted = [inward(port) for port in own_ports(settings, name)]
+    relay = process.load(settings.paths.run, of(name))
+    if relay is not None and relay.argv != _command(holder, wanted):
+        process.stop(relay.identity)
+    if wanted and not (relay and relay.alive()):
+        process.save(settings.paths.run, start(settings, holder, of(name), wanted))
+
+
+def leave(settings: Settings, name: str) -> None:
+    """Give the host's ports of a component that was stopped back."""
+    record = process.load(settings.paths.run, of(name))
+    if record is not None:
+        process.stop(record.identity)
+        process.forget(settings.paths.run, record.component)
+
+
+def own_ports(settings: Settings, name: str) -> list[int]:
+    """Return the ports of a component that the host is to reach."""
+    kubelet = settings.kubelet
+    optional = [kubelet.read_only_port] if kubelet.read_only_port else []
+    return {
+        "kubelet": [kubelet.port, kubelet.healthz_port, *optional],
+        "kube-proxy": [settings.proxy.healthz_port],
+    }.get(name, [])
+
+
+def mappings(settings: Settings) -> list[str]:
+    """Return what the main relay connects, in the words of relay.py.
+
+    Forwarded ports lead to the node's address: not every kube-proxy serves NodePorts on loopback.
+    """
+    api, target = settings.api.secure_port, "127.0.0.1"
+    if not settings.start.control_plane:
+        target = other_host(settings) or target
+    found = [f"out:0.0.0.0:{api}:{target}:{api}"]
+    if settings.kubelet.tracing:
+        found.append(f"out:127.0.0.1:{TRACES}:127.0.0.1:{TRACES}")
+    if settings.node.pull:
+        found.append(f"proxy:127.0.0.1:{containerd.PROXY_PORT}")
+    for words in settings.node.forward:
+        host, _, inside = words.partition(":")
+        for number in (host, inside or host):
+            if not number.isdigit() or not 0 < int(number) < 65536:
+                source = settings.sources.get("node.forward", "node.forward")
+                raise Failure(
+                    f"{source}: {words!r} is not a port", "for example 30080, or 8080:30080"
+                )
+        found.append(f"in:127.0.0.1:{host}:{settings.node.address}:{inside or host}")
+    return found
+
+
+def other_host(settings: Settings) -> str:
+    """Return what the kubeconfigs call kube-apiserver, unless that is loopback anyway."""
+    host = kubeconfig.host(settings, "api.host")
+    loopback = kubeconfig.is_address(host) and ipaddress.ip_address(host).is_loopback
+    return "" if loopback or host == "localhost" else host
+
+
+def inward(port: int) -> str:
+    """Return the mapping that brings a port of the sandbox to the same one of the host."""
+    return f"in:127.0.0.1:{port}:127.0.0.1:{port}"
+
+
+def start(settings: Settings, holder: Record, name: str, wanted: list[str]) -> Record:
+    """Start a relay and wait until it listens on the host's ports. Raises Failure with its log."""
+    paths = settings.paths
+    inside = [int(words.split(":")[2]) for words in wanted if words.startswith("in:")]
+    ports.require_free("the relay to the node", inside)
+    world = network.proxies(os.environ) if name == MAIN else {}
+    env = process.environment(name, paths.instance, world)
+    log = paths.log(name)
+    argv = _command(holder, wanted)
+    record = process.spawn(name, argv, env, cwd=paths.run, log=log, fingerprint="")
+    up = process.until(
+        lambda: all(ports.owner(port) is not None for port in inside), record.identity.alive, 10.0
+    )
+    if not up:
+        raise _not_started(settings, name)
+    return record
+
+
+def _not_started(settings: Settings, name: str) -> Failure:
+    log = settings.paths.log(name)
+    return Failure(f"the relay to the node did not start\n{process.tail(log)}", f"read {log}")
+
+
+def _command(holder: Record, wanted: list[str]) -> tuple[str, ...]:
+    script = str(Path(__file__).with_name("relay.py"))
+    return (sys.executable, script, f"/proc/{holder.identity.pid}/ns/net", *wanted)
+
+
+def _listens(holder: Record, port: int) -> bool:
+    """Tell whether anybody in the sandbox listens on a TCP port."""
+    table = Path(f"/proc/{holder.identity.pid}/net/tcp").read_text().splitlines()[1:]
+    sockets = (line.split() for line in table)
+    return any(words[1].endswith(f":{port:04X}") and words[3] == LISTENING for words in sockets)

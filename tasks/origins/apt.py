@@ -1,0 +1,178 @@
+"""Debian's archive through apt with private folders: the system's own state is never touched.
+
+apt checks every signature and hash. The system's proxy and log-in settings hold, its hooks do not
+run, and its lists, cache and packages stay as they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tasks import report
+from tasks.failure import Failure
+from tasks.options import Mirror
+from tasks.origins import aptsources
+from tasks.settings import Settings
+from tasks.system import files, network
+from tasks.system.run import Result, follow, run
+
+_HOOKS = (
+    "APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success",
+    "APT::Update::Post-Invoke-Stats", "APT::Install::Post-Invoke-Success",
+    "DPkg::Pre-Invoke", "DPkg::Post-Invoke", "DPkg::Pre-Install-Pkgs",
+)
+
+
+class Archive:
+    """A private view of the system's suites, of further Debian `suites`, or of both."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        suites: Sequence[str] = (),
+        *,
+        system: bool = True,
+        kinds: Sequence[str] = ("deb-src",),
+    ) -> None:
+        sources = aptsources.select(settings.mirror.apt, suites, system=system)
+        self.list = "\n\n".join(source.stanza(kinds) for source in sources) + "\n"
+        self.where = " ".join(source.suites for source in sources)
+        self.folder = settings.paths.cache / "apt" / files.digest(self.list)[:12]
+        self._mirror, self._settings = settings.mirror, settings
+        self._config = self.folder / "apt.conf"
+
+    def update(self) -> None:
+        """Fetch the indexes once a day.
+
+        Raises Failure when one cannot be had or its signature does not hold.
+        """
+        stamp = self.folder / "updated"
+        today = datetime.now(UTC).date().isoformat()
+        with files.locked(self.folder / "lock"):
+            options = _options(self.folder, self._mirror, network.trusted(self._settings))
+            files.write_if_changed(self._config, options)
+            if stamp.is_file() and stamp.read_text() == today:
+                return
+            for name in ("state/lists/partial", "cache/archives/partial", "empty"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            files.write(self.folder / "status", "")
+            files.write(self.folder / "private.sources", self.list, 0o600)
+            self._follow("apt-get", "update", doing=f"indexes of {self.where}")
+            files.write(stamp, today)
+
+    def source_versions(self, package: str) -> list[str]:
+        """Return the versions there are of a source package, newest first."""
+        shown = self._run("apt-cache", "showsrc", "--only-source", package, check=False).stdout
+        found = set(re.findall(r"^Version: (\S+)$", shown, re.MULTILINE))
+        return sorted(found, key=functools.cmp_to_key(compare), reverse=True)
+
+    def fetch_source(self, package: str, version: str, folder: Path) -> Path:
+        """Download a source package, checked by apt, and return its .dsc."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._follow(
+            "apt-get", "source", "--download-only", f"{package}={version}",
+            cwd=folder, doing=f"{package} {version}",
+        )
+        dsc = folder / f"{package}_{version.partition(':')[2] or version}.dsc"
+        if not dsc.is_file():
+            raise Failure(f"apt-get left no {dsc.name} in {folder}")
+        return dsc
+
+    def binary_version(self, package: str) -> str | None:
+        """Return the newest version of a binary package, or None when there is none."""
+        result = self._run("apt-cache", "show", "--no-all-versions", package, check=False)
+        match = re.search(r"^Version: (\S+)$", result.stdout, re.MULTILINE)
+        return match[1] if match else None
+
+    def fetch_binary(self, packages: Sequence[str], folder: Path) -> None:
+        """Download binary packages, checked by apt, and unpack them into `folder`."""
+        self.update()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix="debs.") as name:
+            debs = Path(name)
+            self._follow("apt-get", "download", *packages, cwd=debs, doing=" ".join(packages))
+            for deb in sorted(debs.glob("*.deb")):
+                report.progress(f"unpacking {deb.name}")
+                run("dpkg-deb", "--extract", deb, folder)
+
+    def _run(self, *words: str, check: bool = True) -> Result:
+        self.update()
+        return run(*self._argv(words), env=_environment(), check=check)
+
+    def _follow(self, *words: str, doing: str, cwd: Path | None = None) -> None:
+        """Run apt with its progress shown; a Failure carries what apt complained about."""
+        if words[1] != "update":
+            self.update()
+        heart = report.Heartbeat()
+        said: list[str] = []
+
+        def heed(line: str) -> None:
+            heart.beat(f"{doing}: {line}")
+            said.append(line)
+
+        code = follow(*self._argv(words), on_line=heed, cwd=cwd, env=_environment())
+        if code:
+            complaints = [line for line in said if line.startswith(("E:", "W:"))] or said[-5:]
+            raise Failure(
+                f"{' '.join(words)} exited with {code}\n" + "\n".join(complaints),
+                "check the network, or name a reachable Debian archive in mirror.apt",
+            )
+
+    def _argv(self, words: Sequence[str]) -> list[str]:
+        if shutil.which(words[0]) is None:
+            raise Failure(
+                f"{words[0]} is not installed: packages need Debian or a relative of it",
+                "elsewhere set origin.git or origin.path for the Kubernetes source, and"
+                " mirror.goproxy or mirror.go for Go",
+            )
+        return [words[0], "--config-file", str(self._config), "--quiet", *words[1:]]
+
+
+def compare(left: str, right: str) -> int:
+    """Order two Debian versions as dpkg does: negative, zero or positive."""
+    if left == right:
+        return 0
+    return 1 if run("dpkg", "--compare-versions", left, "gt", right, check=False).code == 0 else -1
+
+
+def _options(folder: Path, mirror: Mirror, trusted: str) -> str:
+    """Return the configuration that is read last, after the system's: private and strict."""
+    values = {
+        "Dir::Etc::sourcelist": folder / "private.sources",
+        "Dir::Etc::sourceparts": folder / "empty",
+        "Dir::Etc::preferences": "/dev/null",
+        "Dir::Etc::preferencesparts": folder / "empty",
+        "Dir::State": folder / "state",
+        "Dir::State::status": folder / "status",
+        "Dir::Cache": folder / "cache",
+        "Dir::Cache::pkgcache": "pkgcache.bin",
+        "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
+        "Dir::Log": folder / "log",
+        "APT::Sandbox::User": "root",  # _apt could not read a private folder
+        "APT::Get::AllowUnauthenticated": "false",
+        "APT::Update::Error-Mode": "any",
+        "Acquire::AllowInsecureRepositories": "false",
+        "Acquire::AllowWeakRepositories": "false",
+        "Acquire::AllowDowngradeToInsecureRepositories": "false",
+        "Acquire::Languages": "none",
+        "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
+        "Acquire::Retries": "2",
+        "Acquire::http::Timeout": f"{mirror.timeout:.0f}",
+        "Acquire::https::Timeout": f"{mirror.timeout:.0f}",
+    }
+    if trusted:
+        values["Acquire::https::CaInfo"] = trusted
+    cleared = [f"#clear {hook};" for hook in _HOOKS]
+    return "\n".join([*cleared, *(f'{key} "{value}";' for key, value in values.items())]) + "\n"
+
+
+def _environment() -> Mapping[str, str]:
+    """Return our environment with the language apt's answers are read in."""
+    return {**os.environ, **network.proxies(os.environ), "LC_ALL": "C"}

@@ -1,0 +1,1 @@
+"""What the settings must satisfy, each rule with the words that refuse it."""

@@ -1,0 +1,250 @@
+"""Settings that cannot be had together, or that name what is not there."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from tasks import facts
+from tasks.access import credentials
+from tasks.components import apiserver, flags
+from tasks.components.provenance import value
+from tasks.facts import Minor
+from tasks.failure import Failure
+from tasks.rules import runtimes
+from tasks.rules.known import given, said
+from tasks.settings import Settings
+
+FILES = (
+    "api.admission_control_config_file", "api.authorization_config", "api.audit_policy_file",
+    "api.authorization_webhook_config_file", "api.authentication_webhook_config_file",
+    "api.egress_selector_config_file", "controller_manager.cluster_signing_cert_file",
+    "controller_manager.cluster_signing_key_file", "kubelet.client_ca_file",
+    "kubelet.resolv_conf", "start.cloud_config",
+)  # fmt: skip
+"""Settings that name a file which has to be there."""
+_DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|ms|s|m|h))+|0")
+_PORTS = re.compile(r"(\d+)(?:([-+])(\d+))?")
+_RESERVED = re.compile(r"--(kube|system)-reserved=\S*cpu=|--reserved-cpus=")
+
+
+def of(settings: Settings, minor: Minor) -> Iterator[Failure]:
+    """Yield a failure for everything that cannot work, whatever else is right."""
+    yield from _files(settings)
+    yield from _authorization(settings, minor)
+    yield from _admission(settings)
+    yield from _signer(settings)
+    yield from _addresses(settings)
+    yield from _forms(settings, minor)
+    yield from _kubelet(settings, minor)
+    yield from _refused(settings)
+    yield from runtimes.contradictions(settings, minor)
+    yield from credentials.contradictions(settings)
+
+
+def _files(settings: Settings) -> Iterator[Failure]:
+    for key in FILES:
+        named = flags.path(value(settings, key))
+        if named and not Path(named).is_file():
+            yield Failure(
+                f"{said(settings, key)}: {named} is not there", "name a file that can be read"
+            )
+    with suppress(OSError):
+        if settings.paths.config.stat().st_uid not in (os.geteuid(), 0):
+            yield Failure(
+                f"{said(settings, 'start.config_dir')}: {settings.paths.config} belongs to"
+                " somebody else", "name another folder in start.config_dir",
+            )
+
+
+def _authorization(settings: Settings, minor: Minor) -> Iterator[Failure]:
+    api, config = settings.api, "api.authorization_config"
+    if api.authorization_config:
+        for other in ("api.authorization_mode", "api.authorization_webhook_config_file"):
+            if given(settings, other):
+                yield Failure(
+                    f"{said(settings, config)} and {said(settings, other)}: kube-apiserver takes"
+                    " its authorizers from one of them", f"leave one of {config} and {other} out",
+                )
+        if minor == (1, 29) and "StructuredAuthorizationConfiguration=true" not in (
+            settings.start.feature_gates
+        ):
+            yield Failure(
+                f"{said(settings, config)}: in 1.29 that needs a feature gate",
+                "FEATURE_GATES=StructuredAuthorizationConfiguration=true",
+            )
+        return
+    webhook = "Webhook" in api.authorization_mode.split(",")
+    if webhook != bool(api.authorization_webhook_config_file):
+        yield Failure(
+            f"{said(settings, 'api.authorization_mode')} and"
+            f" {said(settings, 'api.authorization_webhook_config_file')}: the mode Webhook and the"
+            " file that says whom to ask need each other",
+            f"set both, for example AUTHORIZATION_MODE={api.authorization_mode},Webhook"
+            if not webhook else "set AUTHORIZATION_WEBHOOK_CONFIG_FILE",
+        )
+
+
+def _admission(settings: Settings) -> Iterator[Failure]:
+    api, disabled = settings.api, "api.disable_admission_plugins"
+    for key, plugin in apiserver.asked(api):
+        if plugin in apiserver.listed(api.disable_admission_plugins):
+            yield Failure(
+                f"{said(settings, key)} and {said(settings, disabled)}: the admission plugin"
+                f" {plugin} is both enabled and disabled", "leave it in one of them",
+            )
+
+
+def _signer(settings: Settings) -> Iterator[Failure]:
+    crt, key = "cluster_signing_cert_file", "cluster_signing_key_file"
+    for one, other in ((crt, key), (key, crt)):
+        if given(settings, f"controller_manager.{one}") and not given(
+            settings, f"controller_manager.{other}"
+        ):
+            yield Failure(
+                f"{said(settings, f'controller_manager.{one}')}: a certificate and its key go"
+                f" together, and controller_manager.{other} is not set",
+                f"set {other.upper()} too",
+            )
+
+
+def _addresses(settings: Settings) -> Iterator[Failure]:
+    """Check that the services with fixed addresses lie in the range of services."""
+    networks = []
+    for text in settings.api.service_cluster_ip_range.split(","):
+        try:
+            networks.append(ipaddress.ip_network(text.strip(), strict=False))
+        except ValueError:
+            yield Failure(
+                f"{said(settings, 'api.service_cluster_ip_range')}: {text!r} is no range of"
+                " addresses", "for example 10.0.0.0/24",
+            )
+            return
+    variables = {"api.first_service_cluster_ip": ("FIRST_SERVICE_CLUSTER_IP", 1),
+                 "dns.server_ip": ("KUBE_DNS_SERVER_IP", 10)}
+    for key, (variable, number) in variables.items():
+        try:
+            address = ipaddress.ip_address(value(settings, key))
+        except ValueError:
+            yield Failure(
+                f"{said(settings, key)}: {value(settings, key)!r} is not an IP address",
+                f"for example {variable}={networks[0][number]}",
+            )
+            continue
+        if not any(address in network for network in networks):
+            yield Failure(
+                f"{said(settings, key)}: {address} is outside the range of services,"
+                f" {settings.api.service_cluster_ip_range}"
+                f" ({said(settings, 'api.service_cluster_ip_range')})",
+                f"for example {variable}={networks[0][number]}",
+            )
+
+
+def _forms(settings: Settings, minor: Minor) -> Iterator[Failure]:
+    """Check what has a form of its own."""
+    ports = settings.api.node_port_range
+    match = _PORTS.fullmatch(ports)
+    low, high = _bounds(match) if match else (0, 0)
+    if ports and not 0 < low <= high < 65536:
+        yield Failure(
+            f"{said(settings, 'api.node_port_range')}: {ports!r} is no range of ports",
+            "for example 30000-32767",
+        )
+    for key in ("kubelet.runtime_request_timeout", "kubelet.cpumanager_reconcile_period",
+                "kubelet.eviction_pressure_transition_period",
+                "controller_manager.claim_binder_sync_period"):
+        text = value(settings, key)
+        if text and not _DURATION.fullmatch(text):
+            yield Failure(f"{said(settings, key)}: {text!r} is no duration", "for example 90s")
+    backend = settings.api.storage_backend
+    if backend != "etcd3" and (backend != "etcd2" or minor > (1, 12)):
+        yield Failure(
+            f"{said(settings, 'api.storage_backend')}: Kubernetes {minor[0]}.{minor[1]} has no"
+            f" storage backend {backend!r}; 1.10 to 1.12 have etcd2 and etcd3, newer ones etcd3",
+            "unset it",
+        )
+    for origin in settings.api.cors_allowed_origins.split(",") if minor >= (1, 27) else ():
+        if not (re.search(r"\^|//", origin) and re.search(r"[$:]", origin)):
+            yield Failure(
+                f"{said(settings, 'api.cors_allowed_origins')}: from 1.27 on, kube-apiserver"
+                f" refuses {origin!r}, which fits parts of other origins too",
+                "begin it with // or ^ and end it with $, such as //localhost(:[0-9]+)?$",
+            )
+    wanted = flags.emulated(settings)
+    if wanted:
+        if not re.fullmatch(r"\d+\.\d+", wanted):
+            yield Failure(
+                f"{said(settings, 'start.emulated_version')}: {wanted!r} is no minor",
+                f"for example EMULATED_VERSION={minor[0]}.{minor[1] - 1}",
+            )
+        elif facts.parse(wanted) > minor:
+            yield Failure(
+                f"{said(settings, 'start.emulated_version')}: Kubernetes {minor[0]}.{minor[1]}"
+                f" cannot behave like {wanted}, which is newer", "name an older minor",
+            )
+
+
+def _bounds(match: re.Match[str]) -> tuple[int, int]:
+    low = int(match[1])
+    return low, {"-": int(match[3] or 0), "+": low + int(match[3] or 0)}.get(match[2], low)
+
+
+def _kubelet(settings: Settings, minor: Minor) -> Iterator[Failure]:
+    kubelet = settings.kubelet
+    if kubelet.cgroup_root and not kubelet.cgroups_per_qos:
+        yield Failure(
+            f"{said(settings, 'kubelet.cgroup_root')} and"
+            f" {said(settings, 'kubelet.cgroups_per_qos')}: without a cgroup per QoS class there"
+            " is nothing below a root", "leave one of them out",
+        )
+    static = kubelet.cpumanager_policy == "static"
+    if kubelet.cpumanager_policy_options and not static:
+        yield Failure(
+            f"{said(settings, 'kubelet.cpumanager_policy_options')}: only the policy static has"
+            " options", "set CPUMANAGER_POLICY=static",
+        )
+    if static and not _RESERVED.search(kubelet.flags):
+        yield Failure(
+            f"{said(settings, 'kubelet.cpumanager_policy')}: the policy static needs CPU that is"
+            " reserved for the system", "for example KUBELET_FLAGS=--kube-reserved=cpu=500m",
+        )
+    if kubelet.limited_swap and kubelet.fail_swap_on:
+        yield Failure(
+            f"{said(settings, 'kubelet.limited_swap')} and"
+            f" {said(settings, 'kubelet.fail_swap_on')}: pods cannot swap on a node that refuses"
+            " to start with swap", "leave one of them out",
+        )
+    if kubelet.limited_swap and minor < (1, 30) and (
+        "NodeSwap=true" not in settings.start.feature_gates
+    ):
+        yield Failure(
+            f"{said(settings, 'kubelet.limited_swap')}: before 1.30 that needs a feature gate",
+            "FEATURE_GATES=NodeSwap=true",
+        )
+
+
+def _refused(settings: Settings) -> Iterator[Failure]:
+    """Refuse what upstream's script does and what makes no sense here."""
+    reasons: Mapping[str, tuple[str, str]] = {
+        "kubelet.dockerize": (
+            "the scripts of 1.10 to 1.14 can run the kubelet in a container; here it is a process"
+            " of the host, so that it can be debugged",
+            "unset it: the node's own namespaces keep the kubelet apart (node.sandbox)",
+        ),
+        "kubelet.image": (
+            "it is the image of a kubelet in a container, and here the kubelet is a process of"
+            " the host, so that it can be debugged", "unset it",
+        ),
+        "start.kubetest_in_docker": (
+            "it makes upstream's script install etcd, CNI plugins and packages in a test"
+            " container, and share its mounts; the tool has its own etcd and plugins, and the"
+            " node's sandbox has its own mounts", "unset it: nothing has to be prepared",
+        ),
+    }
+    for key, (why, fix) in reasons.items():
+        if given(settings, key):
+            yield Failure(f"{said(settings, key)}: {why}", fix)

@@ -1,0 +1,193 @@
+"""From a wanted component to a running process, and back: shared by start and debug."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from tasks import report
+from tasks.build import load_binary
+from tasks.components import containerd, proxy, registry
+from tasks.components.base import Component, Context
+from tasks.failure import Failure
+from tasks.node import kernel, relays, sandbox
+from tasks.settings import Settings
+from tasks.system import files, ports, process
+from tasks.system.process import Identity, Record
+from tasks.system.run import program, run
+from tasks.tools import tool
+from tasks.tree import load_checkout
+
+READY = 90.0
+"""Seconds a component other than kube-apiserver may take to become ready."""
+SHIM = "containerd-shim"
+_UNKNOWN = re.compile(r"unknown (?:shorthand )?flag: -?-?'?([a-z0-9-]+)")
+
+
+def wanted(settings: Settings, name: str) -> Component:
+    """Return a component as it should run now, without the flags that its binary refuses."""
+    spec = registry.COMPONENTS[name]
+    checkout = load_checkout(settings.paths.lock)
+    context = Context(settings, checkout.minor, binary(settings, name))
+    if name == containerd.NAME:
+        return containerd.build(context, containerd.Tools(cni=plugins(settings)))
+    if name == proxy.NAME:
+        return accepted(settings, proxy.build(context, ipvs=not kernel.lacks_ipvs()))
+    component = spec.build(context)
+    return component if spec.module is None else accepted(settings, component)
+
+
+def plugins(settings: Settings) -> Path:
+    """Return the folder of the CNI plugins: named, the distribution's, or those that were built."""
+    return containerd.plugins(settings) or tool.load_tool(settings, "cni").bin
+
+
+def binary(settings: Settings, name: str) -> Path:
+    """Return the program a component runs."""
+    own = registry.own_binary(settings, name)
+    if own is not None:
+        return own
+    module = registry.COMPONENTS[name].module
+    if module is not None:
+        return load_binary(settings, module).path
+    if name == "etcd":
+        return tool.load_tool(settings, "etcd").bin
+    return Path(program(name))
+
+
+def accepted(settings: Settings, component: Component) -> Component:
+    """Drop the flags that the binary itself does not know, as its own parser tells.
+
+    Hidden flags are missing from --help, so the whole command line is tried with --help appended.
+    """
+    memory = settings.paths.run / f"{component.name}.flags"
+    asked = files.digest(*component.argv)
+    known = files.read_json(memory) or {}
+    if known.get("asked") != asked:
+        known = {"asked": asked, "refused": _refused(component)}
+        files.write_json(memory, known)
+        for flag in known["refused"]:
+            report.say(f"  {component.name} does not know --{flag}: left out")
+    argv = tuple(word for word in component.argv if _flag(word) not in known["refused"])
+    return replace(component, argv=argv)
+
+
+def _refused(component: Component) -> list[str]:
+    refused: list[str] = []
+    while True:
+        argv = [word for word in component.argv if _flag(word) not in refused]
+        env = {"HOME": "/", "PATH": os.defpath}
+        answer = run(*argv, "--help", check=False, timeout=60, env=env)
+        match = _UNKNOWN.search(answer.stderr + answer.stdout) if answer.code else None
+        if match is None or match[1] in refused:
+            return refused
+        refused.append(match[1])
+
+
+def _flag(word: str) -> str:
+    return word.removeprefix("--").partition("=")[0] if word.startswith("--") else ""
+
+
+def fingerprint(component: Component) -> str:
+    """Return the digest of everything a process is started from: argv, env, files, inputs."""
+    rendered = [f"{path}={text}" for path, text in sorted(component.files.items())]
+    read = [
+        f"{path}={files.digest_file(path) if path.is_file() else 'missing'}"
+        for path in component.inputs
+    ]
+    env = [f"{key}={value}" for key, value in sorted(component.env.items())]
+    return files.digest(*component.argv, *env, *rendered, *read)
+
+
+def prepare(component: Component) -> None:
+    """Write a component's configuration files, make its folders, remove what does not fit."""
+    for path, text in component.states.items():
+        if path.is_file() and text not in path.read_text():
+            report.say(f"  {path} was of another policy: removed")
+            path.unlink()
+    for folder in component.folders:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path, text in component.files.items():
+        files.write_if_changed(path, text, 0o600)
+
+
+def start(settings: Settings, component: Component) -> Record:
+    """Start a component that does not run, and wait until it is ready.
+
+    Raises Failure naming the owner of a busy port, or quoting the log of a process that died.
+    """
+    ports.require_short(component.name, component.sockets)
+    ports.require_free(component.name, component.ports)
+    prepare(component)
+    env = process.environment(component.name, settings.paths.instance, component.env)
+    record = spawn(settings, component.name, component.argv, env, fingerprint(component))
+    wait_ready(settings, component, record)
+    exe = process.executable(record.identity.pid)
+    if exe is not None and exe != record.exe:  # a script that has become the program itself
+        record = replace(record, exe=exe)
+        process.save(settings.paths.run, record)
+    return record
+
+
+def spawn(
+    settings: Settings, name: str, argv: tuple[str, ...], env: Mapping[str, str], digest: str
+) -> Record:
+    """Start the process itself and write its record."""
+    log = settings.paths.log(name)
+    cwd = settings.paths.run / name
+    if sandbox.holds(settings, name):
+        record = sandbox.spawn(settings, name, argv, env, cwd=cwd, log=log, fingerprint=digest)
+    else:
+        record = process.spawn(name, argv, env, cwd=cwd, log=log, fingerprint=digest)
+    process.save(settings.paths.run, record)
+    return record
+
+
+def wait_ready(settings: Settings, component: Component, record: Record) -> None:
+    """Wait for a component's health check. Raises Failure with the last lines of its log."""
+    limit = float(settings.api.wait) if component.name == "kube-apiserver" else READY
+    if process.until(lambda: ports.healthy(component.health), record.identity.alive, limit):
+        return
+    log = Path(record.log)
+    what = f"did not become ready within {limit:g} s" if record.identity.alive() else "ended"
+    raise Failure(
+        f"{component.name} {what} ({component.health.url})\n{process.tail(log)}",
+        component.advice or f"read {log}",
+    )
+
+
+def stop(settings: Settings, name: str) -> bool:
+    """End a component's process and everything that carries its mark; True when one ran.
+
+    Pods outlive the containerd that started them.
+    """
+    record = process.load(settings.paths.run, name)
+    ran = record is not None and record.alive()
+    if record is not None and ran and not process.stop(record.identity):
+        raise Failure(f"{name} (pid {record.identity.pid}) does not end", "look at it with ps")
+    pods = shims(settings) if name == containerd.NAME else []
+    mark = process.mark(name, settings.paths.instance)
+    ran = process.end_marked(mark, process.LADDER, pods) or ran
+    process.forget(settings.paths.run, name)
+    if sandbox.holds(settings, name):
+        relays.leave(settings, name)
+    return ran
+
+
+def shims(settings: Settings) -> list[Identity]:
+    """Return the processes between containerd and the containers; they carry its mark."""
+    marked = process.marked(process.mark(containerd.NAME, settings.paths.instance))
+    return [one for one in marked if Path(process.executable(one.pid) or "").name.startswith(SHIM)]
+
+
+def end_pods(settings: Settings) -> None:
+    """End the containers that outlived containerd, where no sandbox does it by its end."""
+    for shim in shims(settings):
+        for pid in process.children(shim.pid):
+            container = process.identify(pid)
+            if container is not None:
+                process.stop(container, process.KILL)
+        process.stop(shim, process.KILL)

@@ -1,0 +1,1 @@
+"""What touches this machine, one way for each: commands, processes, files, ports, downloads."""

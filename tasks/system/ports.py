@@ -1,0 +1,87 @@
+"""Ports and sockets: who holds one, and whether a component answers on its own."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shlex
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from tasks.components.base import Health
+from tasks.failure import Failure
+from tasks.system.process import argv_of
+
+_LONGEST = 107
+"""Bytes the path of a socket may have."""
+_OPENER = urllib.request.build_opener(
+    urllib.request.ProxyHandler({}),  # a corporate proxy has no business with loopback
+    urllib.request.HTTPSHandler(context=ssl._create_unverified_context()),  # noqa: S323
+)
+
+
+def owner(port: int) -> int | None:
+    """Return the pid that listens on a TCP port, 0 when that may not be known, None if free."""
+    import psutil  # noqa: PLC0415 - `doit list` stays fast
+
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1:2] == (port,):
+            return connection.pid or 0
+    return None
+
+
+def require_free(component: str, ports: Iterable[int]) -> None:
+    """Raise Failure naming the owner of the first port that is taken."""
+    for port in ports:
+        pid = owner(port)
+        if pid is not None:
+            raise Failure(
+                f"{component} cannot start: port {port} is in use by {describe(pid)}",
+                f"stop that process, or give {component} another port (docs/configuration.md)",
+            )
+
+
+def require_short(component: str, sockets: Iterable[Path]) -> None:
+    """Raise Failure for the first path that is longer than a socket's address holds (unix(7))."""
+    for path in sockets:
+        excess = len(os.fsencode(path)) - _LONGEST
+        if excess > 0:
+            raise Failure(
+                f"{component} cannot listen at {path}: {excess} bytes longer than a socket may be",
+                "point STEPKUBE_HOME at a shorter path, or use a shorter instance name",
+            )
+
+
+def describe(pid: int) -> str:
+    """Return pid and command line of a process in words."""
+    if pid == 0:
+        return "a process of another user"
+    argv = argv_of(pid)
+    return f"pid {pid}: {shlex.join(argv)[:200]}" if argv else f"pid {pid}"
+
+
+def healthy(health: Health, timeout: float | None = None) -> bool:
+    """Tell whether a component answers its health check with a status that counts as ready.
+
+    A `unix://` address is well when its socket accepts a connection. Without a `timeout`, the
+    check's own counts.
+    """
+    timeout = health.timeout if timeout is None else timeout
+    if health.url.startswith("unix://"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(timeout)
+            client.connect(health.url.removeprefix("unix://"))
+            return True
+        return False
+    try:
+        with _OPENER.open(health.url, timeout=timeout) as answer:
+            return answer.status in health.accept
+    except urllib.error.HTTPError as error:
+        return error.code in health.accept
+    except (OSError, http.client.HTTPException):
+        return False

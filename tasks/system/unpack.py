@@ -1,0 +1,134 @@
+"""Archives of source code, unpacked below one folder and nowhere else.
+
+Debian 12's Python has no extraction filters, so nothing of tarfile's own extraction is used: files
+are written first and links last, so that no file can be written through a link.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from lzma import LZMAError
+from pathlib import Path
+
+from tasks import report
+from tasks.failure import Failure
+from tasks.system import resources
+from tasks.system.run import run
+
+LIMIT = 8 << 30
+"""Bytes an archive may unpack to (a Kubernetes tree has 0.3 GiB)."""
+
+
+def extract(archive: Path, folder: Path, strip: int | None = None) -> float:
+    """Unpack an archive into a folder; return when its newest file was changed, in seconds.
+
+    `strip` is how many leading folders of each name to leave out; None means the single top folder
+    that all names share, if there is one. Raises Failure for an archive that is damaged, has
+    members that would leave the folder, or is no tar archive.
+    """
+    report.progress(f"unpacking {archive.name}")
+    try:
+        with _opened(archive, folder) as tar:
+            members = list(_checked(tar, archive.name))
+            top = len(_shared_top(members)) if strip is None else strip
+            placed = [(_parts(member)[top:], member) for member in members]
+            _write(tar, placed, folder, archive.name)
+    except (tarfile.TarError, EOFError, zlib.error, LZMAError, KeyError) as error:
+        raise Failure(f"{archive.name} is damaged or no tar archive: {error}") from error
+    return max((float(member.mtime) for member in members if member.isfile()), default=0.0)
+
+
+@contextmanager
+def _opened(archive: Path, folder: Path) -> Iterator[tarfile.TarFile]:
+    """Open an archive; one packed by zstd, which Python cannot read, goes through its program."""
+    with archive.open("rb") as stream:
+        zstd = stream.read(4) == b"\x28\xb5\x2f\xfd"
+    if not zstd:
+        with tarfile.open(archive) as tar:
+            yield tar
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = folder.with_name(f".{folder.name}.tar")
+    try:
+        run("zstd", "--decompress", "--quiet", "--force", archive, "-o", plain)
+        with tarfile.open(plain) as tar:
+            yield tar
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def _checked(tar: tarfile.TarFile, name: str) -> Iterator[tarfile.TarInfo]:
+    """Yield the files, folders and links; what else a tar can hold has no place in a source.
+
+    A .git is left out: its configuration may name programs that git runs.
+    """
+    total = 0
+    for member in tar:
+        if member.name.startswith("/") or ".." in member.name.split("/"):
+            raise Failure(f"{name}: {member.name} would leave the folder")
+        if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
+            raise Failure(f"{name}: {member.name} is neither a file nor a folder nor a link")
+        total += member.size
+        if total > LIMIT:
+            raise Failure(f"{name}: it unpacks to more than {LIMIT >> 30} GiB")
+        if ".git" not in _parts(member):
+            yield member
+
+
+def _parts(member: tarfile.TarInfo) -> list[str]:
+    return [part for part in member.name.split("/") if part not in ("", ".")]
+
+
+def _shared_top(members: list[tarfile.TarInfo]) -> list[str]:
+    """Return the one folder all members lie in, or nothing."""
+    tops = {tuple(_parts(member)[:1]) for member in members} - {()}
+    alone = any(len(_parts(member)) == 1 and not member.isdir() for member in members)
+    return list(tops.pop()) if len(tops) == 1 and not alone else []
+
+
+def _write(
+    tar: tarfile.TarFile, members: list[tuple[list[str], tarfile.TarInfo]], folder: Path, name: str
+) -> None:
+    size = sum(member.size for _, member in members) / resources.GIB
+    resources.require_disk(folder, round(size + 0.1, 2), f"unpacking {name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    links: dict[Path, str] = {}
+    for parts, member in members:
+        target = folder.joinpath(*parts)
+        if not parts:
+            continue
+        if member.isdir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif member.issym():
+            links[target] = member.linkname
+        else:
+            _file(tar, member, target)
+    for link, text in links.items():
+        _require_inside(link.parent, folder, f"{name}: {link.relative_to(folder)}")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if link.exists() or link.is_symlink():
+            raise Failure(f"{name}: {link.relative_to(folder)} is in it twice")
+        link.symlink_to(text)
+    for link, text in links.items():
+        _require_inside(link, folder, f"{name}: the link {link.relative_to(folder)} to {text}")
+
+
+def _require_inside(path: Path, folder: Path, what: str) -> None:
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise Failure(f"{what} would leave the folder")
+
+
+def _file(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    """Write one file; a hard link becomes a file of its own, with what it is linked to."""
+    source = tar.extractfile(member)
+    if source is None:
+        raise tarfile.ReadError(f"{member.name} has no content")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source, target.open("wb") as out:
+        shutil.copyfileobj(source, out)
+    target.chmod(0o755 if member.mode & 0o111 else 0o644)

@@ -1,0 +1,1 @@
+"""What the tree's own hack/local-up-cluster.sh would run."""
