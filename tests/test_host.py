@@ -16,6 +16,7 @@ from tasks import report, settings
 from tasks.failure import Failure
 from tasks.host import apply, apt, install, packages, tasks, yum
 from tasks.host.plan import Mirrors
+from tasks.system import files
 
 RPM, EPEL, APT = "http://mirror.test", "http://epel.test/all/", "http://apt.test/x/debian"
 SET = Mirrors(RPM, EPEL, APT, "https://proxy.golang.org,direct", "sum.golang.org", "")
@@ -334,7 +335,7 @@ def test_a_file_edited_since_is_left_alone(doit: Doit, root: Path, home: Path) -
 def test_a_run_cut_off_can_be_undone_and_repeated(
     doit: Doit, root: Path, monkeypatch: pytest.MonkeyPatch, step: str, then: str
 ) -> None:
-    before, real = snapshot(root), tasks.system.files.write
+    before, real = snapshot(root), files.write
 
     def cut(*args: object, **kwargs: object) -> None:
         if step != "tasks.system.files.write" or str(args[0]).startswith(str(root)):

@@ -82,7 +82,7 @@ def test_connections_that_are_cut_off_harm_no_later_one(port: int) -> None:
 
 WORLD = """
 import http.server, os, subprocess, sys, threading, urllib.request
-from tasks import ports, process
+from tasks.system import ports, process
 relay, *urls = sys.argv[1:]
 class Web(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
