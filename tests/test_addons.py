@@ -10,7 +10,7 @@ import yaml
 from tasks import addons, facts, manifests, settings
 from tasks.failure import Failure
 from tasks.settings import Settings
-from tasks.system import files, process
+from tasks.system import files, process, procfs
 from tasks.tree import Checkout
 
 SERVICE = """\
@@ -274,7 +274,7 @@ class Workspace:
 
     def etcd(self, pid: int) -> None:
         """Let a process be the etcd that runs."""
-        identity, exe = process.identify(pid), process.executable(pid)
+        identity, exe = procfs.identify(pid), procfs.executable(pid)
         assert identity is not None and exe is not None
         record = process.Record("etcd", identity, (), {}, "/", 0, exe, 0.0, "", "")
         process.save(self.chosen.paths.run, record)

@@ -28,7 +28,7 @@ from tasks.delve.values import Frame, Hit, Variable
 from tasks.failure import Failure
 from tasks.running import launch
 from tasks.settings import ROOT, Settings
-from tasks.system import process
+from tasks.system import process, procfs
 from tests import toycluster
 from tests.dap import Dap
 from tests.test_swap import PORT, calls, chosen, current, enter, goes_on, running
@@ -474,8 +474,8 @@ def test_an_interrupted_run_leaves_the_toy_as_it_was(found: Settings, number: in
     with doit(found, "break:toy", *words) as run:
 
         def sleeps() -> bool:
-            children = process.children(run.pid)
-            return ("sleep", "4712") in [process.argv_of(pid) for pid in children]
+            children = procfs.children(run.pid)
+            return ("sleep", "4712") in [procfs.argv_of(pid) for pid in children]
 
         assert process.until(sleeps, lambda: run.poll() is None, 30)
         run.send_signal(number)

@@ -13,7 +13,7 @@ from tasks.components import registry
 from tasks.debugging import swap
 from tasks.running import launch
 from tasks.settings import ROOT, Settings
-from tasks.system import files, ports, process
+from tasks.system import files, ports, process, signals
 from tests import toycluster
 
 PORT = toycluster.free_port()
@@ -108,7 +108,7 @@ def test_a_death_is_told_with_the_last_words_and_it_goes_on(
 ) -> None:
     with Path(record(chosen).log).open("a") as log:
         log.write("my last words\n")
-    process.stop(record(chosen).identity, ((signal.SIGKILL, 5.0),))
+    signals.stop(record(chosen).identity, ((signal.SIGKILL, 5.0),))
     said = until(staying, "doit start:toy brings it back")
     assert "warning: toy (pid " in said and "  | my last words" in said
     launch.start(chosen, launch.wanted(chosen, "toy"))

@@ -10,7 +10,7 @@ from tasks import images, report, settings
 from tasks.components import containerd
 from tasks.failure import Failure
 from tasks.running import launch
-from tasks.system import files, process
+from tasks.system import files, process, procfs, signals
 
 OLD = "unpacking docker.io/library/web:1 (sha256:0a1b)...done\nunpacking a/b:2 (sha256:3c)...done\n"
 NEW = "docker.io/library/web:1      \tsaved\t\nImporting\telapsed: 0.2 s\ttotal:   0.0 B\n"
@@ -24,11 +24,11 @@ def chosen(tmp_path: Path) -> settings.Settings:
 @pytest.fixture
 def running(chosen: settings.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Pretend that containerd runs; return the folder of a ctr that writes down its words."""
-    mine = process.identify(os.getpid())
+    mine = procfs.identify(os.getpid())
     assert mine is not None
     process.save(chosen.paths.run, process.Record(
         component=containerd.NAME, identity=mine, argv=(), env={}, cwd="/", uid=0,
-        exe=process.executable(os.getpid()) or "", since=0.0, fingerprint="", log="",
+        exe=procfs.executable(os.getpid()) or "", since=0.0, fingerprint="", log="",
     ))  # fmt: skip
     bin_ = tmp_path / "bin"
     bin_.mkdir()
@@ -141,7 +141,7 @@ def test_stopping_containerd_leaves_the_shims_of_pods_alone(
         assert not made["shim"].alive()
     finally:
         for identity in made.values():
-            process.stop(identity)
+            signals.stop(identity)
 
 
 def test_load_says_what_is_missing(chosen: settings.Settings) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tasks import debug, settings
 from tasks.debugging import journal, preflight, swap
 from tasks.failure import Failure
-from tasks.system import firewall, process
+from tasks.system import firewall, process, procfs
 from tests.test_swap import chosen, current, running
 
 __all__ = ["chosen", "running"]
@@ -109,12 +109,12 @@ def test_another_user_is_let_in_only_when_asked(
     swap.enter(chosen, "toy", wanted)
     held = swap.load(chosen, "toy")
     assert held is not None and held.debugger is not None
-    assert "--only-same-user=false" in process.argv_of(held.debugger.pid)
+    assert "--only-same-user=false" in procfs.argv_of(held.debugger.pid)
     swap.leave(chosen, "toy")
     swap.enter(chosen, "toy", replace(wanted, any_user=False))
     held = swap.load(chosen, "toy")
     assert held is not None and held.debugger is not None
-    assert "--only-same-user=false" not in process.argv_of(held.debugger.pid)
+    assert "--only-same-user=false" not in procfs.argv_of(held.debugger.pid)
 
 
 def test_a_kernel_that_forbids_ptrace_is_named_before_anything_is_touched(

@@ -12,7 +12,7 @@ import pytest
 
 from tasks.components.base import Health
 from tasks.failure import Failure
-from tasks.system import files, ports, process
+from tasks.system import files, ports, process, procfs, signals
 
 STUBBORN = "import signal as s;s.signal(15, s.SIG_IGN);print('up', flush=True);s.pause()"
 
@@ -22,7 +22,7 @@ def spawned(tmp_path: Path) -> Iterator[list[process.Record]]:
     records: list[process.Record] = []
     yield records
     for record in records:
-        process.stop(record.identity, ((signal.SIGKILL, 5.0),))
+        signals.stop(record.identity, ((signal.SIGKILL, 5.0),))
 
 
 def start(tmp_path: Path, *argv: str, name: str = "sleeper") -> process.Record:
@@ -37,7 +37,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path, spawned: list) ->
     spawned.append(record)
     process.save(tmp_path, record)
     assert process.load(tmp_path, "sleeper") == record
-    assert process.argv_of(record.identity.pid) == record.argv
+    assert procfs.argv_of(record.identity.pid) == record.argv
     assert (tmp_path / "sleeper.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -48,8 +48,8 @@ def test_a_foreign_process_with_the_recorded_pid_is_never_signalled(
     spawned.append(record)
     stranger = replace(record.identity, ticks=record.identity.ticks - 1)
     assert not stranger.alive()
-    assert process.stop(stranger)
-    process.send(stranger, signal.SIGKILL)
+    assert signals.stop(stranger)
+    signals.send(stranger, signal.SIGKILL)
     assert record.identity.alive()
 
 
@@ -70,13 +70,13 @@ def test_a_pid_that_became_another_program_is_not_the_component(
 
 def test_a_zombie_is_dead() -> None:
     child = subprocess.Popen(["sleep", "60"])
-    identity = process.identify(child.pid)
+    identity = procfs.identify(child.pid)
     assert identity is not None
     os.kill(child.pid, signal.SIGKILL)
-    assert process.wait_gone(identity, 5.0)
+    assert signals.wait_gone(identity, 5.0)
     assert not identity.alive()
     assert Path(f"/proc/{child.pid}").exists(), "nobody reaped it yet"
-    assert process.stop(identity)
+    assert signals.stop(identity)
     child.wait()
 
 
@@ -86,7 +86,7 @@ def test_the_ladder_ends_a_process_that_ignores_sigterm(tmp_path: Path, spawned:
     log = Path(record.log)
     assert process.until(lambda: "up" in log.read_text(), record.identity.alive, 10.0)
     ladder = ((signal.SIGTERM, 0.2), (signal.SIGTERM, 0.2), (signal.SIGKILL, 5.0))
-    assert process.stop(record.identity, ladder)
+    assert signals.stop(record.identity, ladder)
     assert not record.identity.alive()
 
 
@@ -103,7 +103,7 @@ def test_logs_are_appended(tmp_path: Path) -> None:
         say = f"import signal; print({word!r}, flush=True); signal.pause()"
         record = start(tmp_path, sys.executable, "-c", say)
         assert process.until(lambda: log.read_text() == whole, record.identity.alive, 10.0)  # noqa: B023
-        assert process.stop(record.identity)
+        assert signals.stop(record.identity)
 
 
 def test_a_missing_program_is_a_failure_in_words(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_what_a_marked_process_starts_while_it_is_ended_is_ended_too(
     log = Path(first.log)
     assert process.until(lambda: "up" in log.read_text(), first.identity.alive, 10.0)
     mark = process.mark("sleeper", tmp_path)
-    assert process.end_marked(mark, process.LADDER, ())
+    assert process.end_marked(mark, signals.LADDER, ())
     assert process.marked(mark) == []
 
 

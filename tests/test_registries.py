@@ -18,7 +18,7 @@ from tasks.components.base import Context
 from tasks.failure import Failure
 from tasks.running import launch
 from tasks.settings import Settings
-from tasks.system import ports, process
+from tasks.system import ports, process, signals
 
 ALL = registries.ANY
 
@@ -140,7 +140,7 @@ def test_a_real_containerd_asks_the_mirror_and_nobody_else(
             )  # fmt: skip
             assert done.returncode and "not found" in done.stderr, done.stderr
     finally:
-        process.stop(record.identity)
+        signals.stop(record.identity)
     first = {path.partition("?")[0] for path in paths}
     assert first == {
         "/v2/k8s/pause/manifests/3.10", "/v2/rest/library/busybox/manifests/1",

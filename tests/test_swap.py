@@ -14,7 +14,7 @@ from tasks.debugging import swap
 from tasks.failure import Failure
 from tasks.running import launch
 from tasks.settings import Settings
-from tasks.system import files, ports, process
+from tasks.system import files, ports, process, procfs, signals
 from tests import toycluster
 
 PORT = toycluster.free_port()
@@ -64,7 +64,7 @@ def enter(chosen: Settings, mode: str) -> process.Record:
     return swap.enter(chosen, "toy", swap.request(chosen, "toy", swap.as_mode(mode)))
 
 
-def debugger(chosen: Settings) -> process.Identity:
+def debugger(chosen: Settings) -> procfs.Identity:
     journal = swap.load(chosen, "toy")
     assert journal is not None and journal.debugger is not None
     return journal.debugger
@@ -103,12 +103,12 @@ def test_exec_starts_the_same_bytes_and_undebug_too(
     raw = Path(f"/proc/{running.identity.pid}/cmdline").read_bytes()
     entered = enter(chosen, "exec")
     assert Path(f"/proc/{entered.identity.pid}/cmdline").read_bytes() == raw
-    assert process.environ_of(entered.identity.pid)["ODD"] == "a b$"
+    assert procfs.environ_of(entered.identity.pid)["ODD"] == "a b$"
     set_breakpoint(chosen)
     left = swap.leave(chosen, "toy")
     assert left is not None and not entered.identity.alive()
     assert Path(f"/proc/{left.identity.pid}/cmdline").read_bytes() == raw
-    assert process.environ_of(left.identity.pid) == running.env
+    assert procfs.environ_of(left.identity.pid) == running.env
     assert goes_on(chosen)
 
 
@@ -122,13 +122,13 @@ def test_undebug_heals_after_a_kill(
     if paused:
         set_breakpoint(chosen)
     killed = debugger(chosen) if victim == "debugger" else current(chosen).identity
-    process.send(killed, signal.SIGKILL)
-    assert process.wait_gone(killed, 5.0)
+    signals.send(killed, signal.SIGKILL)
+    assert signals.wait_gone(killed, 5.0)
     if victim == "debugger":
         assert "lost its debugger" in swap.describe(chosen, "toy")
     left = swap.leave(chosen, "toy")
     assert left is not None and left.argv == running.argv
-    assert process.argv_of(left.identity.pid) == running.argv
+    assert procfs.argv_of(left.identity.pid) == running.argv
     assert goes_on(chosen)
 
 
@@ -177,6 +177,6 @@ def test_a_swap_that_fails_restores_the_component(
     with pytest.raises(Failure):
         enter(chosen, "exec")
     assert current(chosen).mode == "normal"
-    assert process.argv_of(current(chosen).identity.pid) == running.argv
+    assert procfs.argv_of(current(chosen).identity.pid) == running.argv
     assert goes_on(chosen)
     assert ports.owner(swap.port(chosen, "toy")) is None

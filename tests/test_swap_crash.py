@@ -10,7 +10,7 @@ import pytest
 from tasks.debugging import journal, swap
 from tasks.running import launch
 from tasks.settings import ROOT, Settings
-from tasks.system import ports, process
+from tasks.system import ports, process, procfs
 from tests.test_swap import PORT, chosen, current, enter, goes_on, running
 
 __all__ = ["chosen", "running"]
@@ -53,7 +53,7 @@ def test_every_step_can_be_healed(
         if not record.alive() and left == record:
             break_was_outside_the_swap(chosen)
         assert current(chosen).mode == "normal"
-        assert process.argv_of(current(chosen).identity.pid) == running.argv
+        assert procfs.argv_of(current(chosen).identity.pid) == running.argv
         assert goes_on(chosen)
         assert ports.owner(swap.port(chosen, "toy")) is None
         assert process.marked(process.mark("dlv-toy", chosen.paths.instance)) == []

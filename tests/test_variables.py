@@ -24,7 +24,7 @@ from tasks.options.table import Row, table
 from tasks.rules import known, runtimes
 from tasks.running import foreground, launch
 from tasks.settings import Settings
-from tasks.system import files, process, run
+from tasks.system import files, process, procfs, run
 from tasks.tools import cni
 from tests.variables import ALWAYS, EFFECTS, SPANS, Effect
 
@@ -104,7 +104,7 @@ def patience(chosen: Settings) -> float:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "until", lambda *given: asked.append(given[2]) or True)
         record = process.Record.__new__(process.Record)
-        object.__setattr__(record, "identity", process.identify(os.getpid()))
+        object.__setattr__(record, "identity", procfs.identify(os.getpid()))
         launch.wait_ready(chosen, Component("kube-apiserver", (), Health("")), record)
     return asked[0]
 

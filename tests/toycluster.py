@@ -20,7 +20,7 @@ from tasks.debugging import journal, swap
 from tasks.failure import Failure
 from tasks.running import launch
 from tasks.settings import Settings
-from tasks.system import files, process
+from tasks.system import files, process, signals
 
 ODD = ("a (b) $c", "", "--x=", "'\"", "/127.0.0.1(:[0-9]+)?$")
 
@@ -93,8 +93,8 @@ class Dying:
             victims = debuggers
         for one in victims:
             if self.victim == "debugger" or one not in debuggers:
-                process.send(one, signal.SIGKILL)
-                process.wait_gone(one, 5.0)
+                signals.send(one, signal.SIGKILL)
+                signals.wait_gone(one, 5.0)
 
 
 def main(words: list[str]) -> int:
@@ -105,7 +105,7 @@ def main(words: list[str]) -> int:
     launch.accepted = accept
     dying = Dying(made, victim, int(step))
     for owner, name in (
-        (journal, "write"), (journal, "remove"), (process, "spawn"), (process, "stop"),
+        (journal, "write"), (journal, "remove"), (process, "spawn"), (signals, "stop"),
         (process, "save"), (delve, "wait_ready"), (delve.Delve, "detach"), (launch, "wait_ready"),
     ):  # fmt: skip
         dying.watch(owner, name)

@@ -17,8 +17,9 @@ from typing import Literal, cast
 from tasks import delve
 from tasks.failure import Failure
 from tasks.settings import Settings
-from tasks.system import files, process
-from tasks.system.process import Identity, Mode, Record
+from tasks.system import files, process, procfs
+from tasks.system.process import Mode, Record
+from tasks.system.procfs import Identity
 
 Step = Literal["entering", "ready", "leaving"]
 OFFSETS = {
@@ -117,7 +118,7 @@ def debuggers(settings: Settings, name: str, swap: Swap) -> list[Identity]:
     found = process.marked(process.mark(f"dlv-{name}", settings.paths.instance))
     if swap.mode == "debug-exec":
         marked = process.marked(process.mark(name, settings.paths.instance))
-        found += [one for one in marked if process.argv_of(one.pid)[1:2] == ("exec",)]
+        found += [one for one in marked if procfs.argv_of(one.pid)[1:2] == ("exec",)]
     return [one for one in dict.fromkeys([*noted, *found]) if one.alive()]
 
 

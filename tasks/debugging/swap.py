@@ -32,8 +32,9 @@ from tasks.failure import Failure
 from tasks.node import sandbox
 from tasks.running import launch
 from tasks.settings import Settings
-from tasks.system import files, firewall, process
-from tasks.system.process import Identity, Record
+from tasks.system import files, firewall, process, procfs, signals
+from tasks.system.process import Record
+from tasks.system.procfs import Identity
 from tasks.tools import tool
 
 __all__ = [
@@ -157,7 +158,7 @@ def _attach(settings: Settings, name: str, record: Record, wanted: Swap) -> Reco
 
 def _execute(settings: Settings, name: str, record: Record, wanted: Swap) -> Record:
     """Start the component again under Delve and prove that it was started alike."""
-    process.stop(record.identity)
+    signals.stop(record.identity)
     argv = delve.exec_argv(
         tool.load_tool(settings, "delve").bin,
         Path(record.argv[0]),
@@ -225,18 +226,18 @@ def _entered(settings: Settings, name: str, record: Record, swap: Swap) -> Recor
 
 def _debuggee(debugger: int, record: Record) -> Identity:
     """Return the process Delve started, after comparing it with the one it replaces."""
-    for pid in process.children(debugger):
+    for pid in procfs.children(debugger):
         if not delve.tracer(pid):
             continue  # Delve's other child is itself once more, watching for its own crashes
-        argv = process.argv_of(pid)
+        argv = procfs.argv_of(pid)
         if argv != record.argv:
             raise Failure(f"{record.component} would run with other arguments: {argv}")
-        env = process.environ_of(pid)
+        env = procfs.environ_of(pid)
         names = env.keys() | record.env.keys()
         differ = {key for key in names if env.get(key) != record.env.get(key)}
         if differ - ADDED_BY_DELVE:
             raise Failure(f"{record.component} would run with another {', '.join(sorted(differ))}")
-        identity = process.identify(pid)
+        identity = procfs.identify(pid)
         if identity is not None:
             return identity
     said = process.tail(Path(record.log))
@@ -257,7 +258,7 @@ def _runs_on(settings: Settings, name: str, record: Record, swap: Swap) -> bool:
         clients.drop(swap.port)
         _let_go(swap, debuggers[0])
     for debugger in debuggers:
-        process.stop(debugger, ((signal.SIGTERM, 3.0),))
+        signals.stop(debugger, ((signal.SIGTERM, 3.0),))
     gone = not any(debugger.alive() for debugger in debuggers)
     return gone and record.alive() and not delve.tracer(record.identity.pid)
 
@@ -273,7 +274,7 @@ def _let_go(swap: Swap, debugger: Identity) -> bool:
         return False
     except Failure:
         pass  # not listening yet, or ended: a signal tells
-    return process.wait_gone(debugger, 1.0)
+    return signals.wait_gone(debugger, 1.0)
 
 
 def _end(settings: Settings, name: str, record: Record | None, swap: Swap) -> None:
@@ -281,9 +282,9 @@ def _end(settings: Settings, name: str, record: Record | None, swap: Swap) -> No
     debuggers = journal.debuggers(settings, name, swap)
     if record is not None:
         held = delve.paused(record.identity.pid)  # a signal would wait until it goes on
-        process.stop(record.identity, KILL if held else process.LADDER)
+        signals.stop(record.identity, KILL if held else signals.LADDER)
     for debugger in debuggers:
-        process.stop(debugger, ((signal.SIGTERM, 2.0), *KILL))
+        signals.stop(debugger, ((signal.SIGTERM, 2.0), *KILL))
     process.end_marked(process.mark(name, settings.paths.instance), KILL, ())
 
 

@@ -17,7 +17,7 @@ from tasks.components import containerd
 from tasks.components.kubelet import TRACES
 from tasks.failure import Failure
 from tasks.settings import Settings
-from tasks.system import network, ports, process
+from tasks.system import network, ports, process, signals
 from tasks.system.process import Record
 
 MAIN = "sandbox-relay"
@@ -35,7 +35,7 @@ def connect(settings: Settings, holder: Record) -> None:
     run, wanted = settings.paths.run, mappings(settings)
     relay = process.load(run, MAIN)
     if relay is not None and relay.argv != _command(holder, wanted):
-        process.stop(relay.identity)  # it leads elsewhere now
+        signals.stop(relay.identity)  # it leads elsewhere now
     if relay is not None and relay.alive():
         return
     made = start(settings, holder, MAIN, wanted)
@@ -50,7 +50,7 @@ def bring_out(settings: Settings, holder: Record, name: str) -> None:
     wanted = [inward(port) for port in own_ports(settings, name)]
     relay = process.load(settings.paths.run, of(name))
     if relay is not None and relay.argv != _command(holder, wanted):
-        process.stop(relay.identity)
+        signals.stop(relay.identity)
     if wanted and not (relay and relay.alive()):
         process.save(settings.paths.run, start(settings, holder, of(name), wanted))
 
@@ -59,7 +59,7 @@ def leave(settings: Settings, name: str) -> None:
     """Give the host's ports of a component that was stopped back."""
     record = process.load(settings.paths.run, of(name))
     if record is not None:
-        process.stop(record.identity)
+        signals.stop(record.identity)
         process.forget(settings.paths.run, record.component)
 
 

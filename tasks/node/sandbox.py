@@ -18,7 +18,7 @@ from tasks.access import kubeconfig
 from tasks.failure import Failure
 from tasks.node import relays
 from tasks.settings import Settings
-from tasks.system import files, process
+from tasks.system import files, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.run import program
 
@@ -54,15 +54,15 @@ def spawn(
     outer = process.spawn(name, [*enter, "--", *argv], env, cwd=cwd, log=log, fingerprint="")
 
     def inner() -> bool:
-        return any(process.argv_of(pid) == argv for pid in process.children(outer.identity.pid))
+        return any(procfs.argv_of(pid) == argv for pid in procfs.children(outer.identity.pid))
 
     if not process.until(inner, outer.identity.alive, 10.0, every=0.02):
         raise Failure(f"{name} did not start in the sandbox\n{process.tail(log)}", f"read {log}")
-    pid = process.children(outer.identity.pid)[0]
-    identity = process.identify(pid)
+    pid = procfs.children(outer.identity.pid)[0]
+    identity = procfs.identify(pid)
     if identity is None:
         raise Failure(f"{name} ended at once\n{process.tail(log)}", f"read {log}")
-    exe = process.executable(pid) or argv[0]
+    exe = procfs.executable(pid) or argv[0]
     return replace(
         outer, identity=identity, argv=argv, exe=exe, cwd=str(cwd), fingerprint=fingerprint
     )
@@ -88,7 +88,7 @@ def end(settings: Settings) -> bool:
         marked = process.marked(process.mark(name, settings.paths.instance))
         for identity in [*([record.identity] if record else []), *marked]:
             alive = identity.alive()
-            process.stop(identity, process.KILL if name == HOLDER else process.LADDER)
+            signals.stop(identity, signals.KILL if name == HOLDER else signals.LADDER)
             ended = ended or alive
         process.forget(settings.paths.run, name)
     return ended
@@ -138,17 +138,17 @@ def _make(settings: Settings) -> Record:
         HOLDER, [*unshare, "bash", str(script)], env, cwd=paths.run, log=log, fingerprint=""
     )
     if not process.until(ready.exists, outer.identity.alive, 20.0, every=0.05):
-        process.stop(outer.identity)
+        signals.stop(outer.identity)
         raise Failure(
             f"the sandbox for the node could not be made\n{process.tail(log)}",
             "set node.sandbox: false to run the node on the host, or"
             " START_MODE=nokubelet,nokubeproxy",
         )
-    pid = process.children(outer.identity.pid)[0]
-    identity = process.identify(pid)
+    pid = procfs.children(outer.identity.pid)[0]
+    identity = procfs.identify(pid)
     if identity is None:
         raise Failure(f"the sandbox ended at once\n{process.tail(log)}", f"read {log}")
-    record = replace(outer, identity=identity, exe=process.executable(pid) or outer.exe)
+    record = replace(outer, identity=identity, exe=procfs.executable(pid) or outer.exe)
     process.save(paths.run, record)
     return record
 

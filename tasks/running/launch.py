@@ -15,8 +15,9 @@ from tasks.components.base import Component, Context
 from tasks.failure import Failure
 from tasks.node import kernel, relays, sandbox
 from tasks.settings import Settings
-from tasks.system import files, ports, process
-from tasks.system.process import Identity, Record
+from tasks.system import files, ports, process, procfs, signals
+from tasks.system.process import Record
+from tasks.system.procfs import Identity
 from tasks.system.run import program, run
 from tasks.tools import tool
 from tasks.tree import load_checkout
@@ -125,7 +126,7 @@ def start(settings: Settings, component: Component) -> Record:
     env = process.environment(component.name, settings.paths.instance, component.env)
     record = spawn(settings, component.name, component.argv, env, fingerprint(component))
     wait_ready(settings, component, record)
-    exe = process.executable(record.identity.pid)
+    exe = procfs.executable(record.identity.pid)
     if exe is not None and exe != record.exe:  # a script that has become the program itself
         record = replace(record, exe=exe)
         process.save(settings.paths.run, record)
@@ -166,11 +167,11 @@ def stop(settings: Settings, name: str) -> bool:
     """
     record = process.load(settings.paths.run, name)
     ran = record is not None and record.alive()
-    if record is not None and ran and not process.stop(record.identity):
+    if record is not None and ran and not signals.stop(record.identity):
         raise Failure(f"{name} (pid {record.identity.pid}) does not end", "look at it with ps")
     pods = shims(settings) if name == containerd.NAME else []
     mark = process.mark(name, settings.paths.instance)
-    ran = process.end_marked(mark, process.LADDER, pods) or ran
+    ran = process.end_marked(mark, signals.LADDER, pods) or ran
     process.forget(settings.paths.run, name)
     if sandbox.holds(settings, name):
         relays.leave(settings, name)
@@ -180,14 +181,14 @@ def stop(settings: Settings, name: str) -> bool:
 def shims(settings: Settings) -> list[Identity]:
     """Return the processes between containerd and the containers; they carry its mark."""
     marked = process.marked(process.mark(containerd.NAME, settings.paths.instance))
-    return [one for one in marked if Path(process.executable(one.pid) or "").name.startswith(SHIM)]
+    return [one for one in marked if Path(procfs.executable(one.pid) or "").name.startswith(SHIM)]
 
 
 def end_pods(settings: Settings) -> None:
     """End the containers that outlived containerd, where no sandbox does it by its end."""
     for shim in shims(settings):
-        for pid in process.children(shim.pid):
-            container = process.identify(pid)
+        for pid in procfs.children(shim.pid):
+            container = procfs.identify(pid)
             if container is not None:
-                process.stop(container, process.KILL)
-        process.stop(shim, process.KILL)
+                signals.stop(container, signals.KILL)
+        signals.stop(shim, signals.KILL)

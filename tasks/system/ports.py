@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tasks.components.base import Health
 from tasks.failure import Failure
-from tasks.system.process import argv_of
+from tasks.system.procfs import argv_of
 
 _LONGEST = 107
 """Bytes the path of a socket may have."""

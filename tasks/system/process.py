@@ -1,52 +1,27 @@
-"""Processes of the cluster: spawn, identity, stop ladder, readiness, ports.
+"""Processes of the cluster: started, recorded on disk, marked, and found again.
 
-A process is identified by boot, pid and start time in clock ticks, never by pid or name alone, and
-is signalled through a pidfd, so that a pid that was given to somebody else is never hit. See
-proc(5) and pidfd_open(2).
+Who a process is and how it is ended: procfs.py and signals.py.
 """
 
 from __future__ import annotations
 
 import os
-import select
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tasks.failure import Failure
-from tasks.system import files
+from tasks.system import files, procfs, signals
+from tasks.system.procfs import Identity
 from tasks.system.run import tell
 
 Mode = Literal["normal", "debug-attach", "debug-exec"]
 MARK = "STEPKUBE_COMPONENT"
 PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
 _ROUNDS = 5
-KILL = ((signal.SIGKILL, 10.0),)
-LADDER = ((signal.SIGTERM, 2.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0))
-
-
-@dataclass(frozen=True)
-class Identity:
-    """One process for all time: the boot it belongs to, its pid and its start in clock ticks."""
-
-    boot: str
-    pid: int
-    ticks: int
-
-    def alive(self) -> bool:
-        """Tell whether this very process exists and is not a zombie."""
-        stat = _stat(self.pid)
-        return (
-            self.boot == boot_id()
-            and stat is not None
-            and stat.ticks == self.ticks
-            and stat.state not in "ZX"
-        )
 
 
 @dataclass(frozen=True)
@@ -73,7 +48,7 @@ class Record:
         """Tell whether the recorded process still runs the recorded program."""
         if not self.identity.alive():
             return False
-        exe = executable(self.identity.pid)
+        exe = procfs.executable(self.identity.pid)
         return exe is None or exe == self.exe
 
 
@@ -107,11 +82,11 @@ def spawn(
         except OSError as error:
             raise Failure(f"cannot start {component}: {argv[0]}: {error.strerror}") from error
     child.returncode = 0  # it outlives us on purpose: nobody is to wait for it or warn about it
-    identity = identify(child.pid)
+    identity = procfs.identify(child.pid)
     if identity is None:
         raise Failure(f"{component} ended at once\n{tail(log)}", f"read {log}")
     # execve(2) has succeeded, but for a moment /proc still shows neither argv nor environment
-    until(lambda: bool(argv_of(child.pid)), identity.alive, 5.0, every=0.001)
+    until(lambda: bool(procfs.argv_of(child.pid)), identity.alive, 5.0, every=0.001)
     return Record(
         component=component,
         identity=identity,
@@ -119,7 +94,7 @@ def spawn(
         env=dict(env),
         cwd=str(cwd),
         uid=os.getuid(),
-        exe=executable(child.pid) or str(Path(argv[0]).resolve()),
+        exe=procfs.executable(child.pid) or str(Path(argv[0]).resolve()),
         since=time.time(),
         fingerprint=fingerprint,
         log=str(log),
@@ -177,95 +152,12 @@ def with_mode(record: Record, mode: Mode) -> Record:
     return replace(record, mode=mode)
 
 
-def stop(identity: Identity, ladder: Sequence[tuple[int, float]] = LADDER) -> bool:
-    """End a process by a ladder of (signal, seconds to wait); True when it is gone.
-
-    A second SIGTERM makes a Kubernetes component exit at once even with watchers connected.
-    """
-    try:
-        handle = os.pidfd_open(identity.pid)
-    except ProcessLookupError:
-        return True
-    try:
-        if not identity.alive():
-            return True
-        for number, limit in ladder:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, number)
-            if _gone(handle, identity, limit):
-                return True
-        return not identity.alive()
-    finally:
-        os.close(handle)
-
-
-def send(identity: Identity, number: int) -> None:
-    """Signal a process if it is still the one that is meant."""
-    with suppress(ProcessLookupError):
-        handle = os.pidfd_open(identity.pid)
-        try:
-            if identity.alive():
-                signal.pidfd_send_signal(handle, number)
-        finally:
-            os.close(handle)
-
-
-def wait_gone(identity: Identity, limit: float) -> bool:
-    """Wait up to `limit` seconds for a process to end; True when it has."""
-    try:
-        handle = os.pidfd_open(identity.pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return not identity.alive() or _gone(handle, identity, limit)
-    finally:
-        os.close(handle)
-
-
-def identify(pid: int) -> Identity | None:
-    """Return the identity of a running pid, or None when there is no such process."""
-    stat = _stat(pid)
-    return None if stat is None or stat.state in "ZX" else Identity(boot_id(), pid, stat.ticks)
-
-
-def boot_id() -> str:
-    """Return the id of this boot of the kernel."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def executable(pid: int) -> str | None:
-    """Return the path of a process's program, or None when it may not be read."""
-    try:
-        return str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)")
-    except OSError:
-        return None
-
-
-def argv_of(pid: int) -> tuple[str, ...]:
-    """Return the argument list of a process, byte for byte, as /proc has it."""
-    try:
-        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return ()
-    return tuple(os.fsdecode(word) for word in raw.split(b"\0")[:-1])
-
-
-def environ_of(pid: int) -> dict[str, str]:
-    """Return the environment a process was started with, as /proc has it."""
-    try:
-        raw = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return {}
-    pairs = (os.fsdecode(word).partition("=") for word in raw.split(b"\0") if b"=" in word)
-    return {name: value for name, _, value in pairs}
-
-
 def marked(value: str) -> list[Identity]:
     """Return every process whose environment carries a mark: found even without a record."""
     found = []
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and environ_of(int(entry.name)).get(MARK) == value:
-            identity = identify(int(entry.name))
+        if entry.name.isdigit() and procfs.environ_of(int(entry.name)).get(MARK) == value:
+            identity = procfs.identify(int(entry.name))
             if identity is not None:
                 found.append(identity)
     return found
@@ -282,17 +174,8 @@ def end_marked(value: str, ladder: Sequence[tuple[int, float]], spare: Sequence[
         if not found:
             break
         for one in found:
-            ran = stop(one, ladder) or ran
+            ran = signals.stop(one, ladder) or ran
     return ran
-
-
-def children(pid: int) -> list[int]:
-    """Return the pids of a process's direct children."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [int(word) for word in task.read_text().split()]
-    return found
 
 
 def tail(log: Path, lines: int = 15, start: int = 0) -> str:
@@ -319,34 +202,3 @@ def until(
             return False
         time.sleep(every)
     return False
-
-
-@dataclass(frozen=True)
-class _Stat:
-    state: str
-    ticks: int
-
-
-def _stat(pid: int) -> _Stat | None:
-    try:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    except OSError:
-        return None
-    return _Stat(words[0], int(words[19]))
-
-
-def _gone(handle: int, identity: Identity, limit: float) -> bool:
-    """Wait on a pidfd; a zombie that nobody reaps counts as gone.
-
-    The pidfd of a traced process stays silent until its tracer has reaped every thread, so the
-    process itself is looked at as well.
-    """
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
-    end = time.monotonic() + limit
-    while identity.alive():
-        left = end - time.monotonic()
-        if left <= 0:
-            return False
-        poll.poll(min(left, 0.05) * 1000)
-    return True

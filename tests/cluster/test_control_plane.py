@@ -9,7 +9,7 @@ import pytest
 
 from tasks import delve
 from tasks.debugging import swap
-from tasks.system import ports, process
+from tasks.system import ports, procfs, signals
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 
 pytestmark = pytest.mark.cluster
@@ -25,7 +25,7 @@ def test_up_from_an_empty_workspace(cluster: Cluster) -> None:
     assert cluster.kubectl("get", "--raw", "/readyz") == "ok"
     for name in CONTROL_PLANE:
         record = cluster.record(name)
-        assert process.argv_of(record.identity.pid) == record.argv
+        assert procfs.argv_of(record.identity.pid) == record.argv
         assert str(cluster.settings.paths.log(name)) in said
 
 
@@ -70,7 +70,7 @@ def test_an_edit_rebuilds_and_restarts_one_component(cluster: Cluster) -> None:
 
 def test_a_killed_component_is_noticed_and_started_again(cluster: Cluster) -> None:
     before = cluster.pids()
-    process.stop(cluster.record("kube-scheduler").identity, ((9, 5.0),))
+    signals.stop(cluster.record("kube-scheduler").identity, ((9, 5.0),))
     assert "stopped" in cluster.doit("status")
     cluster.doit("up")
     after = cluster.pids()
@@ -126,18 +126,18 @@ def test_attach_leaves_the_process_alone(cluster: Cluster) -> None:
 def test_exec_starts_it_again_with_the_same_bytes(cluster: Cluster) -> None:
     before, others = cluster.record("kube-apiserver"), cluster.pids()
     raw = Path(f"/proc/{before.identity.pid}/cmdline").read_bytes()
-    env = process.environ_of(before.identity.pid)
+    env = procfs.environ_of(before.identity.pid)
     cluster.doit("debug:kube-apiserver", "--mode", "exec")
     held = cluster.record("kube-apiserver")
     assert held.identity != before.identity
     assert Path(f"/proc/{held.identity.pid}/cmdline").read_bytes() == raw
-    added = process.environ_of(held.identity.pid).items() - env.items()
+    added = procfs.environ_of(held.identity.pid).items() - env.items()
     assert {key for key, _ in added} <= swap.ADDED_BY_DELVE
     breakpoint_is_hit(cluster, "127.0.0.1:39999", "executed")
     cluster.doit("undebug:kube-apiserver")
     after = cluster.record("kube-apiserver")
     assert Path(f"/proc/{after.identity.pid}/cmdline").read_bytes() == raw
-    assert process.environ_of(after.identity.pid) == env
+    assert procfs.environ_of(after.identity.pid) == env
     assert after.cwd == before.cwd
     del others["kube-apiserver"]
     assert {name: pid for name, pid in cluster.pids().items() if name in others} == others

@@ -7,7 +7,7 @@ import pytest
 
 from tasks import delve
 from tasks.debugging import journal
-from tasks.system import process
+from tasks.system import signals
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 
 pytestmark = pytest.mark.cluster
@@ -87,7 +87,7 @@ def test_up_heals_a_component_whose_debugger_was_killed(cluster: Cluster) -> Non
     cluster.doit("debug:kube-controller-manager")
     held = journal.load(cluster.settings, "kube-controller-manager")
     assert held is not None and held.debugger is not None
-    process.stop(held.debugger, ((9, 5.0),))
+    signals.stop(held.debugger, ((9, 5.0),))
     assert "lost its debugger" in cluster.doit("status")
     assert "its debugger was lost" in cluster.doit("up")
     assert cluster.record("kube-controller-manager").mode == "normal"

@@ -13,7 +13,7 @@ import pytest
 
 from tasks import build, settings
 from tasks.components.registry import COMPONENTS
-from tasks.system import ports, process
+from tasks.system import ports, process, procfs, signals
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 
 pytestmark = pytest.mark.cluster
@@ -37,7 +37,7 @@ def running(cluster: Cluster) -> dict[str, int]:
         marked = {one.pid for one in process.marked(mark)}
         if record is not None and record.alive():
             assert record.identity.pid in marked, name
-            assert process.argv_of(record.identity.pid) == record.argv
+            assert procfs.argv_of(record.identity.pid) == record.argv
             found[name] = record.identity.pid
         else:
             assert not marked, name
@@ -120,7 +120,7 @@ def test_in_the_foreground_a_death_is_told_and_an_interrupt_ends_it_all(cluster:
         cluster.doit("debug:kube-scheduler", "--mode", "exec")
         said = until(run, "runs again")
         assert "terminated" not in said and "kube-scheduler runs again, as pid" in said
-        process.stop(cluster.record("kube-controller-manager").identity, ((9, 5.0),))
+        signals.stop(cluster.record("kube-controller-manager").identity, ((9, 5.0),))
         said = until(run, "brings it back")
         assert "warning: kube-controller-manager" in said and "terminated unexpectedly" in said
         assert "  | " in said, "the last lines of its log"

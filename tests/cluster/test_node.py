@@ -8,7 +8,7 @@ from urllib.request import urlopen
 import pytest
 
 from tasks import delve
-from tasks.system import ports, process
+from tasks.system import ports, process, procfs
 from tests.cluster import host
 from tests.cluster.conftest import Cluster
 
@@ -31,7 +31,7 @@ def test_the_node_turns_ready(cluster: Cluster, before: dict[str, str]) -> None:
     assert "Ready" in cluster.kubectl("get", "nodes", "--no-headers")
     for name in NODE:
         record = cluster.record(name)
-        assert process.argv_of(record.identity.pid) == record.argv
+        assert procfs.argv_of(record.identity.pid) == record.argv
         inside = Path(f"/proc/{record.identity.pid}/ns/net").readlink()
         assert inside != Path("/proc/self/ns/net").readlink()
 

@@ -13,7 +13,7 @@ import pytest
 
 from tasks.node import oci, relays, sandbox
 from tasks.running import launch
-from tasks.system import files, ports, process
+from tasks.system import files, ports, process, procfs
 from tasks.system.run import Result, run
 from tests.cluster import host, registry
 from tests.cluster.conftest import Cluster
@@ -353,7 +353,7 @@ def test_down_and_up_bring_the_pods_back_without_a_registry(
     assert not any(one.alive() for one in (*shims, holder.identity))
     assert host.difference(before, host.snapshot(chosen.name)) == {}
     mark = f"{chosen.paths.instance}:"
-    marks = [process.environ_of(one.pid).get(process.MARK, "") for one in psutil.process_iter()]
+    marks = [procfs.environ_of(one.pid).get(process.MARK, "") for one in psutil.process_iter()]
     assert not any(one.startswith(mark) for one in marks)
 
     said = node.doit("up")

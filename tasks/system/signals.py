@@ -1,0 +1,80 @@
+"""How a process is signalled and ended: through a pidfd, with a bounded wait for each signal.
+
+A pid that was given to somebody else in the meantime is never hit. See pidfd_open(2).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from tasks.system.procfs import Identity
+
+KILL = ((signal.SIGKILL, 10.0),)
+LADDER = ((signal.SIGTERM, 2.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0))
+
+
+def stop(identity: Identity, ladder: Sequence[tuple[int, float]] = LADDER) -> bool:
+    """End a process by a ladder of (signal, seconds to wait); True when it is gone.
+
+    A second SIGTERM makes a Kubernetes component exit at once even with watchers connected.
+    """
+    try:
+        handle = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return True
+    try:
+        if not identity.alive():
+            return True
+        for number, limit in ladder:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, number)
+            if _gone(handle, identity, limit):
+                return True
+        return not identity.alive()
+    finally:
+        os.close(handle)
+
+
+def send(identity: Identity, number: int) -> None:
+    """Signal a process if it is still the one that is meant."""
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(identity.pid)
+        try:
+            if identity.alive():
+                signal.pidfd_send_signal(handle, number)
+        finally:
+            os.close(handle)
+
+
+def wait_gone(identity: Identity, limit: float) -> bool:
+    """Wait up to `limit` seconds for a process to end; True when it has."""
+    try:
+        handle = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return not identity.alive() or _gone(handle, identity, limit)
+    finally:
+        os.close(handle)
+
+
+def _gone(handle: int, identity: Identity, limit: float) -> bool:
+    """Wait on a pidfd; a zombie that nobody reaps counts as gone.
+
+    The pidfd of a traced process stays silent until its tracer has reaped every thread, so the
+    process itself is looked at as well.
+    """
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    end = time.monotonic() + limit
+    while identity.alive():
+        left = end - time.monotonic()
+        if left <= 0:
+            return False
+        poll.poll(min(left, 0.05) * 1000)
+    return True
