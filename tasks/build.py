@@ -7,11 +7,7 @@ going back to an earlier state of the tree builds nothing.
 from __future__ import annotations
 
 import functools
-import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +17,13 @@ from doit.tools import config_changed
 from tasks import prune, report, sources
 from tasks.facts import minor as facts_of
 from tasks.failure import Failure
-from tasks.modules import compiler, elf, gitversion, layout, prebuilt
+from tasks.modules import compiler, compiling, gitversion, layout, prebuilt
 from tasks.modules.compiler import MODULES, Recipe
 from tasks.origins import bundled
 from tasks.settings import Settings, current
 from tasks.system import files, resources
-from tasks.system.run import follow, program, run
-from tasks.tools.tool import go_env, load_tool
+from tasks.system.run import run
+from tasks.tools.tool import load_tool
 from tasks.tree import Checkout, changes, load_checkout
 
 DISK_GIB = 6.0
@@ -152,7 +148,7 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
     resources.require_disk(settings.paths.cache, need, what)
     resources.require_memory(resources.COMPILER / 1.5, "compiling")
     if any(plan.recipe.cgo for plan in plans.values()):
-        _require_c_compiler(plans)
+        compiling.require_c_compiler([name for name, plan in plans.items() if plan.recipe.cgo])
     groups: list[list[str]] = []
     for module, plan in plans.items():
         group = next((g for g in groups if plans[g[0]].recipe == plan.recipe), None)
@@ -161,49 +157,10 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
         else:
             group.append(module)
     for group in groups:
-        _compile_group(settings, group, plans)
-
-
-def _compile_group(settings: Settings, group: Sequence[str], plans: Mapping[str, _Plan]) -> None:
-    checkout = load_checkout(settings.paths.lock)
-    go = load_tool(settings, "go")
-    recipe = plans[group[0]].recipe
-    seen = layout.of(settings.paths, checkout)
-    with _scratch(settings.paths.binaries) as scratch:
-        env = compiler.environment(go_env(settings, go), seen, cgo=recipe.cgo, out=scratch)
-        overlay = _write_overlay(recipe, scratch)
-        targets = [seen.target(module) for module in group]
-        words = recipe.arguments(resources.jobs(settings.build.jobs), scratch, overlay, targets)
         total = sources.package_count(settings, group)
-        _go(go.bin, words, env, seen.root, ", ".join(group), total=total)
-        for module in group:
-            elf.prove_debuggable(scratch / module)
-            _keep(settings, module, plans[module], scratch / module)
-
-
-def _go(
-    go: Path, words: Sequence[str], env: Mapping[str, str], folder: Path, what: str, *, total: int
-) -> None:
-    """Run go and count the packages it compiles; on failure show its last words."""
-    beat, output, packages = report.Heartbeat(), list[str](), 0
-
-    def line(text: str) -> None:
-        nonlocal packages
-        if text.startswith("#") or " " in text or ":" in text:
-            output.append(text)
-        else:
-            packages += 1
-        beat.beat(f"{what}: {packages} of {total} packages compiled")
-
-    beat.beat(f"{what}: starting")
-    if follow(go, *words, on_line=line, cwd=folder, env=env):
-        said = "\n".join(f"  | {text}" for text in output[-20:])
-        killed = any("signal: killed" in text for text in output)
-        hint = "the machine ran out of memory: set build.jobs to 1" if killed else (
-            "correct the source it names and run the task again"
-        )
-        raise Failure(f"go could not build {what} in {folder}\n{said}", hint)
-    report.note(f"{packages} packages compiled for {what}")
+        with compiling.compiled(settings, group, plans[group[0]].recipe, total) as folder:
+            for module in group:
+                _keep(settings, module, plans[module], folder / module)
 
 
 def _keep(settings: Settings, module: str, plan: _Plan, made: Path) -> None:
@@ -234,38 +191,6 @@ def _record(settings: Settings, module: str, plan: _Plan) -> None:
         "version": load_checkout(settings.paths.lock).version,
     }
     prebuilt.publish(settings, module, value)
-
-
-def _write_overlay(recipe: Recipe, scratch: Path) -> Path:
-    replace = {}
-    for number, (path, text) in enumerate(sorted(recipe.overlay.items())):
-        replacement = scratch / f"overlay-{number}.go"
-        files.write(replacement, text)
-        replace[path] = str(replacement)
-    target = scratch / "overlay.json"
-    files.write(target, json.dumps({"Replace": replace}))
-    return target
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder, prefix=".building-"))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def _require_c_compiler(plans: Mapping[str, _Plan]) -> None:
-    needing = ", ".join(module for module, plan in plans.items() if plan.recipe.cgo)
-    try:
-        program("gcc")
-    except Failure:
-        raise Failure(
-            f"{needing} is linked against C and needs a C compiler, but gcc is not installed",
-            "install one (apt-get install -y gcc libc6-dev), or set START_MODE=nokubelet",
-        ) from None
 
 
 class Built:

@@ -10,7 +10,7 @@ import pytest
 
 from tasks import build, checkout, facts, settings, sources
 from tasks.failure import Failure
-from tasks.modules import compiler, elf
+from tasks.modules import compiler, compiling, elf
 from tasks.settings import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
@@ -115,16 +115,16 @@ def test_an_edit_made_during_the_build_is_not_lost(
     chosen: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = Path(chosen.origin.path) / "pkg/scheduler/data/name.txt"
-    original, compile_ = file.read_text(), build._go
+    original, compile_ = file.read_text(), compiling._go
 
     def meddle(*words: object, **named: object) -> None:
         compile_(*words, **named)  # type: ignore[arg-type]
         file.write_text("edited meanwhile\n")
 
-    monkeypatch.setattr(build, "_go", meddle)
+    monkeypatch.setattr(compiling, "_go", meddle)
     during = make(chosen, "kube-scheduler")
     assert during.path.parent.name.endswith("-edited")
-    monkeypatch.setattr(build, "_go", compile_)
+    monkeypatch.setattr(compiling, "_go", compile_)
     after = make(chosen, "kube-scheduler")
     assert "edited meanwhile" in run(after.path).stderr
     file.write_text(original)
