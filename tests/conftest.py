@@ -13,7 +13,7 @@ import pytest
 
 from tasks import report, settings
 from tasks.failure import Failure
-from tasks.system import files
+from tasks.system import files, process, procfs
 from tasks.system.run import run
 from tasks.tools import gobuild
 
@@ -29,6 +29,24 @@ def in_words() -> Iterator[None]:
         yield
     except Failure as failure:
         pytest.fail(str(failure), pytrace=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fail when a process outlives the tests that started it, and name it."""
+    folder = str(tmp_path_factory.getbasetemp())
+    yield
+
+    def left() -> list[tuple[str, ...]]:
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        found = [(pid, procfs.argv_of(pid), procfs.environ_of(pid)) for pid in pids]
+        return [
+            argv
+            for pid, argv, env in found
+            if pid != os.getpid() and any(folder in word for word in (*argv, *env.values()))
+        ]
+
+    assert process.until(lambda: not left(), lambda: True, 10.0), left()
 
 
 @pytest.fixture(scope="session")

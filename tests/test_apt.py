@@ -210,8 +210,11 @@ class Repository:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    return Repository(tmp_path_factory.mktemp("repository"))
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    archive = Repository(tmp_path_factory.mktemp("repository"))
+    yield archive
+    ended = ["gpgconf", "--homedir", str(archive.home), "--kill", "gpg-agent"]
+    subprocess.run(ended, check=True, capture_output=True)
 
 
 @pytest.fixture
