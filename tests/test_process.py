@@ -14,6 +14,14 @@ from tasks.components.base import Health
 from tasks.failure import Failure
 from tasks.system import files, ports, process, procfs, signals
 
+HEADLESS = """
+import ctypes, platform, socket, threading
+listening = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=listening.accept).start()
+print(listening.getsockname()[1], flush=True)
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+"""Ends its first thread alone, by exit(2), which exit_group(2) does to all of them in turn."""
 STUBBORN = "import signal as s;s.signal(15, s.SIG_IGN);print('up', flush=True);s.pause()"
 
 
@@ -78,6 +86,23 @@ def test_a_zombie_is_dead() -> None:
     assert Path(f"/proc/{child.pid}").exists(), "nobody reaped it yet"
     assert signals.stop(identity)
     child.wait()
+
+
+def test_a_process_whose_first_thread_is_gone_lives_and_keeps_its_port(
+    tmp_path: Path, spawned: list
+) -> None:
+    record = start(tmp_path, sys.executable, "-c", HEADLESS)
+    spawned.append(record)
+    pid, log = record.identity.pid, Path(record.log)
+    stat = Path(f"/proc/{pid}/stat")
+    assert process.until(lambda: ") Z " in stat.read_text(), stat.exists, 10.0), log.read_text()
+    port = int(log.read_text())
+    assert ports.owner(port) is not None
+    assert record.identity.alive()
+    assert procfs.identify(pid) == record.identity
+    assert signals.stop(record.identity)
+    assert ports.owner(port) is None
+    assert not record.identity.alive()
 
 
 def test_the_ladder_ends_a_process_that_ignores_sigterm(tmp_path: Path, spawned: list) -> None:

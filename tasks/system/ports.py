@@ -60,7 +60,7 @@ def require_short(component: str, sockets: Iterable[Path]) -> None:
 def describe(pid: int) -> str:
     """Return pid and command line of a process in words."""
     if pid == 0:
-        return "a process of another user"
+        return "a process that this user cannot see"
     argv = argv_of(pid)
     return f"pid {pid}: {shlex.join(argv)[:200]}" if argv else f"pid {pid}"
 

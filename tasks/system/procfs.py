@@ -21,20 +21,24 @@ class Identity:
     ticks: int
 
     def alive(self) -> bool:
-        """Tell whether this very process exists and is not a zombie."""
-        stat = _stat(self.pid)
+        """Tell whether this very process exists, and any of its threads is not a zombie.
+
+        While threads are still ending the first one may be a zombie already, yet files, sockets
+        and ports are only closed with the last.
+        """
+        stat = _stat(Path(f"/proc/{self.pid}"))
         return (
             self.boot == boot_id()
             and stat is not None
             and stat.ticks == self.ticks
-            and stat.state not in "ZX"
+            and _lives(self.pid, stat)
         )
 
 
 def identify(pid: int) -> Identity | None:
     """Return the identity of a running pid, or None when there is no such process."""
-    stat = _stat(pid)
-    return None if stat is None or stat.state in "ZX" else Identity(boot_id(), pid, stat.ticks)
+    stat = _stat(Path(f"/proc/{pid}"))
+    return Identity(boot_id(), pid, stat.ticks) if stat and _lives(pid, stat) else None
 
 
 def boot_id() -> str:
@@ -84,9 +88,16 @@ class _Stat:
     ticks: int
 
 
-def _stat(pid: int) -> _Stat | None:
+def _stat(folder: Path) -> _Stat | None:
     try:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        words = (folder / "stat").read_text().rpartition(") ")[2].split()
     except OSError:
         return None
     return _Stat(words[0], int(words[19]))
+
+
+def _lives(pid: int, first: _Stat) -> bool:
+    if first.state not in "ZX":
+        return True
+    threads = map(_stat, Path(f"/proc/{pid}/task").glob("*"))
+    return any(thread is not None and thread.state not in "ZX" for thread in threads)
