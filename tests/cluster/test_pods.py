@@ -331,7 +331,8 @@ def test_pods_outlive_the_kubelet_and_containerd(node: Node) -> None:
 
 def test_a_deleted_pod_leaves_nothing(node: Node) -> None:
     uid = node.get("pod", "hostport")["metadata"]["uid"]
-    node.cluster.kubectl("delete", "pod", "hostport", "--wait=true", "--timeout=60s")
+    # kubelet 1.20 waits for its garbage collection, once a minute, and looks again every 10 s
+    node.cluster.kubectl("delete", "pod", "hostport", "--wait=true", "--timeout=110s")
     assert node.inside("get", f"http://{node.cluster.settings.node.address}:18080/").code != 0
     volumes = node.cluster.settings.paths.instance / "kubelet" / "pods" / uid
 
