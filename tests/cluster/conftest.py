@@ -42,7 +42,7 @@ class Cluster:
     def kubectl(self, *words: str, code: int = 0) -> str:
         """Run the kubectl that was built, as the cluster's administrator."""
         done = self.kubectl_in_background(*words)
-        out, _ = done.communicate(timeout=120)
+        out, _ = done.communicate(timeout=240)
         assert done.returncode == code, out
         return out
 

@@ -80,7 +80,7 @@ class Node:
         }
 
 
-def eventually(holds: Callable[[], bool], what: str, limit: float = 60.0) -> None:
+def eventually(holds: Callable[[], bool], what: str, limit: float = 120.0) -> None:
     """Ask again and again until it holds."""
     assert process.until(holds, lambda: True, limit, every=0.2), f"never: {what}"
 
@@ -120,7 +120,7 @@ def node(cluster: Cluster, before: dict[str, str], program: Path) -> Iterator[No
 
 
 def test_a_deployment_with_an_init_container_and_probes(node: Node) -> None:
-    node.cluster.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+    node.cluster.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
     assert node.get("deployment", "web")["status"]["readyReplicas"] == 2
     for pod in node.web():
         (first,) = pod["status"]["initContainerStatuses"]
@@ -158,7 +158,7 @@ def test_probes_decide_on_traffic_and_on_life(node: Node) -> None:
     )
     assert node.get("pod", "probed")["status"]["containerStatuses"][0]["ready"] is False
     node.exec("probed", "write", "/scratch/ready", "yes")
-    cluster.kubectl("wait", "--for=condition=Ready", "pod/probed", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/probed", "--timeout=120s")
     node.exec("probed", "rm", "/scratch/alive")
     eventually(
         lambda: node.get("pod", "probed")["status"]["containerStatuses"][0]["restartCount"] > 0,
@@ -167,7 +167,7 @@ def test_probes_decide_on_traffic_and_on_life(node: Node) -> None:
 
 
 def test_jobs_exit_codes_and_limits(node: Node) -> None:
-    node.cluster.kubectl("wait", "--for=condition=complete", "job/job", "--timeout=60s")
+    node.cluster.kubectl("wait", "--for=condition=complete", "job/job", "--timeout=120s")
     assert node.cluster.kubectl("logs", "job/job") == "job done\n"
 
     def ended(name: str) -> Any:
@@ -183,7 +183,7 @@ def test_jobs_exit_codes_and_limits(node: Node) -> None:
 
 def test_exec_gives_input_output_and_the_exit_code(node: Node, tmp_path: Path) -> None:
     node.cluster.kubectl(
-        "wait", "--for=condition=Ready", "--timeout=60s",
+        "wait", "--for=condition=Ready", "--timeout=120s",
         *(f"pod/{name}" for name in READY if name != "probed"),
     )  # fmt: skip
     words = ("exec", "-i", "hostport", "--", "/bin/pod", "echo")
@@ -200,7 +200,7 @@ def test_exec_gives_input_output_and_the_exit_code(node: Node, tmp_path: Path) -
 
 
 def test_attach_and_follow(node: Node) -> None:
-    node.cluster.kubectl("wait", "--for=condition=Ready", "pod/listener", "--timeout=60s")
+    node.cluster.kubectl("wait", "--for=condition=Ready", "pod/listener", "--timeout=120s")
     words = ("attach", "-i", "listener")
     attached = node.cluster.kubectl_in_background(*words, stdin=subprocess.PIPE)
     assert "over the wire" in attached.communicate("over the wire\n", timeout=60)[0]
@@ -267,12 +267,12 @@ def test_only_a_privileged_pod_has_all_capabilities(node: Node) -> None:
 
 def test_a_static_pod_from_the_manifests_folder(node: Node) -> None:
     name = f"static-{node.cluster.settings.kubelet.hostname_override}"
-    node.cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+    node.cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=120s")
     assert node.get("pod", name)["metadata"]["annotations"]["kubernetes.io/config.source"] == "file"
 
 
 def test_the_pause_image_was_built_from_the_tree(node: Node) -> None:
-    node.cluster.kubectl("wait", "--for=condition=Ready", "pod/hostport", "--timeout=60s")
+    node.cluster.kubectl("wait", "--for=condition=Ready", "pod/hostport", "--timeout=120s")
     uid = node.get("pod", "hostport")["metadata"]["uid"]
     pauses = [one for one in psutil.process_iter(["exe", "pid"]) if one.info["exe"] == "/pause"]
     ours = [one for one in pauses if uid in Path(f"/proc/{one.pid}/cgroup").read_text()]
@@ -332,7 +332,7 @@ def test_pods_outlive_the_kubelet_and_containerd(node: Node) -> None:
 def test_a_deleted_pod_leaves_nothing(node: Node) -> None:
     uid = node.get("pod", "hostport")["metadata"]["uid"]
     # kubelet 1.20 waits for its garbage collection, once a minute, and looks again every 10 s
-    node.cluster.kubectl("delete", "pod", "hostport", "--wait=true", "--timeout=110s")
+    node.cluster.kubectl("delete", "pod", "hostport", "--wait=true", "--timeout=120s")
     assert node.inside("get", f"http://{node.cluster.settings.node.address}:18080/").code != 0
     volumes = node.cluster.settings.paths.instance / "kubelet" / "pods" / uid
 
@@ -403,4 +403,4 @@ def test_a_new_cluster_forgets_the_old_one_s_pods(node: Node, before: dict[str, 
         lambda: len([*pods.iterdir()]) == 1 and static in node.cluster.kubectl("get", "pods"),
         "the kubelet removes what it does not know",
     )
-    node.cluster.kubectl("wait", "--for=condition=Ready", f"pod/{static}", "--timeout=60s")
+    node.cluster.kubectl("wait", "--for=condition=Ready", f"pod/{static}", "--timeout=120s")
