@@ -24,7 +24,7 @@ from tasks.delve.values import Hit
 from tasks.delve.watch import watching
 from tasks.settings import Settings, current
 from tasks.system import files
-from tasks.system.run import end_group, program
+from tasks.system.run import ending, program
 
 
 def ask(
@@ -101,11 +101,8 @@ def beside(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    try:
+    with ending(process):
         yield process
-    finally:
-        if process.poll() is None:
-            end_group(process)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, AnyStr
 
 from tasks.failure import Failure
 
@@ -133,13 +133,22 @@ def _spawned(
         start_new_session=True,
     )
     try:
+        with ending(process):
+            yield process
+    finally:
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@contextmanager
+def ending(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
+    """End a command, and all it started, with the block at the latest; see end_group."""
+    try:
         yield process
     finally:
         if process.poll() is None:
             end_group(process)
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:
