@@ -31,8 +31,6 @@ OFFSETS = {
     "cloud-controller-manager": 4,
 }
 """Delve port of a component, counted from debug.base_port; kube-apiserver's is the guide's."""
-_PROCESSOR = 36
-"""Place of the processor in /proc/PID/stat, behind the name (proc(5))."""
 MODES = (
     ("attach", "leave the process alone and trace it"),
     ("exec", "start it again under Delve, for main() and start-up code"),
@@ -173,10 +171,11 @@ def standing(pid: int) -> float | None:
     """
     runs: dict[int, float] = {}
     for task in Path(f"/proc/{pid}/task").glob("*"):
+        stat = procfs.stat(task)
         with suppress(OSError, ValueError):
-            ran = _last_run(task / "sched")
-            processor = int((task / "stat").read_text().rpartition(")")[2].split()[_PROCESSOR])
-            runs[processor] = max(runs.get(processor, 0.0), ran)
+            if stat is not None:
+                ran = _last_run(task / "sched")
+                runs[stat.processor] = max(runs.get(stat.processor, 0.0), ran)
     if not any(runs.values()):
         return None
     allowed = os.sched_getaffinity(0)

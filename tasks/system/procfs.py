@@ -26,19 +26,19 @@ class Identity:
         While threads are still ending the first one may be a zombie already, yet files, sockets
         and ports are only closed with the last.
         """
-        stat = _stat(Path(f"/proc/{self.pid}"))
+        now = stat(Path(f"/proc/{self.pid}"))
         return (
             self.boot == boot_id()
-            and stat is not None
-            and stat.ticks == self.ticks
-            and _lives(self.pid, stat)
+            and now is not None
+            and now.ticks == self.ticks
+            and _lives(self.pid, now)
         )
 
 
 def identify(pid: int) -> Identity | None:
     """Return the identity of a running pid, or None when there is no such process."""
-    stat = _stat(Path(f"/proc/{pid}"))
-    return Identity(boot_id(), pid, stat.ticks) if stat and _lives(pid, stat) else None
+    now = stat(Path(f"/proc/{pid}"))
+    return Identity(boot_id(), pid, now.ticks) if now and _lives(pid, now) else None
 
 
 def boot_id() -> str:
@@ -83,21 +83,25 @@ def children(pid: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Stat:
+class Stat:
+    """Of a process or thread: its state, start in clock ticks, and the processor it ran on last."""
+
     state: str
     ticks: int
+    processor: int
 
 
-def _stat(folder: Path) -> _Stat | None:
+def stat(folder: Path) -> Stat | None:
+    """Return what /proc/PID/stat, or that of a thread, tells; None when it is gone."""
     try:
         words = (folder / "stat").read_text().rpartition(") ")[2].split()
     except OSError:
         return None
-    return _Stat(words[0], int(words[19]))
+    return Stat(words[0], int(words[19]), int(words[36]))
 
 
-def _lives(pid: int, first: _Stat) -> bool:
+def _lives(pid: int, first: Stat) -> bool:
     if first.state not in "ZX":
         return True
-    threads = map(_stat, Path(f"/proc/{pid}/task").glob("*"))
+    threads = map(stat, Path(f"/proc/{pid}/task").glob("*"))
     return any(thread is not None and thread.state not in "ZX" for thread in threads)
