@@ -170,12 +170,11 @@ def standing(pid: int) -> float | None:
     CONFIG_SCHED_DEBUG) or keeps this program from that processor.
     """
     runs: dict[int, float] = {}
-    for task in Path(f"/proc/{pid}/task").glob("*"):
-        stat = procfs.stat(task)
-        with suppress(OSError, ValueError):
-            if stat is not None:
-                ran = _last_run(task / "sched")
-                runs[stat.processor] = max(runs.get(stat.processor, 0.0), ran)
+    for thread in procfs.threads(pid):
+        stat = procfs.stat(thread)
+        if stat is not None:
+            ran = _last_run(thread)
+            runs[stat.processor] = max(runs.get(stat.processor, 0.0), ran)
     if not any(runs.values()):
         return None
     allowed = os.sched_getaffinity(0)
@@ -189,11 +188,11 @@ def standing(pid: int) -> float | None:
 
 def _clock(processor: int) -> float:
     os.sched_setaffinity(0, {processor})
-    return _last_run(Path("/proc/thread-self/sched"))
+    return _last_run(Path("/proc/thread-self"))
 
 
-def _last_run(file: Path) -> float:
-    for line in file.read_text().splitlines():
+def _last_run(thread: Path) -> float:
+    for line in procfs.read(thread / "sched").splitlines():
         if line.startswith("se.exec_start"):
             return float(line.rpartition(":")[2])
     return 0.0

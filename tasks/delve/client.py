@@ -10,7 +10,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tasks.delve.connection import (
     DelveTimeoutError,
 )
 from tasks.delve.values import Breakpoint, Frame, State, Stop, Variable, Version
+from tasks.system import procfs
 
 POLL = 0.02
 _RESULT = 16  # flag of a result variable: garbage until the function returns
@@ -205,12 +206,10 @@ class Delve(Connection):
 
 def _trapped(pid: int) -> bool:
     """Tell whether a SIGTRAP waits to be delivered to a process or a thread of it; see proc(5)."""
-    for file in Path(f"/proc/{pid}/task").glob("*/status"):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            pending = re.findall(r"^S[ih][gd]Pnd:\s*(\w+)", file.read_text(), re.MULTILINE)
-            if any(int(mask, 16) >> (signal.SIGTRAP - 1) & 1 for mask in pending):
-                return True
-    return False
+    masks = (
+        procfs.status(thread, key) for thread in procfs.threads(pid) for key in ("SigPnd", "ShdPnd")
+    )
+    return any(int(mask or "0", 16) >> (signal.SIGTRAP - 1) & 1 for mask in masks)
 
 
 def _ended(status: int | None) -> DelveError:

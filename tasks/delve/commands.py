@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tasks.delve.client import POLL, Delve
 from tasks.delve.connection import DelveError, DelveTimeoutError
+from tasks.system import procfs
 
 
 def wait_ready(
@@ -95,21 +96,15 @@ def _server(listen: str, log: Path, check_go_version: bool) -> list[str]:
 
 def clients(port: int) -> int:
     """Count the connections to a loopback port: editors, terminals and our own; see proc(5)."""
-    rows: list[str] = []
-    for table in ("tcp", "tcp6"):
-        with suppress(FileNotFoundError):  # a kernel without IPv6
-            rows += Path("/proc/net", table).read_text().splitlines()[1:]
-    words = [row.split() for row in rows]
+    tables = (procfs.read(Path("/proc/net", name)) for name in ("tcp", "tcp6"))
+    words = [row.split() for table in tables for row in table.splitlines()[1:]]
     return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in words)
 
 
 def paused(pid: int) -> bool:
     """Tell whether a debugger holds the process, from the state of its main thread; see proc(5)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] == "t"
+    stat = procfs.stat(Path(f"/proc/{pid}"))
+    return stat is not None and stat.state == "t"
 
 
 def tracer(pid: int) -> int:
@@ -117,13 +112,5 @@ def tracer(pid: int) -> int:
 
     TracerPid names the very thread that attached, in Delve seldom the main one.
     """
-    try:
-        thread = _status(pid, "TracerPid")
-        return _status(thread, "Tgid") if thread else 0
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-
-
-def _status(pid: int, key: str) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
+    thread = procfs.status(Path(f"/proc/{pid}"), "TracerPid")
+    return int(procfs.status(Path(f"/proc/{thread or 0}"), "Tgid") or 0)

@@ -17,7 +17,7 @@ from tasks.components import containerd
 from tasks.components.kubelet import TRACES
 from tasks.failure import Failure
 from tasks.settings import Settings
-from tasks.system import network, ports, process, signals
+from tasks.system import network, ports, process, procfs, signals
 from tasks.system.process import Record
 
 MAIN = "sandbox-relay"
@@ -140,6 +140,6 @@ def _command(holder: Record, wanted: list[str]) -> tuple[str, ...]:
 
 def _listens(holder: Record, port: int) -> bool:
     """Tell whether anybody in the sandbox listens on a TCP port."""
-    table = Path(f"/proc/{holder.identity.pid}/net/tcp").read_text().splitlines()[1:]
-    sockets = (line.split() for line in table)
+    table = procfs.read(Path(f"/proc/{holder.identity.pid}/net/tcp"))
+    sockets = (line.split() for line in table.splitlines()[1:])
     return any(words[1].endswith(f":{port:04X}") and words[3] == LISTENING for words in sockets)

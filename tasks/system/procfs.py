@@ -1,13 +1,12 @@
 """Processes as the kernel shows them in /proc: who one is, its arguments and environment.
 
-A process is identified by boot, pid and start time in clock ticks, never by pid or name alone. See
-proc(5).
+A process is identified by boot, pid and start time in clock ticks, never by pid or name alone. It
+may end between any two reads, which then find nothing and never raise. See proc(5).
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,30 +55,33 @@ def executable(pid: int) -> str | None:
 
 def argv_of(pid: int) -> tuple[str, ...]:
     """Return the argument list of a process, byte for byte, as /proc has it."""
-    try:
-        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return ()
-    return tuple(os.fsdecode(word) for word in raw.split(b"\0")[:-1])
+    return tuple(read(Path(f"/proc/{pid}/cmdline")).split("\0")[:-1])
 
 
 def environ_of(pid: int) -> dict[str, str]:
     """Return the environment a process was started with, as /proc has it."""
-    try:
-        raw = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return {}
-    pairs = (os.fsdecode(word).partition("=") for word in raw.split(b"\0") if b"=" in word)
+    words = read(Path(f"/proc/{pid}/environ")).split("\0")
+    pairs = (word.partition("=") for word in words if "=" in word)
     return {name: value for name, _, value in pairs}
 
 
 def children(pid: int) -> list[int]:
     """Return the pids of a process's direct children."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [int(word) for word in task.read_text().split()]
-    return found
+    return [int(word) for task in threads(pid) for word in read(task / "children").split()]
+
+
+def threads(pid: int) -> list[Path]:
+    """Return the folders of a process's threads, none when it is gone."""
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
+
+
+def status(folder: Path, key: str) -> str:
+    """Return a line of the status of a process or thread, empty when it is gone."""
+    lines = (line.partition(":") for line in read(folder / "status").split("\n"))
+    return next((value.strip() for name, _, value in lines if name == key), "")
 
 
 @dataclass(frozen=True)
@@ -93,15 +95,19 @@ class Stat:
 
 def stat(folder: Path) -> Stat | None:
     """Return what /proc/PID/stat, or that of a thread, tells; None when it is gone."""
+    words = read(folder / "stat").rpartition(") ")[2].split()
+    return Stat(words[0], int(words[19]), int(words[36])) if words else None
+
+
+def read(file: Path) -> str:
+    """Return what a file of /proc tells, nothing when its process is gone or not ours to see."""
     try:
-        words = (folder / "stat").read_text().rpartition(") ")[2].split()
+        return os.fsdecode(file.read_bytes())
     except OSError:
-        return None
-    return Stat(words[0], int(words[19]), int(words[36]))
+        return ""
 
 
 def _lives(pid: int, first: Stat) -> bool:
     if first.state not in "ZX":
         return True
-    threads = map(stat, Path(f"/proc/{pid}/task").glob("*"))
-    return any(thread is not None and thread.state not in "ZX" for thread in threads)
+    return any(thread and thread.state not in "ZX" for thread in map(stat, threads(pid)))
