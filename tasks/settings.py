@@ -224,12 +224,13 @@ def _assemble(
 def own_port(instance: str, port: int) -> int:
     """Return an instance's own port for a default one, so that several run side by side.
 
-    The instance `default` keeps the usual ports; the others have theirs by their name.
+    The instance `default` keeps the usual ports; the others have theirs by their name: below the
+    ports of Kubernetes' own services (30000) and of connections (32768), but for Delve's.
     """
     if instance == "default" or port == 0:
         return port
     number = zlib.crc32(instance.encode()) % 400
-    return port + 100 + number * 10 if port > 32767 else port + 10000 + number * 50
+    return port + 100 + number * 12 if port > 32767 else port + 10000 + number * 20
 
 
 def _config(value: str, instance: Path) -> Path:

@@ -46,7 +46,7 @@ def nothing_left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
             if pid != os.getpid() and any(folder in word for word in (*argv, *env.values()))
         ]
 
-    assert process.until(lambda: not left(), lambda: True, 10.0), left()
+    assert process.until(lambda: not left(), lambda: True, 60.0), left()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ class Dap:
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.socket = socket.create_connection((host, int(port)), timeout=60)
         self.socket.settimeout(None)
         self.stream = self.socket.makefile("rb")
         self.number = 0
@@ -25,7 +25,7 @@ class Dap:
     def request(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Send a request and return its response's body."""
         ticket = self.send(command, **arguments)
-        answer = self.answers[ticket].get(timeout=20)
+        answer = self.answers[ticket].get(timeout=60)
         assert answer["success"], answer
         body: dict[str, Any] = answer.get("body") or {}
         return body
@@ -42,7 +42,7 @@ class Dap:
     def event(self, name: str) -> dict[str, Any]:
         """Wait for an event."""
         while True:
-            event = self.events.get(timeout=20)
+            event = self.events.get(timeout=60)
             if event["event"] == name:
                 return event
 
@@ -53,7 +53,7 @@ class Dap:
         self.event("initialized")
         self.request("setFunctionBreakpoints", breakpoints=[{"name": one} for one in functions])
         self.request("configurationDone")
-        assert self.answers[ticket].get(timeout=20)["success"]
+        assert self.answers[ticket].get(timeout=60)["success"]
 
     def close(self) -> None:
         """Drop the connection without a word."""

@@ -442,7 +442,7 @@ def doit(chosen: Settings, *words: str) -> subprocess.Popen[str]:
 def test_json_is_one_document_on_stdout(chosen: Settings, running: process.Record) -> None:
     words = ("--at", "main.work", "--condition=n%5==0", "--hits", "2", "--output", "json")
     with doit(chosen, "break:toy", *words, "--run", python("print('said')")) as run:
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=120)
     assert run.returncode == 0, err
     answer = json.loads(out)
     assert (answer["component"], answer["place"], answer["code"]) == ("toy", "main.work", 0)
@@ -460,7 +460,7 @@ def test_text_is_shown_and_a_failed_command_fails_the_task(
 ) -> None:
     command = python("print('said'); exit(4)")
     with doit(chosen, "break:toy", "--at", "work", "--run", command) as run:
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=120)
     assert run.returncode == 1
     assert "  | said\n  exit code 4\n" in out
     assert "exited with 4" in err and "Traceback" not in err
@@ -479,7 +479,7 @@ def test_an_interrupted_run_leaves_the_toy_as_it_was(found: Settings, number: in
 
         assert process.until(sleeps, lambda: run.poll() is None, 30)
         run.send_signal(number)
-        _, err = run.communicate(timeout=30)
+        _, err = run.communicate(timeout=120)
     assert run.returncode == 128 + number and "Traceback" not in err
     assert snapshot(found) == before
     assert goes_on(found)

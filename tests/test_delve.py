@@ -25,7 +25,7 @@ T = TypeVar("T")
 AWKWARD = ["(a|b)", "$HOME", "two  blanks", "", 'it\'s "quoted"', "--x=", "a\tb\n", "é\udcff", "--"]
 
 
-def eventually(probe: Callable[[], T], what: str, seconds: float = 10.0) -> T:
+def eventually(probe: Callable[[], T], what: str, seconds: float = 60.0) -> T:
     """Poll until the probe returns something true, and return that."""
     deadline = time.monotonic() + seconds
     while not (value := probe()):
@@ -394,7 +394,7 @@ def test_a_delve_that_ends_is_reported_in_its_own_words(
         pytest.raises(DelveError, match=rf"ended .*could not attach to pid {gone.pid}: no such"),
     ):
         Debugger(process, port, output).connect(60)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 50
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_a_file_that_changes_between_two_attempts_is_never_mixed(
     verified: list[bytes] = []
     with serving(Changing) as address:
         download.fetch(
-            f"{address}/{kind}", tmp_path / "file", timeout=5,
+            f"{address}/{kind}", tmp_path / "file", timeout=60,
             verify=lambda path: verified.append(path.read_bytes()),
         )
     assert Changing.asked == asked
@@ -200,7 +200,7 @@ def test_a_wrong_file_is_thrown_away(server: str, tmp_path: Path) -> None:
         raise Failure("its hash is wrong")
 
     with pytest.raises(Failure, match=re.escape(f"{server}/file: its hash is wrong")):
-        download.fetch(server + "/file", tmp_path / "file", verify=wrong, timeout=5)
+        download.fetch(server + "/file", tmp_path / "file", verify=wrong, timeout=60)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -225,11 +225,11 @@ def test_a_file_address_works(tmp_path: Path) -> None:
 
 
 def test_small_documents_are_bounded(server: str) -> None:
-    assert download.read(server + "/file", timeout=5) == BODY
+    assert download.read(server + "/file", timeout=60) == BODY
     with pytest.raises(Failure, match="longer than the 100 bytes"):
-        download.read(server + "/file", timeout=5, limit=100)
+        download.read(server + "/file", timeout=60, limit=100)
     with pytest.raises(Failure, match="404"):
-        download.read(server + "/missing", timeout=5)
+        download.read(server + "/missing", timeout=60)
 
 
 def test_a_missing_ca_bundle_is_named(tmp_path: Path) -> None:

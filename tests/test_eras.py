@@ -71,7 +71,7 @@ def ask(one: Settings, name: str) -> dict[str, str]:
     assert health.port is not None
     secure = any(word.startswith("--secure-port=") for word in health.argv)
     scheme = "https" if secure else "http"
-    with _OPENER.open(f"{scheme}://127.0.0.1:{health.port}/version", timeout=5) as said:
+    with _OPENER.open(f"{scheme}://127.0.0.1:{health.port}/version", timeout=60) as said:
         lines = said.read().decode().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
 

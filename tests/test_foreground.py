@@ -83,7 +83,7 @@ def test_a_signal_ends_everything(
 ) -> None:
     assert not nothing_runs(chosen)
     staying.send_signal(number)
-    said, _ = staying.communicate(timeout=30)
+    said, _ = staying.communicate(timeout=120)
     assert staying.returncode == code
     assert nothing_runs(chosen)
     assert ("ended toy" in said) == (number != signal.SIGHUP), "there is no terminal to tell"
@@ -96,7 +96,7 @@ def test_a_debugged_component_ends_with_its_debugger(
     with files.locked(chosen.paths.run / "toy.lock"):  # as doit debug does
         swap.enter(chosen, "toy", swap.request(chosen, "toy", swap.as_mode(mode)))
     staying.send_signal(signal.SIGINT)
-    said, _ = staying.communicate(timeout=30)
+    said, _ = staying.communicate(timeout=120)
     assert staying.returncode == 130 and "terminated" not in said and "ended toy" in said
     assert nothing_runs(chosen)
     assert ports.owner(swap.port(chosen, "toy")) is None
@@ -114,14 +114,14 @@ def test_a_death_is_told_with_the_last_words_and_it_goes_on(
     launch.start(chosen, launch.wanted(chosen, "toy"))
     until(staying, f"toy runs again, as pid {record(chosen).identity.pid}")
     launch.stop(chosen, "toy")
-    said, _ = staying.communicate(timeout=30)
+    said, _ = staying.communicate(timeout=120)
     assert "toy was stopped" in said and "nothing left to watch" in said
     assert staying.returncode == 0
 
 
 def test_a_start_that_fails_half_way_leaves_nothing(chosen: Settings) -> None:
     run = begin(chosen, "broken")
-    said, _ = run.communicate(timeout=30)
+    said, _ = run.communicate(timeout=120)
     assert run.returncode == 1 and "staying" in said and "ended toy" in said
     assert nothing_runs(chosen)
 

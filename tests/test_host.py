@@ -523,8 +523,8 @@ def test_the_firewall_opens_the_ports_of_delve_and_closes_them(
     assert ran() == ["firewall-cmd --zone=public --add-port=39999/tcp"]
     doit("firewall")
     assert len(apply.load(home).ports) == 6
-    doit("firewall", "--close", "--port", "39998")
-    assert ran()[-1] == "firewall-cmd --zone=public --remove-port=39998/tcp"
+    doit("firewall", "--close", "--port", "39997")
+    assert ran()[-1] == "firewall-cmd --zone=public --remove-port=39997/tcp"
     doit("clean", "firewall")
     assert sum("--remove-port" in line for line in ran()) == 6
     assert not (home / "host.json").exists()

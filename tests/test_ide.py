@@ -21,10 +21,10 @@ from tests import miniature
 
 PORTS = {
     "kube-apiserver": 39999,
-    "kube-controller-manager": 39998,
-    "kube-scheduler": 39997,
-    "kubelet": 39996,
-    "kube-proxy": 39995,
+    "kube-controller-manager": 39997,
+    "kube-scheduler": 39995,
+    "kubelet": 39993,
+    "kube-proxy": 39991,
 }
 NAMES = [f"stepkube: debug {name}" for name in PORTS]
 CLOUD = "cloud-controller-manager"  # written only where it runs
@@ -333,7 +333,7 @@ def test_entries_of_ours_are_replaced_and_removed_by_name(tmp_path: Path, tree: 
     assert not write(taken(tmp_path, tree, STEPKUBE_DEBUG_BASE_PORT="2340"))
     value = launch(tree)["configurations"]
     assert [entry["name"] for entry in value] == ["a", *NAMES]
-    assert [entry["port"] for entry in value[1:]] == [2349, 2348, 2347, 2346, 2345]
+    assert [entry["port"] for entry in value[1:]] == [2349, 2347, 2345, 2343, 2341]
 
 
 def test_without_a_journal_clean_still_takes_our_entries_out(
@@ -404,7 +404,7 @@ def test_the_cloud_controller_manager_has_a_configuration_where_it_runs(
     assert not write(chosen)
     value = json.loads((tree / entries.LAUNCH).read_text())
     ports = {one["name"]: one["port"] for one in value["configurations"]}
-    assert ports[f"stepkube: debug {CLOUD}"] == 39994
+    assert ports[f"stepkube: debug {CLOUD}"] == 40001
     assert f"stepkube: debug {CLOUD}" in value["compounds"][0]["configurations"]
     assert (tree / entries.GOLAND[CLOUD]).is_file()
 
@@ -558,7 +558,7 @@ def test_another_host_is_written_for_every_editor(
 ) -> None:
     assert not write(chosen, host="devbox.example.org")
     said = capsys.readouterr().out
-    assert "devbox.example.org, ports 39999, 39998" in said
+    assert "devbox.example.org, ports 39999, 39997" in said
     assert re.search(r"ssh -NL .*(@| )devbox\.example\.org$", said, re.MULTILINE)
     assert {entry["host"] for entry in launch(tree)["configurations"]} == {"devbox.example.org"}
     (configuration,) = ET.parse(tree / entries.GOLAND["kubelet"]).getroot()

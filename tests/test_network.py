@@ -85,10 +85,10 @@ def test_our_own_downloads_use_the_proxy_and_trust_the_bundle(
     bundle, seen = mirror
     url = f"https://{NAME}/file"
     with pytest.raises(Failure, match=r"certificate is not trusted .*mirror\.ca_bundle") as caught:
-        download.read(url, timeout=10)
+        download.read(url, timeout=60)
     assert "through the proxy http://***@127.0.0.1" in str(caught.value)
     assert "pr0xy" not in str(caught.value)
-    assert download.read(url, timeout=10, ca_bundle=str(bundle)) == b"a file"
+    assert download.read(url, timeout=60, ca_bundle=str(bundle)) == b"a file"
     assert seen == [f"CONNECT {NAME}:443 {LOGIN}"] * 2
 
 
@@ -124,7 +124,7 @@ def test_what_no_proxy_names_is_reached_directly(
     bundle, seen = mirror
     monkeypatch.setenv(name, f"localhost,{NAME}")
     with pytest.raises(Failure, match=r"not known|resolution|not resolve") as caught:
-        download.read(f"https://{NAME}/file", timeout=10, ca_bundle=str(bundle))
+        download.read(f"https://{NAME}/file", timeout=60, ca_bundle=str(bundle))
     assert "through the proxy" not in str(caught.value)
     with pytest.raises(Failure):
         checkout.take(chosen(tmp_path, bundle))
@@ -223,9 +223,9 @@ def test_a_log_in_of_a_download_is_sent_and_kept_out_of_words_and_files(
 
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with served(Guarded) as port:
-        assert download.read(f"http://user:s3cr3t@127.0.0.1:{port}/x", timeout=5) == b"ok"
+        assert download.read(f"http://user:s3cr3t@127.0.0.1:{port}/x", timeout=60) == b"ok"
         with pytest.raises(Failure, match="answered 401") as caught:
-            download.read(f"http://user:wr0ng@127.0.0.1:{port}/x", timeout=5)
+            download.read(f"http://user:wr0ng@127.0.0.1:{port}/x", timeout=60)
     assert "wr0ng" not in str(caught.value)
 
 

@@ -30,7 +30,7 @@ def spawned(tmp_path: Path) -> Iterator[list[process.Record]]:
     records: list[process.Record] = []
     yield records
     for record in records:
-        signals.stop(record.identity, ((signal.SIGKILL, 5.0),))
+        signals.stop(record.identity, ((signal.SIGKILL, 60.0),))
 
 
 def start(tmp_path: Path, *argv: str, name: str = "sleeper") -> process.Record:
@@ -81,7 +81,7 @@ def test_a_zombie_is_dead() -> None:
     identity = procfs.identify(child.pid)
     assert identity is not None
     os.kill(child.pid, signal.SIGKILL)
-    assert signals.wait_gone(identity, 5.0)
+    assert signals.wait_gone(identity, 60.0)
     assert not identity.alive()
     assert Path(f"/proc/{child.pid}").exists(), "nobody reaped it yet"
     assert signals.stop(identity)
@@ -95,7 +95,7 @@ def test_a_process_whose_first_thread_is_gone_lives_and_keeps_its_port(
     spawned.append(record)
     pid, log = record.identity.pid, Path(record.log)
     stat = Path(f"/proc/{pid}/stat")
-    assert process.until(lambda: ") Z " in stat.read_text(), stat.exists, 10.0), log.read_text()
+    assert process.until(lambda: ") Z " in stat.read_text(), stat.exists, 60.0), log.read_text()
     port = int(log.read_text())
     assert ports.owner(port) is not None
     assert record.identity.alive()
@@ -109,8 +109,8 @@ def test_the_ladder_ends_a_process_that_ignores_sigterm(tmp_path: Path, spawned:
     record = start(tmp_path, sys.executable, "-c", STUBBORN)
     spawned.append(record)
     log = Path(record.log)
-    assert process.until(lambda: "up" in log.read_text(), record.identity.alive, 10.0)
-    ladder = ((signal.SIGTERM, 0.2), (signal.SIGTERM, 0.2), (signal.SIGKILL, 5.0))
+    assert process.until(lambda: "up" in log.read_text(), record.identity.alive, 60.0)
+    ladder = ((signal.SIGTERM, 0.2), (signal.SIGTERM, 0.2), (signal.SIGKILL, 60.0))
     assert signals.stop(record.identity, ladder)
     assert not record.identity.alive()
 
@@ -127,7 +127,7 @@ def test_logs_are_appended(tmp_path: Path) -> None:
     for word, whole in (("first", "first\n"), ("second", "first\nsecond\n")):
         say = f"import signal; print({word!r}, flush=True); signal.pause()"
         record = start(tmp_path, sys.executable, "-c", say)
-        assert process.until(lambda: log.read_text() == whole, record.identity.alive, 10.0)  # noqa: B023
+        assert process.until(lambda: log.read_text() == whole, record.identity.alive, 60.0)  # noqa: B023
         assert signals.stop(record.identity)
 
 
@@ -167,7 +167,7 @@ def test_what_a_marked_process_starts_while_it_is_ended_is_ended_too(
     first = start(tmp_path, sys.executable, "-c", code)
     spawned.append(first)
     log = Path(first.log)
-    assert process.until(lambda: "up" in log.read_text(), first.identity.alive, 10.0)
+    assert process.until(lambda: "up" in log.read_text(), first.identity.alive, 60.0)
     mark = process.mark("sleeper", tmp_path)
     assert process.end_marked(mark, signals.LADDER, ())
     assert process.marked(mark) == []
@@ -181,7 +181,7 @@ def test_a_busy_port_names_its_owner(tmp_path: Path, spawned: list) -> None:
     record = start(tmp_path, sys.executable, "-c", serve)
     spawned.append(record)
     log = Path(record.log)
-    assert process.until(lambda: log.read_text().endswith("\n"), record.identity.alive, 10.0)
+    assert process.until(lambda: log.read_text().endswith("\n"), record.identity.alive, 60.0)
     port = int(log.read_text())
     with pytest.raises(Failure) as caught:
         ports.require_free("kube-apiserver", [port])

@@ -50,7 +50,7 @@ def port(echo: int) -> Iterator[int]:
     argv = [sys.executable, relay.__file__, "/proc/self/ns/net"]
     with subprocess.Popen([*argv, f"in:127.0.0.1:{port}:127.0.0.1:{echo}"]) as running:
         assert process.until(
-            lambda: ports.owner(port) is not None, lambda: running.poll() is None, 10.0
+            lambda: ports.owner(port) is not None, lambda: running.poll() is None, 60.0
         )
         yield port
         running.terminate()
@@ -95,12 +95,12 @@ class Web(http.server.BaseHTTPRequestHandler):
 web = http.server.ThreadingHTTPServer(("10.9.9.1", 80), Web)
 threading.Thread(target=web.serve_forever, daemon=True).start()
 running = subprocess.Popen([sys.executable, relay, "/proc/self/ns/net", "proxy:127.0.0.1:3128"])
-process.until(lambda: ports.owner(3128) is not None, lambda: running.poll() is None, 10.0)
+process.until(lambda: ports.owner(3128) is not None, lambda: running.poll() is None, 60.0)
 handler = urllib.request.ProxyHandler({"http": "http://127.0.0.1:3128"})
 opener = urllib.request.build_opener(handler)
 for url in urls:
     try:
-        print(opener.open(url, timeout=10).read().decode())
+        print(opener.open(url, timeout=60).read().decode())
     except OSError as error:
         print(error.code, error.read().decode())
 running.terminate()
@@ -115,7 +115,7 @@ def test_the_proxy_goes_out_over_the_network_and_not_to_the_host_itself() -> Non
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     done = subprocess.run(
         [*argv, relay.__file__, *urls],
-        cwd=settings.ROOT, env=env, capture_output=True, text=True, timeout=60, check=True,
+        cwd=settings.ROOT, env=env, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines() == [
         "/v2/?a=b 10.9.9.1", "/next 10.9.9.1", "502 127.0.0.1 is an address of the host itself",
@@ -131,7 +131,7 @@ def test_the_proxy_of_the_host_is_used_with_its_password(tmp_path: Path) -> None
         argv = [sys.executable, relay.__file__, "/proc/self/ns/net", f"proxy:127.0.0.1:{port}"]
         with subprocess.Popen(argv, env=env) as running:
             assert process.until(
-                lambda: ports.owner(port) is not None, lambda: running.poll() is None, 10.0
+                lambda: ports.owner(port) is not None, lambda: running.poll() is None, 60.0
             )
             with socket.create_connection(("127.0.0.1", port), 10) as client:
                 client.sendall(b"CONNECT r.example.org:443 HTTP/1.1\r\nHost: r\r\n\r\n")

@@ -1,16 +1,18 @@
 """The debug swap on a small real program, with a real Delve: in, out, and every way to break it."""
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
-from tasks import delve
+from tasks import delve, settings
 from tasks.components import registry
-from tasks.debugging import swap
+from tasks.debugging import journal, swap
 from tasks.failure import Failure
 from tasks.running import launch
 from tasks.settings import Settings
@@ -50,14 +52,14 @@ def current(chosen: Settings) -> process.Record:
 
 def calls(chosen: Settings) -> int:
     url = launch.wanted(chosen, "toy").health.url
-    with urlopen(url, timeout=2) as answer:
+    with urlopen(url, timeout=60) as answer:
         return int(answer.read())
 
 
 def goes_on(chosen: Settings) -> bool:
     before = calls(chosen)
     identity = current(chosen).identity
-    return process.until(lambda: calls(chosen) > before + 3, identity.alive, 10.0)
+    return process.until(lambda: calls(chosen) > before + 3, identity.alive, 60.0)
 
 
 def enter(chosen: Settings, mode: str) -> process.Record:
@@ -123,7 +125,7 @@ def test_undebug_heals_after_a_kill(
         set_breakpoint(chosen)
     killed = debugger(chosen) if victim == "debugger" else current(chosen).identity
     signals.send(killed, signal.SIGKILL)
-    assert signals.wait_gone(killed, 5.0)
+    assert signals.wait_gone(killed, 60.0)
     if victim == "debugger":
         assert "lost its debugger" in swap.describe(chosen, "toy")
     left = swap.leave(chosen, "toy")
@@ -143,6 +145,33 @@ def test_a_busy_port_is_refused_before_anything_is_touched(
             swap.enter(chosen, "toy", wanted)
     assert current(chosen).identity == running.identity
     assert swap.load(chosen, "toy") is None
+
+
+def test_a_port_that_a_connection_has_is_refused_before_anything_is_touched(
+    chosen: Settings, running: process.Record
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as taken,
+    ):
+        port = taken.getsockname()[1]
+        assert ports.owner(port) is None, "nobody listens on it"
+        wanted = replace(swap.request(chosen, "toy", "debug-attach"), listen=f"127.0.0.1:{port}")
+        with pytest.raises(Failure, match=rf"near end .* of pid {os.getpid()}") as told:
+            swap.enter(chosen, "toy", wanted)
+    assert f"ip_local_reserved_ports={port}" in told.value.hint
+    assert current(chosen).identity == running.identity
+    assert swap.load(chosen, "toy") is None
+
+
+def test_the_ports_of_debuggers_are_odd_as_those_of_connections_are_even(tmp_path: Path) -> None:
+    ports_of = {
+        name: {journal.port(made, one) for one in swap.OFFSETS}
+        for name in ("default", "two", "i1", "i2", "i3")
+        for made in [settings.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_INSTANCE": name})]
+    }
+    assert all(port % 2 for own in ports_of.values() for port in own)
+    assert len(set().union(*ports_of.values())) == 5 * len(swap.OFFSETS), "no two share one"
 
 
 @pytest.mark.parametrize(("built_by", "words"), [("1.99.0", "Delve 1.27.2 knows Go up to 1.27")])

@@ -94,7 +94,7 @@ class Dying:
         for one in victims:
             if self.victim == "debugger" or one not in debuggers:
                 signals.send(one, signal.SIGKILL)
-                signals.wait_gone(one, 5.0)
+                signals.wait_gone(one, 60.0)
 
 
 def main(words: list[str]) -> int:

@@ -24,13 +24,17 @@ from tasks.system.procfs import Identity
 Step = Literal["entering", "ready", "leaving"]
 OFFSETS = {
     "kube-apiserver": 9,
-    "kube-controller-manager": 8,
-    "kube-scheduler": 7,
-    "kubelet": 6,
-    "kube-proxy": 5,
-    "cloud-controller-manager": 4,
+    "kube-controller-manager": 7,
+    "kube-scheduler": 5,
+    "kubelet": 3,
+    "kube-proxy": 1,
+    "cloud-controller-manager": 11,
 }
-"""Delve port of a component, counted from debug.base_port; kube-apiserver's is the guide's."""
+"""Delve port of a component, counted from debug.base_port; kube-apiserver's is the guide's.
+
+All are odd: Linux gives the near end of a connection an even port as long as there is one, and a
+cluster has a hundred connections over loopback, any of which would keep Delve from its port.
+"""
 MODES = (
     ("attach", "leave the process alone and trace it"),
     ("exec", "start it again under Delve, for main() and start-up code"),

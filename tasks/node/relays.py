@@ -41,7 +41,7 @@ def connect(settings: Settings, holder: Record) -> None:
     made = start(settings, holder, MAIN, wanted)
     process.save(run, made)
     port = settings.api.secure_port
-    if not process.until(lambda: _listens(holder, port), made.identity.alive, 10.0, every=0.02):
+    if not process.until(lambda: _listens(holder, port), made.identity.alive, 30.0, every=0.02):
         raise _not_started(settings, MAIN)
 
 
@@ -121,7 +121,7 @@ def start(settings: Settings, holder: Record, name: str, wanted: list[str]) -> R
     argv = _command(holder, wanted)
     record = process.spawn(name, argv, env, cwd=paths.run, log=log, fingerprint="")
     up = process.until(
-        lambda: all(ports.owner(port) is not None for port in inside), record.identity.alive, 10.0
+        lambda: all(ports.owner(port) is not None for port in inside), record.identity.alive, 30.0
     )
     if not up:
         raise _not_started(settings, name)

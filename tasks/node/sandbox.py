@@ -56,7 +56,7 @@ def spawn(
     def inner() -> bool:
         return any(procfs.argv_of(pid) == argv for pid in procfs.children(outer.identity.pid))
 
-    if not process.until(inner, outer.identity.alive, 10.0, every=0.02):
+    if not process.until(inner, outer.identity.alive, 30.0, every=0.02):
         raise Failure(f"{name} did not start in the sandbox\n{process.tail(log)}", f"read {log}")
     pid = procfs.children(outer.identity.pid)[0]
     identity = procfs.identify(pid)
@@ -137,7 +137,7 @@ def _make(settings: Settings) -> Record:
     outer = process.spawn(
         HOLDER, [*unshare, "bash", str(script)], env, cwd=paths.run, log=log, fingerprint=""
     )
-    if not process.until(ready.exists, outer.identity.alive, 20.0, every=0.05):
+    if not process.until(ready.exists, outer.identity.alive, 60.0, every=0.05):
         signals.stop(outer.identity)
         raise Failure(
             f"the sandbox for the node could not be made\n{process.tail(log)}",

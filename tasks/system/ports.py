@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import shlex
@@ -9,7 +10,7 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,14 +30,15 @@ def owner(port: int) -> int | None:
     """Return the pid that listens on a TCP port, 0 when that may not be known, None if free."""
     import psutil  # noqa: PLC0415 - `doit list` stays fast
 
-    for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1:2] == (port,):
-            return connection.pid or 0
-    return None
+    return _owner(port, lambda status: status == psutil.CONN_LISTEN)
 
 
 def require_free(component: str, ports: Iterable[int]) -> None:
-    """Raise Failure naming the owner of the first port that is taken."""
+    """Raise Failure naming the owner of the first port that is taken.
+
+    Linux may give a port above 32767 to the near end of any connection (ip_local_port_range in
+    ip(7)), which keeps everybody else from listening there.
+    """
     for port in ports:
         pid = owner(port)
         if pid is not None:
@@ -44,6 +46,33 @@ def require_free(component: str, ports: Iterable[int]) -> None:
                 f"{component} cannot start: port {port} is in use by {describe(pid)}",
                 f"stop that process, or give {component} another port (docs/configuration.md)",
             )
+        if not _bindable(port):
+            holder = describe(_owner(port, lambda _: True) or 0)
+            raise Failure(
+                f"{component} cannot start: port {port} is the near end of a connection of"
+                f" {holder}",
+                "try again when that has ended, or choose another port; as root, sysctl -w"
+                f" net.ipv4.ip_local_reserved_ports={port} keeps it free from then on",
+            )
+
+
+def _owner(port: int, wanted: Callable[[str], bool]) -> int | None:
+    import psutil  # noqa: PLC0415 - `doit list` stays fast
+
+    for connection in psutil.net_connections("tcp"):
+        if wanted(connection.status) and tuple(connection.laddr)[1:2] == (port,):
+            return connection.pid or 0
+    return None
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Go does it
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+        return True
 
 
 def require_short(component: str, sockets: Iterable[Path]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tasks import build, settings
 from tasks.components.registry import COMPONENTS
+from tasks.debugging import journal
 from tasks.system import ports, process, procfs, signals
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 
@@ -131,8 +132,8 @@ def test_in_the_foreground_a_death_is_told_and_an_interrupt_ends_it_all(cluster:
     assert run.returncode == 130
     assert "Cleaning up" in said and "Traceback" not in said
     assert running(cluster) == {}
-    base = cluster.settings.debug.base_port
-    for port in (cluster.settings.api.secure_port, cluster.settings.etcd.port, base + 7):
+    debugger = journal.port(cluster.settings, "kube-scheduler")
+    for port in (cluster.settings.api.secure_port, cluster.settings.etcd.port, debugger):
         assert ports.owner(port) is None
 
 

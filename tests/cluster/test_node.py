@@ -50,7 +50,7 @@ def test_a_breakpoint_in_the_kubelet(cluster: Cluster) -> None:
     before = cluster.record("kubelet")
     cluster.doit("debug:kubelet", START_MODE="all")
     function = "k8s.io/kubernetes/pkg/kubelet.(*Kubelet).HandlePodAdditions"
-    with delve.Delve("127.0.0.1:39996") as client:
+    with delve.Delve("127.0.0.1:39993") as client:
         client.halt()
         point = client.break_at(function=function)
         client.resume()
@@ -66,8 +66,8 @@ def test_a_breakpoint_in_the_kubelet(cluster: Cluster) -> None:
 @pytest.mark.parametrize(
     ("name", "port", "function"),
     [
-        ("kubelet", 39996, "k8s.io/kubernetes/pkg/kubelet.(*Kubelet).HandlePodAdditions"),
-        ("kube-proxy", 39995, "k8s.io/kubernetes/pkg/proxy/iptables.(*Proxier).OnServiceAdd"),
+        ("kubelet", 39993, "k8s.io/kubernetes/pkg/kubelet.(*Kubelet).HandlePodAdditions"),
+        ("kube-proxy", 39991, "k8s.io/kubernetes/pkg/proxy/iptables.(*Proxier).OnServiceAdd"),
     ],
 )
 def test_the_node_under_delve_from_the_start(
