@@ -76,7 +76,7 @@ def _health(settings: Settings, name: str) -> tuple[str, int | None]:
     port = component.ports[0] if component.ports else None
     if journal.is_paused(settings, name):
         return "paused", port
-    return ("ok" if ports.healthy(component.health, timeout=1.0) else "not ready"), port
+    return ("ok" if ports.healthy(component.health, timeout=3.0) else "not ready"), port
 
 
 def _words(seconds: int) -> str:

@@ -158,7 +158,7 @@ def describe(settings: Settings, name: str) -> str:
     record = process.load(settings.paths.run, name)
     seconds = standing(record.identity.pid) if record else None
     since = "" if seconds is None else f" for about {_words(seconds)}"
-    with suppress(Failure), delve.Delve(swap.local, timeout=2.0) as client:
+    with suppress(Failure), delve.Delve(swap.local, timeout=5.0) as client:
         stop = client.state().stop
         if stop is not None:
             return f"{swap.listen} paused at {stop.file}:{stop.line} in {stop.function}{since}"

@@ -70,7 +70,7 @@ def test_an_edit_rebuilds_and_restarts_one_component(cluster: Cluster) -> None:
 
 def test_a_killed_component_is_noticed_and_started_again(cluster: Cluster) -> None:
     before = cluster.pids()
-    signals.stop(cluster.record("kube-scheduler").identity, ((9, 5.0),))
+    signals.stop(cluster.record("kube-scheduler").identity, ((9, 60.0),))
     assert "stopped" in cluster.doit("status")
     cluster.doit("up")
     after = cluster.pids()
@@ -84,7 +84,7 @@ def breakpoint_is_hit(cluster: Cluster, address: str, name: str) -> None:
         point = client.break_at(function=PREPARE)
         client.resume()
         writer = cluster.kubectl_in_background("create", "configmap", name, "--from-literal=a=b")
-        stop = client.wait_stop(60)
+        stop = client.wait_stop(120)
         assert stop.breakpoint is not None and stop.breakpoint.id == point.id
         assert stop.function == PREPARE
         names = [argument.name for argument in stop.arguments]
@@ -98,7 +98,7 @@ def breakpoint_is_hit(cluster: Cluster, address: str, name: str) -> None:
         assert "paused at" in cluster.doit("status")
         client.clear(point.id)
         client.resume()
-        out, _ = writer.communicate(timeout=60)
+        out, _ = writer.communicate(timeout=120)
         assert writer.returncode == 0, out
     assert f"configmap/{name}" in cluster.kubectl("get", "configmap", name, "--output=name")
 

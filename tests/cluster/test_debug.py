@@ -62,7 +62,7 @@ def test_a_rebuild_restarts_it_in_its_mode_with_its_breakpoints(cluster: Cluster
     assert cluster.record("kube-scheduler").mode == "debug-attach"
     with delve.Delve(address(cluster, "kube-scheduler")) as client:
         cluster.kubectl("run", "scheduled", "--image=none.invalid/none")
-        stop = client.wait_stop(60)
+        stop = client.wait_stop(120)
         assert stop.function == SCHEDULE
     assert "paused at" in cluster.doit("status")
     cluster.doit("resume:kube-scheduler")
@@ -77,7 +77,7 @@ def test_stop_at_entry_holds_a_real_component_before_main(cluster: Cluster) -> N
     with delve.Delve(address(cluster, "kube-scheduler")) as client:
         client.break_at(function="main.main")
         client.resume()
-        assert client.wait_stop(60).function == "main.main"
+        assert client.wait_stop(120).function == "main.main"
     cluster.doit("undebug:kube-scheduler")
     assert cluster.kubectl("get", "--raw", "/readyz") == "ok"
 
@@ -87,7 +87,7 @@ def test_up_heals_a_component_whose_debugger_was_killed(cluster: Cluster) -> Non
     cluster.doit("debug:kube-controller-manager")
     held = journal.load(cluster.settings, "kube-controller-manager")
     assert held is not None and held.debugger is not None
-    signals.stop(held.debugger, ((9, 5.0),))
+    signals.stop(held.debugger, ((9, 60.0),))
     assert "lost its debugger" in cluster.doit("status")
     assert "its debugger was lost" in cluster.doit("up")
     assert cluster.record("kube-controller-manager").mode == "normal"

@@ -100,7 +100,7 @@ def in_foreground(cluster: Cluster) -> "Iterator[subprocess.Popen[str]]":
     finally:
         if run.poll() is None:
             run.terminate()
-            run.communicate(timeout=60)
+            run.communicate(timeout=180)
 
 
 def until(run: "subprocess.Popen[str]", words: str) -> str:
@@ -121,14 +121,14 @@ def test_in_the_foreground_a_death_is_told_and_an_interrupt_ends_it_all(cluster:
         cluster.doit("debug:kube-scheduler", "--mode", "exec")
         said = until(run, "runs again")
         assert "terminated" not in said and "kube-scheduler runs again, as pid" in said
-        signals.stop(cluster.record("kube-controller-manager").identity, ((9, 5.0),))
+        signals.stop(cluster.record("kube-controller-manager").identity, ((9, 60.0),))
         said = until(run, "brings it back")
         assert "warning: kube-controller-manager" in said and "terminated unexpectedly" in said
         assert "  | " in said, "the last lines of its log"
         after = running(cluster)
         assert set(before) - set(after) == {"kube-controller-manager"}
         run.send_signal(signal.SIGINT)
-        said, _ = run.communicate(timeout=60)
+        said, _ = run.communicate(timeout=180)
     assert run.returncode == 130
     assert "Cleaning up" in said and "Traceback" not in said
     assert running(cluster) == {}
@@ -143,7 +143,7 @@ def test_in_the_foreground_other_signals_end_it_too(
 ) -> None:
     with in_foreground(cluster) as run:
         run.send_signal(number)
-        run.communicate(timeout=60)
+        run.communicate(timeout=180)
     assert run.returncode == code
     assert running(cluster) == {}
 

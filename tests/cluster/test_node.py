@@ -42,7 +42,7 @@ def test_the_kubelet_answers_kube_apiserver_through_the_relay(cluster: Cluster) 
     pair = (certs / f"client-kube-apiserver.{end}" for end in ("crt", "key"))
     context.load_cert_chain(*pair)
     url = f"https://127.0.0.1:{cluster.settings.kubelet.port}/healthz"
-    with urlopen(url, context=context, timeout=10) as answer:
+    with urlopen(url, context=context, timeout=60) as answer:
         assert answer.read() == b"ok"
 
 
@@ -55,7 +55,7 @@ def test_a_breakpoint_in_the_kubelet(cluster: Cluster) -> None:
         point = client.break_at(function=function)
         client.resume()
         cluster.kubectl("run", "probe", "--image=none.invalid/none", "--restart=Never")
-        assert client.wait_stop(60).function == function
+        assert client.wait_stop(120).function == function
         client.clear(point.id)
         client.resume()
     cluster.doit("undebug:kubelet", START_MODE="all")
@@ -87,7 +87,7 @@ def test_the_node_under_delve_from_the_start(
         client.resume()
         cluster.kubectl("run", f"{name}-probe", "--image=none.invalid/none", "--restart=Never")
         cluster.kubectl("expose", "pod", f"{name}-probe", "--port=80")
-        assert client.wait_stop(60).function == function
+        assert client.wait_stop(120).function == function
         client.clear(point.id)
         client.resume()
     cluster.doit(f"undebug:{name}", START_MODE="all")

@@ -189,7 +189,7 @@ def test_exec_gives_input_output_and_the_exit_code(node: Node, tmp_path: Path) -
     words = ("exec", "-i", "hostport", "--", "/bin/pod", "echo")
     streamed = node.cluster.kubectl_in_background(*words, stdin=subprocess.PIPE)
     text = "".join(f"line {number}\n" for number in range(20_000))
-    assert streamed.communicate(text, timeout=60)[0] == text
+    assert streamed.communicate(text, timeout=120)[0] == text
     said = node.cluster.kubectl("exec", "hostport", "--", "/bin/pod", "exit", "7", "so", code=7)
     assert said.startswith("so\n")
     (tmp_path / "to").write_text("copied")
@@ -203,9 +203,9 @@ def test_attach_and_follow(node: Node) -> None:
     node.cluster.kubectl("wait", "--for=condition=Ready", "pod/listener", "--timeout=120s")
     words = ("attach", "-i", "listener")
     attached = node.cluster.kubectl_in_background(*words, stdin=subprocess.PIPE)
-    assert "over the wire" in attached.communicate("over the wire\n", timeout=60)[0]
+    assert "over the wire" in attached.communicate("over the wire\n", timeout=120)[0]
     followed = node.cluster.kubectl_in_background("logs", "--follow", "listener")
-    assert followed.communicate(timeout=60)[0] == "over the wire\n"
+    assert followed.communicate(timeout=120)[0] == "over the wire\n"
     eventually(lambda: node.get("pod", "listener")["status"]["phase"] == "Succeeded", "it ends")
 
 
@@ -219,7 +219,7 @@ def test_port_forward(node: Node) -> None:
             assert asked.stdout == "hostport\n"
     finally:
         forwarding.terminate()
-        forwarding.communicate(timeout=30)
+        forwarding.communicate(timeout=120)
 
 
 def test_services_from_everywhere(node: Node) -> None:
@@ -228,7 +228,7 @@ def test_services_from_everywhere(node: Node) -> None:
     service = node.get("service", "web")["spec"]["clusterIP"]
     urls = (f"http://{service}/", f"http://{address}:30080/")
     for url in urls:
-        eventually(lambda url=url: node.inside("get", url).code == 0, f"{url} from the node", 20)
+        eventually(lambda url=url: node.inside("get", url).code == 0, f"{url} from the node")
         assert node.inside("get", url).stdout.strip() in names
     assert set(node.exec("hostport", "get", *urls).split()) <= names
     answers = run(node.program, "get", *[f"http://127.0.0.1:{node.port}/"] * 8, timeout=60)
@@ -275,7 +275,7 @@ def test_the_pause_image_was_built_from_the_tree(node: Node) -> None:
     node.cluster.kubectl("wait", "--for=condition=Ready", "pod/hostport", "--timeout=120s")
     uid = node.get("pod", "hostport")["metadata"]["uid"]
     pauses = [one for one in psutil.process_iter(["exe", "pid"]) if one.info["exe"] == "/pause"]
-    ours = [one for one in pauses if uid in Path(f"/proc/{one.pid}/cgroup").read_text()]
+    ours = [one for one in pauses if uid in procfs.read(Path(f"/proc/{one.pid}/cgroup"))]
     assert len(ours) == 1
     assert ours[0].uids().real == 65535
 
@@ -324,7 +324,11 @@ def test_pods_outlive_the_kubelet_and_containerd(node: Node) -> None:
         assert node.inside("get", "http://127.0.0.1:18081/").stdout == f"{hostname(node)}\n"
     node.doit("up")
     assert node.cluster.record(name).identity.pid != pid
-    assert node.exec("hostport", "cat", "/tmp/file") == "copied"
+    # a kubelet is well, and its node still Ready, before it knows its pods
+    kubectl, words = node.cluster.kubectl_in_background, ("--", "/bin/pod", "cat", "/tmp/file")
+    eventually(
+        lambda: kubectl("exec", "hostport", *words).communicate()[0] == "copied", "its pod is known"
+    )
     assert node.cluster.kubectl("logs", "hostnetwork") == "serving :18081\n"
     assert node.containers() == containers
 
@@ -366,8 +370,11 @@ def test_down_and_up_bring_the_pods_back_without_a_registry(
         ),
         "the deployment is ready again",
     )  # fmt: skip
-    answer = run(node.program, "get", f"http://127.0.0.1:{node.port}/", timeout=30, check=False)
-    assert answer.stdout.strip() in {pod["metadata"]["name"] for pod in node.web()}
+    names = {pod["metadata"]["name"] for pod in node.web()}
+    words = (node.program, "get", f"http://127.0.0.1:{node.port}/")
+    eventually(
+        lambda: run(*words, timeout=30, check=False).stdout.strip() in names, "its service answers"
+    )
 
 
 def test_an_image_is_pulled_through_the_proxy_of_the_host(node: Node, tmp_path: Path) -> None:
@@ -380,7 +387,8 @@ def test_an_image_is_pulled_through_the_proxy_of_the_host(node: Node, tmp_path: 
     with registry.serving(archive, tmp_path) as (proxy, ca, asked):
         moved.doit("up", HTTPS_PROXY=proxy, NO_PROXY="", SSL_CERT_FILE=str(ca))
         assert ports.owner(node.port) is None
-        run(node.program, "get", f"http://127.0.0.1:{moved.port}/", timeout=30)
+        words = (node.program, "get", f"http://127.0.0.1:{moved.port}/")
+        eventually(lambda: run(*words, timeout=30, check=False).code == 0, "the new port answers")
         node.cluster.kubectl(
             "run", "pulled", f"--image={name}", "--restart=Never", "--", "exit", "0", "pulled"
         )
