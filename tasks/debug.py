@@ -137,7 +137,7 @@ def task_debug() -> Iterator[dict[str, Any]]:
         _option("wait_client", "stand until a client comes and lets it go on"),
         _option("listen", "another address or port for Delve", type=str, default=""),
         _option("allow_remote", "let --listen name an address that others reach"),
-        _option("open_firewall", "open the port in firewalld or ufw; undebug closes it"),
+        _option("open_firewall", "open the port in firewalld, ufw or nftables; undebug closes it"),
         _option("any_user", "let other users of this machine connect, for an IDE run by one"),
     ]
     for name in swap.OFFSETS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import sys
 from dataclasses import dataclass
 
 from tasks import report
@@ -21,6 +22,7 @@ class Kind:
     close: tuple[str, ...]
 
 
+_NFTABLES = (sys.executable, "-m", "tasks.system.nftables")
 KINDS = (
     Kind(
         "firewalld",
@@ -34,8 +36,17 @@ KINDS = (
         ("ufw", "allow", "PORT/tcp"),
         ("ufw", "delete", "allow", "PORT/tcp"),
     ),
+    Kind(
+        "nftables",
+        ((*_NFTABLES, "running"), "running"),
+        (*_NFTABLES, "open", "PORT"),
+        (*_NFTABLES, "close", "PORT"),
+    ),
 )
-"""The rule of firewalld is a run-time one: a reload forgets it, nothing stays behind for good."""
+"""In this order, as the first two write rules of nftables themselves.
+
+The rule of firewalld is a run-time one: a reload forgets it, nothing stays behind for good.
+"""
 
 
 def closing(port: int) -> tuple[str, ...]:
@@ -62,7 +73,7 @@ def close_port(command: tuple[str, ...]) -> None:
 def _running() -> Kind:
     for kind in KINDS:
         argv, word = kind.running
-        if shutil.which(argv[0]) and word in run(*argv, check=False, timeout=10).stdout:
+        if shutil.which(argv[0]) and run(*argv, check=False, timeout=10).stdout.startswith(word):
             return kind
     names = ", ".join(kind.name for kind in KINDS)
     raise Failure(
