@@ -37,7 +37,7 @@ TREES = (
     "/var/lib/kubelet", "/var/log/containers", "/var/log/pods",
 )  # fmt: skip
 OF_A_NODE = re.compile(r"stepkube|kube|pod|containerd|cri-|k8s")
-COUNTERS = re.compile(r"\[\d+:\d+\]")
+COUNTERS = re.compile(r"\[\d+:\d+\]|packets \d+ bytes \d+")
 LIFETIMES = ("valid_life_time", "preferred_life_time", "expires")
 
 
