@@ -12,6 +12,7 @@ from tasks.system import files
 from tasks.system.run import run
 
 GIT = ("git", "--no-optional-locks", "-c", "safe.directory=*", "-c", "core.quotepath=off")
+_LFS = b"version https://git-lfs.github.com/spec/"
 _SEMVER = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 
 
@@ -74,6 +75,12 @@ def require_kubernetes(tree: Path, where: str) -> None:
             f"{where}: {tree} is not a Kubernetes source tree (no cmd/kube-apiserver in it)",
             "name the top folder of a complete checkout",
         )
+    for source in (tree / "cmd" / "kube-apiserver").glob("*.go"):
+        if source.read_bytes().startswith(_LFS):
+            raise Failure(
+                f"{where}: {tree} has Git LFS pointers in place of files ({source.name})",
+                "run git lfs pull in a clone of it, and name that clone as origin.path",
+            )
 
 
 def guess_version(tree: Path, commit: str) -> str:

@@ -185,6 +185,16 @@ def test_a_folder_that_is_not_kubernetes_is_refused(tmp_path: Path) -> None:
     assert "not a Kubernetes source tree" in caught.value.message
 
 
+def test_a_tree_of_lfs_pointers_is_refused(tmp_path: Path, remote: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 28\n"
+    (remote / "cmd/kube-apiserver/main.go").write_text(pointer)
+    miniature.commit(remote, "kept elsewhere")
+    for environ in ({"STEPKUBE_ORIGIN_GIT": str(remote)}, {"STEPKUBE_ORIGIN_PATH": str(remote)}):
+        with pytest.raises(Failure, match=r"Git LFS pointers .* \(main.go\)") as told:
+            checkout.take(chosen(tmp_path, STEPKUBE_VERSION="main", **environ))
+        assert "origin.path" in told.value.hint
+
+
 def test_an_interrupted_checkout_leaves_nothing_half_done(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
