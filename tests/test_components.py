@@ -331,6 +331,7 @@ def test_kubelet_configuration(minor):
     assert config["apiVersion"] == "kubelet.config.k8s.io/v1beta1"
     assert config["address"] == "0.0.0.0"
     assert config["evictionHard"]["memory.available"] == "100Mi"
+    assert config["evictionHard"]["nodefs.available"] == "500Mi", "no share of a large disk"
     assert config["featureGates"] == {"AllAlpha": False}
     assert config["authentication"]["x509"]["clientCAFile"].endswith("/client-ca.crt")
     assert ("failCgroupV1" in config) == (minor >= (1, 31))

@@ -42,8 +42,8 @@ class Kubelet:
         True, "let the controller manager attach volumes", "ENABLE_CONTROLLER_ATTACH_DETACH"
     )
     eviction_hard: str = option(
-        "memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%",
-        "hard eviction thresholds",
+        "memory.available<100Mi,nodefs.available<500Mi,nodefs.inodesFree<1%",
+        "hard eviction thresholds; a tenth of a large disk, as upstream has it, is no want",
         "EVICTION_HARD",
     )
     eviction_pressure_transition_period: str = option(

@@ -43,7 +43,9 @@ class Cluster:
         """Run the kubectl that was built, as the cluster's administrator."""
         done = self.kubectl_in_background(*words)
         out, _ = done.communicate(timeout=240)
-        assert done.returncode == code, out
+        if done.returncode != code:
+            seen = self.kubectl_in_background("get", "nodes,pods,events", "--all-namespaces")
+            pytest.fail(f"kubectl {' '.join(words)}: {out}\n{seen.communicate(timeout=60)[0]}")
         return out
 
     def kubectl_in_background(
