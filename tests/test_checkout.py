@@ -18,7 +18,7 @@ def remote(tmp_path: Path) -> Path:
 
 
 def chosen(tmp_path: Path, **environ: str) -> settings.Settings:
-    default = {"STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": ""}
+    default = {"STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "", "GOPROXY": "off"}
     return settings.load({**default, **environ})
 
 

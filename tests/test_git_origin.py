@@ -31,7 +31,7 @@ def remote(tmp_path: Path) -> Path:
 def chosen(tmp_path: Path, url: str, **environ: str) -> settings.Settings:
     return settings.load({
         "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "",
-        "STEPKUBE_ORIGIN_GIT": url, **environ,
+        "STEPKUBE_ORIGIN_GIT": url, "GOPROXY": "off", **environ,
     })
 
 

@@ -57,7 +57,8 @@ def archived(source: Path, name: str, *, prefix: str = "", at: str = "v1.28.4") 
 def chosen(tmp_path: Path, place: object, **environ: str) -> settings.Settings:
     return settings.load({
         "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "",
-        "STEPKUBE_ORIGIN_GIT": "", "STEPKUBE_ORIGIN_TARBALL": str(place), **environ,
+        "STEPKUBE_ORIGIN_GIT": "", "STEPKUBE_ORIGIN_TARBALL": str(place), "GOPROXY": "off",
+        **environ,
     })
 
 

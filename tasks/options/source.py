@@ -7,7 +7,7 @@ from typing import Literal
 
 from tasks.options.base import Pair, option
 
-Order = Literal["auto", "path", "bundle", "tarball", "git", "apt"]
+Order = Literal["auto", "path", "bundle", "tarball", "git", "apt", "goproxy"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Origin:
     """Where the Kubernetes source comes from."""
 
     order: Order = option(
-        "auto", "which origin to use; auto takes path, else tries bundle, tarball, git, apt"
+        "auto", "which origin to use; auto takes path, else tries bundle, tarball, git, apt,"
+        " goproxy"
     )
     path: str = option("", "a worktree you already have; it is used in place")
     bundle: str = option(

@@ -1,4 +1,4 @@
-"""Where source comes from: a worktree, an archive, a git repository, a source package."""
+"""Where source comes from: a worktree, an archive, git, a source package, a module proxy."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from tasks.origins import bundled
 from tasks.origins.base import Origin
 from tasks.origins.git import Git
+from tasks.origins.modules import Modules
 from tasks.origins.package import Package
 from tasks.origins.tarball import Tarball
 from tasks.origins.worktree import Worktree
 from tasks.settings import Settings
+from tasks.tools import goproxy
 
 
 def of(settings: Settings) -> Iterator[Origin]:
@@ -29,3 +31,5 @@ def of(settings: Settings) -> Iterator[Origin]:
             yield Git(settings, url)
     if order in ("auto", "apt") and origin.apt:
         yield Package(settings)
+    if order in ("auto", "goproxy") and goproxy.addresses(settings):
+        yield Modules(settings)

@@ -10,6 +10,7 @@ from tasks.failure import Failure
 from tasks.system.run import run
 from tasks.tree import GIT, Checkout
 
+VERSION_SCRIPT = Path("hack/lib/version.sh")
 TREE_GIB = 2.0
 """GiB a checked out tree, its archive and its git objects take at the most."""
 
@@ -39,6 +40,21 @@ def slug(text: str) -> str:
 def start_repository(tree: Path) -> None:
     """Make an empty git repository of a folder."""
     run(*GIT, "init", "--quiet", "--initial-branch=stepkube", cwd=tree)
+
+
+def version_script(tree: Path) -> str:
+    """Return the script into which `git archive` writes tag and commit, empty without one."""
+    script = tree / VERSION_SCRIPT
+    return script.read_text(errors="replace") if script.is_file() else ""
+
+
+def stated_commit(tree: Path) -> str:
+    """Return upstream's commit as `git archive` wrote it down, else that of our own import."""
+    found = re.search(r"KUBE_GIT_COMMIT='([0-9a-f]{40})'", version_script(tree))
+    if found:
+        return found[1]
+    head = tree / ".git" / "refs" / "heads" / "stepkube"
+    return head.read_text().strip() if head.is_file() else "0" * 40
 
 
 def commit_everything(tree: Path, message: str, date: str) -> None:

@@ -23,6 +23,8 @@ from tasks.origins.base import (
     commit_everything,
     slug,
     start_repository,
+    stated_commit,
+    version_script,
 )
 from tasks.settings import Settings
 from tasks.system import download, files, resources, unpack
@@ -31,7 +33,6 @@ from tasks.tree import Checkout, guess_version, is_version, require_kubernetes
 
 _SHA256, _SHA512 = 64, 128
 _LATEST = 4102444800.0  # 2100: what an archive claims beyond that is no date git takes
-_UPSTREAM = Path("hack/lib/version.sh")
 _RELEASE = r"v?(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+)?)"
 
 
@@ -171,8 +172,7 @@ class Tarball:
         `git archive` writes both into hack/lib/version.sh; else the user, the file's name or the
         change log tell the version. A version the user named must not be contradicted.
         """
-        script = tree / _UPSTREAM
-        text = script.read_text(errors="replace") if script.is_file() else ""
+        text = version_script(tree)
         tag = re.search(r"'[^']*tag: (v[^ ,']+)[^']*' =~", text)
         named = re.search(rf"(?:^|[^\d.]){_RELEASE}(?=[^\d]|$)", archive.name.partition(".tar")[0])
         told = tag[1] if tag else ""
@@ -180,7 +180,7 @@ class Tarball:
             told = f"v{named[1]}"
         if not told and is_version(wanted):
             told = wanted
-        commit = _commit(text, tree)
+        commit = stated_commit(tree)
         if not told:
             told = self.settings.build.version_stamp or guess_version(tree, commit)
         with suppress(Failure):
@@ -190,15 +190,6 @@ class Tarball:
         if wanted not in ("auto", told, commit) and not commit.startswith(wanted):
             raise NoSuchVersion(f"it is {told}, not {wanted}")
         return told, commit
-
-
-def _commit(script: str, tree: Path) -> str:
-    """Return upstream's commit as `git archive` wrote it down, else that of our own import."""
-    found = re.search(r"KUBE_GIT_COMMIT='([0-9a-f]{40})'", script)
-    if found:
-        return found[1]
-    head = tree / ".git" / "refs" / "heads" / "stepkube"
-    return head.read_text().strip() if head.is_file() else "0" * 40
 
 
 def _stated(text: str, name: str, where: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,16 +13,15 @@ from tasks import report
 from tasks.failure import Failure
 from tasks.origins.apt import Archive
 from tasks.settings import Settings
-from tasks.system import download, files, resources
+from tasks.system import download, files
 from tasks.system.run import run
-from tasks.tools import goproxy, sumdb
+from tasks.tools import goproxy, modzip
 from tasks.tools.golang import Release, dotted, go_name, release, require_release
 from tasks.tools.tool import Tool, architecture, go_env, installed_go
 
 MODULE = "golang.org/toolchain"
 _MARK = ".stepkube-origin"
 _NEWEST = 3  # how many newer patches of a line are tried
-_PROGRAMS = re.compile(r"(bin|pkg/tool)/.*|lib/go_\w+_\w+_exec")
 
 
 def obtain(settings: Settings, wanted: str) -> Tool:
@@ -137,27 +135,14 @@ def _on_proxies(settings: Settings) -> Iterator[Release]:
 
 
 def _from_proxies(settings: Settings, version: Release) -> Tool:
-    mirror, known = settings.mirror, f"v0.0.1-go{go_name(version)}.linux-{architecture()}"
-    addresses = goproxy.require_addresses(settings)
-    expected = sumdb.lookup(
-        addresses, mirror.gosumdb, MODULE, known, settings.paths.cache / "sumdb",
-        timeout=mirror.timeout, ca_bundle=mirror.ca_bundle,
-    )
-
-    def verify(path: Path) -> None:
-        found = sumdb.hash_zip(path)
-        if expected and found != expected:
-            raise Failure(f"its hash is {found}, the checksum database says {expected}")
-
-    archive = settings.paths.cache / "downloads" / f"{known}.zip"
-    chosen = download.fetch(
-        [f"{address}/{MODULE}/@v/{known}.zip" for address in addresses], archive,
-        verify=verify, timeout=mirror.timeout, ca_bundle=mirror.ca_bundle, key="mirror.goproxy",
-    )
+    known = f"v0.0.1-go{go_name(version)}.linux-{architecture()}"
+    archive, address = modzip.fetch(settings, MODULE, known)
     with _making(settings, version) as root:
-        _unzip(archive, f"{MODULE}@{known}/", root)
+        modzip.unpack(archive, f"{MODULE}@{known}/", root, lambda name, _: _is_program(name))
+        for path in root.rglob("_go.mod"):  # go.mod would make a module of its own of the folder
+            path.rename(path.with_name("go.mod"))
         archive.unlink()
-        return _finish(settings, version, root, chosen.partition(f"/{MODULE}")[0])
+        return _finish(settings, version, root, address)
 
 
 def _from_release(
@@ -201,26 +186,6 @@ def _listed(settings: Settings, base: str) -> dict[str, str]:
         return {}
 
 
-def _unzip(archive: Path, prefix: str, root: Path) -> None:
-    """Unpack a toolchain module; a module zip has no file modes and calls go.mod files _go.mod."""
-    with zipfile.ZipFile(archive) as zipped:
-        entries = zipped.infolist()
-        size = sum(entry.file_size for entry in entries) / resources.GIB
-        resources.require_disk(root, round(size + 0.1, 2), f"unpacking {archive.name}")
-        heart = report.Heartbeat()
-        for number, entry in enumerate(entries, 1):
-            name = entry.filename.removeprefix(prefix)
-            if name == entry.filename or not name or ".." in name.split("/") or name[0] == "/":
-                raise Failure(f"{archive.name} has a file outside {prefix}: {entry.filename}")
-            target = root / re.sub(r"(^|/)_go\.mod$", r"\1go.mod", name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with zipped.open(entry) as source, target.open("wb") as out:
-                shutil.copyfileobj(source, out)
-            if _PROGRAMS.fullmatch(name):
-                target.chmod(0o755)
-            heart.beat(f"unpacking {archive.name}: {number} of {len(entries)} files")
-
-
 def _flatten(unpacked: Path, line: str, root: Path) -> None:
     """Make one folder of Debian's two: each link of /usr/lib/go-1.NN becomes what it points to.
 
@@ -249,6 +214,10 @@ def _making(settings: Settings, version: Release) -> Iterator[Path]:
         yield root
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _is_program(name: str) -> bool:
+    return re.fullmatch(r"(bin|pkg/tool)/.*|lib/go_\w+_\w+_exec", name) is not None
 
 
 def _finish(settings: Settings, version: Release, root: Path, origin: str) -> Tool:

@@ -1,0 +1,115 @@
+"""The origin that is a Go module proxy: a release in a few dozen megabytes, verified.
+
+The module k8s.io/kubernetes leaves out the modules of staging/, which are published one by one
+under the same number (v1.30.2 and v0.30.2), and vendor/, which a build then fetches as go does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tasks import report
+from tasks.failure import Failure
+from tasks.origins.base import (
+    TREE_GIB,
+    VERSION_SCRIPT,
+    NoSuchVersion,
+    Unreachable,
+    commit_everything,
+    start_repository,
+    stated_commit,
+    version_script,
+)
+from tasks.settings import Settings
+from tasks.system import files, resources
+from tasks.tools import goproxy, modzip
+from tasks.tools.golang import dotted
+from tasks.tree import Checkout, is_version, require_kubernetes
+
+MODULE = "k8s.io/kubernetes"
+OLDEST = (1, 24)
+"""Minor whose trees carry all generated code; an older one makes it of what vendor/ has."""
+_STAGED = re.compile(r"^\s*(?:replace )?(k8s\.io/[\w.-]+) => \./(staging/\S+)$", re.MULTILINE)
+
+
+class Modules:
+    """The releases of Kubernetes that a Go module proxy has."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.name = "the Go module proxy"
+
+    def checkout(self, wanted: str) -> Checkout:
+        """Fetch the module and those of staging, and make a git repository of them."""
+        version = self._newest() if wanted == "auto" else wanted
+        if not is_version(version) or _minor(version) < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            raise NoSuchVersion(f"it has releases from v{oldest}.0 on, not {wanted}")
+        folder = self.settings.paths.source / f"{version}-modules"
+        with files.locked(self.settings.paths.source / ".modules.lock"):
+            if not (folder / "cmd").is_dir():
+                self._make(version, folder)
+        stamp = self.settings.build.version_stamp or version
+        return Checkout(folder, stamp, stated_commit(folder), self.name, wanted)
+
+    def _newest(self) -> str:
+        try:
+            return f"v{dotted(goproxy.releases(self.settings, MODULE)[0])}"
+        except (Failure, IndexError) as error:
+            raise Unreachable(str(error) or "it lists no release") from error
+
+    def _make(self, version: str, folder: Path) -> None:
+        """Put a tree together beside its place, commit it and give it its name."""
+        info = self._info(version)
+        resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
+        making = folder.with_name(f".{folder.name}.making")
+        shutil.rmtree(making, ignore_errors=True)
+        try:
+            self._take(MODULE, version, making)
+            require_kubernetes(making, self.name)
+            staged = _STAGED.findall((making / "go.mod").read_text())
+            for number, (module, place) in enumerate(staged, 1):
+                report.progress(f"{module}, {number} of {len(staged)} modules")
+                self._take(module, version.replace("v1.", "v0.", 1), making / place)
+            shutil.rmtree(making / "vendor", ignore_errors=True)  # a list of what is not there
+            _say_which(making, version, info)
+            start_repository(making)
+            commit_everything(making, f"Import {MODULE} {version}", info["Time"])
+            making.rename(folder)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+
+    def _info(self, version: str) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = json.loads(
+                goproxy.read(self.settings, f"{MODULE}/@v/{version}.info")
+            )
+        except Failure as failure:
+            absent = "answered 4" in failure.message
+            kind = NoSuchVersion if absent else Unreachable
+            raise kind(failure.message, failure.hint) from failure
+        return {"Time": "2000-01-01T00:00:00Z", **told}
+
+    def _take(self, module: str, version: str, folder: Path) -> None:
+        """Put the files of a module into a folder. Raises Failure when they are not verified."""
+        archive, _ = modzip.fetch(self.settings, module, version)
+        modzip.unpack(archive, f"{module}@{version}/", folder, lambda _, begin: begin == b"#!")
+        archive.unlink()
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version[1:].split(".")[:2])
+
+
+def _say_which(tree: Path, version: str, info: dict[str, Any]) -> None:
+    """Write tag and commit where `git archive` does, when the proxy knows the commit."""
+    commit = info.get("Origin", {}).get("Hash", "")
+    if re.fullmatch("[0-9a-f]{40}", commit):
+        script, text = tree / VERSION_SCRIPT, version_script(tree)
+        for form, told in {"%%": "%", "%H": commit, "%D": f"tag: {version}"}.items():
+            text = text.replace(f"$Format:{form}$", told)
+        script.write_text(text)
