@@ -378,7 +378,7 @@ def test_a_user_who_names_another_origin_gets_that(
     )
     assert checkout.take(newer).origin.startswith("git ")
     with pytest.raises(Failure, match=r"it has v1\.28\.3, not v1\.30\.0"):
-        checkout.take(load(tmp_path / "two", STEPKUBE_VERSION="v1.30.0"))
+        checkout.take(load(tmp_path / "two", STEPKUBE_VERSION="v1.30.0", GOPROXY="off"))
 
 
 def test_a_bundle_is_not_written_over_a_folder_or_into_none(

@@ -1,8 +1,14 @@
 """A release out of a Go module proxy: a folder with zips and a signed checksum database."""
 
+import functools
+import http.server
 import json
 import os
+import shutil
+import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,11 +42,13 @@ TREE = {
 class Proxy:
     """A module proxy that has one release, in a folder."""
 
-    def __init__(self, folder: Path, version: str = "v1.30.2", **info: object) -> None:
+    def __init__(
+        self, folder: Path, version: str = "v1.30.2", tree: dict[str, str] = TREE, **info: object
+    ) -> None:
         self.folder, self.version = folder, version
         self.staged = version.replace("v1.", "v0.", 1)
         records = [
-            record(KUBERNETES, version, self.zip(KUBERNETES, version, TREE)),
+            record(KUBERNETES, version, self.zip(KUBERNETES, version, tree)),
             record(API, self.staged, self.zip(API, self.staged, {"api.go": "package api\n"})),
         ]
         self.database = Database(records)
@@ -90,6 +98,8 @@ def test_a_release_is_put_together_of_its_modules(
         "2024-06-11 Import k8s.io/kubernetes v1.30.2"
     )
     assert got.commit == miniature.git(got.tree, "rev-parse", "HEAD")
+    miniature.git(got.tree, "pack-refs", "--all")
+    assert checkout.take(chosen).commit == got.commit
     assert list((chosen.paths.cache / "downloads").iterdir()) == []
 
 
@@ -117,6 +127,43 @@ def test_another_hash_is_refused_and_leaves_nothing(tmp_path: Path, proxy: Proxy
         checkout.take(chosen)
     left = [path.name for path in chosen.paths.source.iterdir()]
     assert left == [".modules.lock"]
+
+
+@contextmanager
+def over_http(folder: Path) -> Iterator[str]:
+    """Serve a folder on loopback, quietly: what is not in it is answered by 404."""
+    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": print_nothing})
+    serve = functools.partial(handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def print_nothing(*_: object) -> None:
+    pass
+
+
+def test_a_sample_may_be_missing_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "\tk8s.io/sample-x => ./staging/src/k8s.io/sample-x\n)"
+    tree = {**TREE, "go.mod": TREE["go.mod"].replace(")", line)}
+    proxy = Proxy(tmp_path / "proxy", tree=tree)
+    with over_http(proxy.folder) as address:
+        chosen = proxy.settings(tmp_path, GOPROXY=address)
+        got = checkout.take(chosen)
+        said = capsys.readouterr().out
+        assert "k8s.io/sample-x v0.30.2 is not to be had: left out" in said
+        left = got.tree / "staging/src/k8s.io/sample-x/go.mod"
+        assert left.read_text() == "module k8s.io/sample-x\n", "go.work may name the folder"
+        shutil.rmtree(chosen.paths.source)
+        (proxy.folder / API / "@v/v0.30.2.zip").unlink()
+        with pytest.raises(Failure, match=r"api/@v/v0\.30\.2\.zip.*answered 404"):
+            checkout.take(chosen)
+    assert [path.name for path in chosen.paths.source.iterdir()] == [".modules.lock"]
 
 
 @pytest.mark.parametrize("version", ["v1.23.9", "master", HASH])

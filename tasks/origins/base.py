@@ -53,8 +53,9 @@ def stated_commit(tree: Path) -> str:
     found = re.search(r"KUBE_GIT_COMMIT='([0-9a-f]{40})'", version_script(tree))
     if found:
         return found[1]
-    head = tree / ".git" / "refs" / "heads" / "stepkube"
-    return head.read_text().strip() if head.is_file() else "0" * 40
+    own = (tree / ".git").is_dir()  # else git would tell of a repository around it
+    head = run(*GIT, "rev-parse", "--verify", "HEAD", cwd=tree, check=False) if own else None
+    return (head.stdout.strip() if head else "") or "0" * 40
 
 
 def commit_everything(tree: Path, message: str, date: str) -> None:

@@ -33,6 +33,7 @@ from tasks.tree import Checkout, is_version, require_kubernetes
 MODULE = "k8s.io/kubernetes"
 OLDEST = (1, 24)
 """Minor whose trees carry all generated code; an older one makes it of what vendor/ has."""
+_SAMPLES = "k8s.io/sample-"
 _STAGED = re.compile(r"^\s*(?:replace )?(k8s\.io/[\w.-]+) => \./(staging/\S+)$", re.MULTILINE)
 
 
@@ -74,7 +75,7 @@ class Modules:
             staged = _STAGED.findall((making / "go.mod").read_text())
             for number, (module, place) in enumerate(staged, 1):
                 report.progress(f"{module}, {number} of {len(staged)} modules")
-                self._take(module, version.replace("v1.", "v0.", 1), making / place)
+                self._stage(module, version.replace("v1.", "v0.", 1), making / place)
             shutil.rmtree(making / "vendor", ignore_errors=True)  # a list of what is not there
             _say_which(making, version, info)
             start_repository(making)
@@ -93,6 +94,18 @@ class Modules:
             kind = NoSuchVersion if absent else Unreachable
             raise kind(failure.message, failure.hint) from failure
         return {"Time": "2000-01-01T00:00:00Z", **told}
+
+    def _stage(self, module: str, version: str, folder: Path) -> None:
+        """Put a module of staging into its place; a sample may be left out, nothing needs it."""
+        try:
+            self._take(module, version, folder)
+        except Failure as failure:
+            if "answered 4" not in failure.message:
+                raise
+            if not module.startswith(_SAMPLES):
+                raise NoSuchVersion(failure.message, failure.hint) from failure
+            report.say(f"  {module} {version} is not to be had: left out")
+            files.write(folder / "go.mod", f"module {module}\n")
 
     def _take(self, module: str, version: str, folder: Path) -> None:
         """Put the files of a module into a folder. Raises Failure when they are not verified."""
