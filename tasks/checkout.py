@@ -54,8 +54,8 @@ def take(settings: Settings) -> Checkout:
     what = "a Kubernetes source" if wanted == "auto" else f"Kubernetes {wanted}"
     raise Failure(
         f"{what} is not to be had from any origin:\n{listing}",
-        "correct `version`, or set origin.path, origin.tarball, origin.git or origin.apt in"
-        " stepkube.yaml",
+        "correct `version`, or set origin.path, origin.tarball, origin.git, origin.apt or"
+        " mirror.goproxy in stepkube.yaml",
     )
 
 

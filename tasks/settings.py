@@ -170,7 +170,8 @@ def _unknown(key: str, rows: Mapping[str, Row], where: str) -> Failure:
     by_env = {row.env: row.key for row in rows.values()}
     if key in by_env:
         return Failure(f"{where}: {key} is an environment variable", f"write {by_env[key]} here")
-    near = difflib.get_close_matches(key, rows, n=1, cutoff=0.5)
+    words = difflib.get_close_matches(key, rows, n=1, cutoff=0.5)
+    near = words if " " not in key else []  # more than a key: what an option was to be given
     hint = f"did you mean {near[0]}?" if near else (
         "docs/configuration.md lists all keys; an option whose value has an = in it is written"
         " --option='a=b'"

@@ -75,6 +75,9 @@ def test_a_config_file_that_was_named_must_exist(tmp_path: Path) -> None:
 def test_unknown_words_of_the_command_line_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="no setting named verison"):
         load(tmp_path, words={"verison": "v1.20.2"})
+    with pytest.raises(Failure, match="no setting named kubectl run a --image") as told:
+        settings.load({}, {"kubectl run a --image": "x"}, tmp_path / "no")
+    assert "is written --option='a=b'" in told.value.hint
 
 
 def test_instances_share_toolchain_and_source_but_no_state(tmp_path: Path) -> None:
