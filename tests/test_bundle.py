@@ -381,6 +381,19 @@ def test_a_user_who_names_another_origin_gets_that(
         checkout.take(load(tmp_path / "two", STEPKUBE_VERSION="v1.30.0", GOPROXY="off"))
 
 
+def test_a_tree_without_vendor_is_not_bundled(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    files.write(tree / "go.mod", "module k8s.io/kubernetes\n\nrequire example.org/x v1.0.0\n")
+    for more, command in ((), "go mod vendor"), (("go.work",), "go work vendor"):
+        for name in more:
+            files.write(tree / name, "go 1.22\n")
+        with pytest.raises(Failure, match="has no vendor/") as told:
+            write._require_vendor(tree)
+        assert command in told.value.hint
+    files.write(tree / "vendor/modules.txt", "# example.org/x v1.0.0\n")
+    write._require_vendor(tree)
+
+
 def test_a_bundle_is_not_written_over_a_folder_or_into_none(
     ready: Settings, tmp_path: Path
 ) -> None:

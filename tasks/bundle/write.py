@@ -42,6 +42,7 @@ _LEVEL = 1
 def make(settings: Settings, output: str, binaries: bool) -> None:
     """Write the bundle and its checksum under temporary names, and rename them into place."""
     checkout = load_checkout(settings.paths.lock)
+    _require_vendor(checkout.tree)
     name = Path(output or _name(checkout.version, binaries)).expanduser()
     target = Path(get_initial_workdir() or ".", name).absolute()
     if target.is_dir():
@@ -75,6 +76,18 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
     report.say(f"  {target}\n  {target}.sha256")
     with_ = f" with {len(contents.modules())} binaries" if binaries else ""
     report.note(f"{size:.0f} MB, {len(members)} files{with_}")
+
+
+def _require_vendor(tree: Path) -> None:
+    """Raise Failure for a tree that cannot be built where there is no network."""
+    described = tree / "go.mod"
+    needs = described.is_file() and re.search(r"^require\b", described.read_text(), re.MULTILINE)
+    if needs and not (tree / "vendor/modules.txt").is_file():
+        command = "go work vendor" if (tree / "go.work").is_file() else "go mod vendor"
+        raise Failure(
+            f"{tree} has no vendor/: what it is built of lies in Go's cache, not in the tree",
+            f"run {command} in it, or take the release from git (origin.order: git)",
+        )
 
 
 def _name(version: str, binaries: bool) -> str:
