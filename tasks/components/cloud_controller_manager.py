@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from tasks.components import flags
-from tasks.components.base import Component, Context, Health
+from tasks.components.base import Component, Context
 from tasks.failure import Failure
 from tasks.settings import Settings
 
@@ -51,26 +52,18 @@ def wanted(context: Context) -> flags.Wanted:
 def build(context: Context) -> Component:
     """Describe cloud-controller-manager; the user's flags come last, so that they win."""
     chosen = context.settings
-    endpoint = context.facts.health[NAME]
     own = own_binary(chosen)
-    return Component(
-        name=NAME,
-        argv=(
-            *flags.argv(NAME, context, wanted(context)),
-            *flags.own(chosen, "cloud_controller_manager.flags"),
-        ),
-        health=Health(flags.url(endpoint.scheme, "127.0.0.1", _port(context), endpoint.path)),
-        after=AFTER,
-        env=flags.debug_env(chosen),
-        inputs=(
-            *flags.credentials(chosen, "controller"),
-            *flags.authorities(chosen),
-            *flags.named(chosen.start.cloud_config),
-            *((own,) if own else ()),
-        ),
-        ports=(_port(context),),
-        advice=_SAMPLE if context.facts.cloud_sample and own is None else "",
+    argv = (
+        *flags.argv(NAME, context, wanted(context)),
+        *flags.own(chosen, "cloud_controller_manager.flags"),
     )
+    inputs = (
+        *flags.credentials(chosen, "controller"),
+        *flags.named(chosen.start.cloud_config),
+        *((own,) if own else ()),
+    )
+    made = flags.controller(NAME, context, argv, _port(context), inputs)
+    return replace(made, advice=_SAMPLE if context.facts.cloud_sample and own is None else "")
 
 
 def check(context: Context) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tasks.components import flags
-from tasks.components.base import Component, Context, Health
+from tasks.components.base import Component, Context
 from tasks.settings import Settings
 
 NAME = "kube-controller-manager"
@@ -46,23 +47,15 @@ def wanted(context: Context) -> flags.Wanted:
 def build(context: Context) -> Component:
     """Describe kube-controller-manager."""
     chosen = context.settings
-    endpoint = context.facts.health[NAME]
-    return Component(
-        name=NAME,
-        argv=flags.argv(NAME, context, wanted(context)),
-        health=Health(flags.url(endpoint.scheme, "127.0.0.1", _port(context), endpoint.path)),
-        after=AFTER,
-        env=flags.debug_env(chosen),
-        inputs=(
-            *flags.credentials(chosen, "controller"),
-            *_signer(chosen),
-            *flags.authorities(chosen),
-            flags.service_account_key(chosen),
-            *flags.named(chosen.start.cloud_config),
-        ),
-        folders=(chosen.paths.config,),
-        ports=(_port(context),),
+    argv = flags.argv(NAME, context, wanted(context))
+    inputs = (
+        *flags.credentials(chosen, "controller"),
+        *_signer(chosen),
+        flags.service_account_key(chosen),
+        *flags.named(chosen.start.cloud_config),
     )
+    made = flags.controller(NAME, context, argv, _port(context), inputs)
+    return replace(made, folders=(chosen.paths.config,))
 
 
 def _signer(chosen: Settings) -> tuple[Path, Path]:

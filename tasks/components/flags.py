@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from tasks import facts
-from tasks.components.base import Context
+from tasks.components.base import Component, Context, Health
 from tasks.failure import Failure
 from tasks.settings import Settings
 
@@ -115,6 +115,22 @@ def service_account_key(chosen: Settings) -> Path:
     """Return the key that signs service account tokens."""
     own = chosen.certs.service_account_key
     return Path(path(own)) if own else chosen.paths.certs / "service-account.key"
+
+
+def controller(
+    name: str, context: Context, argv: tuple[str, ...], port: int, inputs: tuple[Path, ...]
+) -> Component:
+    """Describe a component that serves one loopback port and works through kube-apiserver."""
+    endpoint = context.facts.health[name]
+    return Component(
+        name=name,
+        argv=argv,
+        health=Health(url(endpoint.scheme, "127.0.0.1", port, endpoint.path)),
+        after=("kube-apiserver",),
+        env=debug_env(context.settings),
+        inputs=(*inputs, *authorities(context.settings)),
+        ports=(port,),
+    )
 
 
 def credentials(chosen: Settings, name: str) -> tuple[Path, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.components import flags
-from tasks.components.base import Component, Context, Health
+from tasks.components.base import Component, Context
 
 NAME = "kube-scheduler"
 AFTER = ("kube-apiserver",)
@@ -28,17 +28,9 @@ def wanted(context: Context) -> flags.Wanted:
 
 def build(context: Context) -> Component:
     """Describe kube-scheduler."""
-    chosen = context.settings
-    endpoint = context.facts.health[NAME]
-    return Component(
-        name=NAME,
-        argv=flags.argv(NAME, context, wanted(context)),
-        health=Health(flags.url(endpoint.scheme, "127.0.0.1", _port(context), endpoint.path)),
-        after=AFTER,
-        env=flags.debug_env(chosen),
-        inputs=(*flags.credentials(chosen, "scheduler"), *flags.authorities(chosen)),
-        ports=(_port(context),),
-    )
+    argv = flags.argv(NAME, context, wanted(context))
+    inputs = flags.credentials(context.settings, "scheduler")
+    return flags.controller(NAME, context, argv, _port(context), inputs)
 
 
 def _port(context: Context) -> int:
