@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -427,6 +429,59 @@ def test_a_call_that_ran_out_of_time_ends_its_connection(silent: str) -> None:
         with pytest.raises(DelveError, match=r"GetVersion .* never answered") as caught:
             client.state()
         assert caught.value.hint == "connect again"
+
+
+def test_a_state_that_delve_never_answers_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tasks.delve.client.ASKED_AGAIN", 0.05)
+    asked: list[str] = []
+
+    def answer() -> None:
+        """Serve like a Delve whose program went on while it took its lock for the first State."""
+        connection, _ = server.accept()
+        with connection:
+            text = ""
+            while more := connection.recv(1024).decode():
+                text += more
+                while text:
+                    request, end = json.JSONDecoder().raw_decode(text)
+                    text = text[end:].lstrip()
+                    asked.append(request["method"])
+                    if len(asked) > 1:
+                        result = {"State": {"Running": True, "exited": False}}
+                        reply = {"id": request["id"], "result": result, "error": None}
+                        connection.sendall(json.dumps(reply).encode() + b"\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with Delve(f"127.0.0.1:{server.getsockname()[1]}") as client:
+            assert client.state().running
+            assert client.state().running, "a late answer to the first would not be mixed up"
+        thread.join()
+    assert asked == ["RPCServer.State"] * 3
+
+
+def test_the_state_is_told_while_others_halt_and_resume(
+    running: Toy, attached: Debugger, client: Delve
+) -> None:
+    over = threading.Event()
+
+    def ask() -> int:
+        with Delve(attached.address, timeout=60) as other:
+            return sum(1 for _ in iter(over.is_set, True) if other.state().exit_status is None)
+
+    with ThreadPoolExecutor() as pool:
+        asking = [pool.submit(ask) for _ in range(3)]
+        try:
+            for _ in range(60):
+                client.halt()
+                client.resume()
+        finally:
+            over.set()
+        assert all(one.result(60) > 60 for one in asking)
+    assert running.goes_on(3)
 
 
 def test_something_else_than_delve_answers() -> None:

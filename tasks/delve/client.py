@@ -25,6 +25,12 @@ from tasks.delve.values import Breakpoint, Frame, State, Stop, Variable, Version
 from tasks.system import procfs
 
 POLL = 0.02
+ASKED_AGAIN = 1.0
+"""Seconds after which the state is asked for again.
+
+Delve looks whether the program runs, then takes its lock (service/debugger/debugger.go, State): of
+a program that goes on in between it answers when that stops, be it never. The next one is answered.
+"""
 _RESULT = 16  # flag of a result variable: garbage until the function returns
 _EXITED = re.compile(r"has exited with status (-?\d+)")
 _LOAD = {
@@ -52,7 +58,7 @@ class Delve(Connection):
     def state(self) -> State:
         """Return what the program does, without disturbing it."""
         try:
-            raw = self.call("State", NonBlocking=True)["State"]
+            raw = self.call_again("State", ASKED_AGAIN, NonBlocking=True)["State"]
         except DelveError as error:
             if match := _EXITED.search(error.message):
                 return State(exit_status=int(match[1]))

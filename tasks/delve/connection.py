@@ -10,6 +10,7 @@ import itertools
 import json
 import socket
 import time
+from contextlib import suppress
 from typing import Any, Self
 
 from tasks.failure import Failure
@@ -88,6 +89,23 @@ class Connection:
         except DelveTimeoutError:
             self.close(f"an earlier {method} on this connection was never answered")
             raise
+
+    def call_again(self, method: str, every: float, **params: Any) -> Any:
+        """Send a request that changes nothing, again every so many seconds; take the first reply.
+
+        Running out of time closes the connection.
+        """
+        deadline, tickets = time.monotonic() + self.timeout, list[int]()
+        while time.monotonic() < deadline:
+            tickets.append(self.start(method, **params))
+            again = min(time.monotonic() + every, deadline)
+            while not self._replies.keys() & tickets and time.monotonic() < again:
+                with suppress(DelveTimeoutError):
+                    self._receive(again)
+            for ticket in self._replies.keys() & tickets:
+                return self.finish(ticket)
+        self.close(f"an earlier {method} on this connection was never answered")
+        raise DelveTimeoutError(f"Delve at {self.address} did not answer in time")
 
     def _receive(self, deadline: float) -> None:
         """Take in what Delve sends next; Go ends every JSON value with a newline."""
