@@ -1,0 +1,47 @@
+"""What comes before any task: settings are read, signals heeded, a place to write to is made."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from tasks import naming, report, settings, verbosity
+from tasks.failure import Failure
+
+Creator = Callable[[], Any]
+
+
+def configuration(creators: Iterable[Creator]) -> dict[str, Any]:
+    """Return doit's configuration; settings that are wrong end the program with words."""
+    try:
+        chosen = settings.current()
+        verbosity.choose(chosen.logs.verbose)
+        chosen.paths.instance.mkdir(parents=True, exist_ok=True)
+    except Failure as failure:
+        sys.exit(f"error: {failure}")
+    except OSError as error:
+        sys.exit(f"error: cannot make {error.filename}: {error.strerror}\n  fix: set STEPKUBE_HOME")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    naming.install(creators)
+    return {
+        "minversion": "0.37.0",
+        "default_tasks": ["up"],
+        "backend": "sqlite3",
+        "dep_file": str(chosen.paths.instance / "doit.sqlite"),
+        "reporter": report.Reporter,
+        "verbosity": 2,
+        "sort": "definition",
+        "action_string_formatting": "new",
+        "forget_disable_default": True,
+    }
+
+
+def tasks(creators: Iterable[Creator]) -> Iterator[dict[str, Any]]:
+    """Yield all tasks in this order: doit would sort creators by their line in their own file."""
+    try:
+        yield from naming.tasks(creators)
+    except Failure as failure:
+        sys.exit(f"error: {failure}")
