@@ -1,8 +1,7 @@
 """Editor configurations for every debug port, written into the checkout and taken out again.
 
 What is the user's stays as it is, byte for byte: in launch.json only entries named "stepkube: ..."
-are touched, the other files are the tool's own, and git ignores them through info/exclude. A
-journal in the instance's folder says what a tree was like before.
+are touched, the other files are the tool's own, and git ignores them through info/exclude.
 """
 
 from __future__ import annotations
@@ -11,24 +10,21 @@ import os
 import pwd
 import re
 import socket
-import stat
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from tasks import report
 from tasks.components import cloud_controller_manager
 from tasks.debugging import swap
-from tasks.editors import jsonc
+from tasks.editors import inplace, jsonc
 from tasks.editors.entries import (
     EDITORS,
     LAUNCH,
-    LISTS,
     NEW_LAUNCH,
     OWN,
-    PREFIX,
     SNIPPET,
     VENDOR,
     View,
@@ -43,20 +39,9 @@ from tasks.modules import layout
 from tasks.origins import bundled
 from tasks.settings import Settings, current
 from tasks.system import files
-from tasks.system.run import run
-from tasks.tree import GIT, Checkout, load_checkout
+from tasks.tree import Checkout, load_checkout
 
-JOURNAL = "ide.json"
 _HOST = re.compile(r"\w[\w.-]*|[0-9A-Fa-f:]+(%\w+)?", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Journal:
-    """What a tree was like: what did not exist, launch.json without us, its digest with us."""
-
-    made: tuple[str, ...] = ()
-    before: str = ""
-    after: str = ""
 
 
 @report.action
@@ -67,11 +52,11 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
     view = _view(settings, checkout, remote_host, local_path)
     chosen = _chosen(editor)
     with files.locked(settings.paths.run / "ide.lock"):
-        journals = _journals(settings)
-        journal = journals.get(str(tree), Journal())
+        journals = inplace.journals(settings)
+        journal = journals.get(str(tree), inplace.Journal())
         wanted: dict[Path, str] = {}
         if "vscode" in chosen:
-            before = _without_us(tree / LAUNCH, journal)
+            before = inplace.without_us(tree / LAUNCH, journal)
             after = jsonc.add(before if before.strip() else NEW_LAUNCH, launch(view))
             wanted[tree / LAUNCH] = after
             journal = replace(journal, before=before, after=files.digest(after))
@@ -80,15 +65,15 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
         if "nvim" in chosen:
             wanted[tree / SNIPPET] = snippet(view)
         ours = [name for name in (LAUNCH, *OWN) if tree / name in wanted or (tree / name).exists()]
-        tracked = _tracked(tree, ours)
-        exclude, prefix = _exclude(tree)
+        tracked = inplace.tracked(tree, ours)
+        exclude, prefix = inplace.exclude_file(tree)
         patterns = [f"/{prefix}{name}" for name in ours if name not in tracked]
         if exclude is not None and (patterns or exclude.exists()):
-            wanted[exclude] = excluded(_read(exclude), tree, patterns)
-        made = {str(place) for path in wanted for place in _missing(path)}
+            wanted[exclude] = excluded(inplace.read(exclude), tree, patterns)
+        made = {str(place) for path in wanted for place in inplace.missing(path)}
         journal = replace(journal, made=tuple(sorted(made.union(journal.made))))
-        _save(settings, {**journals, str(tree): journal})
-        changed = [path for path, text in wanted.items() if _put(path, text, tree)]
+        inplace.save(settings, {**journals, str(tree): journal})
+        changed = [path for path, text in wanted.items() if inplace.put(path, text, tree)]
     for name in tracked:
         report.warn(f"git tracks {tree / name}: git status shows what was added to it")
     report.note(f"{len(changed)} files written in {tree}" if changed else "nothing to change")
@@ -100,51 +85,14 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
 def clean(settings: Settings) -> None:
     """Take out of every tree what this instance put into it."""
     with files.locked(settings.paths.run / "ide.lock"):
-        journals = _journals(settings)
+        journals = inplace.journals(settings)
         with suppress(Failure):
-            journals.setdefault(str(load_checkout(settings.paths.lock).tree), Journal())
+            journals.setdefault(str(load_checkout(settings.paths.lock).tree), inplace.Journal())
         for name in list(journals):
             if Path(name).is_dir():
-                _restore(Path(name), journals[name])
+                inplace.restore(Path(name), journals[name])
             del journals[name]
-            _save(settings, journals)
-
-
-def _restore(tree: Path, journal: Journal) -> None:
-    exclude, _ = _exclude(tree)
-    rest = {tree / LAUNCH: _without_us(tree / LAUNCH, journal)}
-    if exclude is not None:
-        rest[exclude] = excluded(_read(exclude), tree, ())
-    for path, text in rest.items():
-        bare = "".join(text.split()) in ("", "".join(NEW_LAUNCH.split()))
-        if bare and str(path) in journal.made:
-            path.unlink(missing_ok=True)
-        elif path.exists():
-            _put(path, text, tree)
-    for name in OWN:
-        (tree / name).unlink(missing_ok=True)
-    for place in reversed(journal.made):
-        with suppress(OSError):  # a file, or a folder in which something else lies by now
-            Path(place).rmdir()
-
-
-def _without_us(path: Path, journal: Journal) -> str:
-    """Return launch.json as it was before us, with what the user has changed since."""
-    try:
-        text = path.read_bytes().decode() if path.exists() else ""
-        if not text.strip():
-            return text
-        if files.digest(text) == journal.after:
-            return journal.before
-        if str(path) in journal.made:
-            return jsonc.strip(text, LISTS, PREFIX, drop=LISTS)
-        added = set(LISTS) - jsonc.keys(journal.before) if journal.after else ()
-        return jsonc.strip(text, LISTS, PREFIX, drop=added)
-    except UnicodeDecodeError as error:
-        line, problem = error.object[: error.start].count(b"\n") + 1, "it is not UTF-8"
-    except jsonc.Damaged as error:
-        line, problem = error.line, str(error)
-    raise Failure(f"{path}:{line}: {problem}", "correct that line, or move the file away")
+            inplace.save(settings, journals)
 
 
 def _chosen(editor: str) -> Collection[str]:
@@ -207,62 +155,6 @@ def _say_how(view: View, tree: Path, local_path: str) -> None:
     if not view.is_local:
         report.say(f"  and leave --remote-host out, unless {view.host} itself passes the ports on")
     report.say(f"  {local_path or tree} there is {tree} here")
-
-
-def _exclude(tree: Path) -> tuple[Path | None, str]:
-    """Return git's exclude file of a tree, and the tree's place in its repository, if it has one.
-
-    An unpacked archive has none: nothing there could be seen as changed.
-    """
-    asked = ("rev-parse", "--git-path", "info/exclude", "--show-prefix")
-    said = run(*GIT, *asked, cwd=tree, check=False)
-    if said.code:
-        return None, ""
-    path, prefix = said.stdout.split("\n")[:2]
-    return tree / path, prefix
-
-
-def _tracked(tree: Path, names: Iterable[str]) -> list[str]:
-    asked = run(*GIT, "ls-files", "-z", "--", *names, cwd=tree, check=False)
-    return asked.stdout.split("\0")[:-1]
-
-
-def _read(path: Path) -> str:
-    return path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
-
-
-def _missing(path: Path) -> list[Path]:
-    return [place for place in (path, *path.parents) if not place.exists()]
-
-
-def _put(path: Path, text: str, tree: Path) -> bool:
-    """Write a file where its links lead; it stays, or becomes, the property of the tree's owner."""
-    path = path.resolve()
-    about = (path if path.exists() else tree).stat()
-    mode = stat.S_IMODE(about.st_mode) if path.exists() else 0o644
-    places = {path, *_missing(path)}
-    if not files.write_if_changed(path, text.encode(errors="surrogateescape"), mode):
-        return False
-    for place in places:
-        with suppress(PermissionError):
-            os.chown(place, about.st_uid, about.st_gid)
-    return True
-
-
-def _journals(settings: Settings) -> dict[str, Journal]:
-    value = files.read_json(settings.paths.instance / JOURNAL) or {}
-    return {
-        tree: Journal(tuple(item["made"]), item["before"], item["after"])
-        for tree, item in value.items()
-    }
-
-
-def _save(settings: Settings, journals: Mapping[str, Journal]) -> None:
-    path = settings.paths.instance / JOURNAL
-    if journals:
-        files.write_json(path, {tree: asdict(item) for tree, item in journals.items()}, 0o600)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def task_ide() -> dict[str, Any]:

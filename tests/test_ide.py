@@ -14,7 +14,7 @@ import pytest
 
 from tasks import ide, settings
 from tasks.debugging import swap
-from tasks.editors import entries, jsonc
+from tasks.editors import entries, inplace, jsonc
 from tasks.settings import ROOT, Settings
 from tasks.system import files
 from tests import miniature
@@ -230,7 +230,7 @@ def test_clean_takes_out_all_that_was_added(chosen: Settings, tree: Path) -> Non
     assert contents(tree) == before
     assert not clean(chosen), "twice is harmless"
     assert contents(tree) == before
-    assert not (chosen.paths.instance / ide.JOURNAL).exists()
+    assert not (chosen.paths.instance / inplace.JOURNAL).exists()
 
 
 def test_clean_keeps_folders_and_files_that_are_not_ours(chosen: Settings, tree: Path) -> None:
@@ -343,7 +343,7 @@ def test_without_a_journal_clean_still_takes_our_entries_out(
     path = user_writes(tree, text)
     before = contents(tree)
     assert not write(chosen)
-    (chosen.paths.instance / ide.JOURNAL).unlink()
+    (chosen.paths.instance / inplace.JOURNAL).unlink()
     assert not clean(chosen)
     assert path.read_text() == text
     assert {*contents(tree)} - {*before} <= {str(tree / ".run")}
