@@ -11,7 +11,7 @@ from doit.tools import config_changed
 
 from tasks import check, facts, origins, report
 from tasks.failure import Failure
-from tasks.modules import gitversion
+from tasks.modules import gitversion, layout
 from tasks.origins import bundled
 from tasks.origins.base import NoSuchVersion, Unreachable
 from tasks.settings import Settings, current
@@ -30,6 +30,10 @@ def make(settings: Settings) -> None:
     value = {**asdict(checkout), "tree": str(checkout.tree)}
     value["minor"] = ".".join(str(number) for number in checkout.minor)
     files.write_json(settings.paths.lock, value)
+    if lacks := layout.lacking(checkout.tree):
+        report.say(
+            f"  its vendor/ lacks {lacks}: modules come from mirror.goproxy, checked by go.sum"
+        )
     check.require(settings, checkout.minor)
     report.note(f"{checkout.version} from {checkout.origin}")
 

@@ -15,6 +15,7 @@ from tasks import facts, report
 from tasks.failure import Failure
 from tasks.modules import compiler, layout
 from tasks.modules.compiler import MODULES, go_minor
+from tasks.modules.layout import lacking
 from tasks.settings import Settings, current
 from tasks.system import files
 from tasks.system.run import run
@@ -88,7 +89,10 @@ def list_packages(
     target = how.target(module)
 
     def listed(*words: str) -> str:
-        return run(go.bin, "list", *tags, *words, cwd=how.root, env=env).stdout
+        hint = f"look for files that lack in {tree}" + (
+            "; its vendor/ is not whole, so mirror.goproxy has to answer" * bool(lacking(tree))
+        )
+        return run(go.bin, "list", *tags, *words, cwd=how.root, env=env, hint=hint).stdout
 
     if go_minor(go.version) >= DEPS:
         listing = listed("-deps", "-f", form, target)

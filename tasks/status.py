@@ -11,6 +11,7 @@ from tasks import report, start
 from tasks.components.registry import COMPONENTS
 from tasks.debugging import journal
 from tasks.failure import Failure
+from tasks.node import relays
 from tasks.running import launch
 from tasks.settings import Settings, current
 from tasks.system import ports, process
@@ -73,7 +74,8 @@ def _health(settings: Settings, name: str) -> tuple[str, int | None]:
         component = launch.wanted(settings, name)
     except Failure:
         return "unknown", None
-    port = component.ports[0] if component.ports else None
+    # those of a node in its sandbox are held by its relay
+    port = next(iter((*component.ports, *relays.own_ports(settings, name))), None)
     if journal.is_paused(settings, name):
         return "paused", port
     return ("ok" if ports.healthy(component.health, timeout=3.0) else "not ready"), port

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from tasks.status import rows
 from tasks.system import process
 from tasks.system.ports import _OPENER, owner
 from tasks.system.run import run
-from tasks.tools import golang, goroot, tool
+from tasks.tools import golang, goroot, sumdb, tool
 from tasks.tree import load_checkout
 from tests import eras, miniature
 from tests.conftest import in_words
@@ -143,6 +144,46 @@ def test_a_go_work_above_the_tree_is_none_of_its_business(chosen: Maker, tmp_pat
     one = chosen(eras.make(tmp_path / "tree", eras.ERAS[4], unique=tmp_path.name))
     make(one, "kube-scheduler")
     assert build.load_binary(one, "kube-scheduler").path.is_file()
+
+
+@pytest.mark.parametrize("era", (eras.ERAS[4], eras.ERAS[5]), ids=lambda era: era.version)
+def test_a_vendor_that_lost_a_file_is_made_up_for_by_the_module_proxy(
+    era: eras.Era, chosen: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = eras.make(tmp_path / "tree", era, unique=tmp_path.name)
+    (tree / f"vendor/{eras.THIRD}/third.go").unlink()
+    proxy = offer(tmp_path / "proxy", tree, 'package third\n\nconst Name = "third"\n')
+    miniature.commit(tree, "lose a file")
+    one = chosen(tree, GOPROXY=proxy.as_uri())
+    assert f"its vendor/ lacks {eras.THIRD}: modules come" in capsys.readouterr().out
+    make(one, "kube-scheduler")
+    assert elf.prove_debuggable(build.load_binary(one, "kube-scheduler").path).optimized == 0
+    assert miniature.git(tree, "status", "--porcelain", "--ignored") == "", "nothing was written"
+    silent = chosen(tree, GOPROXY=(tmp_path / "nothing").as_uri())
+    shutil.rmtree(silent.paths.cache / "gomod" / f"{eras.THIRD}@v1.0.0")
+    shutil.rmtree(silent.paths.cache / "gomod/cache/download" / eras.THIRD)
+    forget()
+    said = refresh(silent, "kube-scheduler")
+    assert said is not None and "mirror.goproxy has to answer" in said.message
+
+
+def offer(folder: Path, tree: Path, code: str) -> Path:
+    """Make a module proxy that has the third party's module, and a go.sum in the tree for it."""
+    place, module = folder / eras.THIRD / "@v", f"module {eras.THIRD}\n"
+    place.mkdir(parents=True)
+    (place / "v1.0.0.mod").write_text(module)
+    (place / "v1.0.0.info").write_text('{"Version": "v1.0.0"}')
+    for name, content in {"whole": {"third.go": code}, "mod": {}}.items():
+        with zipfile.ZipFile(place / f"{name}.zip", "w") as archive:
+            inside = f"{eras.THIRD}@v1.0.0/" if name == "whole" else ""
+            for file, text in {"go.mod": module, **content}.items():
+                archive.writestr(f"{inside}{file}", text)
+    (place / "whole.zip").rename(place / "v1.0.0.zip")
+    (tree / "go.sum").write_text(
+        f"{eras.THIRD} v1.0.0 {sumdb.hash_zip(place / 'v1.0.0.zip')}\n"
+        f"{eras.THIRD} v1.0.0/go.mod {sumdb.hash_zip(place / 'mod.zip')}\n"
+    )
+    return folder
 
 
 def test_an_unpacked_archive_inside_another_repository(chosen: Maker, tmp_path: Path) -> None:

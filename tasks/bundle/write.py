@@ -82,10 +82,12 @@ def _require_vendor(tree: Path) -> None:
     """Raise Failure for a tree that cannot be built where there is no network."""
     described = tree / "go.mod"
     needs = described.is_file() and re.search(r"^require\b", described.read_text(), re.MULTILINE)
-    if needs and not (tree / "vendor/modules.txt").is_file():
+    lacks = layout.lacking(tree)
+    if needs and (lacks or not (tree / layout.LISTED).is_file()):
         command = "go work vendor" if (tree / "go.work").is_file() else "go mod vendor"
+        what = f"a vendor/ without {lacks}" if lacks else "no vendor/"
         raise Failure(
-            f"{tree} has no vendor/: what it is built of lies in Go's cache, not in the tree",
+            f"{tree} has {what}: what it is built of lies in Go's cache, not in the tree",
             f"run {command} in it, or take the release from git (origin.order: git)",
         )
 

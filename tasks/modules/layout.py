@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from tasks.tree import Checkout
 
 PACKAGE = "k8s.io/kubernetes"
 GOPATH = "gopath"
+LISTED = Path("vendor/modules.txt")
+"""Names every package of vendor/ in a line of its own; the other lines begin with #."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,14 @@ class Layout:
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return `base` with what makes go find the packages, without network where they are all.
 
-        A go.work in a folder above the tree is none of the tree's business.
+        A go.work in a folder above the tree is none of the tree's business. Without a whole vendor/
+        the modules come from mirror.goproxy, and have to be what go.sum says.
         """
         if self.mode == GOPATH:
             gopath = str(self.root.parents[2])
             return {**base, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": gopath}
-        chosen = {"GO111MODULE": "on", "GOFLAGS": ""}
-        if (self.tree / "vendor/modules.txt").is_file():
+        chosen = {"GO111MODULE": "on", "GOFLAGS": f"{base.get('GOFLAGS', '')} -mod=readonly"}
+        if (self.tree / LISTED).is_file() and not lacking(self.tree):
             chosen |= {"GOFLAGS": "-mod=vendor", "GOPROXY": "off"}
         if not (self.tree / "go.work").is_file():
             chosen["GOWORK"] = "off"
@@ -64,6 +69,25 @@ def of(paths: Paths, checkout: Checkout) -> Layout:
     root = paths.cache.resolve() / "gopaths" / files.digest(str(tree))[:8] / "src" / PACKAGE
     _link(root, tree.resolve())
     return Layout(GOPATH, tree, root)
+
+
+@functools.cache
+def lacking(tree: Path) -> str:
+    """Return the first package that vendor/ is to have and has no code of; empty for none.
+
+    A repository may have lost its largest files, such as the client of a cloud's API.
+    """
+    listed = tree / LISTED
+    lines = listed.read_text().splitlines() if listed.is_file() else []
+    packages = (line for line in lines if line and not line.startswith("#"))
+    return next((one for one in packages if not _has_code(tree / "vendor" / one)), "")
+
+
+def _has_code(package: Path) -> bool:
+    try:
+        return any(name.endswith((".go", ".s")) for name in os.listdir(package))  # noqa: PTH208
+    except OSError:
+        return False
 
 
 def _link(link: Path, target: Path) -> None:

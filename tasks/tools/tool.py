@@ -86,6 +86,13 @@ def go_programs() -> list[Path]:
     return [path for path in dict.fromkeys(found) if os.access(path, os.X_OK) and path.is_file()]
 
 
+def proxies_for(go: Release, wanted: str) -> str:
+    """Return a GOPROXY as a Go understands it: a list from 1.13 on, with | in it from 1.15 on."""
+    if go < (1, 15, 0):
+        wanted = wanted.replace("|", ",")
+    return wanted if go >= (1, 13, 0) else wanted.partition(",")[0]
+
+
 def go_env(settings: Settings, go: Tool) -> dict[str, str]:
     """Return the whole environment for a `go` command: all it writes stays in the workspace."""
     cache = settings.paths.cache
@@ -98,11 +105,11 @@ def go_env(settings: Settings, go: Tool) -> dict[str, str]:
         "TMPDIR": str(temporary),
         "GOROOT": str(go.root),
         "GOENV": "off",
-        "GOFLAGS": "",
+        "GOFLAGS": "-modcacherw" if go.release >= (1, 14, 0) else "",  # or it could not be removed
         "GOTOOLCHAIN": "local",
         "GOPATH": str(cache / "gopath"),
         "GOMODCACHE": str(cache / "gomod"),
         "GOCACHE": str(cache / "gobuild"),
-        "GOPROXY": settings.mirror.goproxy,
+        "GOPROXY": proxies_for(go.release, settings.mirror.goproxy),
         "GOSUMDB": settings.mirror.gosumdb,
     }
