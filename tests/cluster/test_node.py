@@ -1,5 +1,6 @@
 """A real node: containerd, kubelet and kube-proxy in namespaces of their own."""
 
+import json
 import os
 import ssl
 from pathlib import Path
@@ -34,6 +35,12 @@ def test_the_node_turns_ready(cluster: Cluster, before: dict[str, str]) -> None:
         assert procfs.argv_of(record.identity.pid) == record.argv
         inside = Path(f"/proc/{record.identity.pid}/ns/net").readlink()
         assert inside != Path("/proc/self/ns/net").readlink()
+
+
+def test_status_names_the_ports_that_the_host_reaches(cluster: Cluster) -> None:
+    rows = json.loads(cluster.doit("status", "-o", "json", START_MODE="all"))
+    found = {row["name"]: row["port"] for row in rows}
+    assert (found["kube-apiserver"], found["kubelet"], found["kube-proxy"]) == (6443, 10250, 10256)
 
 
 def test_the_kubelet_answers_kube_apiserver_through_the_relay(cluster: Cluster) -> None:
