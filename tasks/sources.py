@@ -15,7 +15,6 @@ from tasks import facts, report
 from tasks.failure import Failure
 from tasks.modules import compiler, layout
 from tasks.modules.compiler import MODULES, go_minor
-from tasks.modules.layout import lacking
 from tasks.settings import Settings, current
 from tasks.system import files
 from tasks.system.run import run
@@ -88,9 +87,12 @@ def list_packages(
     tags = compiler.tags(about.build_tags, go.version)
     target = how.target(module)
 
+    if not how.vendored:
+        report.say(f"  {module}: modules that are not in {env['GOMODCACHE']} yet are fetched")
+
     def listed(*words: str) -> str:
         hint = f"look for files that lack in {tree}" + (
-            "; its vendor/ is not whole, so mirror.goproxy has to answer" * bool(lacking(tree))
+            "" if how.vendored else "; its vendor/ is not whole, so mirror.goproxy has to answer"
         )
         return run(go.bin, "list", *tags, *words, cwd=how.root, env=env, hint=hint).stdout
 

@@ -31,6 +31,12 @@ class Layout:
     tree: Path
     root: Path
 
+    @property
+    def vendored(self) -> bool:
+        """Tell whether the tree has all that it is built of, so that no network is needed."""
+        listed = (self.tree / LISTED).is_file()
+        return self.mode == GOPATH or (listed and not lacking(self.tree))
+
     def target(self, module: str) -> str:
         """Return a module as go's command line names it."""
         return f"{PACKAGE}/cmd/{module}" if self.mode == GOPATH else f"./cmd/{module}"
@@ -45,7 +51,7 @@ class Layout:
             gopath = str(self.root.parents[2])
             return {**base, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": gopath}
         chosen = {"GO111MODULE": "on", "GOFLAGS": f"{base.get('GOFLAGS', '')} -mod=readonly"}
-        if (self.tree / LISTED).is_file() and not lacking(self.tree):
+        if self.vendored:
             chosen |= {"GOFLAGS": "-mod=vendor", "GOPROXY": "off"}
         if not (self.tree / "go.work").is_file():
             chosen["GOWORK"] = "off"
