@@ -11,6 +11,8 @@ from tasks import naming, report, settings, verbosity
 from tasks.failure import Failure
 
 Creator = Callable[[], Any]
+TELLING = {"dumpdb", "help", "info", "list"}
+"""The commands of doit that only print."""
 
 
 def configuration(creators: Iterable[Creator]) -> dict[str, Any]:
@@ -25,6 +27,8 @@ def configuration(creators: Iterable[Creator]) -> dict[str, Any]:
         sys.exit(f"error: cannot make {error.filename}: {error.strerror}\n  fix: set STEPKUBE_HOME")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
+    if TELLING.intersection(sys.argv[1:2]):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
     naming.install(creators)
     return {
         "minversion": "0.37.0",

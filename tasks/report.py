@@ -38,9 +38,20 @@ OUTPUT = {
 def say(text: str = "", *, stream: IO[str] | None = None) -> None:
     """Print one line for the user at once; a password in an address is never shown."""
     out = stream or sys.stdout
-    _clear(out)
-    out.write(mask(text) + "\n")
-    out.flush()
+    try:
+        _clear(out)
+        out.write(mask(text) + "\n")
+        out.flush()
+    except BrokenPipeError:
+        mute(out.fileno())
+
+
+def mute(*descriptors: int) -> None:
+    """Go on when nobody reads any more, as after `| head`: nothing may end half done over that."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def warn(text: str) -> None:

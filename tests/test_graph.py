@@ -31,6 +31,19 @@ def test_the_list_is_the_pipeline_in_order(tmp_path: Path) -> None:
     assert all(len(line.split(None, 1)) == 2 for line in listing), "every task says what it does"
 
 
+@pytest.mark.parametrize("words", [["list", "--all"], ["config"], ["info", "up"], ["explain:etcd"]])
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path, words: list[str]) -> None:
+    env = {**os.environ, "STEPKUBE_HOME": str(tmp_path), "STEPKUBE_CONFIG": os.devnull}
+    with subprocess.Popen(
+        [sys.executable, "-m", "doit", *words],
+        cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as asked:
+        assert asked.stdout is not None and asked.stderr is not None
+        asked.stdout.close()
+        said = asked.stderr.read()
+    assert "Traceback" not in said and "BrokenPipe" not in said
+
+
 def test_up_never_leads_to_a_task_that_changes_the_host(tmp_path: Path) -> None:
     """Follow every dependency of every task but those of the host."""
     program = (

@@ -7,7 +7,6 @@ way leaves nothing running either, as upstream's trap does.
 from __future__ import annotations
 
 import atexit
-import os
 import signal
 import sys
 import time
@@ -98,7 +97,5 @@ def _tell(record: Record) -> None:
 
 def _hang_up(number: int, _: object) -> None:
     """Take the end of the terminal for an interrupt; there is nobody to print for any more."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
+    report.mute(1, 2)
     sys.exit(128 + number)
