@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tasks import naming, report, settings, verbosity
+from tasks import naming, settings, verbosity
 from tasks.failure import Failure
+from tasks.reporter import Reporter
 
 Creator = Callable[[], Any]
 TELLING = {"dumpdb", "help", "info", "list"}
@@ -35,7 +36,7 @@ def configuration(creators: Iterable[Creator]) -> dict[str, Any]:
         "default_tasks": ["up"],
         "backend": "sqlite3",
         "dep_file": str(chosen.paths.instance / "doit.sqlite"),
-        "reporter": report.Reporter,
+        "reporter": Reporter,
         "verbosity": 2,
         "sort": "definition",
         "action_string_formatting": "new",

@@ -1,4 +1,4 @@
-"""The one place that prints: notes of a running step, the doit reporter, the closing summary."""
+"""The one place that prints, and what a running step can say and ask; see reporter.py."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import IO, Any, ParamSpec
 
-from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
-from doit.reporter import ConsoleReporter
+from doit.exceptions import TaskFailed
 
 from tasks.failure import Failure
 from tasks.system.mask import mask
 
 P = ParamSpec("P")
 
-_notes: list[str] = []
-_selected: list[str] = []
-_all: dict[str, Any] = {}
+notes: list[str] = []
+"""What the current step has to say of itself."""
+asked: list[str] = []
+"""The tasks this run was asked for."""
+every: dict[str, Any] = {}
+"""All tasks by name."""
 
 ANSWER = {"quiet": True, "answer": True}
 """The `meta` of a task whose output is all that a caller wants to read."""
@@ -61,12 +63,12 @@ def warn(text: str) -> None:
 
 def note(text: str) -> None:
     """Add a few words to the line that closes the current step."""
-    _notes.append(text)
+    notes.append(text)
 
 
 def progress(text: str) -> None:
     """Show a line that the next one overwrites; silent where there is no terminal."""
-    if _live(sys.stdout):
+    if live(sys.stdout):
         sys.stdout.write(f"\r\x1b[K  {mask(text)[:_width() - 3]}")
         sys.stdout.flush()
 
@@ -83,7 +85,7 @@ class Heartbeat:
         """Report where the step stands; cheap enough to call on every line of output."""
         now = time.monotonic()
         line = f"{text}, {now - self._start:.0f} s"
-        if _live(sys.stdout):
+        if live(sys.stdout):
             progress(line)
         elif now - self._last >= self._every:
             self._last = now
@@ -121,135 +123,28 @@ def requested(prefix: str) -> list[str]:
     Only names that start with `prefix` are returned, in order of definition.
     """
     wanted: set[str] = set()
-    queue = list(_selected)
+    queue = list(asked)
     while queue:
         name = queue.pop()
-        if name in wanted or name not in _all:
+        if name in wanted or name not in every:
             continue
         wanted.add(name)
-        queue += [*_all[name].task_dep, *_all[name].setup_tasks]
-    return [name for name in _all if name in wanted and name.startswith(prefix)]
+        queue += [*every[name].task_dep, *every[name].setup_tasks]
+    return [name for name in every if name in wanted and name.startswith(prefix)]
 
 
 def selected(name: str) -> bool:
     """Tell whether this run was asked for the task itself, not just for what depends on it."""
-    return name in _selected
+    return name in asked
 
 
-class Reporter(ConsoleReporter):  # type: ignore[misc]
-    """One line a step: state, name, seconds, and what the step has to say about itself."""
-
-    desc = "stepkube's console output"
-
-    def __init__(self, outstream: IO[str], options: Mapping[str, Any]) -> None:
-        super().__init__(outstream, options)
-        self._started = time.monotonic()
-        self._step = self._started
-        self._count = {"ok": 0, "cached": 0, "failed": 0}
-        self._folds = os.environ.get("GITHUB_ACTIONS") == "true"
-
-    def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
-        """Remember what was asked for, so that a step can serve its siblings in one go."""
-        super().initialize(tasks, selected_tasks)
-        _all.clear()
-        _all.update(tasks)
-        _selected[:] = selected_tasks
-
-    def execute_task(self, task: Any) -> None:
-        """Open the step."""
-        _notes.clear()
-        self._step = time.monotonic()
-        if task.actions and not _quiet(task):
-            if self._folds:
-                say(f"::group::{task.name}", stream=self.outstream)
-            progress(f"{task.name} ...")
-
-    def add_success(self, task: Any) -> None:
-        """Close the step with its time and notes."""
-        checkpoint()
-        if not task.actions:
-            return
-        self._count["ok"] += 1
-        if not _quiet(task) or _notes:
-            self._close("ok", task.name)
-
-    def skip_uptodate(self, task: Any) -> None:
-        """Count a step that had nothing to do."""
-        if task.actions:
-            self._count["cached"] += 1
-
-    def add_failure(self, task: Any, fail: BaseFail) -> None:
-        """Close the step with its failure; the words follow at the end of the run."""
-        if isinstance(fail, UnmetDependency):
-            return
-        self._count["failed"] += 1
-        self._close("FAILED", task.name)
-        self.failures.append({"task": task, "exception": fail})
-        checkpoint()
-
-    def complete_run(self) -> None:
-        """Print every failure, then one line that sums the run up."""
-        for result in self.failures:
-            fail = result["exception"]
-            lines = fail.get_msg().strip() if _traceback_wanted(fail) else fail.message
-            self._error(result["task"].name, lines)
-        if self.runtime_errors:
-            self._error("doit", "".join(self.runtime_errors).strip())
-        count = self._count
-        if count["failed"] == 0 and all(_answers(_all[name]) for name in _selected):
-            return
-        say(
-            f"{count['ok']} done, {count['cached']} unchanged, {count['failed']} failed"
-            f" in {time.monotonic() - self._started:.1f} s",
-            stream=self.outstream if count["failed"] == 0 else sys.stderr,
-        )
-
-    def _close(self, word: str, name: str) -> None:
-        seconds = time.monotonic() - self._step
-        text = f"{word:<7} {name:<32} {seconds:6.1f} s  {'; '.join(_notes)}".rstrip()
-        say(_colour(word, text, self.outstream), stream=self.outstream)
-        if self._folds:
-            say("::endgroup::", stream=self.outstream)
-        _notes.clear()
-
-    def _error(self, name: str, text: str) -> None:
-        if self._folds:
-            say(f"::error title={name}::{text.replace(chr(10), '%0A')}", stream=sys.stderr)
-        say(f"error: {name}: {text}", stream=sys.stderr)
-
-
-def checkpoint() -> None:
-    """Commit finished tasks now: doit itself writes its database only when the run ends."""
-    from doit.globals import Globals  # noqa: PLC0415 - set by doit when a run starts
-
-    backend = Globals.dep_manager.backend if Globals.dep_manager else None
-    if backend is None or not hasattr(backend, "_dirty"):
-        return
-    rows = [(name, backend.codec.encode(backend._cache[name])) for name in backend._dirty]
-    backend._conn.executemany("insert or replace into doit values (?, ?)", rows)
-    backend._conn.commit()
-    backend._dirty.clear()
-
-
-def _quiet(task: Any) -> bool:
-    return bool((task.meta or {}).get("quiet")) or task.name.startswith("_")
-
-
-def _answers(task: Any) -> bool:
-    """Tell whether what a task prints is all that a caller wants to read."""
-    return bool((task.meta or {}).get("answer"))
-
-
-def _traceback_wanted(fail: BaseFail) -> bool:
-    return not isinstance(fail, TaskFailed) or bool(os.environ.get("STEPKUBE_DEBUG"))
-
-
-def _live(out: IO[str]) -> bool:
+def live(out: IO[str]) -> bool:
+    """Tell whether a stream is a terminal on which a line can be overwritten."""
     return out.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
 
 
 def _clear(out: IO[str]) -> None:
-    if _live(out):
+    if live(out):
         out.write("\r\x1b[K")
 
 
@@ -258,10 +153,3 @@ def _width() -> int:
         return os.get_terminal_size().columns
     except OSError:
         return 100
-
-
-def _colour(word: str, text: str, out: IO[str]) -> str:
-    if not _live(out) or os.environ.get("NO_COLOR"):
-        return text
-    code = {"ok": "32", "FAILED": "31"}[word]
-    return text.replace(word, f"\x1b[{code}m{word}\x1b[0m", 1)

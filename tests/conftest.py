@@ -163,4 +163,4 @@ def toy_main_only(toys: Path) -> Path:
 @pytest.fixture(autouse=True)
 def fresh_notes() -> None:
     """Start every test like a new step: nothing noted by the one before."""
-    report._notes.clear()
+    report.notes.clear()

@@ -19,7 +19,7 @@ import pytest
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from tasks import breaks, delve, report
+from tasks import breaks, delve, report, reporter
 from tasks.components import registry
 from tasks.debugging import swap
 from tasks.delve import places, watch
@@ -504,7 +504,7 @@ def main(home: str, base: str, port: str, *words: str) -> int:
         yield {"name": "delve", "actions": [(report.say, ["noise of an earlier step"])]}
 
     tasks = {"task_break": breaks.task_break, "task_toolchain": loud}
-    state = {"dep_file": f"{home}/doit", "reporter": report.Reporter, "verbosity": 2}
+    state = {"dep_file": f"{home}/doit", "reporter": reporter.Reporter, "verbosity": 2}
     config = {"GLOBAL": state}
     loader = ModuleTaskLoader(tasks)
     return int(DoitMain(loader, config_filenames=(), extra_config=config).run(list(words)))

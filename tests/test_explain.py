@@ -275,8 +275,8 @@ def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess
         "import sys\n"
         "from doit.cmd_base import ModuleTaskLoader\n"
         "from doit.doit_cmd import DoitMain\n"
-        "from tasks import explain, report\n"
-        "config = {'reporter': report.Reporter, 'verbosity': 2, 'dep_file': sys.argv.pop(1)}\n"
+        "from tasks import explain, reporter\n"
+        "config = {'reporter': reporter.Reporter, 'verbosity': 2, 'dep_file': sys.argv.pop(1)}\n"
         "tasks = {'DOIT_CONFIG': config, 'task_explain': explain.task_explain}\n"
         "sys.exit(DoitMain(ModuleTaskLoader(tasks)).run(sys.argv[1:]))\n"
     )

@@ -12,7 +12,7 @@ import pytest
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from tasks import report, settings
+from tasks import reporter, settings
 from tasks.failure import Failure
 from tasks.host import apply, apt, install, packages, tasks, yum
 from tasks.host.plan import Mirrors
@@ -152,7 +152,7 @@ def in_process_doit(
         out = io.StringIO()
         config = {
             "dep_file": str(home / "db"), "backend": "sqlite3", "outfile": out, "verbosity": 2,
-            "reporter": report.Reporter,
+            "reporter": reporter.Reporter,
         }  # fmt: skip
         loader = ModuleTaskLoader({
             f"task_{name}": getattr(tasks, f"task_{name}")

@@ -594,9 +594,9 @@ def test_without_a_checkout_there_is_nothing_to_write_into(tmp_path: Path) -> No
 
 
 DODO = """
-from tasks import check, checkout, downloads, ide, naming, report
+from tasks import check, checkout, downloads, ide, naming, reporter
 from tasks.bundle import tasks as bundle
-DOIT_CONFIG = {"reporter": report.Reporter, "dep_file": %r, "verbosity": 2}
+DOIT_CONFIG = {"reporter": reporter.Reporter, "dep_file": %r, "verbosity": 2}
 def task_pipeline():
     yield from naming.tasks((
         check.task_check, downloads.task_downloads, bundle.task_unbundle,

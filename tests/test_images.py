@@ -148,4 +148,4 @@ def test_load_says_what_is_missing(chosen: settings.Settings) -> None:
     for words, expected in (("", "no archive was named"), ("/no/such.tar", "no such file")):
         answer = images.load(chosen, words)
         assert expected in str(answer.message)
-    assert report._notes == []
+    assert report.notes == []

@@ -456,8 +456,8 @@ def want_etcd(tmp_path: Path, version: str) -> None:
 
 
 def notes() -> str:
-    text = "; ".join(toolchain.report._notes)
-    toolchain.report._notes.clear()
+    text = "; ".join(toolchain.report.notes)
+    toolchain.report.notes.clear()
     return text
 
 

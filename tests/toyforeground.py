@@ -22,8 +22,8 @@ def main(home: str, base: str, port: str, broken: str = "") -> None:
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
     swap.OFFSETS["toy"] = 0
     launch.accepted = toycluster.accept
-    report._all["up"] = SimpleNamespace(task_dep=[], setup_tasks=[])
-    report._selected[:] = ["up"]
+    report.every["up"] = SimpleNamespace(task_dep=[], setup_tasks=[])
+    report.asked[:] = ["up"]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     foreground.arm(made, partial(start.end, made))
