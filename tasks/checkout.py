@@ -13,7 +13,7 @@ from tasks import check, facts, origins, report
 from tasks.failure import Failure
 from tasks.modules import gitversion
 from tasks.origins import bundled
-from tasks.origins.base import NoSuchVersion, Unreachable
+from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable
 from tasks.settings import Settings, current
 from tasks.system import files
 from tasks.system.mask import masked
@@ -42,19 +42,25 @@ def take(settings: Settings) -> Checkout:
     """
     wanted = normal(settings.version)
     tried: list[str] = []
+    hint = ""
     for origin in origins.of(settings):
         try:
             return origin.checkout(wanted)
         except Unreachable as error:
             tried.append(f"{origin.name}: {error.message}")
             report.say(f"  {origin.name} cannot be reached, trying the next origin")
+        except Incomplete as error:
+            tried.append(f"{origin.name}: {error.message}")
+            report.say(f"  {origin.name} is incomplete, trying the next origin")
+            hint = hint or error.hint
         except NoSuchVersion as error:
             tried.append(f"{origin.name}: {error.message}")
     listing = "\n".join(f"  {line}" for line in tried) or "  none is configured"
     what = "a Kubernetes source" if wanted == "auto" else f"Kubernetes {wanted}"
     raise Failure(
         f"{what} is not to be had from any origin:\n{listing}",
-        "correct `version`, or set origin.path, origin.tarball, origin.git, origin.apt or"
+        hint
+        or "correct `version`, or set origin.path, origin.tarball, origin.git, origin.apt or"
         " mirror.goproxy in stepkube.yaml",
     )
 

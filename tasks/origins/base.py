@@ -1,4 +1,4 @@
-"""What every origin can do, and the two ways in which it can be of no help."""
+"""What every origin can do, and the ways in which it can be of no help."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ TREE_GIB = 2.0
 
 class Unreachable(Failure):
     """The origin does not answer; another one may."""
+
+
+class Incomplete(Failure):
+    """The origin answers and has the version, but has lost some of its files."""
 
 
 class NoSuchVersion(Failure):
