@@ -187,6 +187,16 @@ def test_a_server_that_gives_no_single_commit_gives_them_all(
     assert miniature.git(got.tree, "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_a_mirror_of_another_user_is_read(
+    tmp_path: Path, remote: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        got = checkout.take(chosen(tmp_path, form.format(remote)))
+    require_whole(got.tree)
+
+
 def test_a_relative_path_is_relative_to_where_the_user_is(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
