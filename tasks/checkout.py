@@ -13,7 +13,7 @@ from tasks import check, facts, origins, report
 from tasks.failure import Failure
 from tasks.modules import gitversion
 from tasks.origins import bundled
-from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable
+from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable, is_minor
 from tasks.settings import Settings, current
 from tasks.system import files
 from tasks.system.mask import masked
@@ -38,14 +38,17 @@ def take(settings: Settings) -> Checkout:
     """Try the origins in order and check out the first that can be had.
 
     With `version: auto` an origin that cannot be reached is skipped and said; a version that the
-    user named must be found, and is never replaced by another.
+    user named must be found, and is never replaced by another; of a minor it is the newest patch.
     """
     wanted = normal(settings.version)
     tried: list[str] = []
     hint = ""
     for origin in origins.of(settings):
         try:
-            return origin.checkout(wanted)
+            found = origin.checkout(wanted)
+            if is_minor(wanted):
+                report.say(f"  {wanted} is {found.version} at {origin.name}")
+            return found
         except Unreachable as error:
             tried.append(f"{origin.name}: {error.message}")
             report.say(f"  {origin.name} cannot be reached, trying the next origin")

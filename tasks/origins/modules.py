@@ -20,6 +20,8 @@ from tasks.origins.base import (
     NoSuchVersion,
     Unreachable,
     commit_everything,
+    is_minor,
+    newest,
     start_repository,
     stated_commit,
     version_script,
@@ -46,7 +48,7 @@ class Modules:
 
     def checkout(self, wanted: str) -> Checkout:
         """Fetch the module and those of staging, and make a git repository of them."""
-        version = self._newest() if wanted == "auto" else wanted
+        version = self._newest(wanted) if wanted == "auto" or is_minor(wanted) else wanted
         if not is_version(version) or _minor(version) < OLDEST:
             oldest = ".".join(map(str, OLDEST))
             raise NoSuchVersion(f"it has releases from v{oldest}.0 on, not {wanted}")
@@ -57,11 +59,16 @@ class Modules:
         stamp = self.settings.build.version_stamp or version
         return Checkout(folder, stamp, stated_commit(folder), self.name, wanted)
 
-    def _newest(self) -> str:
+    def _newest(self, wanted: str) -> str:
         try:
-            return f"v{dotted(goproxy.releases(self.settings, MODULE)[0])}"
-        except (Failure, IndexError) as error:
-            raise Unreachable(str(error) or "it lists no release") from error
+            listed = goproxy.releases(self.settings, MODULE)
+        except Failure as failure:
+            raise Unreachable(failure.message, failure.hint) from failure
+        found = newest(wanted, (f"v{dotted(release)}" for release in listed))
+        if not found:
+            what = "no release" if wanted == "auto" else f"no release of {wanted}"
+            raise NoSuchVersion(f"it lists {what}")
+        return found
 
     def _make(self, version: str, folder: Path) -> None:
         """Put a tree together beside its place, commit it and give it its name."""

@@ -12,6 +12,8 @@ from tasks.origins.base import (
     NoSuchVersion,
     Unreachable,
     commit_everything,
+    is_minor,
+    newest,
     slug,
     start_repository,
 )
@@ -45,6 +47,8 @@ class Package:
             raise NoSuchVersion(f"the distribution has no source package {package}")
         offered = {upstream(version): version for version in reversed(versions)}
         chosen = upstream(versions[0]) if wanted == "auto" else wanted
+        if is_minor(wanted):
+            chosen = newest(wanted, offered)
         if chosen not in offered:
             raise NoSuchVersion(f"it has {', '.join(offered)}, not {wanted}")
         folder = self.settings.paths.source / f"{chosen}-{slug(package)}"

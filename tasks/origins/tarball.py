@@ -21,6 +21,7 @@ from tasks.origins.base import (
     NoSuchVersion,
     Unreachable,
     commit_everything,
+    satisfies,
     slug,
     start_repository,
     stated_commit,
@@ -187,7 +188,7 @@ class Tarball:
             grown = guess_version(tree, commit)
             if not tag and _minor(grown) > _minor(told) and not self.settings.build.version_stamp:
                 raise NoSuchVersion(f"its change log is of {grown}, which is not {told}")
-        if wanted not in ("auto", told, commit) and not commit.startswith(wanted):
+        if not satisfies(told, wanted) and not commit.startswith(wanted):
             raise NoSuchVersion(f"it is {told}, not {wanted}")
         return told, commit
 
