@@ -58,7 +58,8 @@ def take(settings: Settings) -> Checkout:
             hint = hint or error.hint
         except NoSuchVersion as error:
             tried.append(f"{origin.name}: {error.message}")
-    listing = "\n".join(f"  {line}" for line in tried) or "  none is configured"
+    none = f"  none is configured (origin.order: {settings.origin.order})"
+    listing = "\n".join(f"  {line}" for line in tried) or none
     what = "a Kubernetes source" if wanted == "auto" else f"Kubernetes {wanted}"
     raise Failure(
         f"{what} is not to be had from any origin:\n{listing}",
@@ -81,7 +82,7 @@ def stamped(settings: Settings, checkout: Checkout) -> Checkout:
 
 def normal(version: str) -> str:
     """Return a version as upstream tags it: 1.20.2 becomes v1.20.2; other words stay."""
-    text = version.strip()
+    text = version.strip() or "auto"
     if check.RELEASE.fullmatch(text) and not text.startswith("v"):
         return f"v{text}"
     return text

@@ -27,7 +27,7 @@ from tasks.origins.base import (
     version_script,
 )
 from tasks.settings import Settings
-from tasks.system import files, resources
+from tasks.system import download, files, resources
 from tasks.tools import goproxy, modzip
 from tasks.tools.golang import dotted
 from tasks.tree import Checkout, is_version, require_kubernetes
@@ -97,8 +97,7 @@ class Modules:
                 goproxy.read(self.settings, f"{MODULE}/@v/{version}.info")
             )
         except Failure as failure:
-            absent = "answered 4" in failure.message
-            kind = NoSuchVersion if absent else Unreachable
+            kind = NoSuchVersion if download.absent(failure.message) else Unreachable
             raise kind(failure.message, failure.hint) from failure
         return {"Time": "2000-01-01T00:00:00Z", **told}
 
@@ -107,7 +106,7 @@ class Modules:
         try:
             self._take(module, version, folder)
         except Failure as failure:
-            if "answered 4" not in failure.message:
+            if not download.absent(failure.message):
                 raise
             if not module.startswith(_SAMPLES):
                 raise NoSuchVersion(failure.message, failure.hint) from failure
