@@ -101,6 +101,13 @@ def test_what_was_compiled_together_is_not_pruned_before_it_is_used(
         assert build.load_binary(own, module).path.is_file()
 
 
+def test_what_a_killed_build_left_is_removed(chosen: Settings) -> None:
+    left = chosen.paths.binaries / ".building-killed"
+    files.write(left / "kube-scheduler", "half")
+    make(chosen, "kube-scheduler")
+    assert not left.exists()
+
+
 def test_an_unchanged_manifest_keeps_its_time_and_says_nothing(chosen: Settings) -> None:
     make(chosen, "kube-scheduler")
     manifest = chosen.paths.sources("kube-scheduler")
