@@ -60,17 +60,28 @@ def build(settings: Settings, module: str) -> None:
     """Provide a module's binary, compiling it together with the others that this run wants."""
     wanted = [name.partition(":")[2] for name in report.requested("build:")]
     modules = [name for name in MODULES if name == module or name in wanted]
+    plan = _plan(settings, module)
+    if _kept(settings, module, plan):
+        return
     with files.locked(settings.paths.cache / "build.lock"):
+        if _kept(settings, module, plan):  # another run built it while we waited
+            return
         plans = {name: _plan(settings, name) for name in modules}
-        stale = [name for name in modules if not plans[name].path.is_file()]
-        if module in stale:
-            _compile(settings, {name: plans[name] for name in stale})
-            prune.prune(settings)
-        elif module in _compiled:
-            report.note("compiled together with the one before")
-        else:
-            report.note("kept from an earlier build")
-        _record(settings, module, plans[module])
+        _compile(settings, {name: one for name, one in plans.items() if not one.path.is_file()})
+        with prune.held(settings):
+            _record(settings, module, plan)
+        prune.prune(settings, spare={path.parent for path in _compiled.values()})
+
+
+def _kept(settings: Settings, module: str, plan: _Plan) -> bool:
+    """Write down the binary that is there already: no other run's compiling is waited for."""
+    with prune.held(settings):
+        if not _compiled.get(module, plan.path).is_file():
+            return False
+        together = "compiled together with the one before"
+        report.note(together if module in _compiled else "kept from an earlier build")
+        _record(settings, module, plan)
+        return True
 
 
 @dataclass(frozen=True)

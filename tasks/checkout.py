@@ -13,7 +13,7 @@ from tasks import check, facts, origins, report
 from tasks.failure import Failure
 from tasks.modules import gitversion, layout
 from tasks.origins import bundled
-from tasks.origins.base import NoSuchVersion, Unreachable
+from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable, is_minor
 from tasks.settings import Settings, current
 from tasks.system import files
 from tasks.system.mask import masked
@@ -42,23 +42,33 @@ def take(settings: Settings) -> Checkout:
     """Try the origins in order and check out the first that can be had.
 
     With `version: auto` an origin that cannot be reached is skipped and said; a version that the
-    user named must be found, and is never replaced by another.
+    user named must be found, and is never replaced by another; of a minor it is the newest patch.
     """
     wanted = normal(settings.version)
     tried: list[str] = []
+    hint = ""
     for origin in origins.of(settings):
         try:
-            return origin.checkout(wanted)
+            found = origin.checkout(wanted)
+            if is_minor(wanted):
+                report.say(f"  {wanted} is {found.version} at {origin.name}")
+            return found
         except Unreachable as error:
             tried.append(f"{origin.name}: {error.message}")
             report.say(f"  {origin.name} cannot be reached, trying the next origin")
+        except Incomplete as error:
+            tried.append(f"{origin.name}: {error.message}")
+            report.say(f"  {origin.name} is incomplete, trying the next origin")
+            hint = hint or error.hint
         except NoSuchVersion as error:
             tried.append(f"{origin.name}: {error.message}")
-    listing = "\n".join(f"  {line}" for line in tried) or "  none is configured"
+    none = f"  none is configured (origin.order: {settings.origin.order})"
+    listing = "\n".join(f"  {line}" for line in tried) or none
     what = "a Kubernetes source" if wanted == "auto" else f"Kubernetes {wanted}"
     raise Failure(
         f"{what} is not to be had from any origin:\n{listing}",
-        "correct `version`, or set origin.path, origin.tarball, origin.git, origin.apt or"
+        hint
+        or "correct `version`, or set origin.path, origin.tarball, origin.git, origin.apt or"
         " mirror.goproxy in stepkube.yaml",
     )
 
@@ -76,7 +86,7 @@ def stamped(settings: Settings, checkout: Checkout) -> Checkout:
 
 def normal(version: str) -> str:
     """Return a version as upstream tags it: 1.20.2 becomes v1.20.2; other words stay."""
-    text = version.strip()
+    text = version.strip() or "auto"
     if check.RELEASE.fullmatch(text) and not text.startswith("v"):
         return f"v{text}"
     return text

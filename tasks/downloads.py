@@ -5,7 +5,6 @@ The host is another matter: `doit mirror` (tasks/host/) puts the same mirrors in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -14,12 +13,10 @@ from doit.tools import config_changed
 
 from tasks import report
 from tasks.components import registries
-from tasks.failure import Failure
 from tasks.settings import Settings, current
 from tasks.system import files, network
 from tasks.system.mask import masked
-
-_URL = re.compile(r"(https?|file)://[^\s]+")
+from tasks.tools import goproxy
 
 
 @report.action
@@ -29,24 +26,18 @@ def make(settings: Settings) -> None:
     Raises Failure naming the setting whose value is no address.
     """
     mirror = settings.mirror
-    for proxy in re.split(r"[,|]", mirror.goproxy):
-        if proxy not in ("direct", "off"):
-            _require_url("mirror.goproxy", proxy, settings)
-    for url in mirror.go:
-        _require_url("mirror.go", url, settings)
+    urls = {
+        "mirror.goproxy": goproxy.addresses(settings),
+        "mirror.go": mirror.go,
+        "mirror.cni": mirror.cni,
+        "mirror.apt": filter(None, [mirror.apt]),
+    }
+    for key, values in urls.items():
+        for url in values:
+            network.require_url(url, settings.sources.get(key, key))
     registries.mirrors(settings)
-    if mirror.apt:
-        _require_url("mirror.apt", mirror.apt, settings)
     network.require_authorities(mirror.ca_bundle)
     files.write_json(settings.paths.mirror, masked(asdict(mirror)))
-
-
-def _require_url(key: str, value: str, settings: Settings) -> None:
-    if not _URL.fullmatch(value):
-        raise Failure(
-            f"{settings.sources.get(key, key)}: {value!r} is not an address",
-            "write it like https://mirror.example.org/path",
-        )
 
 
 def task_downloads() -> Iterator[dict[str, Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,23 @@ def used(settings: Settings) -> set[Path]:
     return found
 
 
-def prune(settings: Settings) -> int:
-    """Remove the oldest unused binaries until the rest is within build.keep; return the bytes."""
-    kept = used(settings)
+@contextmanager
+def held(settings: Settings) -> Iterator[None]:
+    """Keep every binary in its place for the block, in which one is found and written down."""
+    with files.locked(settings.paths.cache / "prune.lock"):
+        yield
+
+
+def prune(settings: Settings, spare: Collection[Path] = ()) -> int:
+    """Remove the oldest unused binaries until the rest is within build.keep; return the bytes.
+
+    `spare` are folders of binaries that are about to be used.
+    """
+    with held(settings):
+        return _prune(settings, {*used(settings), *spare})
+
+
+def _prune(settings: Settings, kept: Collection[Path]) -> int:
     sizes = {
         folder: sum(file.stat().st_size for file in folder.iterdir())
         for folder in settings.paths.binaries.glob("[!.]*")

@@ -133,8 +133,16 @@ def _given(row: Row, environ: Mapping[str, str]) -> bool:
 def _yaml(file: Path, explicit: bool) -> Any:
     import yaml  # noqa: PLC0415 - `doit list` stays fast
 
+    class Loader(yaml.SafeLoader):
+        """Leaves 1.30 as it was written: as a number it would be 1.3."""
+
+    resolvers = yaml.SafeLoader.yaml_implicit_resolvers
+    Loader.yaml_implicit_resolvers = {
+        begin: [(tag, form) for tag, form in kinds if not tag.endswith(":float")]
+        for begin, kinds in resolvers.items()
+    }
     try:
-        return yaml.safe_load(file.read_text())
+        return yaml.load(file.read_text(), Loader)  # noqa: S506 - a safe loader with fewer kinds
     except FileNotFoundError:
         if explicit:
             raise Failure(f"{file} does not exist", "correct or unset STEPKUBE_CONFIG") from None

@@ -90,7 +90,8 @@ def require_kubernetes(tree: Path, where: str) -> None:
 def guess_version(tree: Path, commit: str) -> str:
     """Work out the version of a tree that no release tag names.
 
-    The minor comes from the constant that 1.31+ carry, else from the newest change log.
+    The minor comes from the constant that 1.31+ carry, else from the newest change log. Before 1.10
+    there was one for all minors, whose place was then taken by a list of links.
     """
     base = tree / "staging/src/k8s.io/component-base/version/base.go"
     if base.is_file():
@@ -103,6 +104,11 @@ def guess_version(tree: Path, commit: str) -> str:
         log = next(log for log in logs if _log_minor(log) == newest)
         tag = re.search(rf"^# (v1\.{newest}\.[0-9A-Za-z.-]+)", log.read_text(), re.MULTILINE)
         return f"{tag[1] if tag else f'v1.{newest}.0-alpha.0'}+{commit[:12]}"
+    old = tree / "CHANGELOG.md"
+    text = old.read_text(errors="replace") if old.is_file() and not old.is_symlink() else ""
+    tags = re.findall(r"^# (v1\.\d+\.\d+\S*)", text, re.MULTILINE)
+    if tags:
+        return f"{max(tags, key=lambda tag: int(tag.split('.')[1]))}+{commit[:12]}"
     raise Failure(
         f"{tree}: nothing in the tree tells which Kubernetes version it is",
         "set build.version_stamp, for example to v1.30.0",

@@ -14,6 +14,7 @@ from tasks.checkout import normal
 from tasks.components import containerd
 from tasks.failure import Failure
 from tasks.modules import gitversion
+from tasks.origins.base import is_minor
 from tasks.settings import Settings, current
 from tasks.system.run import program, run
 from tasks.tools import golang
@@ -68,6 +69,8 @@ def kubernetes(settings: Settings, taken: Checkout) -> Choice:
     why = f"what {taken.requested} is at that origin"
     if taken.requested == "auto":
         why = "what the first origin that can be reached has to offer"
+    elif is_minor(taken.requested):
+        why = f"the newest of {taken.requested} that this origin has"
     elif taken.requested == taken.version:
         why = "a version that is named is never replaced by another"
     origin = f"{taken.origin}, commit {taken.commit[:12]}"

@@ -4,11 +4,13 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tasks import build, checkout, facts, settings, sources
+from tasks import build, checkout, facts, report, settings, sources
 from tasks.failure import Failure
 from tasks.modules import compiler, compiling, elf
 from tasks.settings import Settings
@@ -74,6 +76,36 @@ def test_only_the_module_whose_files_changed_is_built_again(chosen: Settings) ->
     back = make(chosen, "kube-scheduler")
     assert back.path == scheduler.path
     assert back.path.stat().st_ino == stamp, "kept, not built again"
+
+
+def test_a_binary_that_is_there_waits_for_no_other_run(chosen: Settings) -> None:
+    built = make(chosen, "kube-scheduler")
+    chosen.paths.built("kube-scheduler").unlink()
+    with ThreadPoolExecutor() as pool, files.locked(chosen.paths.cache / "build.lock"):
+        again = pool.submit(make, chosen, "kube-scheduler")
+        done, _ = wait([again], timeout=60)
+    assert done and again.result() == built
+
+
+def test_what_was_compiled_together_is_not_pruned_before_it_is_used(
+    chosen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = replace(chosen, build=replace(chosen.build, keep=0))
+    own = replace(own, paths=replace(own.paths, home=tmp_path / "home"))
+    monkeypatch.setattr(report, "requested", lambda _: ["build:kube-apiserver"])
+    forget()
+    for module in ("kube-scheduler", "kube-apiserver"):
+        assert sources.refresh(own, module) is None
+        assert build.build(own, module) is None
+    for module in ("kube-scheduler", "kube-apiserver"):
+        assert build.load_binary(own, module).path.is_file()
+
+
+def test_what_a_killed_build_left_is_removed(chosen: Settings) -> None:
+    left = chosen.paths.binaries / ".building-killed"
+    files.write(left / "kube-scheduler", "half")
+    make(chosen, "kube-scheduler")
+    assert not left.exists()
 
 
 def test_an_unchanged_manifest_keeps_its_time_and_says_nothing(chosen: Settings) -> None:

@@ -173,6 +173,22 @@ def test_a_tree_with_edits_comes_out_as_it_went_in(made: Settings, tmp_path: Pat
     assert miniature.git(two, "log", "--format=%H") == lock.commit, "one commit, no history"
 
 
+def test_an_unpacked_archive_in_another_repository_comes_out_as_it_is(
+    made: Settings, tmp_path: Path
+) -> None:
+    outer = miniature.make(tmp_path / "outer", tags=("v1.20.0",))
+    tree = outer / "unpacked"
+    shutil.copytree(tree_of(made), tree, ignore=shutil.ignore_patterns(".git"))
+    own = replace(made, origin=replace(made.origin, path=str(tree)))
+    assert checkout.make(own) is None
+    (tree / "pkg/scheduler/scheduler.go").write_text("package scheduler // edited\n")
+    taken = load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="bundle")
+    assert take(taken, pack(own)) == ""
+    got = checkout.take(taken).tree
+    assert (got / "pkg/scheduler/scheduler.go").read_text() == "package scheduler // edited\n"
+    assert (got / "cmd/kube-apiserver/main.go").is_file() and not (got / "unpacked").exists()
+
+
 def test_tools_come_with_it_and_none_is_made(
     ready: Settings, bundle: Path, tmp_path: Path
 ) -> None:

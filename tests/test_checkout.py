@@ -7,6 +7,7 @@ import pytest
 from tasks import checkout, origins, settings, tree
 from tasks.failure import Failure
 from tasks.modules import gitversion
+from tasks.origins import aptsources
 from tasks.origins.package import upstream
 from tasks.system import unpack
 from tests import miniature
@@ -146,6 +147,23 @@ def test_the_next_git_origin_is_tried_when_one_is_unreachable(
     got = checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=f"{gone},{remote}"))
     assert got.version == "v1.10.3"
     assert f"git {gone} cannot be reached" in capsys.readouterr().out
+
+
+def test_where_there_is_no_debian_the_next_origin_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aptsources, "system_sources", list)
+    monkeypatch.setattr(aptsources, "_code_names", list)
+    environ = {"STEPKUBE_ORIGIN_GIT": "", "STEPKUBE_ORIGIN_APT": "kubernetes"}
+    with pytest.raises(Failure) as caught:
+        checkout.take(chosen(tmp_path, **environ, GOPROXY="file:///gone"))
+    for origin in ("the source package kubernetes: /etc/apt names", "the Go module proxy: "):
+        assert origin in caught.value.message
+
+
+def test_an_empty_version_is_none(tmp_path: Path, remote: Path) -> None:
+    made = chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION=" ")
+    assert checkout.take(made).version == "v1.10.3"
 
 
 def test_no_origin_at_all_lists_what_was_tried(tmp_path: Path) -> None:

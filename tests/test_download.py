@@ -220,7 +220,7 @@ def test_a_file_address_works(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(BODY)
     fetch((tmp_path / "source").as_uri(), tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == BODY
-    with pytest.raises(Failure, match="No such file"):
+    with pytest.raises(Failure, match="there is no such file"):
         fetch((tmp_path / "none").as_uri(), tmp_path / "other")
 
 
@@ -230,6 +230,13 @@ def test_small_documents_are_bounded(server: str) -> None:
         download.read(server + "/file", timeout=60, limit=100)
     with pytest.raises(Failure, match="404"):
         download.read(server + "/missing", timeout=60)
+
+
+@pytest.mark.parametrize("url", ["mirror.example.org/x", "http://[::1/x", "http://u:p@[::1/x"])
+def test_what_is_no_address_is_said_in_words(tmp_path: Path, url: str) -> None:
+    with pytest.raises(Failure, match="is not an address") as caught:
+        download.read(url, timeout=1)
+    assert "https://" in caught.value.hint and "u:p" not in str(caught.value)
 
 
 def test_a_missing_ca_bundle_is_named(tmp_path: Path) -> None:

@@ -187,6 +187,16 @@ def test_a_server_that_gives_no_single_commit_gives_them_all(
     assert miniature.git(got.tree, "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_a_mirror_of_another_user_is_read(
+    tmp_path: Path, remote: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        got = checkout.take(chosen(tmp_path, form.format(remote)))
+    require_whole(got.tree)
+
+
 def test_a_relative_path_is_relative_to_where_the_user_is(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,3 +265,66 @@ def test_the_users_own_worktree_is_not_even_looked_at_in_a_way_that_writes(
     got = checkout.take(chosen(tmp_path, "", STEPKUBE_ORIGIN_PATH=str(remote)))
     assert tree.changes(got.tree) == ([], [])
     assert index.read_bytes() == before
+
+
+def lose(remote: Path, name: str) -> None:
+    """Take a file's content from a repository, as a mirror does that keeps no large files."""
+    blob = miniature.git(remote, "rev-parse", f"HEAD:{name}")
+    (remote / ".git/objects" / blob[:2] / blob[2:]).unlink()
+
+
+@pytest.fixture
+def lossy(remote: Path) -> Path:
+    """Return a repository that has lost two files nothing is built of."""
+    for name in ("api/openapi-spec/swagger.json", "pkg/kubelet/testdata/large [1].json"):
+        (remote / name).parent.mkdir(parents=True)
+        (remote / name).write_text(f"{name}\n")
+    miniature.commit(remote, "with files that nothing is built of")
+    miniature.git(remote, "tag", "--force", "v1.10.3")
+    miniature.git(remote, "config", "--unset", "uploadpack.allowFilter")
+    lose(remote, "api/openapi-spec/swagger.json")
+    lose(remote, "pkg/kubelet/testdata/large [1].json")
+    return remote
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}", "http"])
+def test_a_mirror_that_lost_what_no_build_needs_will_do(
+    tmp_path: Path, lossy: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    miniature.git(lossy, "config", "uploadpack.allowFilter", str(form == "http").lower())
+    with git_server(lossy.parent) as (address, _):
+        url = f"{address}/k8s/.git" if form == "http" else form.format(lossy)
+        made = chosen(tmp_path, url)
+        got = checkout.take(made)
+        assert checkout.take(made) == got, "once more, without asking for what is not there"
+    require_whole(got.tree)
+    said = capsys.readouterr().out
+    assert "lost files that no build needs" in said
+    assert "api/openapi-spec/swagger.json" in said and "large [1].json" in said
+    assert not (got.tree / "api/openapi-spec/swagger.json").exists()
+    assert tree.changes(got.tree) == ([], [])
+    assert tree.snapshot(got.tree).keys() >= {"go.mod", "cmd/kube-apiserver/main.go"}
+
+
+def test_a_mirror_that_lost_what_a_build_needs_is_incomplete(
+    tmp_path: Path, remote: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose(remote, "pkg/scheduler/scheduler.go")
+    with pytest.raises(Failure, match=r"has lost pkg/scheduler/scheduler\.go") as told:
+        checkout.take(chosen(tmp_path, f"file://{remote}"))
+    assert "git fsck" in told.value.hint and "origin.path" in told.value.hint
+    assert "is incomplete, trying the next origin" in capsys.readouterr().out
+    assert not (tmp_path / "home/src").exists()
+    whole = miniature.make(tmp_path / "whole", tags=("v1.10.3",))
+    assert checkout.take(chosen(tmp_path, f"file://{remote},{whole}")).origin == f"git {whole}"
+
+
+def test_a_server_that_only_gives_everything_names_what_it_lost(
+    tmp_path: Path, lossy: Path
+) -> None:
+    blob = miniature.git(lossy, "rev-parse", "HEAD:api/openapi-spec/swagger.json")
+    said = r"the repository is incomplete: .*unable to read"
+    with git_server(lossy.parent) as (address, _), pytest.raises(Failure, match=said) as told:
+        checkout.take(chosen(tmp_path, f"{address}/k8s/.git"))
+    other = miniature.git(lossy, "rev-parse", "HEAD:pkg/kubelet/testdata/large [1].json")
+    assert blob in told.value.message or other in told.value.message

@@ -196,6 +196,17 @@ def test_a_release_too_old_is_refused_before_anything_is_fetched(tmp_path: Path)
     assert not one.paths.source.exists()
 
 
+def test_a_tree_from_before_there_was_a_change_log_per_minor_is_too_old(tmp_path: Path) -> None:
+    tree = miniature.make(tmp_path / "tree")
+    (tree / "CHANGELOG/CHANGELOG-1.28.md").unlink()
+    (tree / "CHANGELOG.md").write_text("- [v1.8.3](#v183)\n\n# v1.7.9\n\n# v1.8.3\n\n# v1.8.2\n")
+    miniature.commit(tree, "of old")
+    one = settings.load({
+        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_PATH": str(tree),
+    })
+    assert "Kubernetes 1.8 is older than 1.10" in str(checkout.make(one))
+
+
 def test_a_release_newer_than_known_is_taken_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

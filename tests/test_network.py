@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, report, settings
+from tasks import checkout, downloads, report, settings
 from tasks.failure import Failure
 from tasks.origins import apt
 from tasks.system import download, network
@@ -168,6 +168,21 @@ def test_a_bundle_that_is_none_is_named_before_anything_is_fetched(
     assert done.returncode == 1
     assert "corporate.pem" in done.stderr and "correct mirror.ca_bundle" in done.stderr
     assert "cannot be reached" not in done.stdout and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("GOPROXY", "http://[::1"), ("GOPROXY", "proxy.example.org"), ("STEPKUBE_MIRROR_CNI", "here"),
+     ("STEPKUBE_MIRROR_GO", "http://mirror:port/go"), ("STEPKUBE_MIRROR_APT", "debian")],
+)  # fmt: skip
+def test_a_mirror_that_is_no_address_is_named(tmp_path: Path, name: str, value: str) -> None:
+    said = str(downloads.make(settings.load({"STEPKUBE_HOME": str(tmp_path), name: value})))
+    assert name in said and f"'{value}' is not an address" in said and "fix:" in said
+
+
+def test_blanks_and_a_last_comma_in_a_list_of_proxies_do_no_harm(tmp_path: Path) -> None:
+    value = "https://a.example.org, https://b.example.org | direct,"
+    assert downloads.make(settings.load({"STEPKUBE_HOME": str(tmp_path), "GOPROXY": value})) is None
 
 
 def test_both_spellings_of_the_proxy_variables_are_given() -> None:

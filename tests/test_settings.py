@@ -34,7 +34,7 @@ def test_the_command_line_wins_over_environment_over_file_over_default(tmp_path:
         ("", {"API_SECURE_PORT": "70000"}, ["API_SECURE_PORT", "70000 is not a port"]),
         ("", {"START_MODE": "some"}, ["START_MODE", "nokubelet"]),
         ("", {"FAIL_SWAP_ON": "maybe"}, ["FAIL_SWAP_ON", "true or false"]),
-        ("logs: {level: 2.5}", {}, ["logs.level", "2.5 is not a whole number"]),
+        ("logs: {level: 2.5}", {}, ["logs.level", "'2.5' is not a whole number"]),
         ("instance: Über", {}, ["instance", "small letters"]),
         ("origin: {git: {a: b}}", {}, ["origin.git", "a list"]),
     ],

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tasks.failure import Failure
+from tasks.origins import bundled
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -104,12 +105,11 @@ def require_fit(manifest: Manifest, architecture: str, wanted: str, where: str) 
             f"{where} is for {manifest.architecture}, this machine is {architecture}",
             f"make one on a machine with {architecture}",
         )
-    has = (manifest.checkout["version"], manifest.checkout["requested"])
-    commit = manifest.checkout["commit"]
-    if wanted not in ("auto", *has) and not (len(wanted) >= 7 and commit.startswith(wanted)):
+    if not bundled.has(manifest.checkout, wanted):
+        has = manifest.checkout["version"]
         raise Failure(
-            f"{where} has Kubernetes {has[0]}, but version is {wanted}",
-            f"set version to {has[0]} (or auto), or make a bundle of {wanted}",
+            f"{where} has Kubernetes {has}, but version is {wanted}",
+            f"set version to {has} (or auto), or make a bundle of {wanted}",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.bundle import manifest
@@ -16,34 +17,36 @@ from tasks.tree import GIT
 _NO_FILTERS = ("-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null")
 
 
-def collect(tree: Path, commit: str, scratch: Path) -> dict[str, Path]:
+def collect(
+    tree: Path, commit: str, scratch: Path, git: Sequence[str] = GIT
+) -> dict[str, Path]:
     """Return the members that make up a tree as it is now; what is made for them is in `scratch`.
 
-    The tree and its repository are only read.
+    The tree and its repository are only read; `git` begins a command in it, see Checkout.git.
     """
-    members = {manifest.PACK: pack(tree, commit, scratch)}
-    patch = edits(tree, scratch)
+    members = {manifest.PACK: pack(tree, commit, scratch, git)}
+    patch = edits(tree, scratch, git)
     if patch.stat().st_size:
         members[manifest.EDITS] = patch
-    for name in ignored(tree):
+    for name in ignored(tree, git):
         members[manifest.IGNORED + name] = tree / name
     return members
 
 
-def pack(tree: Path, commit: str, scratch: Path) -> Path:
+def pack(tree: Path, commit: str, scratch: Path, git: Sequence[str] = GIT) -> Path:
     """Write the objects of one commit into a pack; without deltas it is always the same one."""
-    objects = run(*GIT, "rev-list", "--objects", "--no-walk", commit, cwd=tree).stdout
+    objects = run(*git, "rev-list", "--objects", "--no-walk", commit, cwd=tree).stdout
     names = "".join(f"{line.partition(' ')[0]}\n" for line in objects.splitlines())
     words = ("--quiet", "--threads=1", "--window=0", "--no-reuse-delta")
-    made = run(*GIT, "pack-objects", *words, scratch / "source", cwd=tree, stdin=names)
+    made = run(*git, "pack-objects", *words, scratch / "source", cwd=tree, stdin=names)
     return scratch / f"source-{made.stdout.strip()}.pack"
 
 
-def edits(tree: Path, scratch: Path) -> Path:
+def edits(tree: Path, scratch: Path, git: Sequence[str] = GIT) -> Path:
     """Write what differs from the commit, new files included, as a patch; empty for nothing."""
     index, patch = scratch / "index", scratch / "edits.patch"
-    own = tree / run(*GIT, "rev-parse", "--git-path", "index", cwd=tree).stdout.strip()
-    objects = tree / run(*GIT, "rev-parse", "--git-path", "objects", cwd=tree).stdout.strip()
+    own = tree / run(*git, "rev-parse", "--git-path", "index", cwd=tree).stdout.strip()
+    objects = tree / run(*git, "rev-parse", "--git-path", "objects", cwd=tree).stdout.strip()
     if own.is_file():
         shutil.copyfile(own, index)
     env = {
@@ -53,17 +56,17 @@ def edits(tree: Path, scratch: Path) -> Path:
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects),
     }
     (scratch / "objects").mkdir(exist_ok=True)
-    run(*GIT, "add", "--intent-to-add", "--all", cwd=tree, env=env)
+    run(*git, "add", "--intent-to-add", "--all", cwd=tree, env=env)
     plain = ("--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
-    run(*GIT, "diff", *plain, f"--output={patch}", "HEAD", cwd=tree, env=env)
+    run(*git, "diff", *plain, f"--output={patch}", "HEAD", cwd=tree, env=env)
     patch.touch()
     return patch
 
 
-def ignored(tree: Path) -> list[str]:
+def ignored(tree: Path, git: Sequence[str] = GIT) -> list[str]:
     """Return the Go files that git ignores: what make generated, and the build needs."""
     words = ("--others", "--ignored", "--exclude-standard", "-z", "--", "*.go")
-    listed = run(*GIT, "ls-files", *words, cwd=tree).stdout.split("\0")
+    listed = run(*git, "ls-files", *words, cwd=tree).stdout.split("\0")
     return sorted(name for name in listed if name and not name.startswith("_output/"))
 
 

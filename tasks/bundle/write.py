@@ -25,7 +25,7 @@ from tasks.settings import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
 from tasks.tools import tool
-from tasks.tree import GIT, load_checkout
+from tasks.tree import load_checkout
 
 TOOLS = ("go", "etcd", "delve", "cni")
 _MARK = ".stepkube-origin"
@@ -52,8 +52,8 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
     temporary = settings.paths.cache / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=temporary) as scratch:
-        head = run(*GIT, "rev-parse", "HEAD", cwd=checkout.tree).stdout.strip()
-        members = source.collect(checkout.tree, head, Path(scratch))
+        head = run(*checkout.git, "rev-parse", "HEAD", cwd=checkout.tree).stdout.strip()
+        members = source.collect(checkout.tree, head, Path(scratch), checkout.git)
         records = {}
         for one in TOOLS:
             records[one], found = _tool(settings, one)

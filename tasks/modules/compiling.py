@@ -92,6 +92,8 @@ def _write_overlay(recipe: Recipe, scratch: Path) -> Path:
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".building-*"):  # of a killed run: nobody else compiles under our lock
+        shutil.rmtree(left, ignore_errors=True)
     made = Path(tempfile.mkdtemp(dir=folder, prefix=".building-"))
     try:
         yield made

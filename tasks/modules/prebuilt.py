@@ -14,7 +14,7 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import facts, options, report
+from tasks import facts, options, prune, report
 from tasks.failure import Failure
 from tasks.modules import elf
 from tasks.settings import Settings
@@ -62,6 +62,11 @@ def take(settings: Settings, module: str) -> None:
     if not path.is_file():
         origin = settings.sources.get("build.output", "build.output")
         raise Failure(f"{origin}: {path} does not exist", f"build {module} there, or unset it")
+    with prune.held(settings):
+        _take(settings, module, path)
+
+
+def _take(settings: Settings, module: str, path: Path) -> None:
     digest = files.digest_file(path)
     place = settings.paths.binaries / digest[:16] / module
     if not place.is_file():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.failure import Failure
-from tasks.origins.base import NoSuchVersion, Unreachable
+from tasks.origins.base import NoSuchVersion, Unreachable, satisfies
 from tasks.settings import Settings
 from tasks.system import files
 from tasks.tools.tool import Tool
@@ -36,8 +36,8 @@ class Bundled:
 
 def has(about: Mapping[str, str], wanted: str) -> bool:
     """Tell whether a bundle's checkout is the wanted version."""
-    named = ("auto", about["version"], about["requested"])
-    return wanted in named or (len(wanted) >= 7 and about["commit"].startswith(wanted))
+    named = satisfies(about["version"], wanted) or wanted == about["requested"]
+    return named or (len(wanted) >= 7 and about["commit"].startswith(wanted))
 
 
 def taken(settings: Settings) -> Mapping[str, Any] | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tasks import report
-from tasks.origins.base import TREE_GIB, NoSuchVersion, Unreachable, slug
+from tasks.origins.base import TREE_GIB, NoSuchVersion, Unreachable, is_minor, newest, slug
 from tasks.origins.store import Store
 from tasks.settings import Settings
 from tasks.system import resources
@@ -35,12 +35,12 @@ class Git:
                 ref, version = self._choose(wanted, refs)
                 folder, commit = self._take(wanted, ref, version, refs)
             except Unreachable:
-                folder = self.settings.paths.source / wanted
-                commit = self.store.commit(f"refs/stepkube/{wanted}")
-                if not (is_version(wanted) and commit and self.store.is_whole(folder)):
+                version = self._kept(wanted)
+                folder = self.settings.paths.source / version
+                commit = self.store.commit(f"refs/stepkube/{version}")
+                if not (version and commit and self.store.is_whole(folder)):
                     raise
-                report.say(f"  {self.name} cannot be reached: {wanted} is kept from before")
-                version = wanted
+                report.say(f"  {self.name} cannot be reached: {version} is kept from before")
         require_kubernetes(folder, self.name)
         stamp = self.settings.build.version_stamp or version or guess_version(folder, commit)
         return Checkout(folder, stamp, commit, self.name, wanted)
@@ -62,6 +62,14 @@ class Git:
             self.store.git("update-ref", f"refs/stepkube/{version}", commit)
         return folder, commit
 
+    def _kept(self, wanted: str) -> str:
+        """Return the release, the newest of a minor, that was checked out before; empty if none."""
+        kept = self.store.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/stepkube")
+        names = kept.stdout.split()
+        if is_minor(wanted):
+            return newest(wanted, names)
+        return wanted if is_version(wanted) and wanted in names else ""
+
     def _elsewhere(self, folder: Path) -> bool:
         """Tell whether another address brought this very version already."""
         return (folder / "cmd").is_dir() and self.store.is_whole(folder)
@@ -69,11 +77,8 @@ class Git:
     def _choose(self, wanted: str, refs: dict[str, str]) -> tuple[str, str]:
         """Return the ref (or commit) to fetch and the release it is, if it is one."""
         tags = {name.removeprefix("refs/tags/") for name in refs if name.startswith("refs/tags/")}
-        if wanted == "auto":
-            releases = [tag for tag in tags if re.fullmatch(r"v\d+\.\d+\.\d+", tag)]
-            if releases:
-                newest = max(releases, key=lambda tag: [int(n) for n in tag[1:].split(".")])
-                return f"refs/tags/{newest}", newest
+        release = newest(wanted, tags)
+        if wanted == "auto" and not release:
             refs |= self.store.refs("HEAD")
             if "HEAD" not in refs:
                 raise NoSuchVersion("the repository is empty")
@@ -83,9 +88,12 @@ class Git:
             return f"refs/tags/{wanted}", wanted if is_version(wanted) else ""
         if f"refs/heads/{wanted}" in refs:
             return f"refs/heads/{wanted}", _tag_at(refs[f"refs/heads/{wanted}"], refs)
+        if release and (wanted == "auto" or is_minor(wanted)):
+            return f"refs/tags/{release}", release
         if re.fullmatch(r"[0-9a-f]{7,40}", wanted):
             return wanted, ""
-        near = difflib.get_close_matches(wanted, sorted(tags), n=3, cutoff=0.7)
+        near = [tag for tag in sorted(tags, reverse=True) if tag.startswith(f"{wanted}.")][:3]
+        near = near or difflib.get_close_matches(wanted, sorted(tags), n=3, cutoff=0.7)
         has = f"; it has {', '.join(near)}" if near else f" among its {len(tags)} tags"
         raise NoSuchVersion(f"there is no tag or branch {wanted}{has}")
 

@@ -20,12 +20,14 @@ from tasks.origins.base import (
     NoSuchVersion,
     Unreachable,
     commit_everything,
+    is_minor,
+    newest,
     start_repository,
     stated_commit,
     version_script,
 )
 from tasks.settings import Settings
-from tasks.system import files, resources
+from tasks.system import download, files, resources
 from tasks.tools import goproxy, modzip
 from tasks.tools.golang import dotted
 from tasks.tree import Checkout, is_version, require_kubernetes
@@ -46,7 +48,7 @@ class Modules:
 
     def checkout(self, wanted: str) -> Checkout:
         """Fetch the module and those of staging, and make a git repository of them."""
-        version = self._newest() if wanted == "auto" else wanted
+        version = self._newest(wanted) if wanted == "auto" or is_minor(wanted) else wanted
         if not is_version(version) or _minor(version) < OLDEST:
             oldest = ".".join(map(str, OLDEST))
             raise NoSuchVersion(f"it has releases from v{oldest}.0 on, not {wanted}")
@@ -57,11 +59,16 @@ class Modules:
         stamp = self.settings.build.version_stamp or version
         return Checkout(folder, stamp, stated_commit(folder), self.name, wanted)
 
-    def _newest(self) -> str:
+    def _newest(self, wanted: str) -> str:
         try:
-            return f"v{dotted(goproxy.releases(self.settings, MODULE)[0])}"
-        except (Failure, IndexError) as error:
-            raise Unreachable(str(error) or "it lists no release") from error
+            listed = goproxy.releases(self.settings, MODULE)
+        except Failure as failure:
+            raise Unreachable(failure.message, failure.hint) from failure
+        found = newest(wanted, (f"v{dotted(release)}" for release in listed))
+        if not found:
+            what = "no release" if wanted == "auto" else f"no release of {wanted}"
+            raise NoSuchVersion(f"it lists {what}")
+        return found
 
     def _make(self, version: str, folder: Path) -> None:
         """Put a tree together beside its place, commit it and give it its name."""
@@ -90,8 +97,7 @@ class Modules:
                 goproxy.read(self.settings, f"{MODULE}/@v/{version}.info")
             )
         except Failure as failure:
-            absent = "answered 4" in failure.message
-            kind = NoSuchVersion if absent else Unreachable
+            kind = NoSuchVersion if download.absent(failure.message) else Unreachable
             raise kind(failure.message, failure.hint) from failure
         return {"Time": "2000-01-01T00:00:00Z", **told}
 
@@ -100,7 +106,7 @@ class Modules:
         try:
             self._take(module, version, folder)
         except Failure as failure:
-            if "answered 4" not in failure.message:
+            if not download.absent(failure.message):
                 raise
             if not module.startswith(_SAMPLES):
                 raise NoSuchVersion(failure.message, failure.hint) from failure

@@ -12,11 +12,13 @@ from tasks.origins.base import (
     NoSuchVersion,
     Unreachable,
     commit_everything,
+    is_minor,
+    newest,
     slug,
     start_repository,
 )
 from tasks.settings import Settings
-from tasks.system import resources, unpack
+from tasks.system import files, resources, unpack
 from tasks.system.run import run
 from tasks.tree import GIT, Checkout, require_kubernetes
 
@@ -35,8 +37,8 @@ class Package:
         from tasks.origins.apt import Archive  # noqa: PLC0415 - only Debian and its relatives have apt
 
         package = self.settings.origin.apt
-        archive = Archive(self.settings, ())
         try:
+            archive = Archive(self.settings, ())
             archive.update()
         except Failure as failure:
             raise Unreachable(failure.message, failure.hint) from failure
@@ -45,14 +47,21 @@ class Package:
             raise NoSuchVersion(f"the distribution has no source package {package}")
         offered = {upstream(version): version for version in reversed(versions)}
         chosen = upstream(versions[0]) if wanted == "auto" else wanted
+        if is_minor(wanted):
+            chosen = newest(wanted, offered)
         if chosen not in offered:
             raise NoSuchVersion(f"it has {', '.join(offered)}, not {wanted}")
         folder = self.settings.paths.source / f"{chosen}-{slug(package)}"
-        if not (folder / "cmd").is_dir():
-            resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
-            downloads = self.settings.paths.cache / "apt-source" / slug(offered[chosen])
-            _unpack(archive.fetch_source(package, offered[chosen], downloads), folder)
-            shutil.rmtree(downloads, ignore_errors=True)
+        with files.locked(self.settings.paths.source / ".package.lock"):
+            if not (folder / "cmd").is_dir():
+                resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
+                downloads = self.settings.paths.cache / "apt-source" / slug(offered[chosen])
+                try:
+                    dsc = archive.fetch_source(package, offered[chosen], downloads)
+                except Failure as failure:
+                    raise Unreachable(failure.message, failure.hint) from failure
+                _unpack(dsc, folder)
+                shutil.rmtree(downloads, ignore_errors=True)
         require_kubernetes(folder, self.name)
         commit = run(*GIT, "rev-parse", "HEAD", cwd=folder).stdout.strip()
         origin = f"{self.name} {offered[chosen]}"

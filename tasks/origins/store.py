@@ -6,30 +6,26 @@ its folders, then its files by the thousand. What came is kept; only what lacks 
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tasks import report
 from tasks.failure import Failure
-from tasks.origins.base import NoSuchVersion, Unreachable
+from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable
+from tasks.origins.remote import REFUSED, Remote, git_version, lacked
 from tasks.settings import Settings
-from tasks.system import files, mask, network
-from tasks.system.run import Result, follow, run
+from tasks.system import files
+from tasks.system.run import Result, run
 from tasks.tree import GIT
 
 PARTIAL = (2, 29)
 """The first git that fetches files by name without telling the server what it has already."""
 _BATCH = 2000
-_TRIES = 3
-_REFUSED = re.compile(
-    r"not our ref|unadvertised object|dumb http|not support|couldn't find remote ref|a shallow repo"
-)
-_HELPER = '!f() { echo "username=$STEPKUBE_GIT_USER"; echo "password=$STEPKUBE_GIT_WORD"; }; f'
+_SPARE = re.compile(r"(api/openapi-spec|docs|(Godeps/)?LICENSES)(/|$)|(.*/)?(testdata|artifacts)/")
+"""What no module is built of: a tree without it is as good."""
 
 
 class Store:
@@ -37,8 +33,8 @@ class Store:
 
     def __init__(self, settings: Settings, url: str) -> None:
         self.settings = settings
-        self.url, self._user, self._word = mask.split(_absolute(url))
-        self.folder = settings.paths.cache / "git" / files.digest(self.url)[:16]
+        self.remote = Remote(settings, url)
+        self.folder = settings.paths.cache / "git" / files.digest(self.remote.url)[:16]
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -49,34 +45,21 @@ class Store:
             if not self.folder.is_dir():
                 making = self.folder.with_name(f".{self.folder.name}.making")
                 shutil.rmtree(making, ignore_errors=True)
-                run(*GIT, "init", "--quiet", "--bare", making, env=self._environment())
+                run(*GIT, "init", "--quiet", "--bare", making, env=self.remote.environment())
                 making.rename(self.folder)
-            self.git("config", "remote.origin.url", self.url)
+            self.git("config", "remote.origin.url", self.remote.url)
             yield
 
     def refs(self, *words: str) -> dict[str, str]:
-        """Return ref name -> commit: of the names given, else of all branches and tags.
-
-        Raises Unreachable when the address does not answer.
-        """
-        limit = self.settings.origin.timeout
-        which = (self.url, *words) if words else ("--heads", "--tags", self.url)
-        argv = (*GIT, *self._config(), "ls-remote", *which)
-        try:
-            listing = run(*argv, timeout=limit, check=False, env=self._environment())
-        except Failure as failure:
-            raise Unreachable(f"no answer within {limit:g} s", failure.hint) from failure
-        if listing.code:
-            raise Unreachable(_reason(listing.tail()))
-        pairs = (line.partition("\t")[::2] for line in listing.stdout.splitlines())
-        found = {name: commit for commit, name in pairs}
-        return {name: found.get(f"{name}^{{}}", commit) for name, commit in found.items()}
+        """Return ref name -> commit, as the address has it now; see Remote.refs."""
+        return self.remote.refs(self.folder, *words)
 
     def fetch(self, ref: str, known: str) -> str:
         """Bring a commit with all its files in; return its full name.
 
         `ref` is a ref of the address or a commit, `known` the commit it is as far as one can tell.
-        Raises Unreachable when the transfer breaks off, NoSuchVersion when there is no such commit.
+        Raises Unreachable when the transfer breaks off, NoSuchVersion when there is no such commit,
+        Incomplete when the address has lost files that a build needs.
         """
         commit = self.commit(known)
         if commit and self.git("rev-parse", "--quiet", "--verify", f"refs/kept/{commit}").stdout:
@@ -85,10 +68,12 @@ class Store:
         partial = ("--filter=blob:none",) if git_version() >= PARTIAL else ()
         if not commit:
             said = self._transfer(ref, *partial, "--depth=1", known) if full else "not our ref"
-            if _REFUSED.search(said):
+            if REFUSED.search(said):
                 everything = [f"+refs/{kind}/*:refs/origin/{kind}/*" for kind in ("heads", "tags")]
                 some = ("--no-filter",) if full and partial else partial  # it would be remembered
                 said = self._transfer(ref, *some, "--update-shallow", *everything)
+            if lacked(said):
+                raise _incomplete(said)
             if said:
                 raise Unreachable(said)
             commit = self.commit(known)
@@ -114,10 +99,14 @@ class Store:
                 f"move your own files away and remove it: rm -r {folder}",
             )
         report.progress(f"writing {folder}")
+        lacking = self._lacking(commit)
+        words = ["--quiet", "--force", "--detach", *(["--no-checkout"] if lacking else [])]
         folder.parent.mkdir(parents=True, exist_ok=True)
         self.git("worktree", "prune")
         try:
-            added = self.git("worktree", "add", "--quiet", "--force", "--detach", folder, commit)
+            added = self.git("worktree", "add", *words, folder, commit)
+            if lacking and not added.code:
+                added = self._write_without(lacking, folder)
             if added.code:
                 raise Failure(f"git could not write {folder}\n{added.tail()}")
         except BaseException:
@@ -155,7 +144,7 @@ class Store:
 
     def git(self, *argv: str | Path) -> Result:
         """Run git in the repository; the caller looks at how it ended."""
-        return run(*GIT, "-C", self.folder, *argv, env=self._environment(), check=False)
+        return run(*GIT, "-C", self.folder, *argv, env=self.remote.environment(), check=False)
 
     def _is_ours(self, folder: Path) -> bool:
         """Tell whether a folder is a worktree of this repository."""
@@ -183,100 +172,67 @@ class Store:
     def _files(self, commit: str) -> None:
         """Fetch the files that lack, some thousand at a time; each batch that came stays."""
         missing = self._missing(commit)
+        spared: dict[str, list[str]] = {}
         for start in range(0, len(missing), _BATCH):
-            what = f"files of {commit[:12]}, {start} of {len(missing)}"
             some = missing[start : start + _BATCH]
-            options = ("--filter=blob:none", "--no-write-fetch-head")
-            said = self._transfer(what, *options, *some, haves="noop")
-            if said:
-                here = f"{start} of {len(missing)} files came and are kept: run it again to go on"
-                raise Unreachable(f"{said} ({here})")
-        if missing and self._missing(commit):
+            what = f"files of {commit[:12]}, {start} of {len(missing)}"
+            while some and (said := self._batch(what, some)):
+                if lacked(said) not in some:
+                    here = f"{start} of {len(missing)} files came and are kept"
+                    raise Unreachable(f"{said} ({here}: run it again to go on)")
+                spared[lacked(said)] = self._spare(commit, lacked(said))
+                some.remove(lacked(said))
+        if spared:
+            names = ", ".join(path for paths in spared.values() for path in paths)
+            report.say(f"  the repository has lost files that no build needs: {names}")
+        if missing and len(self._missing(commit)) > len(spared):
             raise Unreachable(f"the server does not give all files of {commit}")
+
+    def _batch(self, what: str, objects: list[str]) -> str:
+        options = ("--filter=blob:none", "--no-write-fetch-head")
+        return self._transfer(what, *options, *objects, haves="noop")
+
+    def _transfer(self, what: str, *words: str, haves: str = "default") -> str:
+        return self.remote.transfer(self.folder, what, *words, haves=haves)
+
+    def _spare(self, commit: str, blob: str) -> list[str]:
+        """Return the paths of a file that the address lost; Incomplete where a build needs it."""
+        paths = self._paths(commit, {blob})
+        needed = next((path for path in paths if not _SPARE.match(path)), None)
+        if needed:
+            raise _incomplete(f"it has lost {needed} ({blob[:12]})")
+        return paths
+
+    def _lacking(self, commit: str) -> list[str]:
+        """Return the paths of a commit whose content is not here."""
+        missing = set(self._missing(commit))
+        return self._paths(commit, missing) if missing else []
 
     def _missing(self, commit: str) -> list[str]:
         words = ("--objects", "--no-walk", "--missing=print", "--no-object-names")
         listed = self.git("rev-list", *words, commit).stdout.splitlines()
         return [line[1:] for line in listed if line.startswith("?")]
 
-    def _transfer(self, what: str, *words: str, haves: str = "default") -> str:
-        """Fetch from the address, again when it breaks off; return why not, or an empty text.
+    def _paths(self, commit: str, blobs: set[str]) -> list[str]:
+        listed = self.git("ls-tree", "-r", "-z", commit).stdout.split("\0")
+        pairs = (line.partition("\t") for line in listed if line)
+        return [path for about, _, path in pairs if about.split()[2] in blobs]
 
-        With `haves="noop"` the server is not told what is here: it would leave out the files of a
-        commit that it thinks we have.
+    def _write_without(self, lacking: list[str], folder: Path) -> Result:
+        """Write a worktree but for some files, which git then does not miss; its index comes last.
+
+        The patterns hold for this one command: a bare repository cannot keep them before git 2.36.
         """
-        beat = report.Heartbeat()
-        options = ("--progress", "--no-tags", "--recurse-submodules=no")
-        said: list[str] = []
-
-        def heed(line: str) -> None:
-            beat.beat(f"fetching {what} from {mask.mask(self.url)}: {line.strip()}")
-            if not re.search(r"\d+%|^remote: (Enum|Count|Compr|Total)|^From ", line):
-                said.append(line)
-
-        refs = [word for word in words if not word.startswith("--")]
-        flags = [word for word in words if word.startswith("--")]
-        for _ in range(_TRIES):
-            said.clear()
-            config = (*self._config(), "-c", f"fetch.negotiationAlgorithm={haves}")
-            if not follow(
-                *GIT, *config, "-C", self.folder, "fetch", *options, *flags, "origin", *refs,
-                on_line=heed, env=self._environment(),
-            ):
-                return ""
-            if any(_REFUSED.search(line) for line in said):
-                break
-        return _reason("\n".join(said)) or "the transfer broke off"
-
-    def _config(self) -> list[str]:
-        """Return git's words for a transfer that may not stall and logs in when it is asked to."""
-        words = [
-            "gc.auto=0",
-            "maintenance.auto=false",
-            "http.lowSpeedLimit=1",
-            f"http.lowSpeedTime={max(1, round(self.settings.mirror.timeout))}",
-        ]
-        if self._user or self._word:
-            parts = urlsplit(self.url)
-            words.append(f"credential.{parts.scheme}://{parts.netloc}.helper={_HELPER}")
-        return [word for pair in words for word in ("-c", pair)]
-
-    def _environment(self) -> dict[str, str]:
-        """Return an environment in which git asks nobody and no argument holds a password."""
-        env = network.environment(self.settings)
-        for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"):
-            env.pop(name, None)
-        return env | {
-            "GCM_INTERACTIVE": "never",
-            "GIT_ASKPASS": "",
-            "GIT_SSH_COMMAND": f"{env.get('GIT_SSH_COMMAND') or 'ssh'} -o BatchMode=yes",
-            "GIT_TERMINAL_PROMPT": "0",
-            "LC_ALL": "C",
-            "SSH_ASKPASS_REQUIRE": "never",
-            "STEPKUBE_GIT_USER": self._user,
-            "STEPKUBE_GIT_WORD": self._word,
-        }
+        patterns = run(*GIT, "rev-parse", "--git-path", "info/sparse-checkout", cwd=folder)
+        without = [re.sub(r"([][*?!#\\])", r"\\\1", path) for path in lacking]
+        text = "".join(f"!/{path}\n" for path in without)
+        files.write(folder / patterns.stdout.strip(), f"/*\n{text}")
+        sparse = ("-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false")
+        return run(*GIT, *sparse, "read-tree", "-m", "-u", "HEAD", cwd=folder, check=False)
 
 
-def git_version() -> tuple[int, int]:
-    """Return the version of git as numbers."""
-    match = re.search(r"(\d+)\.(\d+)", run("git", "version").stdout)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
-def _absolute(url: str) -> str:
-    """Return a local path as an absolute one: git would look for it below its own folder."""
-    place = Path(url).expanduser()
-    if "://" not in url and place.exists():
-        return os.path.abspath(place)  # noqa: PTH100 - links stay as they were written
-    return url
-
-
-def _reason(said: str) -> str:
-    """Return the line of git's that says what is wrong, with the setting that mends it."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
-    text = told[0] if told else ""
-    if re.search(r"certificate", text, re.IGNORECASE):
-        text += "; name the authority that signed it in mirror.ca_bundle (SSL_CERT_FILE)"
-    return text
+def _incomplete(said: str) -> Incomplete:
+    return Incomplete(
+        f"the repository is incomplete: {said}",
+        "mend it (git fsck in it names all that lacks), or name a whole worktree in origin.path",
+    )

@@ -21,17 +21,19 @@ from tasks.origins.base import (
     NoSuchVersion,
     Unreachable,
     commit_everything,
+    satisfies,
     slug,
     start_repository,
     stated_commit,
     version_script,
 )
 from tasks.settings import Settings
-from tasks.system import download, files, resources, unpack
+from tasks.system import download, files, network, resources, unpack
 from tasks.system.mask import mask
 from tasks.tree import Checkout, guess_version, is_version, require_kubernetes
 
 _SHA256, _SHA512 = 64, 128
+_CHECKSUM = "[0-9a-fA-F]{64}|[0-9a-fA-F]{128}"
 _LATEST = 4102444800.0  # 2100: what an archive claims beyond that is no date git takes
 _RELEASE = r"v?(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+)?)"
 
@@ -47,6 +49,7 @@ class Tarball:
 
     def checkout(self, wanted: str) -> Checkout:
         """Verify and unpack the archive, and make a git repository of it."""
+        _require_checksum(self.settings.origin.tarball_sha256)
         archive = self._local() or self._downloaded()
         digest = files.digest_file(archive)
         with files.locked(self.settings.paths.source / ".tarball.lock"):
@@ -61,7 +64,8 @@ class Tarball:
 
     def _local(self) -> Path | None:
         """Return the archive when it is a file of this machine, checked if there is a checksum."""
-        if re.match(r"https?://", self.place):
+        if "://" in self.place and not self.place.startswith("file://"):
+            network.require_url(self.place, self._key)
             return None
         local = unquote(urlsplit(self.place).path) if "file://" in self.place else self.place
         path = Path(local).expanduser().absolute()
@@ -116,7 +120,7 @@ class Tarball:
                 said.append(failure.message)
                 continue
             return _stated(text, name, beside)
-        if not any("answered 4" in line for line in said):
+        if not any(download.absent(line) for line in said):
             raise Unreachable("\n".join(said))
         raise Failure(
             f"{self._key}: nothing says what {mask(self.place)} has to be, so it is not used\n"
@@ -127,12 +131,7 @@ class Tarball:
 
     def _verify(self, path: Path, expected: str) -> None:
         kinds = {_SHA256: "sha256", _SHA512: "sha512"}
-        kind = kinds.get(len(expected))
-        if kind is None or not re.fullmatch("[0-9a-fA-F]+", expected):
-            raise Failure(
-                f"origin.tarball_sha256: {expected!r} is no sha256",
-                "write its 64 hexadecimal digits",
-            )
+        kind = kinds[len(expected)]
         with path.open("rb") as stream:
             found = hashlib.file_digest(stream, kind).hexdigest()
         if found != expected.lower():
@@ -187,9 +186,16 @@ class Tarball:
             grown = guess_version(tree, commit)
             if not tag and _minor(grown) > _minor(told) and not self.settings.build.version_stamp:
                 raise NoSuchVersion(f"its change log is of {grown}, which is not {told}")
-        if wanted not in ("auto", told, commit) and not commit.startswith(wanted):
+        if not satisfies(told, wanted) and not commit.startswith(wanted):
             raise NoSuchVersion(f"it is {told}, not {wanted}")
         return told, commit
+
+
+def _require_checksum(given: str) -> None:
+    if given and not re.fullmatch(_CHECKSUM, given):
+        raise Failure(
+            f"origin.tarball_sha256: {given!r} is no sha256", "write its 64 hexadecimal digits"
+        )
 
 
 def _stated(text: str, name: str, where: str) -> str:
@@ -197,7 +203,7 @@ def _stated(text: str, name: str, where: str) -> str:
     lines = [line.split() for line in text.splitlines() if line.strip()]
     exact = [words[0] for words in lines if words[-1].lstrip("*").rsplit("/", 1)[-1] == name]
     found = exact or [words[0] for words in lines if len(lines) == 1]
-    if found and re.fullmatch("[0-9a-fA-F]{64}|[0-9a-fA-F]{128}", found[0]):
+    if found and re.fullmatch(_CHECKSUM, found[0]):
         return found[0]
     raise Failure(f"{mask(where)} states no checksum of {name}", "give it in origin.tarball_sha256")
 

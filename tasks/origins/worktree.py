@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks import report
 from tasks.failure import Failure
 from tasks.modules import gitversion
-from tasks.origins.base import TREE_GIB, NoSuchVersion
+from tasks.origins.base import TREE_GIB, NoSuchVersion, satisfies
 from tasks.settings import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
@@ -38,7 +38,7 @@ class Worktree:
         require_kubernetes(self.tree, where)
         found = self._own(where) if (self.tree / ".git").exists() else self._unpacked()
         version = self.settings.build.version_stamp or found.version
-        if wanted not in ("auto", version):
+        if not satisfies(version, wanted):
             words = ("rev-parse", f"{wanted}^{{commit}}")
             named = run(*found.git, *words, cwd=self.tree, check=False)
             if named.stdout.strip() != found.commit:

@@ -82,6 +82,11 @@ def read(url: str, *, timeout: float, ca_bundle: str = "", limit: int = 32 << 20
     return body
 
 
+def absent(said: str) -> bool:
+    """Tell whether a Failure says that a place answers and does not have what it was asked for."""
+    return re.search(r"answered 4\d\d|there is no such file", said) is not None
+
+
 def _complete(url: str, part: Path, verify: Verify, timeout: float, ca_bundle: str) -> None:
     """Make `part` whole and right; when it was begun by an earlier run and is wrong, start over."""
     resumed = part.exists()
@@ -154,7 +159,7 @@ def _start(headers: Any) -> int:
 
 def _open(url: str, offset: int, timeout: float, ca_bundle: str, begun: str = "") -> Any:
     address, user, password = mask.split(url)
-    request = urllib.request.Request(address, headers={"User-Agent": "stepkube"})  # noqa: S310
+    request = _request(address)
     if user or password:
         word = base64.b64encode(f"{user}:{password}".encode()).decode()
         # An unredirected header stays with the host it is meant for.
@@ -168,10 +173,20 @@ def _open(url: str, offset: int, timeout: float, ca_bundle: str, begun: str = ""
     return opener.open(request, timeout=timeout)
 
 
+def _request(address: str) -> urllib.request.Request:
+    try:
+        return urllib.request.Request(address, headers={"User-Agent": "stepkube"})  # noqa: S310
+    except ValueError as error:
+        hint = "write it like https://mirror.example.org/path"
+        raise Failure(f"{address} is not an address: {error}", hint) from error
+
+
 def _failure(url: str, error: Exception) -> Failure:
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(error, urllib.error.HTTPError):
         reason = f"the server answered {error.code} {error.reason}"
+    elif isinstance(cause, FileNotFoundError):
+        reason = "there is no such file"
     elif isinstance(cause, ssl.SSLCertVerificationError):
         reason = (
             f"its certificate is not trusted ({cause.verify_message});"

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -81,8 +82,17 @@ def digest_file(path: Path) -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive advisory lock on `path` (created when missing) for the block."""
+    """Hold an exclusive advisory lock on `path` (created when missing) for the block.
+
+    Waiting is said on stderr: what a run prints otherwise may be for a machine to read.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            from tasks import report  # noqa: PLC0415 - it loads doit, which few users of files need
+
+            report.say(f"  waiting for another run that holds {path}", stream=sys.stderr)
+            fcntl.flock(stream, fcntl.LOCK_EX)
         yield

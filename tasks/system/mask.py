@@ -32,7 +32,10 @@ def split(url: str) -> tuple[str, str, str]:
     """
     if not re.match(r"https?://[^/]*@", url, re.IGNORECASE):
         return url, "", ""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no address at all: who uses it tells what is wrong
+        return url, "", ""
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=host)), unquote(user), unquote(password)

@@ -7,9 +7,11 @@ certificate authority; here each gets all spellings, and one file with all autho
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tasks.failure import Failure
 from tasks.settings import Settings
@@ -72,6 +74,18 @@ def require_authorities(bundle: str) -> ssl.SSLContext:
                 "correct mirror.ca_bundle (SSL_CERT_FILE)",
             ) from error
     return context
+
+
+def require_url(url: str, where: str) -> None:
+    """Raise Failure naming the setting whose value is no http, https or file address."""
+    try:
+        good = re.fullmatch(r"(https?|file)://\S+", url) and urlsplit(url).port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise Failure(
+            f"{where}: {url!r} is not an address", "write it like https://mirror.example.org/path"
+        )
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -1,0 +1,42 @@
+"""Advisory locks: a run that has to wait for another one says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks import settings
+from tasks.system import files
+
+WAITER = """
+import sys
+from pathlib import Path
+from tasks.system import files
+with files.locked(Path(sys.argv[1])):
+    print("has it")
+"""
+
+
+def test_waiting_for_a_lock_is_said_once_and_not_where_answers_are_read(tmp_path: Path) -> None:
+    lock = tmp_path / "build.lock"
+    argv = [sys.executable, "-c", WAITER, str(lock)]
+    with files.locked(lock):
+        waiter = subprocess.Popen(
+            argv, cwd=settings.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert waiter.stderr is not None
+        assert waiter.stderr.readline() == f"  waiting for another run that holds {lock}\n"
+        assert waiter.poll() is None
+    assert waiter.communicate(timeout=60) == ("has it\n", "")
+
+
+def test_a_free_lock_is_taken_without_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        with files.locked(tmp_path / "lock"):
+            pass
+    assert capsys.readouterr() == ("", "")
