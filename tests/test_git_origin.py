@@ -12,6 +12,7 @@ import pytest
 
 from tasks import checkout, settings, tree
 from tasks.failure import Failure
+from tasks.modules import layout
 from tasks.origins import store
 from tests import miniature
 from tests.servers import git_server
@@ -299,7 +300,7 @@ def test_a_mirror_that_lost_what_no_build_needs_will_do(
         assert checkout.take(made) == got, "once more, without asking for what is not there"
     require_whole(got.tree)
     said = capsys.readouterr().out
-    assert "lost files that no build needs" in said
+    assert "lost files that a build can do without" in said
     assert "api/openapi-spec/swagger.json" in said and "large [1].json" in said
     assert not (got.tree / "api/openapi-spec/swagger.json").exists()
     assert tree.changes(got.tree) == ([], [])
@@ -317,6 +318,27 @@ def test_a_mirror_that_lost_what_a_build_needs_is_incomplete(
     assert not (tmp_path / "home/src").exists()
     whole = miniature.make(tmp_path / "whole", tags=("v1.10.3",))
     assert checkout.take(chosen(tmp_path, f"file://{remote},{whole}")).origin == f"git {whole}"
+
+
+@pytest.mark.parametrize("rest", [False, True], ids=["all of a package", "a file of a package"])
+def test_a_mirror_that_lost_vendored_code_will_do_where_a_build_notices(
+    tmp_path: Path, remote: Path, rest: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    big = "vendor/example.org/big"
+    for name in (f"{big}/api.go", *([f"{big}/doc.go"] if rest else [])):
+        (remote / name).parent.mkdir(parents=True, exist_ok=True)
+        (remote / name).write_text(f"package big // {name}\n")
+    (remote / "vendor/modules.txt").write_text("# example.org/big v1.0.0\nexample.org/big\n")
+    miniature.commit(remote, "with code of others")
+    miniature.git(remote, "tag", "--force", "v1.10.3")
+    lose(remote, f"{big}/api.go")
+    if rest:
+        with pytest.raises(Failure, match=rf"is incomplete: it has lost {big}/api\.go"):
+            checkout.take(chosen(tmp_path, str(remote)))
+        return
+    got = checkout.take(chosen(tmp_path, str(remote)))
+    assert f"a build can do without: {big}/api.go" in capsys.readouterr().out
+    assert layout.lacking(got.tree) == "example.org/big"
 
 
 def test_a_server_that_only_gives_everything_names_what_it_lost(

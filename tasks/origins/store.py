@@ -14,6 +14,8 @@ from pathlib import Path
 
 from tasks import report
 from tasks.failure import Failure
+from tasks.modules import layout
+from tasks.origins import losses
 from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable
 from tasks.origins.remote import REFUSED, Remote, git_version, lacked
 from tasks.settings import Settings
@@ -24,8 +26,6 @@ from tasks.tree import GIT
 PARTIAL = (2, 29)
 """The first git that fetches files by name without telling the server what it has already."""
 _BATCH = 2000
-_SPARE = re.compile(r"(api/openapi-spec|docs|(Godeps/)?LICENSES)(/|$)|(.*/)?(testdata|artifacts)/")
-"""What no module is built of: a tree without it is as good."""
 
 
 class Store:
@@ -183,8 +183,11 @@ class Store:
                 spared[lacked(said)] = self._spare(commit, lacked(said))
                 some.remove(lacked(said))
         if spared:
-            names = ", ".join(path for paths in spared.values() for path in paths)
-            report.say(f"  the repository has lost files that no build needs: {names}")
+            lost = [path for paths in spared.values() for path in paths]
+            if needed := losses.unnoticed(lost, self._names(commit, losses.VENDOR)):
+                raise _incomplete(f"it has lost {needed}")
+            names = ", ".join(lost)
+            report.say(f"  the repository has lost files that a build can do without: {names}")
         if missing and len(self._missing(commit)) > len(spared):
             raise Unreachable(f"the server does not give all files of {commit}")
 
@@ -198,9 +201,10 @@ class Store:
     def _spare(self, commit: str, blob: str) -> list[str]:
         """Return the paths of a file that the address lost; Incomplete where a build needs it."""
         paths = self._paths(commit, {blob})
-        needed = next((path for path in paths if not _SPARE.match(path)), None)
-        if needed:
-            raise _incomplete(f"it has lost {needed} ({blob[:12]})")
+        by_modules = bool(self._names(commit, str(layout.LISTED)))
+        for path in paths:
+            if not losses.spare(path, by_modules=by_modules):
+                raise _incomplete(f"it has lost {path} ({blob[:12]})")
         return paths
 
     def _lacking(self, commit: str) -> list[str]:
@@ -217,6 +221,9 @@ class Store:
         listed = self.git("ls-tree", "-r", "-z", commit).stdout.split("\0")
         pairs = (line.partition("\t") for line in listed if line)
         return [path for about, _, path in pairs if about.split()[2] in blobs]
+
+    def _names(self, commit: str, below: str) -> list[str]:
+        return self.git("ls-tree", "-r", "--name-only", "-z", commit, below).stdout.split("\0")[:-1]
 
     def _write_without(self, lacking: list[str], folder: Path) -> Result:
         """Write a worktree but for some files, which git then does not miss; its index comes last.
