@@ -17,7 +17,9 @@ the environment over the file, the file over the default. Variables that
 `hack/local-up-cluster.sh` knows keep their upstream name.
 
 `STEPKUBE_HOME` moves the workspace (default: `.stepkube` beside `dodo.py`), `STEPKUBE_CONFIG` names
-another file than `stepkube.yaml`.
+another file than `stepkube.yaml`. Any other variable that begins with `STEPKUBE_` and is not listed
+here is an error, and so are an unknown key and one that stands in the file twice. Versions go in
+quotes (`version: "1.20"`): YAML reads 1.20 as the number 1.2, which is refused.
 
 An empty variable is like none. "From" and "up to" are the Kubernetes versions that know a setting;
 giving it to another one is an error, and so is a variable that that version's
