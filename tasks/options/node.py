@@ -81,7 +81,7 @@ class Kubelet:
     )
     runtime_request_timeout: str = option(
         "", "time a call of the container runtime may take; empty means 2m, or 24h where pauses"
-        " are tolerated", "RUNTIME_REQUEST_TIMEOUT", variable_since="1.14",
+        " are tolerated", "RUNTIME_REQUEST_TIMEOUT", variable_since="1.15",
     )
     resolv_conf: str = option(
         "", "resolver file of pods; empty means /etc/resolv.conf, and none in the sandbox",
@@ -109,7 +109,7 @@ class Kubelet:
     )
     dockerize: bool = option(
         False, "refused: a kubelet in a container is no process that can be debugged",
-        "DOCKERIZE_KUBELET", until="1.14",
+        "DOCKERIZE_KUBELET", until="1.13",
     )
     image: str = option(
         "", "refused: image of a kubelet in a container", "KUBELET_IMAGE", variable_since="1.11"
@@ -146,7 +146,7 @@ class Dns:
         variable_since="1.21",
     )
     memory_limit: str = option(
-        "170Mi", "memory limit of the DNS server", "KUBE_DNS_MEMORY_LIMIT", since="1.14"
+        "170Mi", "memory limit of the DNS server", "KUBE_DNS_MEMORY_LIMIT", since="1.15"
     )
     nodelocal: bool = option(
         False, "run a DNS cache on the node, which pods ask", "KUBE_ENABLE_NODELOCAL_DNS",

@@ -231,7 +231,7 @@ def _refused(settings: Settings) -> Iterator[Failure]:
     """Refuse what upstream's script does and what makes no sense here."""
     reasons: Mapping[str, tuple[str, str]] = {
         "kubelet.dockerize": (
-            "the scripts of 1.10 to 1.14 can run the kubelet in a container; here it is a process"
+            "the scripts of 1.10 to 1.13 can run the kubelet in a container; here it is a process"
             " of the host, so that it can be debugged",
             "unset it: the node's own namespaces keep the kubelet apart (node.sandbox)",
         ),
