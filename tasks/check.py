@@ -11,11 +11,11 @@ from typing import Any
 
 from tasks import facts, report
 from tasks.components import cloud_controller_manager
-from tasks.components.base import Context
+from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.facts import Minor
 from tasks.failure import Failure
-from tasks.rules import contradictions, known
+from tasks.rules import contradictions, known, listening
 from tasks.settings import Settings, current
 from tasks.tree import load_checkout
 
@@ -41,12 +41,13 @@ def problems(settings: Settings, minor: Minor) -> list[Failure]:
     found = list(known.unknown(settings, minor)) or list(contradictions.of(settings, minor))
     if found:
         return found
+    built: dict[str, Component] = {}
     for name, spec in COMPONENTS.items():
         try:
-            spec.build(Context(settings, minor, Path(os.devnull, name)))
+            built[name] = spec.build(Context(settings, minor, Path(os.devnull, name)))
         except Failure as failure:
             found.append(failure)
-    return found
+    return [*found, *listening.shared(settings, built), *listening.debuggers(settings)]
 
 
 def _cloud(settings: Settings, minor: Minor) -> Iterator[Failure]:
