@@ -48,6 +48,22 @@ def test_a_pinned_release_is_judged_before_anything_is_fetched(tmp_path: Path, t
     assert not [name for name in ("src", "bin", "toolchain") if (tmp_path / name).exists()]
 
 
+@pytest.mark.parametrize("version", ["auto", "master"])
+def test_what_is_wrong_in_every_version_is_judged_without_one(tmp_path: Path, version: str) -> None:
+    def judged(**environ: str) -> subprocess.CompletedProcess[str]:
+        return doit(tmp_path, "check", STEPKUBE_VERSION=version, **environ)
+
+    wrong = judged(FEATURE_GATES="A", ETCD_PORT="6443")
+    assert wrong.returncode == 1
+    assert "2 settings cannot be" not in wrong.stderr, "ports are looked at when the rest is right"
+    assert "'A' is no feature gate" in wrong.stderr
+    assert "port 6443 cannot be listened on twice" in judged(ETCD_PORT="6443").stderr
+    # these are wrong in some versions, and right in others
+    for right in ({"PSP_ADMISSION": "true"}, {"ENABLE_TRACING": "true"},
+                  {"KUBE_PROXY_MODE": "nftables"}, {}):
+        assert judged(**right).returncode == 0, right
+
+
 def test_what_was_checked_out_tells_the_version_of_a_branch(tmp_path: Path) -> None:
     chosen = load(tmp_path, STEPKUBE_VERSION="master")
     assert check.minor(chosen) is None
