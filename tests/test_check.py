@@ -116,6 +116,12 @@ def test_a_removed_admission_plugin_is_found_before_the_build(tmp_path: Path) ->
         check.require(load(tmp_path, ENABLE_ADMISSION_PLUGINS="PodPreset"), (1, 20))
 
 
+def test_a_kubectl_that_is_not_there_is_found_before_the_build(tmp_path: Path) -> None:
+    (said,) = check.problems(load(tmp_path, KUBECTL="/no/such"), (1, 20))
+    assert "the environment (KUBECTL): /no/such is no program" in str(said)
+    assert not check.problems(load(tmp_path, KUBECTL=sys.executable), (1, 20))
+
+
 def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from tasks import options
 from tasks.access import credentials
 from tasks.components import apiserver, flags
 from tasks.components.provenance import value
@@ -48,6 +50,18 @@ def _files(settings: Settings) -> Iterator[Failure]:
             yield Failure(
                 f"{said(settings, key)}: {named} is not there", "name a file that can be read"
             )
+    output = settings.build.output
+    if output and output != options.GUESS and not Path(flags.path(output)).is_dir():
+        yield Failure(
+            f"{said(settings, 'build.output')}: there is no folder {flags.path(output)}",
+            "name the folder of binaries made elsewhere, or unset it to have them built",
+        )
+    client = settings.start.kubectl
+    if client and shutil.which(str(Path(client).expanduser())) is None:
+        yield Failure(
+            f"{said(settings, 'start.kubectl')}: {client} is no program",
+            "correct it, or unset it to have kubectl built",
+        )
     with suppress(OSError):
         if settings.paths.config.stat().st_uid not in (os.geteuid(), 0):
             yield Failure(

@@ -28,12 +28,20 @@ _DURATIONS = (
 _PORTS = re.compile(r"(\d+)(?:([-+])(\d+))?")
 _THRESHOLD = re.compile(r"\s*([a-zA-Z.]+)\s*<\s*\d+(\.\d+)?([KMGTPE]i|[kMGTPE]|%)?\s*")
 _GATE = re.compile(r"\s*\w+\s*=\s*(true|false|t|f|1|0)\s*", re.IGNORECASE)
+_RANGES = {
+    "api.wait": (1, 86400), "api.probe_timeout": (1, 86400), "build.jobs": (0, 1024),
+    "build.keep": (0, 1 << 20), "kubelet.chaos_chance": (0, 1), "logs.level": (0, 99),
+    "origin.timeout": (0.1, 86400), "mirror.timeout": (0.1, 86400),
+}  # fmt: skip
+"""The least and the most that a number may be."""
+_ENDPOINT = re.compile(r"(unix://)?/\S+")
 _AUTHORIZERS = ("Node", "RBAC", "ABAC", "Webhook", "AlwaysAllow", "AlwaysDeny")
 
 
 def problems(settings: Settings, minor: Minor) -> Iterator[Failure]:
     """Yield a failure for every value that has not the form it needs."""
     yield from _addresses(settings)
+    yield from _endpoints(settings)
     yield from _services(settings)
     yield from _lists(settings)
     yield from _numbers(settings)
@@ -48,6 +56,15 @@ def _addresses(settings: Settings) -> Iterator[Failure]:
         if name and not local and not kubeconfig.is_address(name):
             yield Failure(
                 f"{said(settings, key)}: {name!r} is not an IP address", "for example 127.0.0.1"
+            )
+
+
+def _endpoints(settings: Settings) -> Iterator[Failure]:
+    for key in ("node.container_runtime_endpoint", "node.image_service_endpoint"):
+        if value(settings, key) and not _ENDPOINT.fullmatch(value(settings, key)):
+            yield Failure(
+                f"{said(settings, key)}: {value(settings, key)!r} is no socket",
+                "for example unix:///run/containerd/containerd.sock",
             )
 
 
@@ -116,7 +133,13 @@ def _lists(settings: Settings) -> Iterator[Failure]:
 
 
 def _numbers(settings: Settings) -> Iterator[Failure]:
-    """Check ranges of ports, and durations."""
+    """Check numbers, ranges of ports, and durations."""
+    for key, (least, most) in _RANGES.items():
+        if not least <= value(settings, key) <= most:
+            yield Failure(
+                f"{said(settings, key)}: {value(settings, key)} cannot be",
+                f"use {least} to {most}",
+            )
     ports = settings.api.node_port_range
     match = _PORTS.fullmatch(ports)
     low, high = _bounds(match) if match else (0, 0)

@@ -18,19 +18,29 @@ from tasks.settings import Settings
 
 def shared(settings: Settings, built: Mapping[str, Component]) -> Iterator[Failure]:
     """Yield a failure for every port that two components that run would listen on."""
+    try:
+        relays.mappings(settings)
+    except Failure as failure:
+        yield failure
+        return
     users = defaultdict(list)
     for name, component in built.items():
         if _runs(settings, name):
             # those of a node in its sandbox are held by its relay
             for port in {*component.ports, *relays.own_ports(settings, name)}:
                 users[port].append(name)
+    if settings.start.kubelet and settings.node.sandbox:
+        for words in settings.node.forward:
+            users[int(words.partition(":")[0])].append("node.forward")
     for port, names in users.items():
         keys = [row.key for row in table() if row.key.endswith("port")
                 and value(settings, row.key) == port]
         if len(names) > 1 or _twice(names[0], keys):
+            where = [said(settings, key) for key in keys]
+            where += [said(settings, name) for name in names if name == "node.forward"][:1]
             yield Failure(
-                f"{' and '.join(said(settings, key) for key in keys)}: port {port} cannot be"
-                f" listened on twice ({', '.join(names)})", "give one of them another port",
+                f"{' and '.join(where)}: port {port} cannot be listened on twice"
+                f" ({', '.join(names)})", "give one of them another port",
             )
 
 
