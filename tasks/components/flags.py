@@ -152,14 +152,11 @@ def given(**files: str) -> dict[str, Value]:
 
 def own(chosen: Settings, key: str) -> list[str]:
     """Return the flags a user adds by a setting, split like a shell does."""
-    source = chosen.sources.get(key, key)
     try:
-        words = shlex.split(attrgetter(key)(chosen))
+        return shlex.split(attrgetter(key)(chosen))
     except ValueError as error:
+        source = chosen.sources.get(key, key)
         raise Failure(f"{source}: {str(error).lower()}", "quote it like a shell wants") from error
-    if words and not words[0].startswith("-"):
-        raise Failure(f"{source}: {words[0]!r} is no flag", f"write it like --{words[0]}=value")
-    return words
 
 
 def path(value: str) -> str:

@@ -123,6 +123,13 @@ def _lists(settings: Settings) -> Iterator[Failure]:
                 yield Failure(
                     f"{said(settings, key)}: {item!r} is no {what}", f"for example {example}"
                 )
+    for key in ("kubelet.flags", "cloud_controller_manager.flags"):
+        text = value(settings, key).lstrip()
+        if text and text[0] not in "-'\"":
+            yield Failure(
+                f"{said(settings, key)}: {text.split()[0]!r} is no flag",
+                f"for example --{text.split()[0]}",
+            )
     for word in filter(None, settings.api.authorization_mode.split(",")):
         if word not in _AUTHORIZERS:
             near = difflib.get_close_matches(word, _AUTHORIZERS, n=1)
