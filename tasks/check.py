@@ -11,11 +11,11 @@ from typing import Any
 
 from tasks import facts, report
 from tasks.components import cloud_controller_manager
-from tasks.components.base import Context
+from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.facts import Minor
 from tasks.failure import Failure
-from tasks.rules import contradictions, known
+from tasks.rules import contradictions, known, listening
 from tasks.settings import Settings, current
 from tasks.tree import load_checkout
 
@@ -24,7 +24,20 @@ RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
 
 def require(settings: Settings, minor: Minor) -> None:
     """Raise one Failure with everything that is wrong with the settings of this minor."""
-    found = [*problems(settings, minor), *_cloud(settings, minor)]
+    _refuse([*problems(settings, minor), *_cloud(settings, minor)])
+
+
+def require_sound(settings: Settings) -> None:
+    """Raise one Failure with what is wrong whatever the version.
+
+    That is what both the oldest and the newest refuse, in the same words.
+    """
+    oldest, newest = (facts.parse(facts.data()[name]) for name in ("oldest", "newest"))
+    old = set(map(str, problems(settings, oldest)))
+    _refuse([failure for failure in problems(settings, newest) if str(failure) in old])
+
+
+def _refuse(found: list[Failure]) -> None:
     if len(found) == 1:
         raise found[0]
     if found:
@@ -41,12 +54,13 @@ def problems(settings: Settings, minor: Minor) -> list[Failure]:
     found = list(known.unknown(settings, minor)) or list(contradictions.of(settings, minor))
     if found:
         return found
+    built: dict[str, Component] = {}
     for name, spec in COMPONENTS.items():
         try:
-            spec.build(Context(settings, minor, Path(os.devnull, name)))
+            built[name] = spec.build(Context(settings, minor, Path(os.devnull, name)))
         except Failure as failure:
             found.append(failure)
-    return found
+    return [*found, *listening.shared(settings, built), *listening.debuggers(settings)]
 
 
 def _cloud(settings: Settings, minor: Minor) -> Iterator[Failure]:
@@ -73,9 +87,11 @@ def minor(settings: Settings) -> Minor | None:
 
 @report.action
 def check(settings: Settings) -> None:
-    """Refuse what cannot work; without a version yet, the checkout does it."""
+    """Refuse what cannot work; what depends on a version not known yet, the checkout refuses."""
     chosen = minor(settings)
-    if chosen is not None:
+    if chosen is None:
+        require_sound(settings)
+    else:
         require(settings, chosen)
 
 

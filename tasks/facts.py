@@ -32,8 +32,6 @@ class Facts:
     """
 
     minor: Minor
-    go: str
-    etcd: str
     build_mode: str
     build_tags: tuple[str, ...]
     static_modules: tuple[str, ...]
@@ -80,6 +78,12 @@ def minor(version: str | Minor) -> Facts:
             " every flag tried on the binary first"
         )
     return _facts(wanted, known, note)
+
+
+def minors() -> list[Minor]:
+    """Return every minor that is known, the oldest first."""
+    (major, oldest), (_, newest) = parse(data()["oldest"]), parse(data()["newest"])
+    return [(major, number) for number in range(oldest, newest + 1)]
 
 
 def flag_known(component: str, flag: str, version: str | Minor) -> bool:

@@ -6,18 +6,14 @@ tree itself tells, so nothing here asks for the minor.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from tasks import facts
-from tasks.access.kubeconfig import address, refusal
 from tasks.failure import Failure
+from tasks.placeholders import fill
 from tasks.settings import ROOT, Settings
 from tasks.tree import Checkout
 
@@ -37,15 +33,6 @@ _SNAPSHOTS = tuple(
 _PSP = tuple(
     f"examples/podsecuritypolicy/rbac/{file}.yaml" for file in ("policies", "roles", "bindings")
 )
-# {{ pillar['dns_server'] }}, __PILLAR__DNS__SERVER__, __DNS__SERVER__, $DNS_SERVER_IP, dns_server
-_PLACEHOLDER = re.compile(
-    r"\{\{\s*pillar\['(\w+)'\]\s*\}\}|__(?:PILLAR__)?([A-Z]+(?:_+[A-Z]+)*)__"
-    r"|\$(DNS_[A-Z_]+)|\b(dns_[a-z_]+)\b"
-)
-_FILLED_LATER = {"cluster_dns", "upstream_servers"}
-"""Placeholders that the pod of the node's DNS cache fills in itself."""
-_QUANTITY = re.compile(r"\d+(\.\d+)?([KMGTPE]i|[kMGTPE])?")
-_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 
 
 @dataclass(frozen=True)
@@ -174,27 +161,6 @@ def render(settings: Settings, checkout: Checkout, name: str) -> str:
     )
 
 
-def fill(path: Path, settings: Settings) -> str:
-    """Return a file of the tree with its placeholders filled in."""
-    unknown: list[str] = []
-
-    def value(found: re.Match[str]) -> str:
-        name = re.sub("_+", "_", next(filter(None, found.groups()))).lower()
-        if name in _VALUES:
-            return _VALUES[name](settings)
-        if name not in _FILLED_LATER:
-            unknown.append(found[0])
-        return found[0]
-
-    text = _PLACEHOLDER.sub(value, path.read_text())
-    if unknown:
-        raise Failure(
-            f"{path} has placeholders that are not known here: {', '.join(sorted(set(unknown)))}",
-            "fill them in by hand, or switch the addon off",
-        )
-    return text
-
-
 def objects(text: str, source: Path) -> tuple[Object, ...]:
     """Return the objects a manifest makes, in its order. Raises Failure when it is not YAML."""
     import yaml  # noqa: PLC0415 - `doit list` stays fast
@@ -221,42 +187,3 @@ def _flat(document: Any) -> Iterator[Any]:
             yield from _flat(one)
     else:
         yield document
-
-
-def _dns_server(settings: Settings) -> str:
-    """Return the address of the DNS service, which the cluster's range must hold."""
-    server = address(settings, "dns.server_ip")
-    ranges = settings.api.service_cluster_ip_range
-    with suppress(ValueError):  # kube-apiserver has refused a range that is none
-        nets = [ip_network(one.strip(), strict=False) for one in ranges.split(",")]
-        if not any(ip_address(server) in net for net in nets):
-            hint = "choose another one, or change SERVICE_CLUSTER_IP_RANGE"
-            raise refusal(settings, "dns.server_ip", f"an address in {ranges}", hint)
-    return server
-
-
-def _dns_domain(settings: Settings) -> str:
-    return _checked(settings, "dns.domain", _DOMAIN, "a domain", "for example: cluster.local")
-
-
-def _dns_memory_limit(settings: Settings) -> str:
-    return _checked(settings, "dns.memory_limit", _QUANTITY, "a quantity", "for example: 170Mi")
-
-
-_VALUES: dict[str, Callable[[Settings], str]] = {
-    "dns_server": _dns_server,
-    "dns_server_ip": _dns_server,
-    "dns_domain": _dns_domain,
-    "dns_memory_limit": _dns_memory_limit,
-    "local_dns": lambda settings: address(settings, "dns.local_ip"),
-}
-"""What the placeholders stand for, checked: it goes into YAML unquoted."""
-
-
-def _checked(
-    settings: Settings, key: str, form: re.Pattern[str], expected: str, hint: str
-) -> str:
-    value = str(attrgetter(key)(settings))
-    if form.fullmatch(value) is None:
-        raise refusal(settings, key, expected, hint)
-    return value

@@ -1,22 +1,27 @@
-"""The names of the tasks: their order in lists, and the nearest ones to a name that is wrong."""
+"""The names of the tasks: their order in lists, and what is said of a wrong name or option."""
 
 from __future__ import annotations
 
 import difflib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
 Creator = Callable[[], Any]
+_OPTION = re.compile(r"Error parsing \w+: (.*) \(parsing options: (.*)\)\. Got: ")
+_VALUE = re.compile(r"Error parsing parameter '(\w+)' <class '(\w+)'>")
+_KINDS = {"int": "a whole number", "float": "a number"}
 
 
 def install(creators: Iterable[Creator]) -> None:
     """Make doit's message for an unknown task name the nearest tasks of the pipeline.
 
-    doit has no hook for this message, so the exception itself is taught to know better.
+    doit has no hook for its messages, so the exceptions themselves are taught to know better.
     """
     original = InvalidCommand.__str__
 
@@ -27,6 +32,7 @@ def install(creators: Iterable[Creator]) -> None:
         return message(self.not_found, names(creators))
 
     InvalidCommand.__str__ = text
+    CmdParseError.__str__ = lambda self: option(str(self.args[0]))
 
 
 def tasks(creators: Iterable[Creator]) -> Iterator[dict[str, Any]]:
@@ -42,6 +48,17 @@ def message(wrong: str, known: Iterable[str]) -> str:
     near = nearest(wrong, list(known))
     fix = f"did you mean {' or '.join(near)}?" if near else "doit list --all shows every task"
     return f"there is no task named {wrong}\n  fix: {fix}"
+
+
+def option(said: str) -> str:
+    """Return the error for an unknown option or a wrong value, without doit's own objects in it."""
+    if found := _OPTION.match(said):
+        known = ", ".join(f"--{name}" for name in re.findall(r"'long':'([\w-]+)'", found[2]))
+        fix = f"its options are {known}" if known else "leave it out: there are no options"
+        return f"{found[1]}\n  fix: {fix}"
+    if found := _VALUE.match(said):
+        return f"option --{found[1]} wants {_KINDS.get(found[2], 'another value')}"
+    return said
 
 
 def nearest(wrong: str, known: list[str]) -> list[str]:

@@ -17,7 +17,9 @@ the environment over the file, the file over the default. Variables that
 `hack/local-up-cluster.sh` knows keep their upstream name.
 
 `STEPKUBE_HOME` moves the workspace (default: `.stepkube` beside `dodo.py`), `STEPKUBE_CONFIG` names
-another file than `stepkube.yaml`.
+another file than `stepkube.yaml`, `STEPKUBE_DEBUG=1` adds tracebacks to errors. Any other variable
+that begins with `STEPKUBE_` and is not listed here is an error, and so are an unknown key and one
+that stands in the file twice. `version: 1.20` means what it says, quoted or not.
 
 An empty variable is like none. "From" and "up to" are the Kubernetes versions that know a setting;
 giving it to another one is an error, and so is a variable that that version's
@@ -29,7 +31,18 @@ check` tells what is wrong with the settings before anything is built.
 - The admission switches (`PSP_ADMISSION` and so on) add up, where one overwrote another, and
   `ENABLE_ADMISSION_PLUGINS` from outside is honoured by every version: it adds to the default list.
 - The default of `API_CORS_ALLOWED_ORIGINS` is one that 1.27 and newer accept too.
-- Everything listens on loopback: `API_BIND_ADDR` is 127.0.0.1, not 0.0.0.0.
+- Everything listens on loopback: `API_BIND_ADDR` is 127.0.0.1, not 0.0.0.0. The insecure port is
+  off: `API_PORT` is 0, not 8080.
+- `ENABLE_DAEMON` is true: `doit up` returns with the cluster running.
+- `ALLOW_PRIVILEGED` is true, and the kubelet asks kube-apiserver who its callers are and what they
+  may do (`KUBELET_AUTHENTICATION_WEBHOOK`, `KUBELET_AUTHORIZATION_WEBHOOK`), in every version.
+- `KUBE_CACHE_MUTATION_DETECTOR` is false: it copies and compares every object in the caches.
+- `EVICTION_HARD` wants 500 MiB of disk, not a tenth of it. `EVICTION_SOFT` gets a grace period
+  (`kubelet.eviction_soft_grace_period`): the script passes none, and the kubelet refuses that.
+- Folders below `/tmp`, `/var/run` and `/var/lib` (`CERT_DIR`, `LOG_DIR`, `POD_MANIFEST_PATH`,
+  `SERVICE_ACCOUNT_KEY`, the kubelet's own) lie in the instance.
+- `CONTAINER_RUNTIME` is remote, and the tool brings a containerd; a kubelet in a container
+  (`DOCKERIZE_KUBELET`) is refused.
 - `PRESERVE_ETCD` and `REUSE_CERTS` are true: objects and certificates stay until told otherwise.
 - Certificate requests are signed by the CA that kube-apiserver believes, in every version.
 - An audit log is written when `AUDIT_POLICY_FILE` asks for one, not always.

@@ -20,10 +20,16 @@ from tasks import options
 from tasks.failure import Failure
 from tasks.options.convert import convert
 from tasks.options.table import Row, table
+from tasks.options.written import read
 from tasks.paths import Paths
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = "stepkube.yaml"
+BESIDE = frozenset({
+    "STEPKUBE_HOME", "STEPKUBE_CONFIG", "STEPKUBE_DEBUG", "STEPKUBE_COMPONENT",
+    "STEPKUBE_GIT_USER", "STEPKUBE_GIT_WORD", "STEPKUBE_UPDATE_GOLDEN",
+})  # fmt: skip
+"""Variables by this tool's prefix that are no settings."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -66,10 +72,12 @@ def load(
     words = words or {}
     file = file or Path(environ.get("STEPKUBE_CONFIG") or ROOT / FILE)
     rows = {row.key: row for row in table()}
-    written = _flatten(_yaml(file, explicit="STEPKUBE_CONFIG" in environ), file, rows)
-    for key in words:
-        if key not in rows:
-            raise _unknown(key, rows, "the command line")
+    written = read(file, explicit="STEPKUBE_CONFIG" in environ)
+    for where, keys in ((str(file), written), ("the command line", words)):
+        for key in keys:
+            if key not in rows:
+                raise _unknown(key, rows, where)
+    _require_known(environ, rows)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for key, row in rows.items():
@@ -130,48 +138,18 @@ def _given(row: Row, environ: Mapping[str, str]) -> bool:
     return row.env in environ and (bool(environ[row.env].strip()) or takes_empty)
 
 
-def _yaml(file: Path, explicit: bool) -> Any:
-    import yaml  # noqa: PLC0415 - `doit list` stays fast
-
-    class Loader(yaml.SafeLoader):
-        """Leaves 1.30 as it was written: as a number it would be 1.3."""
-
-    resolvers = yaml.SafeLoader.yaml_implicit_resolvers
-    Loader.yaml_implicit_resolvers = {
-        begin: [(tag, form) for tag, form in kinds if not tag.endswith(":float")]
-        for begin, kinds in resolvers.items()
-    }
-    try:
-        return yaml.load(file.read_text(), Loader)  # noqa: S506 - a safe loader with fewer kinds
-    except FileNotFoundError:
-        if explicit:
-            raise Failure(f"{file} does not exist", "correct or unset STEPKUBE_CONFIG") from None
-        return None
-    except OSError as error:
-        raise Failure(f"cannot read {file}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = " ".join(str(error).split())
-        raise Failure(f"{file} is not valid YAML: {where}", "correct the line it names") from error
-
-
-def _flatten(tree: Any, file: Path, rows: Mapping[str, Row]) -> dict[str, Any]:
-    """Turn nested groups into dotted keys; every key must be in the table."""
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise Failure(f"{file}: expected keys and values", "for example: version: v1.20.2")
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if key in options.GROUPS:
-            if not isinstance(value, dict):
-                raise Failure(f"{file}: {key} is a group of keys", f"write its keys below {key}:")
-            flat |= {f"{key}.{inner}": item for inner, item in value.items()}
-        else:
-            flat[str(key)] = value
-    for key in flat:
-        if key not in rows:
-            raise _unknown(key, rows, str(file))
-    return flat
+def _require_known(environ: Mapping[str, str], rows: Mapping[str, Row]) -> None:
+    """Refuse a variable by this tool's prefix that means nothing: it is a typing error."""
+    known = {row.env: key for key, row in rows.items() if row.own}
+    by_key = {f"STEPKUBE_{key}".replace(".", "_").upper(): row.env for key, row in rows.items()}
+    for name in environ:
+        if name.startswith("STEPKUBE_") and not (name in known or name in BESIDE):
+            near = difflib.get_close_matches(name, [*known, *BESIDE], n=1, cutoff=0.7)
+            meant = by_key.get(name) or (near[0] if near else "")
+            raise Failure(
+                f"the environment ({name}): there is no such variable",
+                f"did you mean {meant}?" if meant else "docs/configuration.md lists all variables",
+            )
 
 
 def _unknown(key: str, rows: Mapping[str, Row], where: str) -> Failure:
@@ -195,8 +173,10 @@ def _assemble(
         if "." in key:
             group, name = key.split(".", 1)
             groups[group][name] = value
-            if name.endswith("port") and not 0 <= value <= 65535:
-                raise Failure(f"{sources[key]}: {value} is not a port", "use 1 to 65535")
+            default = getattr(options.GROUPS[group], name)
+            if name.endswith("port") and not (0 < value <= 65535 or value == default):
+                none = ", or 0 for none" if default == 0 else ""
+                raise Failure(f"{sources[key]}: {value} is not a port", f"use 1 to 65535{none}")
     name = values["instance"]
     for group, settings in groups.items():
         for key in [key for key in settings if sources[f"{group}.{key}"] == "default"]:
@@ -226,7 +206,8 @@ def _assemble(
             "leave one of the words out",
         )
     return Settings(
-        version=values["version"], name=name, paths=paths, sources=dict(sources), **made
+        version=values["version"].strip() or "auto",
+        name=name, paths=paths, sources=dict(sources), **made,
     )
 
 

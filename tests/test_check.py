@@ -48,6 +48,22 @@ def test_a_pinned_release_is_judged_before_anything_is_fetched(tmp_path: Path, t
     assert not [name for name in ("src", "bin", "toolchain") if (tmp_path / name).exists()]
 
 
+@pytest.mark.parametrize("version", ["auto", "master"])
+def test_what_is_wrong_in_every_version_is_judged_without_one(tmp_path: Path, version: str) -> None:
+    def judged(**environ: str) -> subprocess.CompletedProcess[str]:
+        return doit(tmp_path, "check", STEPKUBE_VERSION=version, **environ)
+
+    wrong = judged(FEATURE_GATES="A", ETCD_PORT="6443")
+    assert wrong.returncode == 1
+    assert "2 settings cannot be" not in wrong.stderr, "ports are looked at when the rest is right"
+    assert "'A' is no feature gate" in wrong.stderr
+    assert "port 6443 cannot be listened on twice" in judged(ETCD_PORT="6443").stderr
+    # these are wrong in some versions, and right in others
+    for right in ({"PSP_ADMISSION": "true"}, {"ENABLE_TRACING": "true"},
+                  {"KUBE_PROXY_MODE": "nftables"}, {}):
+        assert judged(**right).returncode == 0, right
+
+
 def test_what_was_checked_out_tells_the_version_of_a_branch(tmp_path: Path) -> None:
     chosen = load(tmp_path, STEPKUBE_VERSION="master")
     assert check.minor(chosen) is None
@@ -98,6 +114,12 @@ def test_what_does_not_build_runs_whatever_the_settings_are(tmp_path: Path) -> N
 def test_a_removed_admission_plugin_is_found_before_the_build(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="removed the admission plugin PodPreset"):
         check.require(load(tmp_path, ENABLE_ADMISSION_PLUGINS="PodPreset"), (1, 20))
+
+
+def test_a_kubectl_that_is_not_there_is_found_before_the_build(tmp_path: Path) -> None:
+    (said,) = check.problems(load(tmp_path, KUBECTL="/no/such"), (1, 20))
+    assert "the environment (KUBECTL): /no/such is no program" in str(said)
+    assert not check.problems(load(tmp_path, KUBECTL=sys.executable), (1, 20))
 
 
 def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPatch) -> None:

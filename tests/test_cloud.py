@@ -52,6 +52,22 @@ def test_without_a_cloud_nothing_is_asked_for() -> None:
     ccm.check(context(CLOUD_PROVIDER="aws"))
 
 
+@pytest.mark.parametrize(
+    ("minor", "provider", "expected"),
+    [
+        ("1.24", "azur", "did you mean azure?"),
+        ("1.26", "openstack", "which has aws, azure, gce, vsphere"),
+        ("1.31", "aws", "the tree of Kubernetes 1.31, which has none"),
+        ("1.31", "aws", "set EXTERNAL_CLOUD_PROVIDER=true"),
+    ],
+)
+def test_a_provider_that_no_component_knows_is_refused(
+    minor: str, provider: str, expected: str
+) -> None:
+    said = refused(context(minor, CLOUD_PROVIDER=provider))
+    assert "the environment (CLOUD_PROVIDER)" in said and expected in said
+
+
 def test_openstack_needs_a_configuration_whoever_takes_care(config: Path) -> None:
     said = refused(context(CLOUD_PROVIDER="openstack"))
     assert "the environment (CLOUD_PROVIDER): openstack needs CLOUD_CONFIG" in said

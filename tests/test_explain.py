@@ -224,7 +224,10 @@ def test_containerd_says_which_plugins_it_found() -> None:
 def effective_settings() -> set[str]:
     """Return the settings that change a component of any minor, in a usual or unusual cluster."""
     found = set()
-    unusual = {"start__external_cloud_provider": "true", "dns__nodelocal": "true"}
+    unusual = {
+        "start__external_cloud_provider": "true", "dns__nodelocal": "true",
+        "kubelet__eviction_soft": "memory.available<1Gi",
+    }  # fmt: skip
     for base in (load(), load(node__sandbox="false", **unusual)):
         changes = list(provenance.settings_changed(base))
         for minor, spec in itertools.product(MINORS, COMPONENTS.values()):

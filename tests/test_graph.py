@@ -153,3 +153,23 @@ def test_nearest_prefers_the_same_verb() -> None:
     assert naming.nearest("debug:kubelte", known)[0] == "debug:kubelet"
     assert naming.nearest("debug:proxy", known) == ["debug:kube-proxy"]
     assert naming.nearest("xyzzy", known) == []
+
+
+def test_a_wrong_option_names_those_there_are() -> None:
+    option = "CmdOption({'name':'output', 'short':'o','long':'output' })"
+    assert naming.option(
+        f"Error parsing Task: option -x not recognized (parsing options: [{option}]). Got: ['-x']"
+    ) == "option -x not recognized\n  fix: its options are --output"
+    assert "there are no options" in naming.option(
+        "Error parsing Task: option -x not recognized (parsing options: []). Got: ['-x']"
+    )
+    assert naming.option(
+        "Error parsing parameter 'port' <class 'int'>.\ninvalid literal for int()\n"
+    ) == "option --port wants a whole number"
+
+
+def test_no_object_of_doit_is_in_what_a_wrong_option_says(tmp_path: Path) -> None:
+    done = doit(tmp_path, "up", "--outptu", "x")
+    assert done.returncode == 3
+    assert "its options are --output, --guess, --bundle" in done.stderr
+    assert "CmdOption" not in done.stderr

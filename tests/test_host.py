@@ -530,6 +530,14 @@ def test_the_firewall_opens_the_ports_of_delve_and_closes_them(
     assert not (home / "host.json").exists()
 
 
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_what_is_no_port_is_not_opened(doit: Doit, pretend: Pretend, port: str) -> None:
+    ran = pretend("firewall-cmd")
+    said = doit("firewall", f"--port={port}", code=1)
+    assert f"--port: {port} is not a port" in said and "fix: use 1 to 65535" in said
+    assert ran() == []
+
+
 def test_without_a_firewall_nothing_is_opened(doit: Doit, pretend: Pretend) -> None:
     pretend()
     assert "nothing opened: no firewall" in doit("firewall")

@@ -37,6 +37,17 @@ def test_the_command_line_wins_over_environment_over_file_over_default(tmp_path:
         ("logs: {level: 2.5}", {}, ["logs.level", "'2.5' is not a whole number"]),
         ("instance: Über", {}, ["instance", "small letters"]),
         ("origin: {git: {a: b}}", {}, ["origin.git", "a list"]),
+        ("origin: {git: [[a]]}", {}, ["origin.git", "is not text"]),
+        ("version: a\nversion: b", {}, ["version stands there twice, again in line 2"]),
+        ("api:\n  wait: 1\n  wait: 2", {}, ["api.wait stands there twice, again in line 3"]),
+        ("api:\n  wait: 1\napi:\n  port: 2", {}, ["api stands there twice"]),
+        ("api.wait: 1\napi: {wait: 2}", {}, ["api.wait stands there twice"]),
+        ("", {"START_MODE": ","}, ["START_MODE", "made of all, kubeletonly"]),
+        ("", {"API_SECURE_PORT": "0"}, ["API_SECURE_PORT", "0 is not a port", "use 1 to 65535"]),
+        ("", {"KUBELET_READ_ONLY_PORT": "-1"}, ["-1 is not a port", "or 0 for none"]),
+        ("", {"STEPKUBE_NODE_SANDBX": "false"}, ["STEPKUBE_NODE_SANDBX", "STEPKUBE_NODE_SANDBOX?"]),
+        ("", {"STEPKUBE_HOM": "/x"}, ["STEPKUBE_HOM)", "did you mean STEPKUBE_HOME?"]),
+        ("", {"STEPKUBE_API_SECURE_PORT": "1"}, ["did you mean API_SECURE_PORT?"]),
     ],
 )
 def test_bad_input_names_its_place_and_the_fix(
@@ -47,6 +58,16 @@ def test_bad_input_names_its_place_and_the_fix(
     for word in words:
         assert word in str(caught.value)
     assert caught.value.hint
+
+
+def test_a_port_that_is_off_by_default_may_be_zero(tmp_path: Path) -> None:
+    chosen = load(tmp_path, "kubelet: {read_only_port: 0}", API_PORT="0")
+    assert (chosen.api.port, chosen.kubelet.read_only_port) == (0, 0)
+
+
+def test_no_version_is_the_default_one(tmp_path: Path) -> None:
+    assert load(tmp_path, STEPKUBE_VERSION="").version == "auto"
+    assert load(tmp_path, words={"version": " "}).version == "auto"
 
 
 def test_an_empty_variable_is_none_but_for_texts_of_the_tool_itself(tmp_path: Path) -> None:

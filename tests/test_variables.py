@@ -328,6 +328,32 @@ def test_variables_of_every_shell_are_never_wrong() -> None:
         ({"NODE_PORT_RANGE": "some"}, "for example 30000-32767"),
         ({"NODE_PORT_RANGE": "65000+999"}, "no range of ports"),
         ({"RUNTIME_REQUEST_TIMEOUT": "2 minutes"}, "no duration"),
+        ({"EVICTION_HARD": "memory.available>1Gi"}, "'memory.available>1Gi' is no threshold"),
+        ({"EVICTION_SOFT": "memory.available"}, "for example memory.available<300Mi"),
+        ({"FEATURE_GATES": "A"}, "FEATURE_GATES): 'A' is no feature gate"),
+        ({"FEATURE_GATES": "A=true,B=maybe"}, "'B=maybe' is no feature gate"),
+        ({"AUTHORIZATION_MODE": "Node,RBCA"}, "did you mean RBAC?"),
+        ({"API_BIND_ADDR": "all"}, "API_BIND_ADDR): 'all' is not an IP address"),
+        ({"ADVERTISE_ADDRESS": "10.0.0"}, "'10.0.0' is not an IP address"),
+        ({"KUBELET_HOST": "here"}, "'here' is not an IP address"),
+        ({"ETCD_HOST": "a.example"}, "'a.example' is not an IP address"),
+        ({"CLUSTER_CIDR": "10.1"}, "CLUSTER_CIDR): '10.1' is no range of addresses"),
+        ({"KUBE_DNS_NAME": "a..b"}, "KUBE_DNS_NAME): 'a..b' is not a domain"),
+        ({"KUBE_DNS_MEMORY_LIMIT": "lots"}, "'lots' is not a quantity"),
+        ({"KUBE_ENABLE_NODELOCAL_DNS": "true", "KUBE_LOCAL_DNS_IP": "x"}, "not an IP address"),
+        ({"ETCD_PORT": "6443"},
+         "port 6443 cannot be listened on twice (etcd, kube-apiserver)"),
+        ({"API_SECURE_PORT": "10250"}, "the default of kubelet.port: port 10250"),
+        ({"KUBELET_PORT": "7250", "KUBELET_HEALTHZ_PORT": "7250"}, "port 7250"),
+        ({"STEPKUBE_NODE_FORWARD": "6443"}, "port 6443 cannot be listened on twice"),
+        ({"STEPKUBE_NODE_FORWARD": "30080,30080:80"}, "port 30080 cannot be listened on twice"),
+        ({"STEPKUBE_NODE_FORWARD": "web"}, "'web' is not a port"),
+        ({"STEPKUBE_DEBUG_BASE_PORT": "65530"}, "use 65524 or less"),
+        ({"WAIT_FOR_URL_API_SERVER": "0"}, "WAIT_FOR_URL_API_SERVER): 0 cannot be"),
+        ({"STEPKUBE_BUILD_JOBS": "-1"}, "use 0 to 1024"),
+        ({"CONTAINER_RUNTIME_ENDPOINT": "crio.sock"}, "'crio.sock' is no socket"),
+        ({"KUBELET_FLAGS": "max-pods=7"}, "KUBELET_FLAGS): 'max-pods=7' is no flag"),
+        ({"GO_OUT": "/no/such"}, "GO_OUT): there is no folder /no/such"),
         ({"EMULATED_VERSION": "1.99"}, "cannot behave like 1.99"),
         ({"EMULATED_VERSION": "next"}, "is no minor"),
         ({"CPUMANAGER_POLICY": "static"}, "KUBELET_FLAGS=--kube-reserved=cpu=500m"),
@@ -366,6 +392,37 @@ def test_contradictions(environ: dict[str, str], expected: str, places: dict[str
 )
 def test_contradictions_of_an_older_version(environ: dict[str, str], expected: str) -> None:
     assert expected in "\n".join(map(str, check.problems(load(environ), (1, 20))))
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"API_SECURE_PORT": "10250", "START_MODE": "nokubelet"},
+        {"KCM_SECURE_PORT": "10252"},
+        {"STEPKUBE_CLOUD_CONTROLLER_MANAGER_SECURE_PORT": "6443"},
+        {"FEATURE_GATES": "A=TRUE, B=f"},
+        {"EVICTION_HARD": "memory.available<5%, nodefs.available<1.5Gi"},
+        {"ETCD_HOST": "localhost"},
+        {"KUBE_ENABLE_CLUSTER_DNS": "false", "KUBE_DNS_NAME": "a..b"},
+    ],
+)
+def test_no_contradictions(environ: dict[str, str]) -> None:
+    assert not check.problems(load(environ), (1, 36))
+
+
+def test_a_soft_threshold_has_the_grace_period_that_the_kubelet_demands() -> None:
+    for period in ("90s", "7s"):
+        given = {"EVICTION_SOFT": "memory.available<1Gi,nodefs.available<9%",
+                 "STEPKUBE_KUBELET_EVICTION_SOFT_GRACE_PERIOD": period}
+        periods = f'{{"memory.available": "{period}", "nodefs.available": "{period}"}}'
+        for minor in (OLDEST, NEWEST):
+            found = words(load(given), minor)
+            assert f"kubelet file kubelet.yaml evictionSoftGracePeriod: {periods}" in found
+
+
+def test_every_spelling_of_a_gate_means_what_go_makes_of_it() -> None:
+    found = words(load({"FEATURE_GATES": "A=TRUE,B=f,C=0,D=1"}), "1.35")
+    assert "kube-scheduler flags --feature-gates=A=true,B=false,C=false,D=true" in found
 
 
 def test_emulating_an_older_minor_may_be_written_as_the_flag() -> None:

@@ -29,7 +29,7 @@ ENABLE_SINGLE_CA_SIGNER CLIENT_CA_FILE KUBETEST_IN_DOCKER
 SPANS = """
 # variable                           not in first  last   gone by
 DOCKER_OPTS                          -      -      1.28   1.35
-DOCKERIZE_KUBELET                    -      -      1.13   1.15
+DOCKERIZE_KUBELET                    -      -      1.13   1.14
 DENY_SECURITY_CONTEXT_ADMISSION      -      -      1.28   1.35
 PSP_ADMISSION                        -      -      1.24   1.25
 NODE_ADMISSION                       -      -      1.23   1.24
@@ -37,7 +37,7 @@ NET_PLUGIN                           -      -      1.23   1.24
 CNI_CONF_DIR                         -      -      1.23   1.24
 CNI_BIN_DIR                          -      -      1.23   1.24
 KUBECTL                              -      -      1.28   1.35
-ENABLE_SWAGGER_UI                    -      -      1.13   1.15
+ENABLE_SWAGGER_UI                    -      -      1.13   1.14
 ENABLE_POD_PRIORITY_PREEMPTION       -      -      1.15   1.19
 KUBE_ENABLE_CLUSTER_DASHBOARD        -      -      1.23   1.24
 ENABLE_APISERVER_BASIC_AUDIT         -      -      1.11   1.12
@@ -55,10 +55,10 @@ CGROUP_ROOT                          1.12   1.13   -      -
 KUBE_ENABLE_NODELOCAL_DNS            1.12   1.13   -      -
 KUBE_LOCAL_DNS_IP                    1.12   1.13   -      -
 REUSE_CERTS                          1.12   1.13   -      -
-KUBE_DNS_MEMORY_LIMIT                1.13   1.15   -      -
-STORAGE_MEDIA_TYPE                   1.13   1.15   -      -
-AUDIT_POLICY_FILE                    1.13   1.15   -      -
-RUNTIME_REQUEST_TIMEOUT              1.13   1.15   -      -
+KUBE_DNS_MEMORY_LIMIT                1.14   1.15   -      -
+STORAGE_MEDIA_TYPE                   1.13   1.14   -      -
+AUDIT_POLICY_FILE                    1.13   1.14   -      -
+RUNTIME_REQUEST_TIMEOUT              1.14   1.15   -      -
 CLUSTER_CIDR                         1.15   1.19   -      -
 EXTERNAL_CLOUD_VOLUME_PLUGIN         1.15   1.19   -      -
 KUBELET_PROVIDER_ID                  1.15   1.19   -      -

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,8 @@ def check(context: Context) -> None:
     """
     chosen, own = context.settings, own_binary(context.settings)
     if not runs(chosen):
+        if chosen.start.cloud_provider:
+            _require_in_tree(context)
         if chosen.start.cloud_provider == "openstack":
             _require_config(chosen, f"{_source(chosen, _PROVIDER)}: openstack needs CLOUD_CONFIG")
         return
@@ -112,6 +115,20 @@ def _require_provider(context: Context) -> None:
     if provider not in known:
         wrong = f"{_source(chosen, _PROVIDER)}: {provider!r} is no cloud provider"
         raise Failure(f"{wrong} in the tree of {version}", f"choose {hint}")
+
+
+def _require_in_tree(context: Context) -> None:
+    """Refuse a name that the other components do not know: they would end."""
+    provider, known = context.settings.start.cloud_provider, context.facts.cloud_providers
+    if provider in known:
+        return
+    near = difflib.get_close_matches(provider, known, n=1)
+    raise Failure(
+        f"{_source(context.settings, _PROVIDER)}: {provider!r} is no cloud provider in the tree of"
+        f" Kubernetes {'.'.join(map(str, context.minor))}, which has {', '.join(known) or 'none'}",
+        f"did you mean {near[0]}?" if near else
+        "set EXTERNAL_CLOUD_PROVIDER=true to leave the cloud to a program of its own, or unset it",
+    )
 
 
 def _source(chosen: Settings, key: str) -> str:

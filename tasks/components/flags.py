@@ -13,6 +13,7 @@ from tasks.failure import Failure
 from tasks.settings import Settings
 
 Value = str | int | float | bool | Path
+_TRUE = ("true", "t", "1")
 Wanted = Mapping[str, Value]
 """Flag names without dashes, in order, with their values."""
 
@@ -52,7 +53,7 @@ def feature_gates(context: Context) -> dict[str, bool]:
     """Return the feature gates of all components."""
     chosen = context.settings
     items = [item.strip().partition("=") for item in chosen.start.feature_gates.split(",")]
-    gates = {name: value.lower() != "false" for name, _, value in items if name}
+    gates = {name.strip(): value.strip().lower() in _TRUE for name, _, value in items if name}
     if chosen.api.pod_priority_preemption and context.facts.pod_priority_alpha:
         gates["PodPriority"] = True
     return gates

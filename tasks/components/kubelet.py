@@ -83,6 +83,7 @@ def configuration(context: Context) -> str:
     """Render the KubeletConfiguration; a field enters it with the minor that has it."""
     chosen = context.settings
     crt, key = flags.pair(chosen, "serving-kubelet")
+    soft = _thresholds(chosen.kubelet.eviction_soft)
     optional: dict[str, Field] = {
         "containerRuntimeEndpoint": containerd.endpoint(chosen),
         "imageServiceEndpoint": chosen.node.image_service_endpoint,
@@ -108,7 +109,9 @@ def configuration(context: Context) -> str:
         manifests=str(_manifests(chosen)),
         cgroup_root=_cgroup_root(chosen),
         eviction_hard=_thresholds(chosen.kubelet.eviction_hard),
-        eviction_soft=_thresholds(chosen.kubelet.eviction_soft),
+        eviction_soft=soft,
+        # upstream's script has no variable for it, and the kubelet ends without one
+        eviction_soft_grace_period=dict.fromkeys(soft, chosen.kubelet.eviction_soft_grace_period),
         feature_gates=flags.feature_gates(context),
         # a container runtime may be paused too
         request_timeout=chosen.kubelet.runtime_request_timeout

@@ -126,7 +126,7 @@ def settings_changed(chosen: Settings) -> Iterator[tuple[Origin, Settings]]:
 def facts_changed(context: Context, component: str) -> Iterator[tuple[Origin, Mapping[str, Any]]]:
     """Yield one fact at a time with the values of other minors, or with a made-up one."""
     tables, now = facts.data(), context.facts
-    every = [facts.minor(since) for since in tables["facts"]["go"]]
+    every = [facts.minor(number) for number in facts.minors()]
     for name, eras in tables["facts"].items():
         others = {getattr(known, name) for known in every} - {getattr(now, name)}
         for other in others or {type(getattr(now, name))("probe")}:

@@ -18,6 +18,8 @@ from tasks.system import files, firewall
 def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
     """Open the ports of Delve in the firewall that runs, or close those opened before."""
     home = settings.paths.home
+    if not 0 <= port < 65536:
+        raise Failure(f"--port: {port} is not a port", "use 1 to 65535, or leave it out for all")
     wanted = [port] if port else [swap.port(settings, name) for name in swap.OFFSETS]
     with files.locked(home / "host.lock"):
         if close:

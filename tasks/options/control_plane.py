@@ -1,14 +1,17 @@
 """kube-apiserver, etcd, kube-controller-manager and kube-scheduler.
 
-Evidence for `variable_since` and `variable_until`: the script in the trees of 1.10 to 1.13, 1.15,
+Evidence for `variable_since` and `variable_until`: the script in the trees of 1.10 to 1.15,
 1.19, 1.20, 1.23 to 1.25, 1.28 and 1.35. Between two of them the benefit is the user's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tasks.options.base import option
+
+EtcdLevel = Literal["debug", "info", "warn", "error", "panic", "fatal"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Etcd:
         variable_since="1.11",
     )
     version: str = option("", "etcd release; empty means what the tree asks for", "ETCD_VERSION")
-    log_level: str = option("warn", "etcd's log level", "ETCD_LOGLEVEL")
+    log_level: EtcdLevel = option("warn", "etcd's log level", "ETCD_LOGLEVEL")
 
 
 @dataclass(frozen=True)

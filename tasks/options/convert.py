@@ -32,11 +32,7 @@ def convert(raw: Any, row: Row, source: str) -> Any:
             if item is Pair and isinstance(raw, dict):
                 raw = [f"{name}={value}" for name, value in raw.items()]
             return _items(_sequence(raw), item)
-        if raw is None:
-            return ""
-        if isinstance(raw, dict | list):
-            raise ValueError("text")
-        return str(raw).lower() if isinstance(raw, bool) else str(raw)
+        return "" if raw is None else _text(raw)
     except (ValueError, TypeError) as error:
         expected = {int: "a whole number", float: "a number"}.get(kind) or str(error)
         shown = "its value" if row.secret else repr(raw)
@@ -45,13 +41,22 @@ def convert(raw: Any, row: Row, source: str) -> Any:
 
 def _items(raw: list[Any], kind: Any) -> tuple[str, ...]:
     """Return the items of a list as text; where there is a choice of words, they must be of it."""
-    items, choice = tuple(map(str, raw)), get_args(kind)
+    items, choice = tuple(map(_text, raw)), get_args(kind)
+    if choice and not items:
+        raise ValueError(f"made of {', '.join(choice)}")
     for item in items:
         if choice and item not in choice:
             near = difflib.get_close_matches(item, choice, n=1)
             meant = f" (did you mean {near[0]}?)" if near else ""
             raise ValueError(f"made of {', '.join(choice)}{meant}")
     return items
+
+
+def _text(raw: Any) -> str:
+    """Return one piece of text as it was written."""
+    if isinstance(raw, dict | list):
+        raise ValueError("text")
+    return str(raw).lower() if isinstance(raw, bool) else str(raw)
 
 
 def _boolean(raw: Any) -> bool:

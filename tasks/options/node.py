@@ -9,6 +9,7 @@ from tasks.options.base import option
 
 Runtime = Literal["remote", "docker", "rkt"]
 NetPlugin = Literal["", "cni", "kubenet"]
+CgroupDriver = Literal["", "cgroupfs", "systemd"]
 CpuPolicy = Literal["", "none", "static"]
 DnsAddon = Literal["", "coredns", "kube-dns"]
 ProxyMode = Literal["", "iptables", "ipvs", "nftables", "userspace"]
@@ -32,7 +33,9 @@ class Kubelet:
     hostname_override: str = option("127.0.0.1", "name of the node", "HOSTNAME_OVERRIDE")
     fail_swap_on: bool = option(False, "refuse to start on a host with swap", "FAIL_SWAP_ON")
     cgroups_per_qos: bool = option(True, "one cgroup per QoS class", "CGROUPS_PER_QOS")
-    cgroup_driver: str = option("", "cgroupfs or systemd; empty means cgroupfs", "CGROUP_DRIVER")
+    cgroup_driver: CgroupDriver = option(
+        "", "who makes control groups; empty means cgroupfs", "CGROUP_DRIVER"
+    )
     cgroup_root: str = option(
         "", "control group of all pods; empty means the sandbox's own, or the topmost",
         "CGROUP_ROOT", variable_since="1.13",
@@ -81,7 +84,7 @@ class Kubelet:
     )
     runtime_request_timeout: str = option(
         "", "time a call of the container runtime may take; empty means 2m, or 24h where pauses"
-        " are tolerated", "RUNTIME_REQUEST_TIMEOUT", variable_since="1.14",
+        " are tolerated", "RUNTIME_REQUEST_TIMEOUT", variable_since="1.15",
     )
     resolv_conf: str = option(
         "", "resolver file of pods; empty means /etc/resolv.conf, and none in the sandbox",
@@ -95,6 +98,9 @@ class Kubelet:
         "", "folder of static pods; empty means the instance's own", "POD_MANIFEST_PATH"
     )
     eviction_soft: str = option("", "soft eviction thresholds", "EVICTION_SOFT")
+    eviction_soft_grace_period: str = option(
+        "90s", "how long a soft threshold is met before pods are evicted; there has to be one"
+    )
     authentication_webhook: bool = option(
         True, "ask kube-apiserver who a caller is", "KUBELET_AUTHENTICATION_WEBHOOK"
     )
@@ -109,7 +115,7 @@ class Kubelet:
     )
     dockerize: bool = option(
         False, "refused: a kubelet in a container is no process that can be debugged",
-        "DOCKERIZE_KUBELET", until="1.14",
+        "DOCKERIZE_KUBELET", until="1.13",
     )
     image: str = option(
         "", "refused: image of a kubelet in a container", "KUBELET_IMAGE", variable_since="1.11"
@@ -146,7 +152,7 @@ class Dns:
         variable_since="1.21",
     )
     memory_limit: str = option(
-        "170Mi", "memory limit of the DNS server", "KUBE_DNS_MEMORY_LIMIT", since="1.14"
+        "170Mi", "memory limit of the DNS server", "KUBE_DNS_MEMORY_LIMIT", since="1.15"
     )
     nodelocal: bool = option(
         False, "run a DNS cache on the node, which pods ask", "KUBE_ENABLE_NODELOCAL_DNS",

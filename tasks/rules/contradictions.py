@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from tasks import facts
+from tasks import options
 from tasks.access import credentials
 from tasks.components import apiserver, flags
 from tasks.components.provenance import value
 from tasks.facts import Minor
 from tasks.failure import Failure
-from tasks.rules import runtimes
+from tasks.rules import forms, runtimes
 from tasks.rules.known import given, said
 from tasks.settings import Settings
 
@@ -27,8 +27,6 @@ FILES = (
     "kubelet.resolv_conf", "start.cloud_config",
 )  # fmt: skip
 """Settings that name a file which has to be there."""
-_DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|ms|s|m|h))+|0")
-_PORTS = re.compile(r"(\d+)(?:([-+])(\d+))?")
 _RESERVED = re.compile(r"--(kube|system)-reserved=\S*cpu=|--reserved-cpus=")
 
 
@@ -38,8 +36,7 @@ def of(settings: Settings, minor: Minor) -> Iterator[Failure]:
     yield from _authorization(settings, minor)
     yield from _admission(settings)
     yield from _signer(settings)
-    yield from _addresses(settings)
-    yield from _forms(settings, minor)
+    yield from forms.problems(settings, minor)
     yield from _kubelet(settings, minor)
     yield from _refused(settings)
     yield from runtimes.contradictions(settings, minor)
@@ -53,6 +50,18 @@ def _files(settings: Settings) -> Iterator[Failure]:
             yield Failure(
                 f"{said(settings, key)}: {named} is not there", "name a file that can be read"
             )
+    output = settings.build.output
+    if output and output != options.GUESS and not Path(flags.path(output)).is_dir():
+        yield Failure(
+            f"{said(settings, 'build.output')}: there is no folder {flags.path(output)}",
+            "name the folder of binaries made elsewhere, or unset it to have them built",
+        )
+    client = settings.start.kubectl
+    if client and shutil.which(str(Path(client).expanduser())) is None:
+        yield Failure(
+            f"{said(settings, 'start.kubectl')}: {client} is no program",
+            "correct it, or unset it to have kubectl built",
+        )
     with suppress(OSError):
         if settings.paths.config.stat().st_uid not in (os.geteuid(), 0):
             yield Failure(
@@ -112,87 +121,6 @@ def _signer(settings: Settings) -> Iterator[Failure]:
             )
 
 
-def _addresses(settings: Settings) -> Iterator[Failure]:
-    """Check that the services with fixed addresses lie in the range of services."""
-    networks = []
-    for text in settings.api.service_cluster_ip_range.split(","):
-        try:
-            networks.append(ipaddress.ip_network(text.strip(), strict=False))
-        except ValueError:
-            yield Failure(
-                f"{said(settings, 'api.service_cluster_ip_range')}: {text!r} is no range of"
-                " addresses", "for example 10.0.0.0/24",
-            )
-            return
-    variables = {"api.first_service_cluster_ip": ("FIRST_SERVICE_CLUSTER_IP", 1),
-                 "dns.server_ip": ("KUBE_DNS_SERVER_IP", 10)}
-    for key, (variable, number) in variables.items():
-        try:
-            address = ipaddress.ip_address(value(settings, key))
-        except ValueError:
-            yield Failure(
-                f"{said(settings, key)}: {value(settings, key)!r} is not an IP address",
-                f"for example {variable}={networks[0][number]}",
-            )
-            continue
-        if not any(address in network for network in networks):
-            yield Failure(
-                f"{said(settings, key)}: {address} is outside the range of services,"
-                f" {settings.api.service_cluster_ip_range}"
-                f" ({said(settings, 'api.service_cluster_ip_range')})",
-                f"for example {variable}={networks[0][number]}",
-            )
-
-
-def _forms(settings: Settings, minor: Minor) -> Iterator[Failure]:
-    """Check what has a form of its own."""
-    ports = settings.api.node_port_range
-    match = _PORTS.fullmatch(ports)
-    low, high = _bounds(match) if match else (0, 0)
-    if ports and not 0 < low <= high < 65536:
-        yield Failure(
-            f"{said(settings, 'api.node_port_range')}: {ports!r} is no range of ports",
-            "for example 30000-32767",
-        )
-    for key in ("kubelet.runtime_request_timeout", "kubelet.cpumanager_reconcile_period",
-                "kubelet.eviction_pressure_transition_period",
-                "controller_manager.claim_binder_sync_period"):
-        text = value(settings, key)
-        if text and not _DURATION.fullmatch(text):
-            yield Failure(f"{said(settings, key)}: {text!r} is no duration", "for example 90s")
-    backend = settings.api.storage_backend
-    if backend != "etcd3" and (backend != "etcd2" or minor > (1, 12)):
-        yield Failure(
-            f"{said(settings, 'api.storage_backend')}: Kubernetes {minor[0]}.{minor[1]} has no"
-            f" storage backend {backend!r}; 1.10 to 1.12 have etcd2 and etcd3, newer ones etcd3",
-            "unset it",
-        )
-    for origin in settings.api.cors_allowed_origins.split(",") if minor >= (1, 27) else ():
-        if not (re.search(r"\^|//", origin) and re.search(r"[$:]", origin)):
-            yield Failure(
-                f"{said(settings, 'api.cors_allowed_origins')}: from 1.27 on, kube-apiserver"
-                f" refuses {origin!r}, which fits parts of other origins too",
-                "begin it with // or ^ and end it with $, such as //localhost(:[0-9]+)?$",
-            )
-    wanted = flags.emulated(settings)
-    if wanted:
-        if not re.fullmatch(r"\d+\.\d+", wanted):
-            yield Failure(
-                f"{said(settings, 'start.emulated_version')}: {wanted!r} is no minor",
-                f"for example EMULATED_VERSION={minor[0]}.{minor[1] - 1}",
-            )
-        elif facts.parse(wanted) > minor:
-            yield Failure(
-                f"{said(settings, 'start.emulated_version')}: Kubernetes {minor[0]}.{minor[1]}"
-                f" cannot behave like {wanted}, which is newer", "name an older minor",
-            )
-
-
-def _bounds(match: re.Match[str]) -> tuple[int, int]:
-    low = int(match[1])
-    return low, {"-": int(match[3] or 0), "+": low + int(match[3] or 0)}.get(match[2], low)
-
-
 def _kubelet(settings: Settings, minor: Minor) -> Iterator[Failure]:
     kubelet = settings.kubelet
     if kubelet.cgroup_root and not kubelet.cgroups_per_qos:
@@ -231,7 +159,7 @@ def _refused(settings: Settings) -> Iterator[Failure]:
     """Refuse what upstream's script does and what makes no sense here."""
     reasons: Mapping[str, tuple[str, str]] = {
         "kubelet.dockerize": (
-            "the scripts of 1.10 to 1.14 can run the kubelet in a container; here it is a process"
+            "the scripts of 1.10 to 1.13 can run the kubelet in a container; here it is a process"
             " of the host, so that it can be debugged",
             "unset it: the node's own namespaces keep the kubelet apart (node.sandbox)",
         ),

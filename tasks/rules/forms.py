@@ -1,0 +1,208 @@
+"""Settings that have a form of their own: a value without it would end a component, or do nothing.
+
+Whatever the type of a setting lets through, and only the component itself would refuse.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from tasks import facts, placeholders
+from tasks.access import kubeconfig
+from tasks.components import flags
+from tasks.components.provenance import value
+from tasks.facts import Minor
+from tasks.failure import Failure
+from tasks.rules.known import said
+from tasks.settings import Settings
+
+_DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|ms|s|m|h))+|0")
+_DURATIONS = (
+    "kubelet.runtime_request_timeout", "kubelet.cpumanager_reconcile_period",
+    "kubelet.eviction_pressure_transition_period", "kubelet.eviction_soft_grace_period",
+    "controller_manager.claim_binder_sync_period",
+)  # fmt: skip
+_PORTS = re.compile(r"(\d+)(?:([-+])(\d+))?")
+_THRESHOLD = re.compile(r"\s*([a-zA-Z.]+)\s*<\s*\d+(\.\d+)?([KMGTPE]i|[kMGTPE]|%)?\s*")
+_GATE = re.compile(r"\s*\w+\s*=\s*(true|false|t|f|1|0)\s*", re.IGNORECASE)
+_RANGES = {
+    "api.wait": (1, 86400), "api.probe_timeout": (1, 86400), "build.jobs": (0, 1024),
+    "build.keep": (0, 1 << 20), "kubelet.chaos_chance": (0, 1), "logs.level": (0, 99),
+    "origin.timeout": (0.1, 86400), "mirror.timeout": (0.1, 86400),
+}  # fmt: skip
+"""The least and the most that a number may be."""
+_ENDPOINT = re.compile(r"(unix://)?/\S+")
+_AUTHORIZERS = ("Node", "RBAC", "ABAC", "Webhook", "AlwaysAllow", "AlwaysDeny")
+
+
+def problems(settings: Settings, minor: Minor) -> Iterator[Failure]:
+    """Yield a failure for every value that has not the form it needs."""
+    yield from _addresses(settings)
+    yield from _endpoints(settings)
+    yield from _services(settings)
+    yield from _lists(settings)
+    yield from _numbers(settings)
+    yield from _dns(settings)
+    yield from _versioned(settings, minor)
+
+
+def _addresses(settings: Settings) -> Iterator[Failure]:
+    for key in ("api.bind_address", "api.advertise_address", "kubelet.host", "etcd.host"):
+        name = value(settings, key)
+        local = key == "etcd.host" and name == "localhost"  # the one name that etcd listens at
+        if name and not local and not kubeconfig.is_address(name):
+            yield Failure(
+                f"{said(settings, key)}: {name!r} is not an IP address", "for example 127.0.0.1"
+            )
+
+
+def _endpoints(settings: Settings) -> Iterator[Failure]:
+    for key in ("node.container_runtime_endpoint", "node.image_service_endpoint"):
+        if value(settings, key) and not _ENDPOINT.fullmatch(value(settings, key)):
+            yield Failure(
+                f"{said(settings, key)}: {value(settings, key)!r} is no socket",
+                "for example unix:///run/containerd/containerd.sock",
+            )
+
+
+def _networks(settings: Settings, key: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Return the ranges of addresses that a setting lists. Raises Failure when one is none."""
+    found = []
+    for text in value(settings, key).split(","):
+        try:
+            found.append(ipaddress.ip_network(text.strip(), strict=False))
+        except ValueError:
+            raise Failure(
+                f"{said(settings, key)}: {text!r} is no range of addresses",
+                "for example 10.0.0.0/24",
+            ) from None
+    return found
+
+
+def _services(settings: Settings) -> Iterator[Failure]:
+    """Check that the services with fixed addresses lie in the range of services."""
+    try:
+        _networks(settings, "controller_manager.cluster_cidr")
+        networks = _networks(settings, "api.service_cluster_ip_range")
+    except Failure as failure:
+        yield failure
+        return
+    variables = {"api.first_service_cluster_ip": ("FIRST_SERVICE_CLUSTER_IP", 1),
+                 "dns.server_ip": ("KUBE_DNS_SERVER_IP", 10)}
+    for key, (variable, number) in variables.items():
+        try:
+            address = ipaddress.ip_address(value(settings, key))
+        except ValueError:
+            yield Failure(
+                f"{said(settings, key)}: {value(settings, key)!r} is not an IP address",
+                f"for example {variable}={networks[0][number]}",
+            )
+            continue
+        if not any(address in network for network in networks):
+            yield Failure(
+                f"{said(settings, key)}: {address} is outside the range of services,"
+                f" {settings.api.service_cluster_ip_range}"
+                f" ({said(settings, 'api.service_cluster_ip_range')})",
+                f"for example {variable}={networks[0][number]}",
+            )
+
+
+def _lists(settings: Settings) -> Iterator[Failure]:
+    """Check the items of lists: one that is not understood would be passed over."""
+    forms = {
+        "kubelet.eviction_hard": (_THRESHOLD, "threshold", "memory.available<100Mi"),
+        "kubelet.eviction_soft": (_THRESHOLD, "threshold", "memory.available<300Mi"),
+        "start.feature_gates": (_GATE, "feature gate", "AllAlpha=false"),
+    }
+    for key, (form, what, example) in forms.items():
+        for item in filter(None, value(settings, key).split(",")):
+            if not form.fullmatch(item):
+                yield Failure(
+                    f"{said(settings, key)}: {item!r} is no {what}", f"for example {example}"
+                )
+    for key in ("kubelet.flags", "cloud_controller_manager.flags"):
+        text = value(settings, key).lstrip()
+        if text and text[0] not in "-'\"":
+            yield Failure(
+                f"{said(settings, key)}: {text.split()[0]!r} is no flag",
+                f"for example --{text.split()[0]}",
+            )
+    for word in filter(None, settings.api.authorization_mode.split(",")):
+        if word not in _AUTHORIZERS:
+            near = difflib.get_close_matches(word, _AUTHORIZERS, n=1)
+            yield Failure(
+                f"{said(settings, 'api.authorization_mode')}: there is no authorizer {word!r}",
+                f"did you mean {near[0]}?" if near else f"they are {', '.join(_AUTHORIZERS)}",
+            )
+
+
+def _numbers(settings: Settings) -> Iterator[Failure]:
+    """Check numbers, ranges of ports, and durations."""
+    for key, (least, most) in _RANGES.items():
+        if not least <= value(settings, key) <= most:
+            yield Failure(
+                f"{said(settings, key)}: {value(settings, key)} cannot be",
+                f"use {least} to {most}",
+            )
+    ports = settings.api.node_port_range
+    match = _PORTS.fullmatch(ports)
+    low, high = _bounds(match) if match else (0, 0)
+    if ports and not 0 < low <= high < 65536:
+        yield Failure(
+            f"{said(settings, 'api.node_port_range')}: {ports!r} is no range of ports",
+            "for example 30000-32767",
+        )
+    for key in _DURATIONS:
+        text = value(settings, key)
+        if text and not _DURATION.fullmatch(text):
+            yield Failure(f"{said(settings, key)}: {text!r} is no duration", "for example 90s")
+
+
+def _bounds(match: re.Match[str]) -> tuple[int, int]:
+    low = int(match[1])
+    return low, {"-": int(match[3] or 0), "+": low + int(match[3] or 0)}.get(match[2], low)
+
+
+def _dns(settings: Settings) -> Iterator[Failure]:
+    """Check what is filled into the manifests of the DNS addons."""
+    own = (placeholders.dns_domain, placeholders.dns_memory_limit)
+    near = (placeholders.local_dns,)
+    checks = (*(own if settings.dns.enabled else ()), *(near if settings.dns.nodelocal else ()))
+    for check in checks:
+        try:
+            check(settings)
+        except Failure as failure:
+            yield failure
+
+
+def _versioned(settings: Settings, minor: Minor) -> Iterator[Failure]:
+    """Check what has another form in another version."""
+    backend = settings.api.storage_backend
+    if backend != "etcd3" and (backend != "etcd2" or minor > (1, 12)):
+        yield Failure(
+            f"{said(settings, 'api.storage_backend')}: Kubernetes {minor[0]}.{minor[1]} has no"
+            f" storage backend {backend!r}; 1.10 to 1.12 have etcd2 and etcd3, newer ones etcd3",
+            "unset it",
+        )
+    for origin in settings.api.cors_allowed_origins.split(",") if minor >= (1, 27) else ():
+        if not (re.search(r"\^|//", origin) and re.search(r"[$:]", origin)):
+            yield Failure(
+                f"{said(settings, 'api.cors_allowed_origins')}: from 1.27 on, kube-apiserver"
+                f" refuses {origin!r}, which fits parts of other origins too",
+                "begin it with // or ^ and end it with $, such as //localhost(:[0-9]+)?$",
+            )
+    wanted = flags.emulated(settings)
+    if wanted:
+        if not re.fullmatch(r"\d+\.\d+", wanted):
+            yield Failure(
+                f"{said(settings, 'start.emulated_version')}: {wanted!r} is no minor",
+                f"for example EMULATED_VERSION={minor[0]}.{minor[1] - 1}",
+            )
+        elif facts.parse(wanted) > minor:
+            yield Failure(
+                f"{said(settings, 'start.emulated_version')}: Kubernetes {minor[0]}.{minor[1]}"
+                f" cannot behave like {wanted}, which is newer", "name an older minor",
+            )
