@@ -47,7 +47,9 @@ def take(settings: Settings) -> Checkout:
     wanted = normal(settings.version)
     tried: list[str] = []
     hint = ""
-    for origin in origins.of(settings):
+    places = list(origins.of(settings))
+    for number, origin in enumerate(places, 1):
+        further = ", trying the next origin" if number < len(places) else ""
         try:
             found = origin.checkout(wanted)
             if is_minor(wanted):
@@ -55,10 +57,10 @@ def take(settings: Settings) -> Checkout:
             return found
         except Unreachable as error:
             tried.append(f"{origin.name}: {error.message}")
-            report.say(f"  {origin.name} cannot be reached, trying the next origin")
+            report.say(f"  {origin.name} cannot be reached{further}")
         except Incomplete as error:
             tried.append(f"{origin.name}: {error.message}")
-            report.say(f"  {origin.name} is incomplete, trying the next origin")
+            report.say(f"  {origin.name} is incomplete{further}")
             hint = hint or error.hint
         except NoSuchVersion as error:
             tried.append(f"{origin.name}: {error.message}")

@@ -189,6 +189,19 @@ def test_an_unpacked_archive_in_another_repository_comes_out_as_it_is(
     assert (got / "cmd/kube-apiserver/main.go").is_file() and not (got / "unpacked").exists()
 
 
+def test_what_a_tree_told_of_its_state_is_told_again(bundle: Path, tmp_path: Path) -> None:
+    other = load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="bundle")
+    assert take(other, bundle) == ""
+    record = files.read_json(other.paths.bundle)
+    record["checkout"]["state"] = "archive"
+    files.write_json(other.paths.bundle, record)
+    got = checkout.take(other)
+    assert got.state == "archive", "else its binaries would be compiled again"
+    shutil.rmtree(got.tree)
+    with pytest.raises(Failure, match=rf"is gone: doit unbundle {bundle}"):
+        checkout.take(other)
+
+
 def test_tools_come_with_it_and_none_is_made(
     ready: Settings, bundle: Path, tmp_path: Path
 ) -> None:

@@ -29,9 +29,10 @@ class Bundled:
         if not has(about, wanted):
             raise NoSuchVersion(f"it has {about['version']}, not {wanted}")
         if not (tree / "cmd").is_dir():
-            raise Unreachable(f"its tree {tree} is gone", f"run: doit unbundle {about['file']}")
+            raise Unreachable(f"its tree {tree} is gone: doit unbundle {self.record['file']}")
         version = self.settings.build.version_stamp or about["version"]
-        return Checkout(tree, version, about["commit"], self.name, wanted)
+        state = about.get("state", "")
+        return Checkout(tree, version, about["commit"], self.name, wanted, state=state)
 
 
 def has(about: Mapping[str, str], wanted: str) -> bool:
