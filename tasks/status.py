@@ -74,8 +74,7 @@ def _health(settings: Settings, name: str) -> tuple[str, int | None]:
         component = launch.wanted(settings, name)
     except Failure:
         return "unknown", None
-    # those of a node in its sandbox are held by its relay
-    port = next(iter((*component.ports, *relays.own_ports(settings, name))), None)
+    port = next(iter(relays.reached(settings, component)), None)
     if journal.is_paused(settings, name):
         return "paused", port
     return ("ok" if ports.healthy(component.health, timeout=3.0) else "not ready"), port

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tasks.access import kubeconfig
 from tasks.components import containerd
+from tasks.components.base import Component
 from tasks.components.kubelet import TRACES
 from tasks.failure import Failure
 from tasks.settings import Settings
@@ -71,6 +72,11 @@ def own_ports(settings: Settings, name: str) -> list[int]:
         "kubelet": [kubelet.port, kubelet.healthz_port, *optional],
         "kube-proxy": [settings.proxy.healthz_port],
     }.get(name, [])
+
+
+def reached(settings: Settings, component: Component) -> tuple[int, ...]:
+    """Return the host's ports of a component; those of a node in its sandbox its relay holds."""
+    return tuple(dict.fromkeys((*component.ports, *own_ports(settings, component.name))))
 
 
 def mappings(settings: Settings) -> list[str]:

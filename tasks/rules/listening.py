@@ -26,8 +26,7 @@ def shared(settings: Settings, built: Mapping[str, Component]) -> Iterator[Failu
     users = defaultdict(list)
     for name, component in built.items():
         if _runs(settings, name):
-            # those of a node in its sandbox are held by its relay
-            for port in {*component.ports, *relays.own_ports(settings, name)}:
+            for port in relays.reached(settings, component):
                 users[port].append(name)
     if settings.start.kubelet and settings.node.sandbox:
         for words in settings.node.forward:
