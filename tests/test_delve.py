@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -420,6 +422,32 @@ def test_nobody_listens() -> None:
         Delve(address)
     with pytest.raises(DelveTimeoutError, match=r"not ready within 0\.1 s"):
         delve.wait_ready(address, 0.1, lambda: True)
+
+
+def test_a_debugger_that_ends_as_it_is_called_is_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A reset that comes before the connection is looked at leaves it without a peer."""
+    connect = socket.create_connection
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reset(address: tuple[str, int], timeout: float) -> socket.socket:
+            made = connect(address, timeout)
+            accepted, _ = server.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+            poll = select.poll()
+            poll.register(made, select.POLLHUP)
+            assert poll.poll(10_000), "the reset has arrived"
+            made_here.append(made)
+            return made
+
+        made_here: list[socket.socket] = []
+        monkeypatch.setattr(socket, "create_connection", reset)
+        with pytest.raises(DelveError, match=r"cannot connect to Delve at .* not connected"):
+            Delve(f"127.0.0.1:{server.getsockname()[1]}")
+        assert [made.fileno() for made in made_here] == [-1], "it was closed"
 
 
 def test_a_call_that_ran_out_of_time_ends_its_connection(silent: str) -> None:

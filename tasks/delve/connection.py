@@ -40,12 +40,16 @@ class Connection:
         self._closed = ""
         try:
             self._socket = socket.create_connection((host.strip("[]"), int(port)), timeout)
+            try:
+                # A Delve that ended since has no name any more; and when nobody listens, the
+                # kernel may give us the very port we call, which we would block.
+                if self._socket.getsockname() == self._socket.getpeername():
+                    raise ConnectionRefusedError("nobody listens there")
+            except OSError:
+                self._socket.close()
+                raise
         except OSError as error:
             raise DelveError(f"cannot connect to Delve at {address}: {error}") from None
-        if self._socket.getsockname() == self._socket.getpeername():
-            # The kernel gave us the very port we call: nobody listens, and we would block it.
-            self._socket.close()
-            raise DelveError(f"cannot connect to Delve at {address}: nobody listens there")
 
     def __enter__(self) -> Self:
         return self
