@@ -127,7 +127,13 @@ def _recipe(settings: Settings, checkout: Checkout, module: str, manifest: str) 
         dirty=dirty,
         date=_commit_date(checkout),
         overlay=_overlay(root) if lift else {},
+        whole=_whole(settings, module),
     )
+
+
+def _whole(settings: Settings, module: str) -> bool:
+    """Tell whether a program runs beside another C library than this host's: in a container."""
+    return settings.kubelet.dockerize and module == "kubelet"
 
 
 @functools.cache
@@ -245,6 +251,9 @@ def _compiling(settings: Settings, module: str) -> dict[str, Any]:
         "file_dep": [str(settings.paths.sources(module)), str(settings.paths.tool("go"))],
         "task_dep": ["generated", f"sources:{module}"],
         "uptodate": [
-            config_changed({"lift_write_deadline": settings.debug.lift_write_deadline}),
+            config_changed({
+                "lift_write_deadline": settings.debug.lift_write_deadline,
+                "whole": _whole(settings, module),
+            }),
         ],
     }

@@ -9,38 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from tasks import report
-from tasks.components import containerd
+from tasks.components import containerd, docker
 from tasks.failure import Failure
-from tasks.node import oci
+from tasks.node import container, oci
 from tasks.settings import Settings, current
 from tasks.system import files, process
-from tasks.system.run import program, run
+from tasks.system.run import Result, program, run
 from tasks.tree import load_checkout
 
 LIMIT = 900.0
 """Seconds an archive may take to be unpacked."""
 _SOURCES = ("build/pause/linux/pause.c", "build/pause/pause.c")
-# what ctr prints of an image: up to 1.7, and from 2.0 on
-_NAMED = re.compile(r"^(?:unpacking (\S+) \(|(\S+)\s+saved)", re.MULTILINE)
+# what is printed of an image: by ctr up to 1.7, by ctr from 2.0 on, and by docker
+_NAMED = re.compile(
+    r"^(?:unpacking (\S+) \(|(\S+)\s+saved|Loaded image: (\S+))", re.MULTILINE
+)
 
 
 def bring_in(settings: Settings, archive: Path) -> list[str]:
     """Import an OCI or Docker archive where the kubelet looks for images; return their names.
 
-    The list is empty when containerd names none.
+    The list is empty when the runtime names none.
     """
-    if not containerd.runs(settings):
-        raise Failure(
-            "the container runtime is one of your own (node.container_runtime_endpoint)",
-            "load the archive with its own tools",
-        )
-    runtime = process.load(settings.paths.run, containerd.NAME)
-    if runtime is None or not runtime.alive():
-        raise Failure(f"containerd of the instance {settings.name} does not run", "run: doit up")
-    answer = run(
-        "ctr", f"--address={containerd.socket(settings)}", "--namespace=k8s.io",
-        "images", "import", archive, check=False, timeout=LIMIT,
-    )  # fmt: skip
+    if docker.runs(settings):
+        container.require_runtime(settings)
+        answer = container.call(settings, "load", f"--input={archive}", check=False, limit=LIMIT)
+    else:
+        answer = _import(settings, archive)
     if answer.code:
         raise Failure(
             f"{archive} could not be loaded: {answer.tail(1)}",
@@ -49,9 +44,24 @@ def bring_in(settings: Settings, archive: Path) -> list[str]:
     return imported(answer.stdout)
 
 
+def _import(settings: Settings, archive: Path) -> Result:
+    if not containerd.runs(settings):
+        raise Failure(
+            "the container runtime is one of your own (node.container_runtime_endpoint)",
+            "load the archive with its own tools",
+        )
+    runtime = process.load(settings.paths.run, containerd.NAME)
+    if runtime is None or not runtime.alive():
+        raise Failure(f"containerd of the instance {settings.name} does not run", "run: doit up")
+    return run(
+        "ctr", f"--address={containerd.socket(settings)}", "--namespace=k8s.io",
+        "images", "import", archive, check=False, timeout=LIMIT,
+    )  # fmt: skip
+
+
 def imported(said: str) -> list[str]:
-    """Return the names in what `ctr images import` prints."""
-    return [old or new for old, new in _NAMED.findall(said)]
+    """Return the names in what `ctr images import` or `docker load` prints."""
+    return ["".join(names) for names in _NAMED.findall(said)]
 
 
 @report.action
@@ -67,7 +77,13 @@ def load(settings: Settings, archive: str) -> None:
     for name in names:
         report.say(f"  {name}")
     if not names:
-        report.note("containerd took it, and named no image")
+        report.note("the runtime took it, and named no image")
+
+
+def makes_pause(settings: Settings) -> bool:
+    """Tell whether the pause image is made here: for a runtime that takes it, none being named."""
+    takes = containerd.runs(settings) or docker.runs(settings)
+    return takes and not settings.node.pause_image
 
 
 @report.action
@@ -104,7 +120,7 @@ def pause_source(settings: Settings) -> Path:
 
 
 class PauseLoaded:
-    """Up-to-date check: containerd was given the pause image of this tree."""
+    """Up-to-date check: the runtime was given the pause image of this tree."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -113,17 +129,24 @@ class PauseLoaded:
         """Look, and never raise: doit would end the whole run."""
         try:
             known = files.read_json(_record(self.settings)) or {}
-            return known.get("source") == files.digest_file(pause_source(self.settings))
+            same = known.get("source") == files.digest_file(pause_source(self.settings))
+            return same and (not docker.runs(self.settings) or self._in_docker())
         except (Failure, OSError):
             return False
 
+    def _in_docker(self) -> bool:
+        """Look for the image itself: others may remove it."""
+        looked = container.call(self.settings, "image", "inspect", containerd.PAUSE, check=False)
+        return looked.code == 0
+
     def __repr__(self) -> str:
-        return "containerd has the pause image of this tree"
+        return "the container runtime has the pause image of this tree"
 
 
 def _record(settings: Settings) -> Path:
     """Return the record of the pause image: beside the images, so that it goes with them."""
-    return containerd.root(settings) / "pause.json"
+    beside = settings.paths.instance if docker.runs(settings) else containerd.root(settings)
+    return beside / "pause.json"
 
 
 def task_load() -> dict[str, Any]:
@@ -133,7 +156,7 @@ def task_load() -> dict[str, Any]:
         "help": "OCI or Docker archive, as docker save writes it",
     }
     return {
-        "doc": "load images from an archive into the node's containerd",
+        "doc": "load images from an archive into the node's container runtime",
         "actions": [(load, [current()])],
         "params": [archive],
         "uptodate": [False],
@@ -148,6 +171,8 @@ def task_image() -> Iterator[dict[str, Any]]:
         "name": "pause",
         "doc": "build the pause image from the tree, for pods without a registry",
         "actions": [(pause, [settings])],
-        "task_dep": ["checkout", f"start:{containerd.NAME}"],
+        "task_dep": ["checkout", *(
+            [f"start:{containerd.NAME}"] if containerd.runs(settings) else []
+        )],
         "uptodate": [PauseLoaded(settings)],
     }

@@ -41,8 +41,9 @@ check` tells what is wrong with the settings before anything is built.
   (`kubelet.eviction_soft_grace_period`): the script passes none, and the kubelet refuses that.
 - Folders below `/tmp`, `/var/run` and `/var/lib` (`CERT_DIR`, `LOG_DIR`, `POD_MANIFEST_PATH`,
   `SERVICE_ACCOUNT_KEY`, the kubelet's own) lie in the instance.
-- `CONTAINER_RUNTIME` is remote, and the tool brings a containerd; a kubelet in a container
-  (`DOCKERIZE_KUBELET`) is refused.
+- `CONTAINER_RUNTIME` is remote, and the tool brings a containerd.
+- A kubelet in a container (`DOCKERIZE_KUBELET`) is the one that is built here, in an image that
+  only has the programs around it.
 - `PRESERVE_ETCD` and `REUSE_CERTS` are true: objects and certificates stay until told otherwise.
 - Certificate requests are signed by the CA that kube-apiserver believes, in every version.
 - An audit log is written when `AUDIT_POLICY_FILE` asks for one, not always.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from tasks import addons, check, options, report
+from tasks import addons, check, images, options, report
 from tasks.components import cloud_controller_manager, containerd, proxy, registry
 from tasks.components.registry import COMPONENTS
 from tasks.debugging import clients, journal, swap
@@ -183,8 +183,8 @@ def task_start() -> Iterator[dict[str, Any]]:
             inputs, tasks = [settings.paths.tool("etcd")], ["toolchain:etcd"]
         if name == containerd.NAME and containerd.plugins(settings) is None:
             inputs, tasks = [settings.paths.tool("cni")], ["toolchain:cni"]
-        if name == "kubelet" and containerd.runs(settings) and not settings.node.pause_image:
-            tasks = [*tasks, "image:pause"] if containerd.NAME in chosen(settings) else tasks
+        if name == "kubelet" and name in wanted and images.makes_pause(settings):
+            tasks = [*tasks, "image:pause"]
         yield {
             "name": name,
             "doc": f"start {name}, or restart it when its binary, flags or certificates changed",

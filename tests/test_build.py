@@ -218,6 +218,14 @@ def test_flags_of_every_go(go: str, flags: str) -> None:
     assert "-s" not in words[words.index("-ldflags") + 1].split()
 
 
+def test_a_whole_program_is_linked_with_the_c_library_in_it() -> None:
+    for whole in (False, True):
+        made = replace(recipe("kubelet", "1.10.8"), whole=whole)
+        words = made.arguments(2, Path("/out"), Path("/overlay"), ["./cmd/kubelet"])
+        linked = words[words.index("-ldflags") + 1]
+        assert linked.startswith("-linkmode external -extldflags -static -X ") is whole
+
+
 def test_every_part_of_a_recipe_is_part_of_the_digest() -> None:
     base = recipe("kube-apiserver", "1.25.5")
     assert base.digest("sources") == recipe("kube-apiserver", "1.25.5").digest("sources")
@@ -227,6 +235,7 @@ def test_every_part_of_a_recipe_is_part_of_the_digest() -> None:
         recipe("kubelet", "1.25.5").digest("sources"),
         recipe("kube-apiserver", "1.25.5", overlay={"a": "b"}).digest("sources"),
         recipe("kube-apiserver", "1.25.5", dirty=True).digest("sources"),
+        replace(base, whole=True).digest("sources"),
     ]
     assert len({base.digest("sources"), *others}) == len(others) + 1
 

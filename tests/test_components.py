@@ -43,6 +43,7 @@ DOCKER = {
     "node.net_plugin": "kubenet",
     "node.cni_conf_dir": "/networks",
     "node.cni_bin_dir": "/plugins",
+    "kubelet.dockerize": "true",
 }
 RKT = {
     "node.container_runtime": "rkt",

@@ -33,8 +33,6 @@ ELSEWHERE = {
     "api.first_service_cluster_ip": "certificate of kube-apiserver",
     "api.wait": "how long `start` waits",
     "api.probe_timeout": "how long one look may take",
-    "kubelet.dockerize": "refused",
-    "kubelet.image": "refused",
     "logs.verbose": "what the tool itself prints",
     "etcd.preserve": "what `down` removes",
     "etcd.version": "which etcd the toolchain has",
@@ -226,7 +224,7 @@ def effective_settings() -> set[str]:
     found = set()
     unusual = {
         "start__external_cloud_provider": "true", "dns__nodelocal": "true",
-        "kubelet__eviction_soft": "memory.available<1Gi",
+        "kubelet__eviction_soft": "memory.available<1Gi", "kubelet__dockerize": "true",
     }  # fmt: skip
     for base in (load(), load(node__sandbox="false", **unusual)):
         changes = list(provenance.settings_changed(base))

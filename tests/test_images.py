@@ -45,9 +45,14 @@ def fake(folder: Path, says: str, code: int = 0) -> None:
 
 @pytest.mark.parametrize(
     ("said", "names"),
-    [(OLD, ["docker.io/library/web:1", "a/b:2"]), (NEW, ["docker.io/library/web:1"]), ("", [])],
+    [
+        (OLD, ["docker.io/library/web:1", "a/b:2"]),
+        (NEW, ["docker.io/library/web:1"]),
+        ("Loaded image: web:1\nLoaded image: a/b:2\n", ["web:1", "a/b:2"]),
+        ("", []),
+    ],
 )
-def test_the_names_are_read_from_what_either_ctr_prints(said: str, names: list[str]) -> None:
+def test_the_names_are_read_from_what_is_printed(said: str, names: list[str]) -> None:
     assert images.imported(said) == names
 
 

@@ -68,7 +68,12 @@ def test_every_descriptor_leads_to_its_blob(
     assert configuration["config"]["Entrypoint"] == ["/usr/bin/program"]
     assert configuration["config"]["Cmd"] == ["serve"]
     assert configuration["config"]["User"] == "7:7"
-    assert len(found) == 5, "and nothing else"
+    (saved,) = json.loads(found["manifest.json"])
+    assert saved["RepoTags"] == [NAME]
+    assert [found[place] for place in (saved["Config"], *saved["Layers"])] == [
+        blob(found, manifest["config"]), layer,
+    ], "as docker save has it, for a Docker that does not read index.json"  # fmt: skip
+    assert len(found) == 6, "and nothing else"
 
 
 def test_the_layer_has_files_links_and_every_parent_before_them(

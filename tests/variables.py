@@ -230,8 +230,13 @@ EFFECTS: dict[str, Effect] = {
         {"KUBELET_FLAGS": "--kube-reserved=cpu=1", "CPUMANAGER_POLICY": "static"},
     ),
     "RUNTIME_REQUEST_TIMEOUT": Effect("3m", 'runtimeRequestTimeout: "3m"'),
-    "DOCKERIZE_KUBELET": Effect("true", refused="a process of the host"),
-    "KUBELET_IMAGE": Effect("x/y:z", refused="a process of the host"),
+    "DOCKERIZE_KUBELET": Effect(
+        "true", "kubelet flags --containerized=true", DOCKER, works=("1.10", "1.13")
+    ),
+    "KUBELET_IMAGE": Effect(
+        "x/y:z", "kubelet container image x/y:z", {**DOCKER, "DOCKERIZE_KUBELET": "true"},
+        works=("1.11", "1.13"),
+    ),
     # the container runtime and its network
     "CONTAINER_RUNTIME": Effect(
         "docker", "kubelet flags --container-runtime=docker", HOST, works=("1.10", "1.23")

@@ -31,8 +31,9 @@ class Component:
     `inputs` are files whose content the process reads at start (their digest is part of the
     fingerprint); `folders` must exist; `ports` must be free before the start; `states` are files
     of an earlier run that are only good for a start when they have this text in them; `sockets` are
-    paths it listens at, which must not be too long for that; `advice` is what to do when it does
-    not become ready, if there is more to say than to read its log.
+    paths it listens at, which must not be too long for that; `image` is what it has around it when
+    it runs in a container; `advice` is what to do when it does not become ready, if there is more
+    to say than to read its log.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Component:
     ports: tuple[int, ...] = ()
     states: Mapping[Path, str] = field(default_factory=dict)
     sockets: tuple[Path, ...] = ()
+    image: str = ""
     advice: str = ""
 
 

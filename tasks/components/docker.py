@@ -1,14 +1,30 @@
-"""Docker as the kubelet's runtime: what dockershim, gone with 1.24, has to be told."""
+"""Docker as the kubelet's runtime, and as what a kubelet of 1.10 to 1.13 may itself run in.
+
+What dockershim, gone with 1.24, has to be told, and the container around the kubelet.
+"""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from tasks.components import flags
+from tasks.facts import Minor
 from tasks.failure import Failure
 from tasks.options import Node
+from tasks.settings import Settings
 
+NAME = "docker"
 USUAL = "unix:///var/run/docker.sock"
+SHARED = ("/dev", "/run", "/sys", "/var/run")
+"""Folders of the host that a kubelet in a container writes to, as at home."""
+_CREDENTIALS = {"aws": "~/.aws/credentials", "gce": "~/.config/gcloud"}
+
+
+def runs(chosen: Settings) -> bool:
+    """Tell whether the kubelet's runtime is Docker."""
+    return chosen.node.container_runtime == NAME
 
 
 def flags_of(node: Node) -> dict[str, flags.Value]:
@@ -38,3 +54,69 @@ def endpoint(options: str) -> str:
             f"name the address alone, for example --host={USUAL}",
         )
     return address
+
+
+def client(node: Node) -> list[str]:
+    """Return the words by which Docker is called, for the address that the kubelet is told."""
+    address = endpoint(node.docker_opts)
+    return [NAME, *([f"--host={address}"] if address else [])]
+
+
+def image(chosen: Settings, minor: Minor) -> str:
+    """Return the image that a kubelet in a container has around it, empty for one on the host.
+
+    The program is the one that is built here, so that it can be debugged: what counts of the image
+    is mount, nsenter, iptables and the like.
+    """
+    kubelet = chosen.kubelet
+    if not kubelet.dockerize:
+        return ""
+    return kubelet.image or f"k8s.gcr.io/hyperkube:v{minor[0]}.{minor[1]}.0"
+
+
+def container(
+    chosen: Settings,
+    image: str,
+    argv: Sequence[str],
+    *,
+    names: Iterable[str],
+    cwd: Path,
+    cidfile: Path,
+    state: Path,
+) -> tuple[str, ...]:
+    """Return the command that runs a kubelet in a container, as start_kubelet of 1.12 does it.
+
+    All that the kubelet is told of is inside at its own path. `names` are variables whose values
+    Docker takes from its own environment, `state` is the folder of Docker's state. It differs from
+    upstream's where that fails: /sys can be written, for the control groups of pods, and
+    /run/xtables.lock, which Docker would make a folder if it is not there, is that of /run.
+    """
+    return (
+        *client(chosen.node), "run", "--rm", f"--cidfile={cidfile}", "--log-driver=none",
+        "--net=host", "--pid=host", "--privileged=true", f"--workdir={cwd}",
+        *(f"--env={name}" for name in sorted(names)),
+        "--volume=/:/rootfs:ro,rslave",
+        *(f"--volume={folder}:{folder}" for folder in SHARED),
+        *(f"--volume={place}:{place}:rslave" for place in (state, chosen.paths.home)),
+        *(f"--volume={place}:{place}" for place in _outside(chosen, argv)),
+        "--entrypoint=", image, *argv,
+    )  # fmt: skip
+
+
+def _outside(chosen: Settings, argv: Sequence[str]) -> Iterator[Path]:
+    """Yield what a kubelet needs that lies neither in the workspace nor in a shared folder."""
+    paths, node, kubelet = chosen.paths, chosen.node, chosen.kubelet
+    secrets = _CREDENTIALS.get(chosen.start.cloud_provider, "")
+    places = (
+        paths.certs, paths.config, paths.logs,
+        *(Path(word) for word in argv if word.startswith("/")),
+        *flags.named(
+            kubelet.pod_manifest_path, kubelet.client_ca_file, kubelet.resolv_conf,
+            chosen.start.cloud_config, secrets,
+            node.cni_conf_dir, node.cni_config_dir, node.cni_bin_dir,
+        ),
+    )  # fmt: skip
+    covered = (chosen.paths.home, *map(Path, SHARED))
+    for place in dict.fromkeys(places):
+        if not any(place.is_relative_to(folder) for folder in covered):
+            yield place

@@ -37,6 +37,7 @@ def wanted(context: Context) -> flags.Wanted:
         **_cloud(chosen),
         "kubeconfig": chosen.paths.kubeconfig("kubelet"),
         "keep-terminated-pod-volumes": chosen.kubelet.keep_terminated_pod_volumes,
+        **({"containerized": True} if chosen.kubelet.dockerize else {}),
         **_runtime(context),
         "root-dir": root(chosen),
         "cert-dir": root(chosen) / "pki",
@@ -55,6 +56,7 @@ def build(context: Context) -> Component:
         health=Health(flags.url(endpoint.scheme, "127.0.0.1", healthz, endpoint.path)),
         after=AFTER if containerd.runs(chosen) else AFTER[:1],
         env=flags.debug_env(chosen),
+        image=docker.image(chosen, context.minor),
         files={_file(chosen): configuration(context)},
         inputs=(
             *flags.credentials(chosen, "kubelet"),

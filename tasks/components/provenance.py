@@ -96,6 +96,7 @@ def view(context: Context, build: Build) -> View:
         "starts after": component.after,
         FLAGS: component.argv[1:],
         DROPPED: tuple(f"--{flag}={flags.text(wanted[flag])}" for flag in spec.dropped(context)),
+        "container image": (component.image,) if component.image else (),
         "environment": tuple(f"{name}={value}" for name, value in component.env.items()),
         "reads": tuple(map(str, component.inputs)),
         "writes": tuple(map(str, component.folders)),

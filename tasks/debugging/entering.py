@@ -82,17 +82,15 @@ def _execute(settings: Settings, name: str, record: Record, wanted: Swap) -> Rec
 def _spawn_beside(
     settings: Settings, name: str, argv: list[str], record: Record, wanted: Swap
 ) -> Record:
-    """Start Delve where the component ran: on the host, or in the node's own namespaces.
+    """Start Delve where the component ran: on the host, in a container, or in the sandbox.
 
     There its port is one of the sandbox; a relay brings it to the host's loopback.
     """
     cwd, log = Path(record.cwd), Path(record.log)
-    if not sandbox.holds(settings, name):
-        return process.spawn(name, argv, record.env, cwd=cwd, log=log, fingerprint="")
-    sandbox.forward(settings, f"dlv-{name}", wanted.port)
-    return sandbox.spawn(
-        settings, name, tuple(argv), record.env, cwd=cwd, log=log, fingerprint=""
-    )
+    if sandbox.holds(settings, name):
+        sandbox.forward(settings, f"dlv-{name}", wanted.port)
+    start = launch.place(settings, name)
+    return start(tuple(argv), record.env, cwd=cwd, log=log, fingerprint="")
 
 
 def _serving(argv: list[str], wanted: Swap) -> list[str]:

@@ -40,7 +40,8 @@ class Recipe:
     """Everything but the sources that decides what a binary becomes.
 
     `go` is the Go version, `root` the folder that the debug information names, `stamp` the -X
-    values, `overlay` replaced files by path in the tree.
+    values, `overlay` replaced files by path in the tree; a `whole` program brings the C library
+    with it, so that it runs where there is another one.
     """
 
     go: str
@@ -50,6 +51,7 @@ class Recipe:
     cgo: bool
     stamp: Mapping[str, str]
     overlay: Mapping[str, str]
+    whole: bool = False
 
     def digest(self, sources: str) -> str:
         """Return the name under which a binary of these sources is kept."""
@@ -59,7 +61,7 @@ class Recipe:
         overlay = [part for item in sorted(inside.items()) for part in item]
         return files.digest(
             sources, self.go, str(self.root), self.gcflags, ",".join(self.tags), str(self.cgo),
-            *stamp, *overlay,
+            *stamp, *overlay, *(["whole"] if self.whole else []),
         )
 
     def arguments(
@@ -72,7 +74,8 @@ class Recipe:
         line = go_minor(self.go)
         stamp = " ".join(f"-X {key}={value}" for key, value in sorted(self.stamp.items()))
         words = ["build" if line >= TO_FOLDER else "install", "-v", "-p", str(jobs)]
-        words += ["-gcflags", self.gcflags, "-ldflags", stamp]
+        linked = "-linkmode external -extldflags -static " if self.whole else ""
+        words += ["-gcflags", self.gcflags, "-ldflags", f"{linked}{stamp}"]
         if line < PATTERNS:  # it installs what it compiled, and has Go's own packages optimised
             words += ["-installsuffix", "debug" if self.cgo else "debugstatic"]
         words += tags(self.tags, self.go)
@@ -92,7 +95,7 @@ def tags(names: Sequence[str], go: str) -> list[str]:
 
 def recipe(
     module: str, checkout: Checkout, root: Path, facts: Facts, go: str, *, dirty: bool, date: str,
-    overlay: Mapping[str, str],
+    overlay: Mapping[str, str], whole: bool = False,
 ) -> Recipe:
     """Return the recipe of one module; `date` is the commit's, so that a rebuild is the same."""
     return Recipe(
@@ -103,6 +106,7 @@ def recipe(
         cgo=module not in facts.static_modules,
         stamp=stamp(checkout, facts.version_packages, dirty=dirty, date=date),
         overlay=overlay if go_minor(go) >= OVERLAYS else {},
+        whole=whole,
     )
 
 

@@ -13,7 +13,7 @@ from tasks.build import load_binary
 from tasks.components import containerd
 from tasks.components.base import Health
 from tasks.failure import Failure
-from tasks.node import sandbox
+from tasks.node import container, sandbox
 from tasks.settings import Settings
 from tasks.system import ports
 from tasks.system.process import load, tail
@@ -86,6 +86,7 @@ def require_possible(settings: Settings) -> None:
             f"{source}: a kubelet in the sandbox cannot work with a runtime of the host",
             "set node.sandbox: false (STEPKUBE_NODE_SANDBOX=false), or unset it for a private one",
         )
+    container.require_runtime(settings)
     if settings.start.control_plane:
         return
     server = kubeconfig.server(settings, "kubelet")

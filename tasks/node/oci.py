@@ -41,7 +41,10 @@ class Image:
 
 
 def write(archive: Path, image: Image) -> None:
-    """Write the archive that `ctr images import` and `docker load` read."""
+    """Write the archive that `ctr images import` and `docker load` read.
+
+    Docker before 25 knows not index.json but the manifest.json of `docker save`.
+    """
     plain = _layer(image)
     layer, kind = (_gzip(plain), "tar+gzip") if image.compressed else (plain, "tar")
     machine = {"architecture": architecture(), "os": "linux"}
@@ -67,11 +70,13 @@ def write(archive: Path, image: Image) -> None:
     described = _descriptor(f"{_TYPES}.manifest.v1+json", manifest)
     index = {"schemaVersion": 2,
              "manifests": [{**described, "platform": machine, "annotations": names}]}
-    blobs = {f"blobs/sha256/{_digest(blob)[7:]}": blob for blob in (configuration, layer, manifest)}
+    places = [f"blobs/sha256/{_digest(blob)[7:]}" for blob in (configuration, layer, manifest)]
+    saved = {"Config": places[0], "RepoTags": [image.name], "Layers": [places[1]]}
     files.write(archive, _tar({
         "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
         "index.json": _json(index),
-        **blobs,
+        "manifest.json": _json([saved]),
+        **dict(zip(places, (configuration, layer, manifest), strict=True)),
     }))
 
 

@@ -114,11 +114,12 @@ class Kubelet:
         0.0, "chance of an artificial error", "CHAOS_CHANCE", until="1.21"
     )
     dockerize: bool = option(
-        False, "refused: a kubelet in a container is no process that can be debugged",
+        False, "run the kubelet that is built here in a container of Docker",
         "DOCKERIZE_KUBELET", until="1.13",
     )
     image: str = option(
-        "", "refused: image of a kubelet in a container", "KUBELET_IMAGE", variable_since="1.11"
+        "", "image with the programs that a kubelet in a container needs; empty means hyperkube's",
+        "KUBELET_IMAGE", until="1.13", variable_since="1.11",
     )
     keep_terminated_pod_volumes: bool = option(
         True, "keep volumes of ended pods mounted, for debugging",

@@ -158,15 +158,6 @@ def _kubelet(settings: Settings, minor: Minor) -> Iterator[Failure]:
 def _refused(settings: Settings) -> Iterator[Failure]:
     """Refuse what upstream's script does and what makes no sense here."""
     reasons: Mapping[str, tuple[str, str]] = {
-        "kubelet.dockerize": (
-            "the scripts of 1.10 to 1.13 can run the kubelet in a container; here it is a process"
-            " of the host, so that it can be debugged",
-            "unset it: the node's own namespaces keep the kubelet apart (node.sandbox)",
-        ),
-        "kubelet.image": (
-            "it is the image of a kubelet in a container, and here the kubelet is a process of"
-            " the host, so that it can be debugged", "unset it",
-        ),
         "start.kubetest_in_docker": (
             "it makes upstream's script install etcd, CNI plugins and packages in a test"
             " container, and share its mounts; the tool has its own etcd and plugins, and the"

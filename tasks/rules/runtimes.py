@@ -28,6 +28,7 @@ HIDDEN = ("/run/", "/var/run/")
 def contradictions(settings: Settings, minor: Minor) -> Iterator[Failure]:
     """Yield a failure for everything of the runtime that cannot work."""
     yield from _runtime(settings, minor)
+    yield from _contained(settings)
     yield from _network(settings)
     yield from _hidden(settings)
 
@@ -66,6 +67,23 @@ def _runtime(settings: Settings, minor: Minor) -> Iterator[Failure]:
     except (Failure, ValueError) as error:
         hint = error.hint if isinstance(error, Failure) else "quote it like a shell wants"
         yield Failure(f"{said(settings, 'node.docker_opts')}: {error.args[0]}", hint)
+
+
+def _contained(settings: Settings) -> Iterator[Failure]:
+    """Refuse a kubelet in a container with another runtime than the one that makes it."""
+    kubelet, key = settings.kubelet, "kubelet.dockerize"
+    if kubelet.dockerize and not docker.runs(settings):
+        yield Failure(
+            f"{said(settings, key)}: the runtime of a kubelet in a container is Docker, and here it"
+            f" is {settings.node.container_runtime}",
+            "set CONTAINER_RUNTIME=docker and node.sandbox: false (STEPKUBE_NODE_SANDBOX=false)",
+        )
+    if kubelet.image and not kubelet.dockerize:
+        yield Failure(
+            f"{said(settings, 'kubelet.image')}: that is for a kubelet in a container, and here it"
+            " is a process of the host",
+            "set DOCKERIZE_KUBELET=true, or leave it out",
+        )
 
 
 def _network(settings: Settings) -> Iterator[Failure]:

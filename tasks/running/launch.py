@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tasks import report
 from tasks.build import load_binary
-from tasks.components import containerd, proxy, registry
+from tasks.components import containerd, kubelet, proxy, registry
 from tasks.components.base import Component, Context
 from tasks.failure import Failure
-from tasks.node import kernel, relays, sandbox
+from tasks.node import container, kernel, relays, sandbox
 from tasks.settings import Settings
-from tasks.system import files, ports, process, procfs, signals
+from tasks.system import files, mounts, ports, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.procfs import Identity
 from tasks.system.run import program, run
@@ -100,7 +101,8 @@ def fingerprint(component: Component) -> str:
         for path in component.inputs
     ]
     env = [f"{key}={value}" for key, value in sorted(component.env.items())]
-    return files.digest(*component.argv, *env, *rendered, *read)
+    around = [component.image] if component.image else []
+    return files.digest(*component.argv, *env, *rendered, *read, *around)
 
 
 def prepare(component: Component) -> None:
@@ -139,12 +141,18 @@ def spawn(
     """Start the process itself and write its record."""
     log = settings.paths.log(name)
     cwd = settings.paths.run / name
-    if sandbox.holds(settings, name):
-        record = sandbox.spawn(settings, name, argv, env, cwd=cwd, log=log, fingerprint=digest)
-    else:
-        record = process.spawn(name, argv, env, cwd=cwd, log=log, fingerprint=digest)
+    record = place(settings, name)(argv, env, cwd=cwd, log=log, fingerprint=digest)
     process.save(settings.paths.run, record)
     return record
+
+
+def place(settings: Settings, name: str) -> Callable[..., Record]:
+    """Return what starts a component where it belongs: on the host, or apart from it."""
+    if sandbox.holds(settings, name):
+        return partial(sandbox.spawn, settings, name)
+    if container.holds(settings, name):
+        return partial(container.spawn, settings, name)
+    return partial(process.spawn, name)
 
 
 def wait_ready(settings: Settings, component: Component, record: Record) -> None:
@@ -173,6 +181,7 @@ def stop(settings: Settings, name: str) -> bool:
     mark = process.mark(name, settings.paths.instance)
     ran = process.end_marked(mark, signals.LADDER, pods) or ran
     process.forget(settings.paths.run, name)
+    container.remove(settings, name)
     if sandbox.holds(settings, name):
         relays.leave(settings, name)
     return ran
@@ -185,10 +194,13 @@ def shims(settings: Settings) -> list[Identity]:
 
 
 def end_pods(settings: Settings) -> None:
-    """End the containers that outlived containerd, where no sandbox does it by its end."""
+    """End what outlives the kubelet where no sandbox does it by its end: containers and volumes."""
+    container.end_pods(settings)
     for shim in shims(settings):
         for pid in procfs.children(shim.pid):
-            container = procfs.identify(pid)
-            if container is not None:
-                signals.stop(container, signals.KILL)
+            contained = procfs.identify(pid)
+            if contained is not None:
+                signals.stop(contained, signals.KILL)
         signals.stop(shim, signals.KILL)
+    for why in mounts.detach(kubelet.root(settings)):
+        report.warn(why)

@@ -1,0 +1,49 @@
+"""Mounts are found in the kernel's own table, and ended where they are ours."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from tasks.settings import ROOT
+from tasks.system import mounts
+from tasks.system.run import run
+
+LINE = "{} 29 0:25 / {} rw,nosuid shared:2 - tmpfs tmpfs rw\n"
+SCRIPT = """
+import sys
+from pathlib import Path
+from tasks.system import mounts
+from tasks.system.run import run
+folder = Path(sys.argv[1])
+for name in ("a b", "a b/inner", "busy"):
+    (folder / name).mkdir()
+    run("mount", "-t", "tmpfs", "tmpfs", folder / name)
+with (folder / "busy" / "file").open("w"):
+    print(len(mounts.below(folder)), mounts.detach(folder), mounts.below(folder))
+print(mounts.detach(folder), mounts.below(folder))
+"""
+
+
+def test_the_last_one_comes_first(tmp_path: Path) -> None:
+    points = ("/", "/a", "/a/pods/1", r"/a/pods/with\040blank\134", "/a-not", "/a/pods/1/below")
+    table = tmp_path / "mountinfo"
+    table.write_text("".join(LINE.format(at, point) for at, point in enumerate(points)))
+    assert mounts.below(Path("/a"), table) == [
+        Path("/a/pods/1/below"), Path("/a/pods/with blank\\"), Path("/a/pods/1"),
+    ]  # fmt: skip
+    assert mounts.below(Path("/a/pods/1"), table) == [Path("/a/pods/1/below")]
+    assert mounts.below(Path("/b"), table) == []
+
+
+def test_real_mounts_end_and_a_busy_one_is_told(tmp_path: Path) -> None:
+    apart = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    first, last = run(
+        *apart, sys.executable, "-c", SCRIPT, tmp_path, cwd=ROOT, timeout=60
+    ).stdout.splitlines()
+    busy = tmp_path / "busy"
+    assert first.startswith("3 ['umount: ") and "target is busy" in first
+    assert first.endswith(f"[{busy!r}]")
+    assert last == "[] []"
+    assert mounts.below(tmp_path) == [], "the namespace was its own"
