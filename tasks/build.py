@@ -6,7 +6,6 @@ going back to an earlier state of the tree builds nothing.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +14,13 @@ from typing import Any
 from doit.tools import config_changed
 
 from tasks import prune, report, sources
-from tasks.facts import minor as facts_of
 from tasks.failure import Failure
-from tasks.modules import compiler, compiling, gitversion, layout, prebuilt
+from tasks.modules import compiling, prebuilt, recipes
 from tasks.modules.compiler import MODULES, Recipe
 from tasks.origins import bundled
 from tasks.settings import Settings, current
 from tasks.system import files, resources
-from tasks.system.run import run
-from tasks.tools.tool import load_tool
-from tasks.tree import Checkout, changes, load_checkout
+from tasks.tree import load_checkout
 
 DISK_GIB = 6.0
 """GiB a first build of all modules takes, Go's cache included (measured with 1.20 and 1.35)."""
@@ -100,7 +96,7 @@ def _plan(settings: Settings, module: str) -> _Plan:
     if not manifest.is_file():
         sources.refresh(settings, module)
     text = manifest.read_text()
-    recipe = _recipe(settings, checkout, module, text)
+    recipe = recipes.of(settings, checkout, module, text)
     elsewhere = bundled.built_at(settings, checkout.tree)
     if elsewhere is not None:
         came = _planned(settings, module, replace(recipe, root=elsewhere), text)
@@ -112,50 +108,6 @@ def _plan(settings: Settings, module: str) -> _Plan:
 def _planned(settings: Settings, module: str, recipe: Recipe, text: str) -> _Plan:
     digest = recipe.digest(text)
     return _Plan(recipe, text, digest, settings.paths.binaries / digest[:16] / module)
-
-
-def _recipe(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Recipe:
-    edited, root = _edited(checkout), layout.of(settings.paths, checkout).root
-    dirty = any(line.split("  ", 1)[1] in edited for line in manifest.splitlines())
-    lift = settings.debug.lift_write_deadline
-    return compiler.recipe(
-        module,
-        _now(checkout),
-        root,
-        facts_of(checkout.minor),
-        load_tool(settings, "go").version,
-        dirty=dirty,
-        date=_commit_date(checkout),
-        overlay=_overlay(root) if lift else {},
-        whole=_whole(settings, module),
-    )
-
-
-def _whole(settings: Settings, module: str) -> bool:
-    """Tell whether a program runs beside another C library than this host's: in a container."""
-    return settings.kubelet.dockerize and module == "kubelet"
-
-
-@functools.cache
-def _now(checkout: Checkout) -> Checkout:
-    return gitversion.now(checkout)
-
-
-@functools.cache
-def _edited(checkout: Checkout) -> frozenset[str]:
-    return frozenset(changes(checkout.tree, checkout.git)[0])
-
-
-@functools.cache
-def _overlay(folder: Path) -> Mapping[str, str]:
-    return compiler.write_deadline_overlay(folder)
-
-
-@functools.cache
-def _commit_date(checkout: Checkout) -> str:
-    form = ("--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd")
-    asked = run("env", "TZ=UTC", *checkout.git, "log", "-1", *form, cwd=checkout.tree)
-    return asked.stdout.strip()
 
 
 def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
@@ -253,7 +205,7 @@ def _compiling(settings: Settings, module: str) -> dict[str, Any]:
         "uptodate": [
             config_changed({
                 "lift_write_deadline": settings.debug.lift_write_deadline,
-                "whole": _whole(settings, module),
+                "whole": recipes.whole(settings, module),
             }),
         ],
     }

@@ -12,7 +12,7 @@ import pytest
 
 from tasks import build, checkout, facts, report, settings, sources
 from tasks.failure import Failure
-from tasks.modules import compiler, compiling, elf
+from tasks.modules import compiler, compiling, elf, recipes
 from tasks.settings import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
@@ -41,9 +41,8 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[S
 
 def forget() -> None:
     """Forget what this process saw of the tree, as a new doit does."""
-    kept = (sources.seen, build._now, build._edited, build._overlay, build._commit_date)
-    for cached in kept:
-        cached.cache_clear()
+    sources.seen.cache_clear()
+    recipes.forget()
     build._compiled.clear()
 
 
@@ -188,9 +187,9 @@ def test_no_c_compiler_is_said_before_anything_is_compiled(
     forget()
     sources.refresh(chosen, "kubelet")
     monkeypatch.setenv("PATH", str(Path(shutil.which("git") or "").parent / "nowhere"))
-    monkeypatch.setattr(build, "_now", lambda one: one)
-    monkeypatch.setattr(build, "_edited", lambda _: frozenset())
-    monkeypatch.setattr(build, "_commit_date", lambda _: "2026-01-01T00:00:00Z")
+    monkeypatch.setattr(recipes, "_now", lambda one: one)
+    monkeypatch.setattr(recipes, "_edited", lambda _: frozenset())
+    monkeypatch.setattr(recipes, "commit_date", lambda _: "2026-01-01T00:00:00Z")
     said = str(build.build(chosen, "kubelet"))
     assert "kubelet is linked against C" in said
     assert "apt-get install -y gcc" in said

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, check, delve, facts, images, settings
+from tasks import check, delve, facts, images, settings
 from tasks.components import docker, kubelet, registry
 from tasks.components.base import Context
 from tasks.debugging import swap
 from tasks.failure import Failure
+from tasks.modules import recipes
 from tasks.node import container as node_container
 from tasks.running import launch
 from tasks.settings import ROOT, Settings
@@ -89,8 +90,8 @@ def test_the_image_is_the_users_or_that_of_the_minor(minor: str, image: str) -> 
 
 def test_it_brings_its_c_library_with_it() -> None:
     for chosen, whole in ((load(**CONTAINED), True), (load(**DOCKER), False)):
-        assert build._whole(chosen, "kubelet") is whole
-        assert not build._whole(chosen, "kube-proxy")
+        assert recipes.whole(chosen, "kubelet") is whole
+        assert not recipes.whole(chosen, "kube-proxy")
 
 
 @pytest.mark.parametrize(

@@ -469,6 +469,32 @@ def test_apt_installs_what_is_missing_once(doit: Doit, pretend: Pretend, home: P
     assert len(ran()) == 3, "removing is left to the user"
 
 
+def test_docker_is_installed_and_started_where_it_is_the_runtime(
+    doit: Doit, pretend: Pretend, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull}
+    loaded = settings.load({**environ, "CONTAINER_RUNTIME": "docker"})
+    monkeypatch.setattr(tasks, "current", lambda: loaded)
+    ran = pretend("apt-get", "dpkg-query", "systemctl")
+    doit("packages")
+    _, install_, start = ran()
+    assert " docker.io runc " in install_ and " containerd " not in install_
+    assert start == "systemctl enable --now docker"
+    assert "docker.io" in apply.load(home).packages
+    assert "disable --now docker" in doit("clean", "packages")
+
+
+def test_a_runtime_that_came_in_another_package_is_not_replaced(pretend: Pretend) -> None:
+    pretend("apt-get", "dpkg-query")
+    manager, runtime = install.manager_here(), packages.RUNTIMES["docker"]
+    assert "docker.io" in install.lacking(manager, runtime)
+    dockerd = Path(os.environ["PATH"]) / "dockerd"
+    dockerd.write_text("#!/bin/sh\n")
+    dockerd.chmod(0o755)
+    assert "docker.io" not in install.lacking(manager, runtime)
+    assert "socat" in install.lacking(manager, runtime)
+
+
 def test_dnf_adds_epel_first_and_names_what_no_repository_has(
     doit: Doit, pretend: Pretend, home: Path
 ) -> None:

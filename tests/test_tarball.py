@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, checkout, settings
+from tasks import checkout, settings
 from tasks.failure import Failure
-from tasks.modules import compiler
+from tasks.modules import compiler, recipes
 from tasks.system import unpack
 from tests import miniature
 from tests.servers import served
@@ -99,7 +99,7 @@ def test_what_git_archive_made_tells_its_version_and_commit(
     assert (got.tree / "vendor/link/kubelet.go").is_file()
     assert miniature.git(got.tree, "status", "--porcelain", "--ignored") == ""
     assert [item.name for item in made.paths.source.glob("[!.]*")] == [got.tree.name]
-    stamp = compiler.stamp(got, ["p"], dirty=False, date=build._commit_date(got))
+    stamp = compiler.stamp(got, ["p"], dirty=False, date=recipes.commit_date(got))
     assert stamp["p.gitVersion"] == "v1.28.4"
     when = miniature.git(source, "log", "-1", "--format=%ct")
     assert miniature.git(got.tree, "log", "-1", "--format=%ct") == when

@@ -12,7 +12,7 @@ from pathlib import Path
 from tasks import report
 from tasks.failure import Failure
 from tasks.host import apply
-from tasks.host.packages import MANAGERS, SERVICE, Manager, epel_release, installing, starting
+from tasks.host.packages import MANAGERS, Manager, Runtime, epel_release, installing, starting
 from tasks.host.plan import Command, Mirrors
 from tasks.system.run import follow, run
 
@@ -42,15 +42,24 @@ def missing(manager: Manager, names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in there]
 
 
-def commands(manager: Manager, mirrors: Mirrors, names: Iterable[str]) -> list[Command]:
+def lacking(manager: Manager, runtime: Runtime) -> list[str]:
+    """Return the packages to install: all that are missing, but for a runtime that is there."""
+    there = manager.name(runtime.package) if shutil.which(runtime.program) else ""
+    return [name for name in missing(manager, manager.names(runtime)) if name != there]
+
+
+def commands(
+    manager: Manager, mirrors: Mirrors, runtime: Runtime, names: Iterable[str]
+) -> list[Command]:
     """Return what has to be run to have the packages `names` (those missing) and the service."""
     wanted, release = list(names), ""
     if wanted and manager.family == "rpm" and missing(manager, ["epel-release"]):
         text = OS_RELEASE.read_text() if OS_RELEASE.is_file() else ""
         release = epel_release(text, mirrors)
     found = list(installing(manager, wanted, release))
-    if SYSTEMD.is_dir() and not (_systemctl("is-enabled") and _systemctl("is-active")):
-        found.append(starting())
+    asked = ("is-enabled", "is-active")
+    if SYSTEMD.is_dir() and not all(_systemctl(one, runtime.service) for one in asked):
+        found.append(starting(runtime.service))
     return found
 
 
@@ -61,28 +70,30 @@ def require_root(wanted: Iterable[Command]) -> None:
         raise Failure("only root may install packages and start services", by_hand)
 
 
-def carry_out(home: Path, manager: Manager, wanted: Iterable[Command]) -> list[str]:
+def carry_out(
+    home: Path, manager: Manager, runtime: Runtime, wanted: Iterable[Command]
+) -> list[str]:
     """Run the commands and return the packages that are still missing.
 
     The journal names the packages before they come, so that a run cut off is not forgotten.
     """
-    names = list(manager.names())
-    lacking = missing(manager, names)
+    service, package = runtime.service, manager.name(runtime.package)
+    absent = lacking(manager, runtime)
     before = apply.load(home)
     journal = replace(
         before,
-        manager=manager.program if lacking else before.manager,
-        packages=tuple(dict.fromkeys((*before.packages, *lacking))),
+        manager=manager.program if absent else before.manager,
+        packages=tuple(dict.fromkeys((*before.packages, *absent))),
     )
     apply.save(home, journal)
     for command in wanted:
-        if command == starting():
-            if SERVICE in journal.packages and missing(manager, [SERVICE]):
+        if command == starting(service):
+            if package in journal.packages and missing(manager, [package]):
                 continue
-            journal = replace(journal, services=tuple(dict.fromkeys((*journal.services, SERVICE))))
+            journal = replace(journal, services=tuple(dict.fromkeys((*journal.services, service))))
             apply.save(home, journal)
         execute(command)
-    still = missing(manager, names)
+    still = lacking(manager, runtime)
     apply.save(
         home, replace(journal, packages=tuple(n for n in journal.packages if n not in still))
     )
@@ -104,5 +115,5 @@ def execute(command: Command) -> None:
         raise Failure(f"{command} exited with {code}\n{told}", "the lines above say why")
 
 
-def _systemctl(question: str) -> bool:
-    return run("systemctl", question, "--quiet", SERVICE, check=False).code == 0
+def _systemctl(question: str, service: str) -> bool:
+    return run("systemctl", question, "--quiet", service, check=False).code == 0

@@ -9,7 +9,6 @@ from typing import Literal
 
 from tasks.host.plan import Command, Mirrors
 
-SERVICE = "containerd"
 _ENTERPRISE = frozenset({"centos", "rhel", "rocky", "almalinux", "ol"})
 _EPEL = "https://dl.fedoraproject.org/pub/epel"
 
@@ -23,8 +22,25 @@ class Package:
     rpm: str
 
 
+@dataclass(frozen=True)
+class Runtime:
+    """What a container runtime comes in, the service that systemd starts of it, and its program.
+
+    Where the program is there it came in another package, such as docker-ce, that would be removed.
+    """
+
+    package: Package
+    service: str
+    program: str
+
+
+RUNTIMES = {
+    "remote": Runtime(Package("container runtime", "containerd", "containerd"),
+                      "containerd", "containerd"),
+    "docker": Runtime(Package("container runtime", "docker.io", "docker"), "docker", "dockerd"),
+}  # fmt: skip
+"""By node.container_runtime; no distribution has rkt any more."""
 PACKAGES = (
-    Package("container runtime", "containerd", "containerd"),
     Package("starts containers", "runc", "runc"),
     Package("CNI plugins", "containernetworking-plugins", "containernetworking-plugins"),
     Package("service rules of kube-proxy", "iptables", "iptables"),
@@ -50,9 +66,13 @@ class Manager:
     remove: tuple[str, ...]
     refresh: tuple[str, ...] = ()
 
-    def names(self) -> dict[str, str]:
+    def name(self, package: Package) -> str:
+        """Return what a package is called here."""
+        return package.apt if self.family == "apt" else package.rpm
+
+    def names(self, runtime: Runtime) -> dict[str, str]:
         """Return every package by its name here, with what it is for."""
-        return {getattr(package, self.family): package.why for package in PACKAGES}
+        return {self.name(one): one.why for one in (runtime.package, *PACKAGES)}
 
 
 MANAGERS = (
@@ -93,7 +113,7 @@ def installing(manager: Manager, missing: Iterable[str], epel: str = "") -> Iter
     yield Command((*manager.install, *names), "install what is missing")
 
 
-def starting(service: str = SERVICE) -> Command:
+def starting(service: str) -> Command:
     """Return the command that enables a service and starts it."""
     return Command(("systemctl", "enable", "--now", service), f"start {service} now and at boot")
 

@@ -9,7 +9,7 @@ from typing import Any
 from tasks import report
 from tasks.failure import Failure
 from tasks.host import apply, apt, install, ports, yum
-from tasks.host.packages import MANAGERS, removing
+from tasks.host.packages import MANAGERS, RUNTIMES, removing
 from tasks.host.plan import Command, Mirrors, Plan, plan
 from tasks.settings import Settings, current
 from tasks.system import files
@@ -76,19 +76,20 @@ def packages(settings: Settings, mirrors: Mirrors, dry_run: bool) -> None:
     """Show which packages are missing and what will install them, then install them."""
     mirrors.require_addresses()
     home, manager = settings.paths.home, install.manager_here()
-    names = manager.names()
-    lacking = install.missing(manager, names)
-    for name, why in names.items():
+    runtime = RUNTIMES.get(settings.node.container_runtime, RUNTIMES["remote"])
+    lacking = install.lacking(manager, runtime)
+    for name, why in manager.names(runtime).items():
         report.say(f"  {'missing' if name in lacking else 'there':<8} {name:<28} {why}")
-    wanted = install.commands(manager, mirrors, lacking)
+    wanted = install.commands(manager, mirrors, runtime, lacking)
     _say(wanted)
     if not install.SYSTEMD.is_dir():
-        report.say("no systemd runs here: no service is enabled; doit up starts its own containerd")
+        own = "; doit up starts its own containerd" if runtime is RUNTIMES["remote"] else ""
+        report.say(f"no systemd runs here: no service is enabled{own}")
     if dry_run or not wanted:
         return
     install.require_root(wanted)
     with files.locked(home / "host.lock"):
-        still = install.carry_out(home, manager, wanted)
+        still = install.carry_out(home, manager, runtime, wanted)
     if still:
         raise Failure(
             f"no repository of this system offers: {', '.join(still)}",

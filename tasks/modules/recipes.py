@@ -1,0 +1,67 @@
+"""The recipe of a module of this checkout: what a run finds out about the tree, once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+from tasks.facts import minor as facts_of
+from tasks.modules import compiler, gitversion, layout
+from tasks.modules.compiler import Recipe
+from tasks.settings import Settings
+from tasks.system.run import run
+from tasks.tools.tool import load_tool
+from tasks.tree import Checkout, changes
+
+
+def of(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Recipe:
+    """Return how a module is compiled now; `manifest` lists its sources, with their digests."""
+    edited, root = _edited(checkout), layout.of(settings.paths, checkout).root
+    dirty = any(line.split("  ", 1)[1] in edited for line in manifest.splitlines())
+    lift = settings.debug.lift_write_deadline
+    return compiler.recipe(
+        module,
+        _now(checkout),
+        root,
+        facts_of(checkout.minor),
+        load_tool(settings, "go").version,
+        dirty=dirty,
+        date=commit_date(checkout),
+        overlay=_overlay(root) if lift else {},
+        whole=whole(settings, module),
+    )
+
+
+def whole(settings: Settings, module: str) -> bool:
+    """Tell whether a program runs beside another C library than this host's: in a container."""
+    return settings.kubelet.dockerize and module == "kubelet"
+
+
+@functools.cache
+def commit_date(checkout: Checkout) -> str:
+    """Return when the commit was made, in UTC as Go stamps it."""
+    form = ("--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd")
+    asked = run("env", "TZ=UTC", *checkout.git, "log", "-1", *form, cwd=checkout.tree)
+    return asked.stdout.strip()
+
+
+def forget() -> None:
+    """Forget what was found out, for a tree that has changed since."""
+    for known in (_now, _edited, _overlay, commit_date):
+        known.cache_clear()
+
+
+@functools.cache
+def _now(checkout: Checkout) -> Checkout:
+    return gitversion.now(checkout)
+
+
+@functools.cache
+def _edited(checkout: Checkout) -> frozenset[str]:
+    return frozenset(changes(checkout.tree, checkout.git)[0])
+
+
+@functools.cache
+def _overlay(folder: Path) -> Mapping[str, str]:
+    return compiler.write_deadline_overlay(folder)
