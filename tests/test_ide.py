@@ -14,7 +14,7 @@ import pytest
 
 from tasks import ide, settings
 from tasks.debugging import swap
-from tasks.editors import entries, inplace, jsonc
+from tasks.editors import entries, inplace, positions
 from tasks.settings import ROOT, Settings
 from tasks.system import files
 from tests import miniature
@@ -123,7 +123,7 @@ def status(tree: Path) -> str:
 
 
 def launch(tree: Path) -> Any:
-    return jsonc.parse((tree / entries.LAUNCH).read_bytes().decode()).value
+    return positions.parse((tree / entries.LAUNCH).read_bytes().decode()).value
 
 
 def user_writes(tree: Path, text: str) -> Path:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.components import flags
+from tasks.components import admission, flags
 from tasks.components.base import Component, Context, Health
-from tasks.failure import Failure
-from tasks.options import Api
 
 NAME = "kube-apiserver"
 AFTER = ("etcd",)
@@ -13,17 +11,6 @@ CERTS = (
     "server-ca", "client-ca", "request-header-ca", "serving-kube-apiserver",
     "client-kube-apiserver", "client-auth-proxy", "service-account", "tokens",
 )
-# plugins that watch objects of an API group that is off by default
-_GROUPS = {
-    "Initializers": "admissionregistration.k8s.io/v1alpha1",
-    "PodPreset": "settings.k8s.io/v1alpha1",
-}
-_SWITCHES = {
-    "deny_security_context_admission": "SecurityContextDeny",
-    "psp_admission": "PodSecurityPolicy",
-    "node_admission": "NodeRestriction",
-    "pod_priority_preemption": "Priority",
-}
 
 
 def wanted(context: Context) -> flags.Wanted:
@@ -116,25 +103,12 @@ def build(context: Context) -> Component:
     )
 
 
-def plugins(context: Context) -> tuple[str, ...]:
-    """Return upstream's list of that minor, and all that the switches and the user add to it.
-
-    The script lets one switch overwrite another, and ENABLE_ADMISSION_PLUGINS up to 1.12.
-    """
-    api = context.settings.api
-    added = (plugin for _, plugin in asked(api))
-    disabled = listed(api.disable_admission_plugins)
-    _require_plugins(context)
-    enabled = dict.fromkeys((*context.facts.admission, *added))
-    return tuple(plugin for plugin in enabled if plugin not in disabled)
-
-
 def _admission(context: Context) -> dict[str, flags.Value]:
     """Return the admission flags; a plugin must not stand in both lists."""
     api = context.settings.api
     return {
-        "enable-admission-plugins": ",".join(plugins(context)),
-        "disable-admission-plugins": ",".join(listed(api.disable_admission_plugins)),
+        "enable-admission-plugins": ",".join(admission.plugins(context)),
+        "disable-admission-plugins": ",".join(admission.listed(api.disable_admission_plugins)),
         "admission-control-config-file": flags.path(api.admission_control_config_file),
     }
 
@@ -145,35 +119,8 @@ def _runtime_config(context: Context) -> dict[str, flags.Value]:
     groups = [api.runtime_config] if api.runtime_config else []
     if api.pod_priority_preemption and context.facts.pod_priority_alpha:
         groups.append("scheduling.k8s.io/v1alpha1=true")
-    groups += [_GROUPS[plugin] for plugin in plugins(context) if plugin in _GROUPS]
+    groups += admission.groups(context)
     return {"runtime-config": ",".join(groups)} if groups else {}
-
-
-def asked(api: Api) -> list[tuple[str, str]]:
-    """Return the plugins the user wants besides the default ones, with the key of each."""
-    switched = [(f"api.{switch}", plugin) for switch, plugin in _SWITCHES.items()
-                if getattr(api, switch)]
-    key = "api.enable_admission_plugins"
-    return [*switched, *((key, plugin) for plugin in listed(api.enable_admission_plugins))]
-
-
-def listed(text: str) -> tuple[str, ...]:
-    """Return the names of a list with commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _require_plugins(context: Context) -> None:
-    """Refuse a plugin that the minor no longer has: it would stop kube-apiserver."""
-    api, removed = context.settings.api, context.facts.admission_removed
-    disabled = [("api.disable_admission_plugins", plugin)
-                for plugin in listed(api.disable_admission_plugins)]
-    for key, plugin in (*asked(api), *disabled):
-        if plugin in removed:
-            source = context.settings.sources.get(key, key)
-            raise Failure(
-                f"{source}: Kubernetes {removed[plugin]} removed the admission plugin {plugin}",
-                "leave it out, or choose an older version",
-            )
 
 
 def _authorization(context: Context) -> dict[str, flags.Value]:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tasks.editors import jsonc
+from tasks.editors import jsonc, positions
 from tasks.editors.entries import LAUNCH, LISTS, NEW_LAUNCH, OWN, PREFIX, excluded
 from tasks.failure import Failure
 from tasks.settings import Settings
@@ -65,7 +65,7 @@ def without_us(path: Path, journal: Journal) -> str:
         return jsonc.strip(text, LISTS, PREFIX, drop=added)
     except UnicodeDecodeError as error:
         line, problem = error.object[: error.start].count(b"\n") + 1, "it is not UTF-8"
-    except jsonc.Damaged as error:
+    except positions.Damaged as error:
         line, problem = error.line, str(error)
     raise Failure(f"{path}:{line}: {problem}", "correct that line, or move the file away")
 

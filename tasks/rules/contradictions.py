@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks import options
 from tasks.access import credentials
-from tasks.components import apiserver, flags
+from tasks.components import admission, flags
 from tasks.components.provenance import value
 from tasks.facts import Minor
 from tasks.failure import Failure
@@ -100,8 +100,8 @@ def _authorization(settings: Settings, minor: Minor) -> Iterator[Failure]:
 
 def _admission(settings: Settings) -> Iterator[Failure]:
     api, disabled = settings.api, "api.disable_admission_plugins"
-    for key, plugin in apiserver.asked(api):
-        if plugin in apiserver.listed(api.disable_admission_plugins):
+    for key, plugin in admission.asked(api):
+        if plugin in admission.listed(api.disable_admission_plugins):
             yield Failure(
                 f"{said(settings, key)} and {said(settings, disabled)}: the admission plugin"
                 f" {plugin} is both enabled and disabled", "leave it in one of them",

@@ -1,0 +1,63 @@
+"""Admission plugins of kube-apiserver: upstream's list, and what switches and lists make of it."""
+
+from __future__ import annotations
+
+from tasks.components.base import Context
+from tasks.failure import Failure
+from tasks.options import Api
+
+_SWITCHES = {
+    "deny_security_context_admission": "SecurityContextDeny",
+    "psp_admission": "PodSecurityPolicy",
+    "node_admission": "NodeRestriction",
+    "pod_priority_preemption": "Priority",
+}
+_GROUPS = {
+    "Initializers": "admissionregistration.k8s.io/v1alpha1",
+    "PodPreset": "settings.k8s.io/v1alpha1",
+}
+
+
+def plugins(context: Context) -> tuple[str, ...]:
+    """Return upstream's list of that minor, and all that the switches and the user add to it.
+
+    The script lets one switch overwrite another, and ENABLE_ADMISSION_PLUGINS up to 1.12.
+    """
+    api = context.settings.api
+    added = (plugin for _, plugin in asked(api))
+    disabled = listed(api.disable_admission_plugins)
+    _require_plugins(context)
+    enabled = dict.fromkeys((*context.facts.admission, *added))
+    return tuple(plugin for plugin in enabled if plugin not in disabled)
+
+
+def groups(context: Context) -> list[str]:
+    """Return the API groups, off by default, whose objects the plugins watch."""
+    return [_GROUPS[plugin] for plugin in plugins(context) if plugin in _GROUPS]
+
+
+def asked(api: Api) -> list[tuple[str, str]]:
+    """Return the plugins the user wants besides the default ones, with the key of each."""
+    switched = [(f"api.{switch}", plugin) for switch, plugin in _SWITCHES.items()
+                if getattr(api, switch)]
+    key = "api.enable_admission_plugins"
+    return [*switched, *((key, plugin) for plugin in listed(api.enable_admission_plugins))]
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Return the names of a list with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _require_plugins(context: Context) -> None:
+    """Refuse a plugin that the minor no longer has: it would stop kube-apiserver."""
+    api, removed = context.settings.api, context.facts.admission_removed
+    disabled = [("api.disable_admission_plugins", plugin)
+                for plugin in listed(api.disable_admission_plugins)]
+    for key, plugin in (*asked(api), *disabled):
+        if plugin in removed:
+            source = context.settings.sources.get(key, key)
+            raise Failure(
+                f"{source}: Kubernetes {removed[plugin]} removed the admission plugin {plugin}",
+                "leave it out, or choose an older version",
+            )
