@@ -6,7 +6,7 @@ and debugged like any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +17,13 @@ from tasks.failure import Failure
 from tasks.settings import Settings
 from tasks.system import process, procfs, signals
 from tasks.system.process import Record
-from tasks.system.procfs import Identity
 from tasks.system.run import Result, program, run
 from tasks.tree import load_checkout
 
 PULL = 1800.0
 """Seconds an image may take to be pulled."""
+START = 60.0
+"""Seconds Docker may take to make a container and start its program."""
 _POD = "io.kubernetes.pod.uid"
 """Label by which dockershim says whose pod a container is of."""
 
@@ -60,13 +61,8 @@ def spawn(
         )[1:]),
         env, cwd=cwd, log=log, fingerprint=fingerprint,
     )  # fmt: skip
-    found: list[Identity] = []
-
-    def inner() -> bool:
-        found.extend(_inside(settings, name, argv))
-        return bool(found)
-
-    if not process.until(inner, outer.identity.alive, 60.0):
+    started = process.within(outer, argv, lambda: _pids(settings, cid), START)
+    if started is None:
         signals.stop(outer.identity)
         remove(settings, name)
         said = process.tail(log)
@@ -76,10 +72,7 @@ def spawn(
             "mounts of pods cannot come through to a container: mount --make-rshared /"
             if unshared else f"read {log}",
         )
-    (identity,) = found
-    exe = procfs.executable(identity.pid) or argv[0]
-    inherited = procfs.environ_of(identity.pid)
-    return replace(outer, identity=identity, argv=argv, exe=exe, env=inherited)
+    return replace(started, env=procfs.environ_of(started.identity.pid))
 
 
 def remove(settings: Settings, name: str) -> None:
@@ -136,16 +129,13 @@ def _provide(settings: Settings, image: str) -> None:
         )
 
 
-def _inside(settings: Settings, name: str, argv: tuple[str, ...]) -> Iterator[Identity]:
-    """Yield the process that a container was made for, once it has become that program."""
-    cid = _cidfile(settings, name)
-    if not cid.is_file() or not (container := cid.read_text().strip()):
-        return
+def _pids(settings: Settings, cidfile: Path) -> list[int]:
+    """Return the pid of a container's first process, none as long as it does not run."""
+    container = cidfile.read_text().strip() if cidfile.is_file() else ""
+    if not container:
+        return []
     told = call(settings, "inspect", "--format={{.State.Pid}}", container, check=False)
-    pid = int(told.stdout.strip() or 0) if told.code == 0 else 0
-    identity = procfs.identify(pid) if pid else None
-    if identity is not None and procfs.argv_of(pid) == argv:
-        yield identity
+    return [int(told.stdout)] if told.code == 0 and told.stdout.strip() else []
 
 
 def _cidfile(settings: Settings, name: str) -> Path:

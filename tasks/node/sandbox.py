@@ -51,21 +51,13 @@ def spawn(
     relays.bring_out(settings, holder, name)
     cwd.mkdir(parents=True, exist_ok=True)
     enter = [program("nsenter"), f"--target={holder.identity.pid}", *NAMESPACES, f"--wd={cwd}"]
-    outer = process.spawn(name, [*enter, "--", *argv], env, cwd=cwd, log=log, fingerprint="")
-
-    def inner() -> bool:
-        return any(procfs.argv_of(pid) == argv for pid in procfs.children(outer.identity.pid))
-
-    if not process.until(inner, outer.identity.alive, 30.0, every=0.02):
-        raise Failure(f"{name} did not start in the sandbox\n{process.tail(log)}", f"read {log}")
-    pid = procfs.children(outer.identity.pid)[0]
-    identity = procfs.identify(pid)
-    if identity is None:
-        raise Failure(f"{name} ended at once\n{process.tail(log)}", f"read {log}")
-    exe = procfs.executable(pid) or argv[0]
-    return replace(
-        outer, identity=identity, argv=argv, exe=exe, cwd=str(cwd), fingerprint=fingerprint
+    outer = process.spawn(
+        name, [*enter, "--", *argv], env, cwd=cwd, log=log, fingerprint=fingerprint
     )
+    started = process.within(outer, argv, lambda: procfs.children(outer.identity.pid), 30.0)
+    if started is None:
+        raise Failure(f"{name} did not start in the sandbox\n{process.tail(log)}", f"read {log}")
+    return started
 
 
 def ensure(settings: Settings) -> Record:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -99,6 +99,27 @@ def spawn(
         fingerprint=fingerprint,
         log=str(log),
     )
+
+
+def within(
+    outer: Record, argv: tuple[str, ...], among: Callable[[], Iterable[int]], limit: float
+) -> Record | None:
+    """Return the record of a program that another process was started for and waits for.
+
+    It is the one `among` pids that has become `argv`; None when `outer` ends, or `limit` seconds
+    pass, before there is one.
+    """
+    found: list[Identity] = []
+
+    def there() -> bool:
+        programs = (pid for pid in among() if procfs.argv_of(pid) == argv)
+        found[:] = filter(None, map(procfs.identify, programs))
+        return bool(found)
+
+    if not until(there, outer.identity.alive, limit, every=0.02):
+        return None
+    exe = procfs.executable(found[0].pid) or argv[0]
+    return replace(outer, identity=found[0], argv=argv, exe=exe)
 
 
 def environment(component: str, instance: Path, extra: Mapping[str, str]) -> dict[str, str]:
