@@ -35,6 +35,8 @@ def test_the_last_one_comes_first(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert mounts.below(Path("/a/pods/1"), table) == [Path("/a/pods/1/below")]
     assert mounts.below(Path("/b"), table) == []
+    (tmp_path / "link").symlink_to("/a/pods")
+    assert mounts.below(tmp_path / "link" / "1", table) == [Path("/a/pods/1/below")]
 
 
 def test_real_mounts_end_and_a_busy_one_is_told(tmp_path: Path) -> None:

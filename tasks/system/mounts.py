@@ -13,6 +13,7 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 def below(folder: Path, table: Path = TABLE) -> list[Path]:
     """Return the mount points below a folder, the last one mounted first."""
+    folder = folder.resolve()  # as the kernel has it, whatever links led there
     points = (Path(_plain(line.split()[4])) for line in table.read_text().splitlines())
     return [point for point in reversed(list(points)) if folder in point.parents]
 
