@@ -14,6 +14,7 @@ from typing import Any
 from doit.tools import config_changed
 
 from tasks import prune, report, sources
+from tasks.components import docker
 from tasks.failure import Failure
 from tasks.modules import compiling, prebuilt, recipes
 from tasks.modules.compiler import MODULES, Recipe
@@ -205,7 +206,7 @@ def _compiling(settings: Settings, module: str) -> dict[str, Any]:
         "uptodate": [
             config_changed({
                 "lift_write_deadline": settings.debug.lift_write_deadline,
-                "whole": recipes.whole(settings, module),
+                "whole": docker.contains(settings, module),
             }),
         ],
     }

@@ -16,7 +16,6 @@ from tasks.components import docker, kubelet, registry
 from tasks.components.base import Context
 from tasks.debugging import swap
 from tasks.failure import Failure
-from tasks.modules import recipes
 from tasks.node import container as node_container
 from tasks.running import launch
 from tasks.settings import ROOT, Settings
@@ -90,8 +89,8 @@ def test_the_image_is_the_users_or_that_of_the_minor(minor: str, image: str) -> 
 
 def test_it_brings_its_c_library_with_it() -> None:
     for chosen, whole in ((load(**CONTAINED), True), (load(**DOCKER), False)):
-        assert recipes.whole(chosen, "kubelet") is whole
-        assert not recipes.whole(chosen, "kube-proxy")
+        assert docker.contains(chosen, "kubelet") is whole
+        assert not docker.contains(chosen, "kube-proxy")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +139,7 @@ def contained(
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
     monkeypatch.setitem(swap.OFFSETS, "toy", 0)
     monkeypatch.setattr(launch, "accepted", toycluster.accept)
-    monkeypatch.setattr(kubelet, "NAME", "toy")
+    monkeypatch.setattr(docker, "CONTAINED", "toy")
     yield made
     swap.clear(made, "toy")
     launch.stop(made, "toy")

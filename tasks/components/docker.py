@@ -16,6 +16,8 @@ from tasks.options import Node
 from tasks.settings import Settings
 
 NAME = "docker"
+CONTAINED = "kubelet"
+"""The only component that may run in a container."""
 USUAL = "unix:///var/run/docker.sock"
 SHARED = ("/dev", "/run", "/sys", "/var/run")
 """Folders of the host that a kubelet in a container writes to, as at home."""
@@ -25,6 +27,11 @@ _CREDENTIALS = {"aws": "~/.aws/credentials", "gce": "~/.config/gcloud"}
 def runs(chosen: Settings) -> bool:
     """Tell whether the kubelet's runtime is Docker."""
     return chosen.node.container_runtime == NAME
+
+
+def contains(chosen: Settings, component: str) -> bool:
+    """Tell whether a component runs in a container (DOCKERIZE_KUBELET)."""
+    return chosen.kubelet.dockerize and component == CONTAINED
 
 
 def flags_of(node: Node) -> dict[str, flags.Value]:

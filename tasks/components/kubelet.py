@@ -155,7 +155,7 @@ def _runtime(context: Context) -> dict[str, flags.Value]:
     return {
         "container-runtime": node.container_runtime,
         **({"network-plugin": node.net_plugin} if node.net_plugin else {}),
-        **(docker.flags_of(node) if node.container_runtime == "docker" else {}),
+        **(docker.flags_of(node) if docker.runs(chosen) else {}),
         **(_rkt(node) if node.container_runtime == "rkt" else {}),
         **{flag: value for name, (flag, value) in late.items() if not _field(context, name)},
         "pod-infra-container-image": containerd.pause(chosen),

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
+from tasks.components import docker
 from tasks.facts import minor as facts_of
 from tasks.modules import compiler, gitversion, layout
 from tasks.modules.compiler import Recipe
@@ -29,13 +30,9 @@ def of(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Re
         dirty=dirty,
         date=commit_date(checkout),
         overlay=_overlay(root) if lift else {},
-        whole=whole(settings, module),
+        # a container has another C library than this host
+        whole=docker.contains(settings, module),
     )
-
-
-def whole(settings: Settings, module: str) -> bool:
-    """Tell whether a program runs beside another C library than this host's: in a container."""
-    return settings.kubelet.dockerize and module == "kubelet"
 
 
 @functools.cache

@@ -28,11 +28,6 @@ _POD = "io.kubernetes.pod.uid"
 """Label by which dockershim says whose pod a container is of."""
 
 
-def holds(settings: Settings, name: str) -> bool:
-    """Tell whether a component runs in a container (DOCKERIZE_KUBELET)."""
-    return settings.kubelet.dockerize and name == kubelet.NAME
-
-
 def spawn(
     settings: Settings,
     name: str,

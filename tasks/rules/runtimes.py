@@ -88,7 +88,7 @@ def _contained(settings: Settings) -> Iterator[Failure]:
 
 def _network(settings: Settings) -> Iterator[Failure]:
     node = settings.node
-    if node.net_plugin == "kubenet" and node.container_runtime != "docker":
+    if node.net_plugin == "kubenet" and not docker.runs(settings):
         yield Failure(
             f"{said(settings, 'node.net_plugin')}: kubenet is made for Docker, and the runtime is"
             f" {node.container_runtime}",

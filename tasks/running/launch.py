@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks import report
 from tasks.build import load_binary
-from tasks.components import containerd, kubelet, proxy, registry
+from tasks.components import containerd, docker, kubelet, proxy, registry
 from tasks.components.base import Component, Context
 from tasks.failure import Failure
 from tasks.node import container, kernel, relays, sandbox
@@ -150,7 +150,7 @@ def place(settings: Settings, name: str) -> Callable[..., Record]:
     """Return what starts a component where it belongs: on the host, or apart from it."""
     if sandbox.holds(settings, name):
         return partial(sandbox.spawn, settings, name)
-    if container.holds(settings, name):
+    if docker.contains(settings, name):
         return partial(container.spawn, settings, name)
     return partial(process.spawn, name)
 
