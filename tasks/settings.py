@@ -168,17 +168,17 @@ def _unknown(key: str, rows: Mapping[str, Row], where: str) -> Failure:
 def _assemble(
     values: Mapping[str, Any], sources: Mapping[str, str], environ: Mapping[str, str]
 ) -> Settings:
-    groups: dict[str, dict[str, Any]] = {group: {} for group in options.GROUPS}
+    by_group: dict[str, dict[str, Any]] = {group: {} for group in options.GROUPS}
     for key, value in values.items():
         if "." in key:
             group, name = key.split(".", 1)
-            groups[group][name] = value
+            by_group[group][name] = value
             default = getattr(options.GROUPS[group], name)
             if name.endswith("port") and not (0 < value <= 65535 or value == default):
                 none = ", or 0 for none" if default == 0 else ""
                 raise Failure(f"{sources[key]}: {value} is not a port", f"use 1 to 65535{none}")
     name = values["instance"]
-    for group, settings in groups.items():
+    for group, settings in by_group.items():
         for key in [key for key in settings if sources[f"{group}.{key}"] == "default"]:
             if key.endswith("port"):
                 settings[key] = own_port(name, settings[key])
@@ -192,12 +192,12 @@ def _assemble(
     paths = Paths(
         home=home,
         instance=instance,
-        certs=_folder(groups["certs"]["dir"], instance / "certs"),
-        logs=_folder(groups["logs"]["dir"], instance / "logs"),
-        etcd=_folder(groups["etcd"]["dir"], instance / "etcd"),
-        config=_config(groups["start"]["config_dir"], instance),
+        certs=_folder(by_group["certs"]["dir"], instance / "certs"),
+        logs=_folder(by_group["logs"]["dir"], instance / "logs"),
+        etcd=_folder(by_group["etcd"]["dir"], instance / "etcd"),
+        config=_config(by_group["start"]["config_dir"], instance),
     )
-    made = {group: options.GROUPS[group](**items) for group, items in groups.items()}
+    made = {group: options.GROUPS[group](**items) for group, items in by_group.items()}
     against = made["start"].contradiction()
     if against:
         words = ",".join(made["start"].mode)

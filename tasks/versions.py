@@ -165,7 +165,7 @@ def _made(settings: Settings, name: str) -> Tool | None:
 
 
 @report.action
-def versions(settings: Settings, output: str) -> None:
+def print_versions(settings: Settings, output: str) -> None:
     """Print what was chosen, from where, and why."""
     checkout = load_checkout(settings.paths.lock)
     found, stamped = choices(settings), stamp(checkout)
@@ -189,7 +189,7 @@ def task_versions() -> dict[str, Any]:
     """Return the task that prints how one version led to the others."""
     return {
         "doc": "show which Go, etcd, Delve and containerd the Kubernetes version led to, and why",
-        "actions": [(versions, [current()])],
+        "actions": [(print_versions, [current()])],
         "uptodate": [False],
         "params": [report.OUTPUT],
         "meta": report.ANSWER,
