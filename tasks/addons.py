@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks import manifests, report
-from tasks.failure import Failure
+from tasks import manifests
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.manifests import ADDONS, Object
 from tasks.node import needs
 from tasks.settings import Settings, current
@@ -63,14 +64,14 @@ def forget(settings: Settings) -> None:
     shutil.rmtree(_records(settings), ignore_errors=True)
 
 
-@report.action
+@console.action
 def render(settings: Settings, name: str) -> None:
     """Write an addon's manifest; an unchanged one keeps its time stamp."""
     text = manifests.render(settings, load_checkout(settings.paths.lock), name)
     files.write_if_changed(rendered(settings, name), text)
 
 
-@report.action
+@console.action
 def apply(settings: Settings, name: str) -> None:
     """Bring the cluster to an addon's manifest, and remove what an earlier one made beyond it."""
     with files.locked(settings.paths.run / "addons.lock"):
@@ -84,16 +85,16 @@ def apply(settings: Settings, name: str) -> None:
             _save(settings, name, Record((*new, *gone)))
         if new:
             _create(settings, name, file)
-            report.note(f"{len(new)} objects applied")
+            console.note(f"{len(new)} objects applied")
         if gone:
             _delete(settings, name, gone)
-            report.note(f"{len(gone)} objects removed")
+            console.note(f"{len(gone)} objects removed")
         if text:
             _save(settings, name, Record(new, files.digest(text), cluster(settings)))
         else:
             _record(settings, name).unlink(missing_ok=True)
         if text and not new:
-            report.note(text.strip("# \n"))
+            console.note(text.strip("# \n"))
 
 
 class Applied:

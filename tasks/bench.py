@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks import report
+from tasks.core import console
 from tasks.debugging import swap
 from tasks.settings import Settings, current
 from tasks.system import files
@@ -105,7 +105,7 @@ def phases(settings: Settings, name: str) -> Iterator[tuple[str, Callable[[], ob
         yield f"undebug, {mode}", functools.partial(swap.leave, settings, name)
 
 
-@report.action
+@console.action
 def bench(settings: Settings, name: str) -> None:
     """Measure every phase of a swap of one component and print a table."""
     reader, writes = readyz(settings), writer(settings)
@@ -113,7 +113,7 @@ def bench(settings: Settings, name: str) -> None:
     for thread in threads:
         thread.start()
     titles = ("phase", "took", "stall GET", "stall POST", "refused GET", "refused POST")
-    report.say(ROW.format(*titles))
+    console.say(ROW.format(*titles))
     try:
         with files.locked(settings.paths.run / f"{name}.lock"):
             for phase, act in phases(settings, name):
@@ -127,7 +127,7 @@ def bench(settings: Settings, name: str) -> None:
                     f"{writes.stall(start, end + 1):.2f} s",
                     reader.refused - before[0], writes.refused - before[1],
                 )
-                report.say(ROW.format(phase, *cells))
+                console.say(ROW.format(phase, *cells))
     finally:
         reader.stopping = writes.stopping = True
         for thread in threads:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from doit import get_initial_workdir
 
-from tasks import report
+from tasks.core import console
 from tasks.debugging import swap
 from tasks.delve.question import Answer, Question
 from tasks.delve.values import Hit
@@ -42,7 +42,7 @@ def ask(
             watching(address, question.at, question.condition) as watch,
         ):
             command = stack.enter_context(beside(question.run, env, output))
-            deadline, heart = time.monotonic() + question.timeout, report.Heartbeat()
+            deadline, heart = time.monotonic() + question.timeout, console.Heartbeat()
 
             def hopeful() -> bool:
                 heart.beat(f"waiting for {question.at}")
@@ -135,7 +135,7 @@ def output_format(word: str) -> str:
     return word
 
 
-@report.action
+@console.action
 def break_at(
     settings: Settings,
     name: str,
@@ -154,16 +154,16 @@ def break_at(
     def show(hit: Hit) -> None:
         if output == "text":
             for line in hit.lines():
-                report.say(line)
+                console.say(line)
 
     answer = ask(settings, name, question, show)
     if output == "text":
         for line in closing(answer):
-            report.say(line)
+            console.say(line)
     else:
         text = json.dumps(asdict(answer), ensure_ascii=False, indent=1)
-        report.say(text, stream=document())
-    report.note(f"{len(answer.hits)} of {hits} hits")
+        console.say(text, stream=document())
+    console.note(f"{len(answer.hits)} of {hits} hits")
     if failure := answer.failure():
         raise failure
 

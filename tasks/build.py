@@ -13,9 +13,10 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import prune, report, sources
+from tasks import prune, sources
+from tasks.core import console
 from tasks.components import docker
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.modules import compiling, prebuilt, recipes
 from tasks.modules.compiler import MODULES, Recipe
 from tasks.origins import bundled
@@ -52,10 +53,10 @@ def load_binary(settings: Settings, module: str) -> Binary:
     return Binary(**{**value, "path": Path(value["path"])})
 
 
-@report.action
+@console.action
 def build(settings: Settings, module: str) -> None:
     """Provide a module's binary, compiling it together with the others that this run wants."""
-    wanted = [name.partition(":")[2] for name in report.requested("build:")]
+    wanted = [name.partition(":")[2] for name in console.requested("build:")]
     modules = [name for name in MODULES if name == module or name in wanted]
     plan = _plan(settings, module)
     if _kept(settings, module, plan):
@@ -76,7 +77,7 @@ def _kept(settings: Settings, module: str, plan: _Plan) -> bool:
         if not _compiled.get(module, plan.path).is_file():
             return False
         together = "compiled together with the one before"
-        report.note(together if module in _compiled else "kept from an earlier build")
+        console.note(together if module in _compiled else "kept from an earlier build")
         _record(settings, module, plan)
         return True
 
@@ -143,7 +144,7 @@ def _keep(settings: Settings, module: str, plan: _Plan, made: Path) -> None:
     sources.seen.cache_clear()
     place = plan.path
     if sources.current_manifest(settings, module, plan.sources) != plan.sources:
-        report.say(f"  {module}: edited while it was compiled; the next run builds it again")
+        console.say(f"  {module}: edited while it was compiled; the next run builds it again")
         place = plan.path.parent.with_name(f"{plan.path.parent.name}-edited") / module
     place.parent.mkdir(parents=True, exist_ok=True)
     made.replace(place)

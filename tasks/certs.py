@@ -15,11 +15,11 @@ from doit.tools import config_changed
 
 from tasks.access import credentials, kubeconfig, logins
 from tasks.access.kubeconfig import address, host, is_address
-from tasks.failure import Failure
-from tasks.report import action
+from tasks.core.errors import Failure
+from tasks.core.console import action
 from tasks.settings import Settings, current
 from tasks.system import files
-from tasks.uptodate import Check
+from tasks.core.uptodate import Check
 
 Paths = tuple[Path, Path]
 

@@ -9,12 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks import facts, report
+from tasks import facts
+from tasks.core import console
 from tasks.components import cloud_controller_manager
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.facts import Minor
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.rules import contradictions, known, listening
 from tasks.settings import Settings, current
 from tasks.tree import load_checkout
@@ -85,7 +86,7 @@ def minor(settings: Settings) -> Minor | None:
     return None
 
 
-@report.action
+@console.action
 def check(settings: Settings) -> None:
     """Refuse what cannot work; what depends on a version not known yet, the checkout refuses."""
     chosen = minor(settings)

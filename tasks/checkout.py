@@ -9,33 +9,34 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import check, facts, origins, report
-from tasks.failure import Failure
+from tasks import check, facts, origins
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.modules import gitversion, layout
 from tasks.origins import bundled
 from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable, is_minor
 from tasks.settings import Settings, current
 from tasks.system import files
-from tasks.system.mask import masked
+from tasks.core.redact import masked
 from tasks.tree import Checkout, load_checkout
 
 
-@report.action
+@console.action
 def make(settings: Settings) -> None:
     """Check the source out and write the lock that the later stages depend on."""
     checkout = stamped(settings, take(settings))
     about = facts.minor(checkout.minor)
     if about.note:
-        report.say(f"  {about.note}")
+        console.say(f"  {about.note}")
     value = {**asdict(checkout), "tree": str(checkout.tree)}
     value["minor"] = ".".join(str(number) for number in checkout.minor)
     files.write_json(settings.paths.lock, value)
     if lacks := layout.lacking(checkout.tree):
-        report.say(
+        console.say(
             f"  its vendor/ lacks {lacks}: modules come from mirror.goproxy, checked by go.sum"
         )
     check.require(settings, checkout.minor)
-    report.note(f"{checkout.version} from {checkout.origin}")
+    console.note(f"{checkout.version} from {checkout.origin}")
 
 
 def take(settings: Settings) -> Checkout:
@@ -53,14 +54,14 @@ def take(settings: Settings) -> Checkout:
         try:
             found = origin.checkout(wanted)
             if is_minor(wanted):
-                report.say(f"  {wanted} is {found.version} at {origin.name}")
+                console.say(f"  {wanted} is {found.version} at {origin.name}")
             return found
         except Unreachable as error:
             tried.append(f"{origin.name}: {error.message}")
-            report.say(f"  {origin.name} cannot be reached{further}")
+            console.say(f"  {origin.name} cannot be reached{further}")
         except Incomplete as error:
             tried.append(f"{origin.name}: {error.message}")
-            report.say(f"  {origin.name} is incomplete{further}")
+            console.say(f"  {origin.name} is incomplete{further}")
             hint = hint or error.hint
         except NoSuchVersion as error:
             tried.append(f"{origin.name}: {error.message}")

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tasks import facts, report
+from tasks import facts
+from tasks.core import console
 from tasks.debugging import preflight, swap
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings, current
 from tasks.system import files, firewall, process
 from tasks.tree import load_checkout
 
 
-@report.action
+@console.action
 def debug(
     settings: Settings,
     name: str,
@@ -47,39 +48,39 @@ def debug(
         if held is not None:
             alive = held.debugger is not None and held.debugger.alive()
             if alive and _same(held, wanted):
-                report.note("is in the debugger already")
+                console.note("is in the debugger already")
                 _say_how(settings, name, wanted)
                 return
             swap.leave(settings, name)
         record = swap.enter(settings, name, wanted)
-    report.note(f"pid {record.identity.pid}, {wanted.mode}")
+    console.note(f"pid {record.identity.pid}, {wanted.mode}")
     _say_how(settings, name, wanted)
 
 
-@report.action
+@console.action
 def undebug(settings: Settings, name: str) -> None:
     """Give back a normal process with the very same arguments."""
     with files.locked(settings.paths.run / f"{name}.lock"):
         if swap.load(settings, name) is None:
-            report.note("is not in the debugger")
+            console.note("is not in the debugger")
             return
         before = process.load(settings.paths.run, name)
         record = swap.leave(settings, name)
     if record is None:
-        report.note("it did not run")
+        console.note("it did not run")
     elif before is not None and before.identity == record.identity:
-        report.note(f"pid {record.identity.pid} runs on, untouched")
+        console.note(f"pid {record.identity.pid} runs on, untouched")
     else:
-        report.note(f"pid {record.identity.pid}, started with the same arguments")
+        console.note(f"pid {record.identity.pid}, started with the same arguments")
 
 
-@report.action
+@console.action
 def resume(settings: Settings, name: str) -> None:
     """Let a component that stands at a forgotten breakpoint go on, without any breakpoint left."""
     if swap.load(settings, name) is None:
         raise Failure(f"{name} is not in the debugger", f"doit debug:{name} puts it there")
     went_on = swap.resume(settings, name)
-    report.note("goes on, its breakpoints are cleared" if went_on else "runs already")
+    console.note("goes on, its breakpoints are cleared" if went_on else "runs already")
 
 
 def _same(held: swap.Swap, wanted: swap.Swap) -> bool:
@@ -92,34 +93,34 @@ def _same(held: swap.Swap, wanted: swap.Swap) -> bool:
 def _say_how(settings: Settings, name: str, wanted: swap.Swap) -> None:
     port, local = wanted.port, wanted.local
     if local != wanted.listen or not local.startswith(("127.", "[::1]")):
-        report.warn(
+        console.warn(
             f"Delve listens on {wanted.listen} and asks for no password: whoever reaches this port"
             " can run any code as you, until doit undebug"
         )
     if wanted.any_user:
-        report.warn("every user of this machine can run code as you through this port")
+        console.warn("every user of this machine can run code as you through this port")
     held = ", and stands until one lets it go on" if wanted.hold else ""
-    report.say(f"  {name} waits for a client on {wanted.listen}{held}")
-    report.say(f"  terminal:   dlv connect {local}    (leave with: exit -c)")
-    report.say(f"  GoLand:     Go Remote, host 127.0.0.1, port {port}")
-    report.say(f'  VS Code:    "mode": "remote", "debugAdapter": "dlv-dap", "port": {port}')
-    report.say(f"  remote IDE: ssh -NL {port}:{local} this-machine")
+    console.say(f"  {name} waits for a client on {wanted.listen}{held}")
+    console.say(f"  terminal:   dlv connect {local}    (leave with: exit -c)")
+    console.say(f"  GoLand:     Go Remote, host 127.0.0.1, port {port}")
+    console.say(f'  VS Code:    "mode": "remote", "debugAdapter": "dlv-dap", "port": {port}')
+    console.say(f"  remote IDE: ssh -NL {port}:{local} this-machine")
     if name == "kube-apiserver":
         _say_write_limit(settings)
-    report.say(f"  and back:   doit undebug:{name}")
+    console.say(f"  and back:   doit undebug:{name}")
 
 
 def _say_write_limit(settings: Settings) -> None:
     """Say how long a write may stand at a breakpoint, where that is not for ever."""
     if not settings.debug.pause_tolerant:
-        report.say("  limit:      stock time-outs: a request that stands too long is given up")
+        console.say("  limit:      stock time-outs: a request that stands too long is given up")
     elif not facts.minor(load_checkout(settings.paths.lock).minor).write_deadline_file:
-        report.say(
+        console.say(
             "  limit:      this version lets the client set the limit of a write (34 s if it sets"
             " none): kubectl --request-timeout=10h"
         )
     elif not settings.debug.lift_write_deadline:
-        report.say("  limit:      a write that stands longer than 34 s fails and is not stored")
+        console.say("  limit:      a write that stands longer than 34 s fails and is not stored")
 
 
 def _option(name: str, text: str, **more: Any) -> dict[str, Any]:

@@ -11,15 +11,15 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import report
+from tasks.core import console
 from tasks.components import registries
 from tasks.settings import Settings, current
 from tasks.system import files, network
-from tasks.system.mask import masked
+from tasks.core.redact import masked
 from tasks.tools import goproxy
 
 
-@report.action
+@console.action
 def make(settings: Settings) -> None:
     """Check the mirrors' addresses and write them down.
 

@@ -10,12 +10,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tasks import report
+from tasks.core import console
 from tasks.components import containerd, proxy
 from tasks.components.base import Component, Context
 from tasks.components.provenance import DROPPED, FILE, FLAGS, Build, Origin, Word, trace
 from tasks.components.registry import COMPONENTS
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import kernel
 from tasks.rules import known
 from tasks.running import launch
@@ -101,7 +101,7 @@ _PHRASES = {
 }
 
 
-@report.action
+@console.action
 def explain(
     settings: Settings, name: str, output: str, content: bool, beside_upstream: bool
 ) -> None:
@@ -113,11 +113,11 @@ def explain(
     other = _beside_upstream(settings, name) if beside_upstream else None
     if output == "json":
         more = {"upstream": asdict(other)} if other else {}
-        report.say(json.dumps({**asdict(shown), **more}, indent=1))
+        console.say(json.dumps({**asdict(shown), **more}, indent=1))
         return
-    report.say("\n".join(lines(shown)))
+    console.say("\n".join(lines(shown)))
     if other:
-        report.say("\n".join(["\ndifference from hack/local-up-cluster.sh", *other.lines()]))
+        console.say("\n".join(["\ndifference from hack/local-up-cluster.sh", *other.lines()]))
 
 
 def _beside_upstream(settings: Settings, name: str) -> script.Difference:
@@ -179,7 +179,7 @@ def task_explain() -> Iterator[dict[str, Any]]:
             "actions": [(explain, [settings, name])],
             "uptodate": [False],
             "params": [
-                report.OUTPUT,
+                console.OUTPUT,
                 {
                     "name": "content",
                     "long": "files",
@@ -195,5 +195,5 @@ def task_explain() -> Iterator[dict[str, Any]]:
                     "help": "what differs from the tree's own script, by its dry run (1.34 on)",
                 },
             ],
-            "meta": report.ANSWER,
+            "meta": console.ANSWER,
         }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import ROOT
 
 FILE = ROOT / "templates" / "facts.yaml"

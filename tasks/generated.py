@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.settings import Settings, current
 from tasks.system import files, resources
 from tasks.system.run import follow, program
@@ -22,7 +22,7 @@ COPY_GIB = 1.5
 MAKEFILES = ("Makefile.generated_files", "build/root/Makefile.generated_files")
 
 
-@report.action
+@console.action
 def generate(settings: Settings) -> None:
     """Make the generated OpenAPI code where the tree lacks it, as upstream's make does.
 
@@ -42,7 +42,7 @@ def generate(settings: Settings) -> None:
         files.write(tree / OPENAPI, (copy / OPENAPI).read_bytes())
     finally:
         shutil.rmtree(copy, ignore_errors=True)
-    report.note(f"made {OPENAPI}")
+    console.note(f"made {OPENAPI}")
 
 
 def _make(settings: Settings, tree: Path) -> None:
@@ -51,8 +51,8 @@ def _make(settings: Settings, tree: Path) -> None:
         env.pop(name, None)
     shim = _rsync(settings.paths.cache / "shim")
     env |= {"GOPROXY": "off", "FORCE_HOST_GO": "y", "PATH": f"{env['PATH']}:{shim}"}
-    beat, output = report.Heartbeat(), list[str]()
-    report.say("  make generated_files: upstream's generators are built first, which takes minutes")
+    beat, output = console.Heartbeat(), list[str]()
+    console.say("  make generated_files: upstream's generators are built first, which takes minutes")
 
     def line(text: str) -> None:
         output.append(text)

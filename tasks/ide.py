@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from tasks import report
+from tasks.core import console
 from tasks.components import cloud_controller_manager
 from tasks.debugging import swap
 from tasks.editors import inplace, jsonc
@@ -34,7 +34,7 @@ from tasks.editors.entries import (
     rules,
     snippet,
 )  # fmt: skip
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.modules import layout
 from tasks.origins import bundled
 from tasks.settings import Settings, current
@@ -44,7 +44,7 @@ from tasks.tree import Checkout, load_checkout
 _HOST = re.compile(r"\w[\w.-]*|[0-9A-Fa-f:]+(%\w+)?", re.ASCII)
 
 
-@report.action
+@console.action
 def write(settings: Settings, remote_host: str, local_path: str, editor: str) -> None:
     """Write the editors' files into the checkout; what is right already is not touched."""
     checkout = load_checkout(settings.paths.lock)
@@ -75,13 +75,13 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
         inplace.save(settings, {**journals, str(tree): journal})
         changed = [path for path, text in wanted.items() if inplace.put(path, text, tree)]
     for name in tracked:
-        report.warn(f"git tracks {tree / name}: git status shows what was added to it")
-    report.note(f"{len(changed)} files written in {tree}" if changed else "nothing to change")
+        console.warn(f"git tracks {tree / name}: git status shows what was added to it")
+    console.note(f"{len(changed)} files written in {tree}" if changed else "nothing to change")
     if local_path or not view.is_local:
         _say_how(view, tree, local_path)
 
 
-@report.action
+@console.action
 def clean(settings: Settings) -> None:
     """Take out of every tree what this instance put into it."""
     with files.locked(settings.paths.run / "ide.lock"):
@@ -149,12 +149,12 @@ def _say_how(view: View, tree: Path, local_path: str) -> None:
         here = f"{pwd.getpwuid(os.geteuid()).pw_name}@{here}"
     ports = " -L ".join(f"{port}:127.0.0.1:{port}" for port in view.ports.values())
     listed = ", ".join(str(port) for port in view.ports.values())
-    report.say(f"  the editors connect to {view.host}, ports {listed}")
-    report.say("  Delve listens on this machine's loopback only: run on the editor's machine")
-    report.say(f"    ssh -NL {ports} {here}")
+    console.say(f"  the editors connect to {view.host}, ports {listed}")
+    console.say("  Delve listens on this machine's loopback only: run on the editor's machine")
+    console.say(f"    ssh -NL {ports} {here}")
     if not view.is_local:
-        report.say(f"  and leave --remote-host out, unless {view.host} itself passes the ports on")
-    report.say(f"  {local_path or tree} there is {tree} here")
+        console.say(f"  and leave --remote-host out, unless {view.host} itself passes the ports on")
+    console.say(f"  {local_path or tree} there is {tree} here")
 
 
 def task_ide() -> dict[str, Any]:

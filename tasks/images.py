@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks import report
+from tasks.core import console
 from tasks.components import containerd, docker
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import container, oci
 from tasks.settings import Settings, current
 from tasks.system import files, process
@@ -64,7 +64,7 @@ def imported(said: str) -> list[str]:
     return ["".join(names) for names in _NAMED.findall(said)]
 
 
-@report.action
+@console.action
 def load(settings: Settings, archive: str) -> None:
     """Load an archive and say what was in it."""
     path = Path(archive).expanduser()
@@ -75,9 +75,9 @@ def load(settings: Settings, archive: str) -> None:
         )
     names = bring_in(settings, path.absolute())
     for name in names:
-        report.say(f"  {name}")
+        console.say(f"  {name}")
     if not names:
-        report.note("the runtime took it, and named no image")
+        console.note("the runtime took it, and named no image")
 
 
 def makes_pause(settings: Settings) -> bool:
@@ -86,7 +86,7 @@ def makes_pause(settings: Settings) -> bool:
     return takes and not settings.node.pause_image
 
 
-@report.action
+@console.action
 def pause(settings: Settings) -> None:
     """Build the pause image from the tree and bring it in; without it pods do not start."""
     source = pause_source(settings)
@@ -96,7 +96,7 @@ def pause(settings: Settings) -> None:
             program("gcc"), "-Os", "-static", "-o", binary, source, check=False, timeout=120
         )
         if built.code:
-            report.warn(
+            console.warn(
                 f"pods cannot start: {source} does not compile: {built.tail(1)}\n"
                 "  fix: install a static C library (apt-get install -y libc6-dev), or load an"
                 " image and name it in node.pause_image"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import facts
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.placeholders import fill
 from tasks.settings import ROOT, Settings
 from tasks.tree import Checkout

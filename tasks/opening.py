@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tasks import naming, settings, verbosity
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.reporter import Reporter
 
 Creator = Callable[[], Any]

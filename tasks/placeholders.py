@@ -10,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from tasks.access.kubeconfig import address, refusal
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 
 # {{ pillar['dns_server'] }}, __PILLAR__DNS__SERVER__, __DNS__SERVER__, $DNS_SERVER_IP, dns_server

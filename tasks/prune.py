@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tasks import report
+from tasks.core import console
 from tasks.settings import Settings, current
 from tasks.system import files, process
 
@@ -63,12 +63,12 @@ def _prune(settings: Settings, kept: Collection[Path]) -> int:
     return removed
 
 
-@report.action
+@console.action
 def run(settings: Settings) -> None:
     """Prune, and say what that freed."""
     with files.locked(settings.paths.cache / "build.lock"):
         removed = prune(settings)
-    report.note(f"{removed / GIB:.1f} GiB freed, {settings.build.keep} GiB are kept at the most")
+    console.note(f"{removed / GIB:.1f} GiB freed, {settings.build.keep} GiB are kept at the most")
 
 
 def task_prune() -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args, get_origin
 
-from tasks import check, options, report
+from tasks import check, options
+from tasks.core import console
 from tasks.options.table import Row, table
 from tasks.rules import known
 from tasks.settings import Settings, current
@@ -96,11 +97,11 @@ def _mark(row: Row, settings: Settings, value: Any) -> str:
     return f" - NOT KNOWN: {failure.message.partition(': ')[2]}" if failure else ""
 
 
-@report.action
+@console.action
 def config(settings: Settings) -> None:
     """Print every setting."""
     for line in lines(settings):
-        report.say(line)
+        console.say(line)
 
 
 def _cell(default: Any) -> str:
@@ -136,5 +137,5 @@ def task_config() -> dict[str, Any]:
         "doc": "show every setting, its value and where it came from",
         "actions": [(config, [current()])],
         "uptodate": [False],
-        "meta": report.ANSWER,
+        "meta": console.ANSWER,
     }

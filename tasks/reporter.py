@@ -11,7 +11,7 @@ from typing import IO, Any
 from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
-from tasks import report
+from tasks.core import console
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
@@ -29,18 +29,18 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
         """Remember what was asked for, so that a step can serve its siblings in one go."""
         super().initialize(tasks, selected_tasks)
-        report.every.clear()
-        report.every.update(tasks)
-        report.asked[:] = selected_tasks
+        console.every.clear()
+        console.every.update(tasks)
+        console.asked[:] = selected_tasks
 
     def execute_task(self, task: Any) -> None:
         """Open the step."""
-        report.notes.clear()
+        console.notes.clear()
         self._step = time.monotonic()
         if task.actions and not _quiet(task):
             if self._folds:
-                report.say(f"::group::{task.name}", stream=self.outstream)
-            report.progress(f"{task.name} ...")
+                console.say(f"::group::{task.name}", stream=self.outstream)
+            console.progress(f"{task.name} ...")
 
     def add_success(self, task: Any) -> None:
         """Close the step with its time and notes."""
@@ -48,7 +48,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if not task.actions:
             return
         self._count["ok"] += 1
-        if not _quiet(task) or report.notes:
+        if not _quiet(task) or console.notes:
             self._close("ok", task.name)
 
     def skip_uptodate(self, task: Any) -> None:
@@ -74,9 +74,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if self.runtime_errors:
             self._error("doit", "".join(self.runtime_errors).strip())
         count = self._count
-        if count["failed"] == 0 and all(_answers(report.every[name]) for name in report.asked):
+        if count["failed"] == 0 and all(_answers(console.every[name]) for name in console.asked):
             return
-        report.say(
+        console.say(
             f"{count['ok']} done, {count['cached']} unchanged, {count['failed']} failed"
             f" in {time.monotonic() - self._started:.1f} s",
             stream=self.outstream if count["failed"] == 0 else sys.stderr,
@@ -84,16 +84,16 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def _close(self, word: str, name: str) -> None:
         seconds = time.monotonic() - self._step
-        text = f"{word:<7} {name:<32} {seconds:6.1f} s  {'; '.join(report.notes)}".rstrip()
-        report.say(_colour(word, text, self.outstream), stream=self.outstream)
+        text = f"{word:<7} {name:<32} {seconds:6.1f} s  {'; '.join(console.notes)}".rstrip()
+        console.say(_colour(word, text, self.outstream), stream=self.outstream)
         if self._folds:
-            report.say("::endgroup::", stream=self.outstream)
-        report.notes.clear()
+            console.say("::endgroup::", stream=self.outstream)
+        console.notes.clear()
 
     def _error(self, name: str, text: str) -> None:
         if self._folds:
-            report.say(f"::error title={name}::{text.replace(chr(10), '%0A')}", stream=sys.stderr)
-        report.say(f"error: {name}: {text}", stream=sys.stderr)
+            console.say(f"::error title={name}::{text.replace(chr(10), '%0A')}", stream=sys.stderr)
+        console.say(f"error: {name}: {text}", stream=sys.stderr)
 
 
 def checkpoint() -> None:
@@ -123,7 +123,7 @@ def _traceback_wanted(fail: BaseFail) -> bool:
 
 
 def _colour(word: str, text: str, out: IO[str]) -> str:
-    if not report.live(out) or os.environ.get("NO_COLOR"):
+    if not console.live(out) or os.environ.get("NO_COLOR"):
         return text
     code = {"ok": "32", "FAILED": "31"}[word]
     return text.replace(word, f"\x1b[{code}m{word}\x1b[0m", 1)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, get_origin
 
 from tasks import options
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.options.convert import convert
 from tasks.options.table import Row, table
 from tasks.options.written import read

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks import facts, report
-from tasks.failure import Failure
+from tasks import facts
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.modules import compiler, layout
 from tasks.modules.compiler import MODULES, go_minor
 from tasks.settings import Settings, current
@@ -31,14 +32,14 @@ def seen(checkout: Checkout) -> dict[str, str]:
     return snapshot(checkout.tree, checkout.git)
 
 
-@report.action
+@console.action
 def refresh(settings: Settings, module: str) -> None:
     """Bring a module's manifest up to date; an unchanged manifest keeps its time stamp."""
     target = settings.paths.sources(module)
     before = target.read_text() if target.is_file() else ""
     after = current_manifest(settings, module, before)
     if files.write_if_changed(target, after) and before:
-        report.note(describe(before, after))
+        console.note(describe(before, after))
 
 
 def current_manifest(settings: Settings, module: str, before: str) -> str:
@@ -88,7 +89,7 @@ def list_packages(
     target = how.target(module)
 
     if not how.vendored:
-        report.say(f"  {module}: modules that are not in {env['GOMODCACHE']} yet are fetched")
+        console.say(f"  {module}: modules that are not in {env['GOMODCACHE']} yet are fetched")
 
     def listed(*words: str) -> str:
         hint = f"look for files that lack in {tree}" + (

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from tasks import addons, check, images, options, report
+from tasks import addons, check, images, options
+from tasks.core import console
 from tasks.components import cloud_controller_manager, containerd, proxy, registry
 from tasks.components.registry import COMPONENTS
 from tasks.debugging import clients, journal, swap
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.manifests import ADDONS
 from tasks.node import kernel, needs, sandbox
 from tasks.running import foreground, launch, summary
@@ -20,7 +21,7 @@ from tasks.system import files, process
 from tasks.tree import load_checkout
 
 
-@report.action
+@console.action
 def reconcile(settings: Settings, name: str) -> None:
     """Start a component, or start it again when what it was started from changed.
 
@@ -35,28 +36,28 @@ def reconcile(settings: Settings, name: str) -> None:
         if name == "kubelet":
             needs.require_possible(settings)
         if swap.heal(settings, name):
-            report.note("its debugger was lost: a normal process again")
+            console.note("its debugger was lost: a normal process again")
         record = process.load(settings.paths.run, name)
         if record is not None and record.alive():
             if record.fingerprint == launch.fingerprint(component):
-                report.note("runs as wanted")
+                console.note("runs as wanted")
                 return
             again = swap.leave_for_restart(settings, name)
             launch.stop(settings, name)
             launch.start(settings, component)
-            report.note("restarted: what it was started from changed")
+            console.note("restarted: what it was started from changed")
             if again is not None:
                 wanted, marks = again
                 swap.enter(settings, name, wanted)
                 clients.restore(wanted.local, marks)
-                report.note(f"again in mode {wanted.mode} with {len(marks)} breakpoints")
+                console.note(f"again in mode {wanted.mode} with {len(marks)} breakpoints")
             return
         swap.clear(settings, name)
         launch.stop(settings, name)
         if name == proxy.NAME and settings.proxy.mode == "ipvs" and (why := kernel.lacks_ipvs()):
-            report.note(f"mode {proxy.DEFAULT} instead of ipvs: {why}")
+            console.note(f"mode {proxy.DEFAULT} instead of ipvs: {why}")
         record = launch.start(settings, component)
-        report.note(f"pid {record.identity.pid}")
+        console.note(f"pid {record.identity.pid}")
 
 
 class Running:
@@ -93,31 +94,31 @@ def concerned(settings: Settings) -> list[str]:
     return [name for name in COMPONENTS if everything or name in ("containerd", "kubelet")]
 
 
-@report.action
+@console.action
 def up(settings: Settings) -> None:
     """Stop what is no longer wanted, then say how to use the cluster; stay if that is wished."""
     foreground.arm(settings, partial(end, settings))
     wanted = chosen(settings)
     for name in reversed(concerned(settings)):
         if name not in wanted and _end(settings, name):
-            report.say(f"  {name} is no longer wanted: stopped")
+            console.say(f"  {name} is no longer wanted: stopped")
     needs.after_start(settings, wanted)
     for line in summary.lines(settings, wanted):
-        report.say(line)
+        console.say(line)
     if foreground.wanted(settings):
-        report.say("\nPress Ctrl-C to shut it down.")
+        console.say("\nPress Ctrl-C to shut it down.")
         foreground.watch(settings, wanted)
 
 
-@report.action
+@console.action
 def down(settings: Settings) -> None:
     """End every component of the instance, the last one first, and free the ports."""
     ended = end(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
-        report.note("the cluster's objects were removed")
-    report.note(f"ended {', '.join(ended)}" if ended else "nothing was running")
+        console.note("the cluster's objects were removed")
+    console.note(f"ended {', '.join(ended)}" if ended else "nothing was running")
     if not settings.start.control_plane:
-        report.note("START_MODE=kubeletonly leaves the control plane alone")
+        console.note("START_MODE=kubeletonly leaves the control plane alone")
 
 
 def end(settings: Settings) -> list[str]:
@@ -131,10 +132,10 @@ def end(settings: Settings) -> list[str]:
     return ended
 
 
-@report.action
+@console.action
 def stop_one(settings: Settings, name: str) -> None:
     """End one component and leave the others alone."""
-    report.note("ended" if _end(settings, name) else "was not running")
+    console.note("ended" if _end(settings, name) else "was not running")
 
 
 def _end(settings: Settings, name: str) -> bool:

@@ -7,10 +7,11 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks import report, start
+from tasks.core import console
+from tasks import start
 from tasks.components.registry import COMPONENTS
 from tasks.debugging import journal
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import relays
 from tasks.running import launch
 from tasks.settings import Settings, current
@@ -55,18 +56,18 @@ def rows(settings: Settings) -> list[Row]:
     return found
 
 
-@report.action
+@console.action
 def status(settings: Settings, output: str) -> None:
     """Print how every component runs."""
     found = rows(settings)
     if output == "json":
-        report.say(json.dumps([asdict(row) for row in found], indent=1))
+        console.say(json.dumps([asdict(row) for row in found], indent=1))
         return
-    report.say(COLUMNS.format("component", "mode", "pid", "uptime", "health", "port", "debugger"))
+    console.say(COLUMNS.format("component", "mode", "pid", "uptime", "health", "port", "debugger"))
     for row in found:
         uptime = "-" if row.uptime is None else _words(row.uptime)
         cells = (row.name, row.mode, row.pid or "-", uptime, row.health, row.port or "-")
-        report.say(COLUMNS.format(*cells, row.debugger).rstrip())
+        console.say(COLUMNS.format(*cells, row.debugger).rstrip())
 
 
 def _health(settings: Settings, name: str) -> tuple[str, int | None]:
@@ -92,6 +93,6 @@ def task_status() -> dict[str, Any]:
         "doc": "show mode, pid, uptime, health and debugger of every component",
         "actions": [(status, [current()])],
         "uptodate": [False],
-        "params": [report.OUTPUT],
-        "meta": report.ANSWER,
+        "params": [console.OUTPUT],
+        "meta": console.ANSWER,
     }

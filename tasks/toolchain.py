@@ -15,12 +15,12 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.origins import bundled
 from tasks.settings import Settings, current
 from tasks.system import files
-from tasks.system.mask import masked
+from tasks.core.redact import masked
 from tasks.system.run import run
 from tasks.tools import cni, gobuild, goproxy, goroot
 from tasks.tools.golang import (
@@ -54,7 +54,7 @@ def provide(settings: Settings, name: str, make: Callable[[Settings], Any]) -> A
     return _note(f"{name} {found.version}", found)
 
 
-@report.action
+@console.action
 def make_go(settings: Settings) -> None:
     """Find or fetch the Go that the checkout is built with."""
     wanted = wanted_go(load_checkout(settings.paths.lock).tree)
@@ -63,7 +63,7 @@ def make_go(settings: Settings) -> None:
     _note(f"go{go.version}", go, wanted)
 
 
-@report.action
+@console.action
 def make_etcd(settings: Settings) -> None:
     """Find or build the etcd that the checkout, or the user, asks for."""
     named = settings.etcd.version
@@ -78,7 +78,7 @@ def make_etcd(settings: Settings) -> None:
     _note(f"etcd {etcd.version}", etcd, dotted(wanted))
 
 
-@report.action
+@console.action
 def make_delve(settings: Settings) -> None:
     """Find or build a Delve that debugs what the checkout's Go makes."""
     go = load_tool(settings, "go")
@@ -95,7 +95,7 @@ def make_delve(settings: Settings) -> None:
     _note(f"delve {delve.version}", delve)
 
 
-@report.action
+@console.action
 def make_cni(settings: Settings) -> None:
     """Build or fetch the network plugins that a node's container runtime runs."""
     made = cni.make(settings)
@@ -181,7 +181,7 @@ class Kept:
 
 def _note(what: str, tool: Tool, wanted: str = "") -> None:
     asked = f" (the tree asks for {wanted})" if wanted and wanted != tool.version else ""
-    report.note(f"{what} from {tool.origin}{asked}")
+    console.note(f"{what} from {tool.origin}{asked}")
 
 
 def _offered_etcd(settings: Settings) -> Iterator[Release]:

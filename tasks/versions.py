@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks import facts, report
+from tasks import facts
+from tasks.core import console
 from tasks.checkout import normal
 from tasks.components import containerd
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.modules import gitversion
 from tasks.origins.base import is_minor
 from tasks.settings import Settings, current
@@ -164,7 +165,7 @@ def _made(settings: Settings, name: str) -> Tool | None:
     return load_tool(settings, name) if settings.paths.tool(name).is_file() else None
 
 
-@report.action
+@console.action
 def print_versions(settings: Settings, output: str) -> None:
     """Print what was chosen, from where, and why."""
     checkout = load_checkout(settings.paths.lock)
@@ -172,17 +173,17 @@ def print_versions(settings: Settings, output: str) -> None:
     if output == "json":
         tree = {**asdict(checkout), "tree": str(checkout.tree)}
         answer = {"checkout": tree, "stamp": stamped, "choices": [asdict(one) for one in found]}
-        report.say(json.dumps(answer, indent=1))
+        console.say(json.dumps(answer, indent=1))
         return
     for one in found:
         asked = " in ".join(filter(None, (one.asked, one.asked_in)))
-        report.say(f"{one.what:<12} {one.taken}")
+        console.say(f"{one.what:<12} {one.taken}")
         for title, text in (("asked for", asked), ("from", one.origin), ("because", one.why)):
             if text:
-                report.say(f"  {title:<10} {text}")
-    report.say(f"{'tree':<12} {checkout.tree}")
+                console.say(f"  {title:<10} {text}")
+    console.say(f"{'tree':<12} {checkout.tree}")
     for name, text in stamped.items():
-        report.say(f"  {name:<12} {text}")
+        console.say(f"  {name:<12} {text}")
 
 
 def task_versions() -> dict[str, Any]:
@@ -191,6 +192,6 @@ def task_versions() -> dict[str, Any]:
         "doc": "show which Go, etcd, Delve and containerd the Kubernetes version led to, and why",
         "actions": [(print_versions, [current()])],
         "uptodate": [False],
-        "params": [report.OUTPUT],
-        "meta": report.ANSWER,
+        "params": [console.OUTPUT],
+        "meta": console.ANSWER,
     }

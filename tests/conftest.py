@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import report, settings
-from tasks.failure import Failure
+from tasks.core import console
+from tasks import settings
+from tasks.core.errors import Failure
 from tasks.options.table import table
 from tasks.system import files, process, procfs
 from tasks.system.run import run
@@ -171,4 +172,4 @@ def toy_main_only(toys: Path) -> Path:
 @pytest.fixture(autouse=True)
 def fresh_notes() -> None:
     """Start every test like a new step: nothing noted by the one before."""
-    report.notes.clear()
+    console.notes.clear()

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tasks import addons, facts, manifests, settings
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 from tasks.system import files, process, procfs
 from tasks.tree import Checkout

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tasks import settings
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.origins import apt, aptsources
 from tasks.origins.apt import Archive
 from tasks.origins.aptsources import Source

@@ -19,13 +19,14 @@ import pytest
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from tasks import breaks, delve, report, reporter
+from tasks import breaks, delve, reporter
+from tasks.core import console
 from tasks.components import registry
 from tasks.debugging import swap
 from tasks.delve import places, watch
 from tasks.delve.question import Answer, Question
 from tasks.delve.values import Frame, Hit, Variable
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.running import launch
 from tasks.settings import ROOT, Settings
 from tasks.system import process, procfs
@@ -501,7 +502,7 @@ def main(home: str, base: str, port: str, *words: str) -> int:
         signal.signal(number, lambda received, _: sys.exit(128 + received))
 
     def loud() -> Iterator[dict[str, Any]]:
-        yield {"name": "delve", "actions": [(report.say, ["noise of an earlier step"])]}
+        yield {"name": "delve", "actions": [(console.say, ["noise of an earlier step"])]}
 
     tasks = {"task_break": breaks.task_break, "task_toolchain": loud}
     state = {"dep_file": f"{home}/doit", "reporter": reporter.Reporter, "verbosity": 2}

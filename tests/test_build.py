@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, checkout, facts, report, settings, sources
-from tasks.failure import Failure
+from tasks import build, checkout, facts, settings, sources
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.modules import compiler, compiling, elf, recipes
 from tasks.settings import Settings
 from tasks.system import files, resources
@@ -91,7 +92,7 @@ def test_what_was_compiled_together_is_not_pruned_before_it_is_used(
 ) -> None:
     own = replace(chosen, build=replace(chosen.build, keep=0))
     own = replace(own, paths=replace(own.paths, home=tmp_path / "home"))
-    monkeypatch.setattr(report, "requested", lambda _: ["build:kube-apiserver"])
+    monkeypatch.setattr(console, "requested", lambda _: ["build:kube-apiserver"])
     forget()
     for module in ("kube-scheduler", "kube-apiserver"):
         assert sources.refresh(own, module) is None

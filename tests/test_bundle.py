@@ -19,7 +19,7 @@ import pytest
 
 from tasks import checkout, settings, toolchain
 from tasks.bundle import manifest, read, source, write
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.origins import bundled
 from tasks.settings import Settings
 from tasks.system import files

@@ -28,7 +28,7 @@ from doit.exceptions import TaskFailed
 
 from tasks import certs, settings
 from tasks.access import kubeconfig, pki
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import ROOT, Settings
 from tasks.system import files
 

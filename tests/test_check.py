@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks import check, checkout, explain, settings, start
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import needs
 from tasks.settings import ROOT, Settings
 from tasks.system import files

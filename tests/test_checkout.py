@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks import checkout, origins, settings, tree
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.modules import gitversion
 from tasks.origins import aptsources
 from tasks.origins.package import upstream

@@ -10,7 +10,7 @@ from tasks.components import cloud_controller_manager as ccm
 from tasks.components import registry
 from tasks.components.base import Component, Context
 from tasks.debugging import preflight
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.running import launch
 from tasks.settings import Settings
 from tasks.system import files, process

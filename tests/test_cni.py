@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tasks import settings, toolchain
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 from tasks.tools import cni
 from tasks.tools.tool import architecture

@@ -10,7 +10,7 @@ from tasks import facts, settings
 from tasks.components import containerd, kubelet
 from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 GOLDEN = Path(__file__).parent / "golden"
 MINORS = ("1.10", "1.13", "1.16", "1.20", "1.24", "1.27", "1.31", "1.35", "1.36")

@@ -15,7 +15,7 @@ from tasks import check, delve, facts, images, settings
 from tasks.components import docker, kubelet, registry
 from tasks.components.base import Context
 from tasks.debugging import swap
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import container as node_container
 from tasks.running import launch
 from tasks.settings import ROOT, Settings

@@ -14,7 +14,7 @@ import yaml
 
 from tasks import settings
 from tasks.access import credentials, logins
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import ROOT, Settings
 
 SECRET = "s3cret-t0ken"

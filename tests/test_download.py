@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.system import download, resources
 
 BODY = bytes(range(256)) * 4096

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.modules import elf
 
 

@@ -18,7 +18,7 @@ from tasks.components import containerd, provenance
 from tasks.components.base import Context
 from tasks.components.provenance import DROPPED, FLAGS, Origin, Word
 from tasks.components.registry import COMPONENTS
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import ROOT, Settings
 from tasks.system import files
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 import pytest
 
 from tasks import facts
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import ROOT
 
 MINORS = [(1, number) for number in range(10, 37)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks import checkout, settings, tree
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.modules import layout
 from tasks.origins import store
 from tests import miniature

@@ -13,7 +13,7 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
 from tasks import reporter, settings
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.host import apply, apt, install, packages, tasks, yum
 from tasks.host.plan import Mirrors
 from tasks.system import files

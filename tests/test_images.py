@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks import images, report, settings
+from tasks import images, settings
+from tasks.core import console
 from tasks.components import containerd
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.running import launch
 from tasks.system import files, process, procfs, signals
 
@@ -153,4 +154,4 @@ def test_load_says_what_is_missing(chosen: settings.Settings) -> None:
     for words, expected in (("", "no archive was named"), ("/no/such.tar", "no such file")):
         answer = images.load(chosen, words)
         assert expected in str(answer.message)
-    assert report.notes == []
+    assert console.notes == []

@@ -5,7 +5,7 @@ import pytest
 
 from tasks.components import proxy
 from tasks.components.base import Context
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import kernel
 from tasks.running import launch
 from tasks.system import files

@@ -11,7 +11,7 @@ import pytest
 
 from tasks import checkout, settings, versions
 from tasks.bundle.manifest import Manifest, require_fit
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.origins import apt, base
 from tests import miniature
 from tests.test_modules_origin import Proxy

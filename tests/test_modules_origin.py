@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tasks import checkout, settings
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.modules import layout
 from tasks.system import files
 from tasks.tools import sumdb

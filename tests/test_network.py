@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, downloads, report, settings
-from tasks.failure import Failure
+from tasks import checkout, downloads, settings
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.origins import apt
 from tasks.system import download, network
-from tasks.system.mask import mask, split
+from tasks.core.redact import mask, split
 from tasks.system.run import run
 from tasks.tools import tool
 from tests import miniature
@@ -208,7 +209,7 @@ def test_no_address_shows_its_password(
     assert mask(text) == expected
     failure = Failure(text, text)
     assert (failure.message, failure.hint, failure.args) == (expected, expected, (expected,))
-    report.say(text)
+    console.say(text)
     assert capsys.readouterr().out == f"{expected}\n"
 
 

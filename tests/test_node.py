@@ -5,7 +5,7 @@ import pytest
 from tasks import settings, start
 from tasks.components.base import Component, Health
 from tasks.components.registry import COMPONENTS
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import needs, relays, sandbox
 from tasks.running import launch
 from tasks.system import files

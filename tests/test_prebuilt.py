@@ -10,7 +10,7 @@ import pytest
 
 from tasks import build, options, settings
 from tasks.debugging import preflight
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.modules import elf, prebuilt
 from tasks.settings import Settings
 from tasks.system import files

@@ -7,7 +7,7 @@ import pytest
 
 from tasks import debug, settings
 from tasks.debugging import journal, preflight, swap
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.system import firewall, process, procfs
 from tests.test_swap import chosen, current, running
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.components.base import Health
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.system import files, ports, process, procfs, signals
 
 HEADLESS = """

@@ -15,7 +15,7 @@ import pytest
 from tasks import settings
 from tasks.components import containerd, registries
 from tasks.components.base import Context
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.running import launch
 from tasks.settings import Settings
 from tasks.system import ports, process, signals

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks import settings
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import relay, relays
 from tasks.system import ports, process
 from tests.toycluster import free_port

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tasks import reference, settings
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 
 def load(tmp_path: Path, text: str = "", words: dict[str, str] | None = None, **environ: str):

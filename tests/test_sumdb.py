@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.tools import sumdb, tlog
 
 NAME = "sum.example.org"

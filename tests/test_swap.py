@@ -13,7 +13,7 @@ import pytest
 from tasks import delve, settings
 from tasks.components import registry
 from tasks.debugging import journal, swap
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.running import launch
 from tasks.settings import Settings
 from tasks.system import files, ports, process, procfs, signals

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tasks import settings, toolchain
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.system import files
 from tasks.tools import cni, gobuild, golang, goroot, sumdb, tool
 from tasks.tools.tool import Tool

@@ -10,7 +10,7 @@ import pytest
 
 from tasks import settings
 from tasks.components.base import Component, Health
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 from tasks.system import files
 from tasks.upstream import script

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import certs, check, facts, manifests, options, report, settings, start, verbosity
+from tasks import certs, check, facts, manifests, options, settings, start, verbosity
+from tasks.core import console
 from tasks.access import credentials, kubeconfig
 from tasks.components import cloud_controller_manager, provenance
 from tasks.components.base import Component, Context, Health
 from tasks.components.registry import COMPONENTS
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.modules import prebuilt
 from tasks.node import needs
 from tasks.options.table import Row, table
@@ -203,7 +204,7 @@ def test_start_mode() -> None:
 
 
 def test_enable_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "requested", lambda name: name == "up")
+    monkeypatch.setattr(console, "requested", lambda name: name == "up")
     assert foreground.wanted(load({"ENABLE_DAEMON": "false"}))
     assert not foreground.wanted(load({}))
 

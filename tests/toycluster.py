@@ -17,7 +17,7 @@ from tasks import delve, settings
 from tasks.components import registry
 from tasks.components.base import Component, Context, Health
 from tasks.debugging import journal, swap
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.running import launch
 from tasks.settings import Settings
 from tasks.system import files, process, signals

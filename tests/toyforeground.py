@@ -8,7 +8,8 @@ import sys
 from functools import partial
 from types import SimpleNamespace
 
-from tasks import report, settings, start
+from tasks.core import console
+from tasks import settings, start
 from tasks.components import registry
 from tasks.debugging import swap
 from tasks.running import foreground, launch
@@ -22,17 +23,17 @@ def main(home: str, base: str, port: str, broken: str = "") -> None:
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
     swap.OFFSETS["toy"] = 0
     launch.accepted = toycluster.accept
-    report.every["up"] = SimpleNamespace(task_dep=[], setup_tasks=[])
-    report.asked[:] = ["up"]
+    console.every["up"] = SimpleNamespace(task_dep=[], setup_tasks=[])
+    console.asked[:] = ["up"]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     foreground.arm(made, partial(start.end, made))
     record = launch.start(made, launch.wanted(made, "toy"))
-    report.say(f"staying, pid {record.identity.pid}")
+    console.say(f"staying, pid {record.identity.pid}")
     if broken:
         raise ValueError(broken)
     foreground.watch(made, ["toy"])
-    report.say("nothing left to watch")
+    console.say("nothing left to watch")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tasks.access import kubeconfig
 from tasks.components import flags
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.rules.known import said
 from tasks.settings import Settings
 

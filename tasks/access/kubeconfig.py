@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from operator import attrgetter
 from pathlib import Path
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import ROOT, Settings
 
 TEMPLATE = ROOT / "templates" / "kubeconfig.yaml.j2"

@@ -11,10 +11,10 @@ from typing import Any
 
 from tasks.access import credentials
 from tasks.components import flags
-from tasks.report import action
+from tasks.core.console import action
 from tasks.settings import Settings
 from tasks.system import files
-from tasks.uptodate import Check
+from tasks.core.uptodate import Check
 
 Text = Callable[[], str]
 """Makes the content of a file when it is needed."""

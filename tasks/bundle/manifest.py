@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.origins import bundled
 
 NAME = "manifest.json"

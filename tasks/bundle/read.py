@@ -14,10 +14,11 @@ from typing import Any
 
 from doit import get_initial_workdir
 
-from tasks import checkout, report
+from tasks import checkout
+from tasks.core import console
 from tasks.bundle import manifest, source
 from tasks.bundle.manifest import Entry, Manifest
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.origins.base import slug
 from tasks.settings import Settings
 from tasks.system import files, resources
@@ -29,7 +30,7 @@ _CHUNK = 1 << 20
 _DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error)
 
 
-@report.action
+@console.action
 def take(settings: Settings, place: str) -> None:
     """Verify the bundle and bring its tools, source and binaries into the workspace.
 
@@ -60,7 +61,7 @@ def take(settings: Settings, place: str) -> None:
             for name, record in contents.tools.items()
         },
     })
-    report.note(f"Kubernetes {contents.checkout['version']}{binaries}")
+    console.note(f"Kubernetes {contents.checkout['version']}{binaries}")
 
 
 def located(place: str) -> Path:
@@ -77,10 +78,10 @@ def state(path: Path) -> dict[str, Any]:
 def _require_checksum(path: Path) -> None:
     beside = path.with_name(f"{path.name}.sha256")
     if not beside.is_file():
-        report.say(f"  {beside} is not there: only what the bundle says of itself is checked")
+        console.say(f"  {beside} is not there: only what the bundle says of itself is checked")
         return
     stated = beside.read_text(errors="replace").split()
-    report.progress(f"checking {path.name}")
+    console.progress(f"checking {path.name}")
     found = files.digest_file(path)
     if not stated or found != stated[0].lower():
         raise Failure(
@@ -97,7 +98,7 @@ def _unpack(settings: Settings, path: Path, stage: Path) -> Manifest:
             members = iter(tar)
             contents = _contents(settings, tar, next(members, None), path)
             lacking = dict(contents.members)
-            done, beat = 0, report.Heartbeat()
+            done, beat = 0, console.Heartbeat()
             for member in members:
                 manifest.require_name(member.name, str(path))
                 entry = lacking.pop(member.name, None)
@@ -183,7 +184,7 @@ def _restore(settings: Settings, contents: Manifest, path: Path, stage: Path) ->
     """Make the worktree beside its place, unless the very same one is there; return the place."""
     tree = _tree(settings, contents)
     if not tree.exists():
-        report.progress(f"writing {tree}")
+        console.progress(f"writing {tree}")
         source.restore(stage, stage / "tree", contents.checkout["head"])
         require_kubernetes(stage / "tree", str(path))
     return tree
@@ -206,9 +207,9 @@ def _place(settings: Settings, contents: Manifest, path: Path, stage: Path) -> s
             _rename(folder, settings.paths.binaries / folder.name)
         said = f" with {len(modules)} binaries"
         if contents.checkout["root"] != str(tree):
-            report.say(f"  the binaries name their source files below {contents.checkout['root']}")
+            console.say(f"  the binaries name their source files below {contents.checkout['root']}")
     elif modules:
-        report.warn(f"the binaries need {contents.libc}: they will be compiled here instead")
+        console.warn(f"the binaries need {contents.libc}: they will be compiled here instead")
     if not tree.exists():
         _rename(stage / "tree", tree)
     return said

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.bundle import manifest
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.system import files
 from tasks.system.run import run
 from tasks.tree import GIT

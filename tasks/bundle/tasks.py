@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks import report
+from tasks.core import console
 from tasks.bundle import read, write
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings, current
 from tasks.system import files
 
 
-@report.action
+@console.action
 def unbundle(settings: Settings, names: list[str] | None) -> Any:
     """Take over the bundle that is named on the command line, else in the settings.
 
@@ -22,7 +22,7 @@ def unbundle(settings: Settings, names: list[str] | None) -> Any:
     if names and len(names) > 1:
         raise Failure(f"unbundle takes one file, not {len(names)}", "run doit once for each task")
     place = names[0] if names else settings.origin.bundle
-    if not place and not report.selected("unbundle"):
+    if not place and not console.selected("unbundle"):
         return None
     return read.take(settings, place)
 
@@ -36,7 +36,7 @@ class Taken:
     def __call__(self) -> bool:
         """Look, and never raise: doit would end the whole run."""
         place = self.settings.origin.bundle
-        if report.selected("unbundle"):
+        if console.selected("unbundle"):
             return False
         if not place:
             return True

@@ -15,11 +15,12 @@ from pathlib import Path
 from doit import get_initial_workdir
 from doit.exceptions import TaskFailed
 
-from tasks import build, report, sources, start
+from tasks import build, sources, start
+from tasks.core import console
 from tasks.bundle import manifest, source
 from tasks.bundle.manifest import Entry, Manifest
 from tasks.components.registry import COMPONENTS
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.modules import layout
 from tasks.settings import Settings
 from tasks.system import files, resources
@@ -38,7 +39,7 @@ _LEVEL = 1
 """Of gzip: 6 takes three times as long for a tenth less."""
 
 
-@report.action
+@console.action
 def make(settings: Settings, output: str, binaries: bool) -> None:
     """Write the bundle and its checksum under temporary names, and rename them into place."""
     checkout = load_checkout(settings.paths.lock)
@@ -73,9 +74,9 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
         resources.require_disk(target.parent, need, "the bundle")
         _write(target, contents, members)
     size = target.stat().st_size / 1e6
-    report.say(f"  {target}\n  {target}.sha256")
+    console.say(f"  {target}\n  {target}.sha256")
     with_ = f" with {len(contents.modules())} binaries" if binaries else ""
-    report.note(f"{size:.0f} MB, {len(members)} files{with_}")
+    console.note(f"{size:.0f} MB, {len(members)} files{with_}")
 
 
 def _require_vendor(tree: Path) -> None:
@@ -146,7 +147,7 @@ def _entry(file: Path) -> Entry:
 def _write(target: Path, contents: Manifest, members: Mapping[str, Path]) -> None:
     beside = target.with_name(f"{target.name}.sha256")
     part = target.with_name(f".{target.name}.part")
-    beat, done = report.Heartbeat(), 0
+    beat, done = console.Heartbeat(), 0
     try:
         with (
             part.open("wb") as raw,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.components.base import Context
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.options import Api
 
 _SWITCHES = {

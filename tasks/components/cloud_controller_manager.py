@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasks.components import flags
 from tasks.components.base import Component, Context
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 
 NAME = "cloud-controller-manager"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks.components import flags
 from tasks.facts import Minor
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.options import Node
 from tasks.settings import Settings
 

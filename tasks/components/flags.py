@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasks import facts
 from tasks.components.base import Component, Context, Health
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 
 Value = str | int | float | bool | Path

@@ -18,7 +18,7 @@ from tasks.components import flags
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.facts import Facts
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.options.table import Row, table
 from tasks.settings import Settings
 

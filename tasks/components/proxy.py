@@ -7,7 +7,7 @@ from pathlib import Path
 from tasks import templates
 from tasks.components import flags
 from tasks.components.base import Component, Context, Health
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 
 NAME = "kube-proxy"

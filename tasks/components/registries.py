@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 
 ANY = "_default"

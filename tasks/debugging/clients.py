@@ -7,8 +7,9 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 
-from tasks import delve, report
-from tasks.failure import Failure
+from tasks import delve
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.system.run import run
 
 
@@ -46,7 +47,7 @@ def restore(address: str, marks: tuple[Mark, ...]) -> None:
                 client.break_at(**place, line=line, condition=mark.condition)
             except Failure as failure:
                 where = mark.function or f"{mark.file}:{mark.line}"
-                report.warn(f"the breakpoint at {where} was not set again: {failure.message}")
+                console.warn(f"the breakpoint at {where} was not set again: {failure.message}")
 
 
 def drop(port: int) -> bool:

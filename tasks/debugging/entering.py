@@ -14,7 +14,7 @@ from tasks import delve
 from tasks.debugging import journal
 from tasks.debugging.journal import Swap
 from tasks.debugging.preflight import check_go_version
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import sandbox
 from tasks.running import launch
 from tasks.settings import Settings

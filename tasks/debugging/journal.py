@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from tasks import delve
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 from tasks.system import files, process, procfs
 from tasks.system.process import Mode, Record

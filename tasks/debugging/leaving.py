@@ -10,7 +10,7 @@ import signal
 from tasks import delve
 from tasks.debugging import clients, journal
 from tasks.debugging.journal import Swap
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.running import launch
 from tasks.settings import Settings
 from tasks.system import process, signals

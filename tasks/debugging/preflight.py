@@ -10,7 +10,7 @@ from tasks import delve
 from tasks.build import load_binary
 from tasks.components.registry import COMPONENTS, own_binary
 from tasks.debugging.journal import Swap
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.modules import compiler, elf
 from tasks.settings import Settings
 from tasks.system import files, ports

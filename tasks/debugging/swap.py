@@ -23,7 +23,7 @@ from tasks.debugging.journal import (
     request,
 )  # fmt: skip
 from tasks.debugging.preflight import require_possible
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 from tasks.system import firewall, process
 from tasks.system.process import Record

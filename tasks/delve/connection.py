@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import Any, Self
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 
 class DelveError(Failure):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tasks.delve.client import Delve
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 SHOWN = 10
 _LINE = re.compile(r"(.+\.\w+):(\d+)")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from tasks.delve.values import Hit
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 
 @dataclass(frozen=True)

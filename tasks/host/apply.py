@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.host.plan import Change, Found
 from tasks.system import files
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.host import apply
 from tasks.host.packages import MANAGERS, Manager, Runtime, epel_release, installing, starting
 from tasks.host.plan import Command, Mirrors
@@ -106,7 +106,7 @@ def execute(command: Command) -> None:
 
     def keep(line: str) -> None:
         last[:] = [*last[-11:], line]
-        report.progress(line)
+        console.progress(line)
 
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     code = follow(*command.argv, on_line=keep, env=env)

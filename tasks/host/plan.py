@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 _URL = re.compile(r"https?://[\w.:\[\]-]+(/[\w.~%+@-]+)*/?")
 

@@ -6,15 +6,15 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import report
+from tasks.core import console
 from tasks.debugging import swap
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.host import apply
 from tasks.settings import Settings
 from tasks.system import files, firewall
 
 
-@report.action
+@console.action
 def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
     """Open the ports of Delve in the firewall that runs, or close those opened before."""
     home = settings.paths.home
@@ -28,8 +28,8 @@ def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
             try:
                 closing = firewall.closing(number)
             except Failure as failure:
-                return report.say(f"nothing opened: {failure.message}")
-            report.say(f"  {number}/tcp; closed again by: {shlex.join(closing)}")
+                return console.say(f"nothing opened: {failure.message}")
+            console.say(f"  {number}/tcp; closed again by: {shlex.join(closing)}")
             if not dry_run:
                 journal = apply.load(home)
                 ports = {**journal.ports, str(number): closing}
@@ -38,7 +38,7 @@ def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
     return None
 
 
-@report.action
+@console.action
 def close_all(settings: Settings, dryrun: bool) -> None:
     """Close all ports that were opened."""
     home = settings.paths.home
@@ -51,9 +51,9 @@ def _close(home: Path, ports: list[str], dry_run: bool) -> None:
         journal = apply.load(home)
         command = journal.ports.get(port)
         if command is None:
-            report.say(f"  {port}/tcp was not opened from here")
+            console.say(f"  {port}/tcp was not opened from here")
         elif dry_run:
-            report.say(f"  {shlex.join(command)}")
+            console.say(f"  {shlex.join(command)}")
         else:
             firewall.close_port(command)
             kept = {key: value for key, value in journal.ports.items() if key != port}

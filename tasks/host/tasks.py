@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.host import apply, apt, install, ports, yum
 from tasks.host.packages import MANAGERS, RUNTIMES, removing
 from tasks.host.plan import Command, Mirrors, Plan, plan
@@ -39,7 +39,7 @@ def make_plan(root: Path, mirrors: Mirrors, journal: apply.Journal) -> Plan:
     return whole
 
 
-@report.action
+@console.action
 def mirror(settings: Settings, mirrors: Mirrors, dry_run: bool, root: str) -> None:
     """Show what the mirrors change on the host, then change it."""
     mirrors.require_addresses()
@@ -49,7 +49,7 @@ def mirror(settings: Settings, mirrors: Mirrors, dry_run: bool, root: str) -> No
     with files.locked(home / "host.lock"):
         whole = make_plan(place, mirrors, apply.load(home))
         for line in (*whole.lines(), *_remarks(place, mirrors)):
-            report.say(line)
+            console.say(line)
         if dry_run:
             return
         apply.require_writable((change.path for change in whole.changes), "mirror")
@@ -57,10 +57,10 @@ def mirror(settings: Settings, mirrors: Mirrors, dry_run: bool, root: str) -> No
             apply.apply(home, change)
     count = len(whole.changes)
     undo = "doit clean mirror restores them"
-    report.note(f"files changed: {count}; {undo}" if count else "nothing to change")
+    console.note(f"files changed: {count}; {undo}" if count else "nothing to change")
 
 
-@report.action
+@console.action
 def undo_mirror(settings: Settings, dryrun: bool) -> None:
     """Restore the files of the host that are still as they were left."""
     home = settings.paths.home
@@ -68,10 +68,10 @@ def undo_mirror(settings: Settings, dryrun: bool) -> None:
         changed = (path for path in map(Path, apply.load(home).files) if path.exists())
         apply.require_writable(changed, "clean", "mirror")
         for line in apply.restore(home, dry_run=dryrun):
-            report.say(line)
+            console.say(line)
 
 
-@report.action
+@console.action
 def packages(settings: Settings, mirrors: Mirrors, dry_run: bool) -> None:
     """Show which packages are missing and what will install them, then install them."""
     mirrors.require_addresses()
@@ -79,12 +79,12 @@ def packages(settings: Settings, mirrors: Mirrors, dry_run: bool) -> None:
     runtime = RUNTIMES.get(settings.node.container_runtime, RUNTIMES["remote"])
     lacking = install.lacking(manager, runtime)
     for name, why in manager.names(runtime).items():
-        report.say(f"  {'missing' if name in lacking else 'there':<8} {name:<28} {why}")
+        console.say(f"  {'missing' if name in lacking else 'there':<8} {name:<28} {why}")
     wanted = install.commands(manager, mirrors, runtime, lacking)
     _say(wanted)
     if not install.SYSTEMD.is_dir():
         own = "; doit up starts its own containerd" if runtime is RUNTIMES["remote"] else ""
-        report.say(f"no systemd runs here: no service is enabled{own}")
+        console.say(f"no systemd runs here: no service is enabled{own}")
     if dry_run or not wanted:
         return
     install.require_root(wanted)
@@ -95,10 +95,10 @@ def packages(settings: Settings, mirrors: Mirrors, dry_run: bool) -> None:
             f"no repository of this system offers: {', '.join(still)}",
             "add one that does (docs/host.md), then run doit packages again",
         )
-    report.note(f"{len(lacking)} packages installed")
+    console.note(f"{len(lacking)} packages installed")
 
 
-@report.action
+@console.action
 def undo_packages(settings: Settings) -> None:
     """Say what removes the packages that were installed; removing them is left to the user."""
     journal = apply.load(settings.paths.home)
@@ -108,7 +108,7 @@ def undo_packages(settings: Settings) -> None:
             names = [name for name in journal.packages if name not in gone]
             _say(list(removing(manager, names, journal.services if names else ())))
             return
-    report.say("no packages were installed from here")
+    console.say("no packages were installed from here")
 
 
 def _remarks(root: Path, mirrors: Mirrors) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _remarks(root: Path, mirrors: Mirrors) -> Iterator[str]:
 
 def _say(commands: list[Command]) -> None:
     for command in commands:
-        report.say(f"  {command}    # {command.why}")
+        console.say(f"  {command}    # {command.why}")
 
 
 def _option(name: str, text: str, **more: Any) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _of_the_host(doc: str, action: Any, undo: Any, *params: dict[str, Any]) -> d
         "params": [*params, _option("dry_run", "show the plan and stop")],
         "clean": [undo],
         "uptodate": [False],
-        "meta": report.ANSWER,
+        "meta": console.ANSWER,
     }
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.modules import compiler, elf, layout
 from tasks.modules.compiler import Recipe
 from tasks.settings import Settings
@@ -57,7 +57,7 @@ def _go(
     go: Path, words: Sequence[str], env: Mapping[str, str], folder: Path, what: str, *, total: int
 ) -> None:
     """Run go and count the packages it compiles; on failure show its last words."""
-    beat, output, packages = report.Heartbeat(), list[str](), 0
+    beat, output, packages = console.Heartbeat(), list[str](), 0
 
     def line(text: str) -> None:
         nonlocal packages
@@ -75,7 +75,7 @@ def _go(
             "correct the source it names and run the task again"
         )
         raise Failure(f"go could not build {what} in {folder}\n{said}", hint)
-    report.note(f"{packages} packages compiled for {what}")
+    console.note(f"{packages} packages compiled for {what}")
 
 
 def _write_overlay(recipe: Recipe, scratch: Path) -> Path:

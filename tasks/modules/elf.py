@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 GCFLAGS = "-gcflags 'all=-N -l'"
 _NEEDED = ("-N", "-l")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.system.run import run
 from tasks.tree import Checkout, guess_version, is_version
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks import facts
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.paths import Paths
 from tasks.system import files
 from tasks.tree import Checkout

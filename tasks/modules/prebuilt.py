@@ -14,8 +14,9 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import facts, options, prune, report
-from tasks.failure import Failure
+from tasks import facts, options, prune
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.modules import elf
 from tasks.settings import Settings
 from tasks.system import files
@@ -52,7 +53,7 @@ def guessed(tree: Path) -> Path:
     return max(found, key=lambda path: path.stat().st_mtime).parent
 
 
-@report.action
+@console.action
 def take(settings: Settings, module: str) -> None:
     """Copy a module's binary to its place and write it down.
 
@@ -82,10 +83,10 @@ def _take(settings: Settings, module: str, path: Path) -> None:
         "version": said,
         "origin": str(path),
     }
-    report.note(f"{said or 'of unknown version'} from {path.parent}")
+    console.note(f"{said or 'of unknown version'} from {path.parent}")
     if info.dwarf is None or info.optimized:
         what = "has no debug information" if info.dwarf is None else "is optimised"
-        report.note(f"{what}: doit debug would refuse it")
+        console.note(f"{what}: doit debug would refuse it")
     publish(settings, module, record)
 
 

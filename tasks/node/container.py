@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import report
+from tasks.core import console
 from tasks.components import docker, kubelet
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 from tasks.system import process, procfs, signals
 from tasks.system.process import Record
@@ -114,7 +114,7 @@ def call(settings: Settings, *words: str, check: bool = True, limit: float = 120
 def _provide(settings: Settings, image: str) -> None:
     if call(settings, "image", "inspect", "--format={{.Id}}", image, check=False).code == 0:
         return
-    report.progress(f"docker pull {image}")
+    console.progress(f"docker pull {image}")
     answer = call(settings, "pull", "--quiet", image, check=False, limit=PULL)
     if answer.code:
         raise Failure(

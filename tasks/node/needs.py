@@ -7,12 +7,13 @@ import shutil
 import time
 from pathlib import Path
 
-from tasks import facts, report
+from tasks import facts
+from tasks.core import console
 from tasks.access import kubeconfig
 from tasks.build import load_binary
 from tasks.components import containerd
 from tasks.components.base import Health
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import container, sandbox
 from tasks.settings import Settings
 from tasks.system import ports
@@ -169,4 +170,4 @@ def _wait_ready(settings: Settings) -> None:
             f"node {name} did not turn Ready within {READY:g} s: {answer.tail(1)}\n{tail(log)}",
             f"read {log}",
         )
-    report.say(f"  node {name} is Ready")
+    console.say(f"  node {name} is Ready")

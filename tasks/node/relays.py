@@ -16,7 +16,7 @@ from tasks.access import kubeconfig
 from tasks.components import containerd
 from tasks.components.base import Component
 from tasks.components.kubelet import TRACES
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 from tasks.system import network, ports, process, procfs, signals
 from tasks.system.process import Record

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tasks import templates
 from tasks.access import kubeconfig
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import relays
 from tasks.settings import Settings
 from tasks.system import files, process, procfs, signals

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any, Literal, get_args, get_origin
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.options.base import Pair
 from tasks.options.table import Row
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import options
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 
 def read(file: Path, explicit: bool) -> dict[str, Any]:

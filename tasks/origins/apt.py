@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.options import Mirror
 from tasks.origins import aptsources
 from tasks.settings import Settings
@@ -99,7 +99,7 @@ class Archive:
             debs = Path(name)
             self._follow("apt-get", "download", *packages, cwd=debs, doing=" ".join(packages))
             for deb in sorted(debs.glob("*.deb")):
-                report.progress(f"unpacking {deb.name}")
+                console.progress(f"unpacking {deb.name}")
                 run("dpkg-deb", "--extract", deb, folder)
 
     def _run(self, *words: str, check: bool = True) -> Result:
@@ -110,7 +110,7 @@ class Archive:
         """Run apt with its progress shown; a Failure carries what apt complained about."""
         if words[1] != "update":
             self.update()
-        heart = report.Heartbeat()
+        heart = console.Heartbeat()
         said: list[str] = []
 
         def heed(line: str) -> None:

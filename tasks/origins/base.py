@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.system.run import run
 from tasks.tree import GIT, Checkout
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.origins.base import NoSuchVersion, Unreachable, satisfies
 from tasks.settings import Settings
 from tasks.system import files

@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks import report
+from tasks.core import console
 from tasks.origins.base import TREE_GIB, NoSuchVersion, Unreachable, is_minor, newest, slug
 from tasks.origins.store import Store
 from tasks.settings import Settings
 from tasks.system import resources
-from tasks.system.mask import mask
+from tasks.core.redact import mask
 from tasks.tree import Checkout, guess_version, is_version, require_kubernetes
 
 
@@ -40,7 +40,7 @@ class Git:
                 commit = self.store.commit(f"refs/stepkube/{version}")
                 if not (version and commit and self.store.is_whole(folder)):
                     raise
-                report.say(f"  {self.name} cannot be reached: {version} is kept from before")
+                console.say(f"  {self.name} cannot be reached: {version} is kept from before")
         require_kubernetes(folder, self.name)
         stamp = self.settings.build.version_stamp or version or guess_version(folder, commit)
         return Checkout(folder, stamp, commit, self.name, wanted)
@@ -82,7 +82,7 @@ class Git:
             refs |= self.store.refs("HEAD")
             if "HEAD" not in refs:
                 raise NoSuchVersion("the repository is empty")
-            report.say(f"  {self.name} has no release tag: taking its HEAD")
+            console.say(f"  {self.name} has no release tag: taking its HEAD")
             return "HEAD", _tag_at(refs["HEAD"], refs)
         if wanted in tags:
             return f"refs/tags/{wanted}", wanted if is_version(wanted) else ""

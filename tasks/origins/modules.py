@@ -12,8 +12,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.origins.base import (
     TREE_GIB,
     VERSION_SCRIPT,
@@ -81,7 +81,7 @@ class Modules:
             require_kubernetes(making, self.name)
             staged = _STAGED.findall((making / "go.mod").read_text())
             for number, (module, place) in enumerate(staged, 1):
-                report.progress(f"{module}, {number} of {len(staged)} modules")
+                console.progress(f"{module}, {number} of {len(staged)} modules")
                 self._stage(module, version.replace("v1.", "v0.", 1), making / place)
             shutil.rmtree(making / "vendor", ignore_errors=True)  # a list of what is not there
             _say_which(making, version, info)
@@ -110,7 +110,7 @@ class Modules:
                 raise
             if not module.startswith(_SAMPLES):
                 raise NoSuchVersion(failure.message, failure.hint) from failure
-            report.say(f"  {module} {version} is not to be had: left out")
+            console.say(f"  {module} {version} is not to be had: left out")
             files.write(folder / "go.mod", f"module {module}\n")
 
     def _take(self, module: str, version: str, folder: Path) -> None:

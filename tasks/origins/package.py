@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.origins.base import (
     TREE_GIB,
     NoSuchVersion,

@@ -8,11 +8,12 @@ import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.origins.base import Unreachable
 from tasks.settings import Settings
-from tasks.system import mask, network
+from tasks.core import redact
+from tasks.system import network
 from tasks.system.run import follow, run
 from tasks.tree import GIT
 
@@ -35,7 +36,7 @@ class Remote:
 
     def __init__(self, settings: Settings, url: str) -> None:
         self.settings = settings
-        self.url, self._user, self._word = mask.split(_absolute(url))
+        self.url, self._user, self._word = redact.split(_absolute(url))
 
     def refs(self, repository: Path, *words: str) -> dict[str, str]:
         """Return ref name -> commit: of the names given, else of all branches and tags.
@@ -61,12 +62,12 @@ class Remote:
         With `haves="noop"` the server is not told what is here: it would leave out the files of a
         commit that it thinks we have.
         """
-        beat = report.Heartbeat()
+        beat = console.Heartbeat()
         options = ("--progress", "--no-tags", "--recurse-submodules=no")
         said: list[str] = []
 
         def heed(line: str) -> None:
-            beat.beat(f"fetching {what} from {mask.mask(self.url)}: {line.strip()}")
+            beat.beat(f"fetching {what} from {redact.mask(self.url)}: {line.strip()}")
             if not re.search(r"\d+%|^remote: (Enum|Count|Compr|Total)|^From ", line):
                 said.append(line)
 

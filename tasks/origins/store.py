@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.modules import layout
 from tasks.origins import losses
 from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable
@@ -98,7 +98,7 @@ class Store:
                 f"{folder} exists but is not a complete checkout",
                 f"move your own files away and remove it: rm -r {folder}",
             )
-        report.progress(f"writing {folder}")
+        console.progress(f"writing {folder}")
         lacking = self._lacking(commit)
         words = ["--quiet", "--force", "--detach", *(["--no-checkout"] if lacking else [])]
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ class Store:
                 f"to build it as it is: origin.path={folder}; else save your work and run"
                 f" git -C {folder} checkout --detach {commit[:12]}",
             )
-        report.say(f"  {wanted} was moved from {head[:12]} to {commit[:12]}")
+        console.say(f"  {wanted} was moved from {head[:12]} to {commit[:12]}")
         run(*here, "checkout", "--quiet", "--detach", commit)
 
     def is_whole(self, folder: Path) -> bool:
@@ -187,7 +187,7 @@ class Store:
             if needed := losses.unnoticed(lost, self._names(commit, losses.VENDOR)):
                 raise _incomplete(f"it has lost {needed}")
             names = ", ".join(lost)
-            report.say(f"  the repository has lost files that a build can do without: {names}")
+            console.say(f"  the repository has lost files that a build can do without: {names}")
         if missing and len(self._missing(commit)) > len(spared):
             raise Unreachable(f"the server does not give all files of {commit}")
 

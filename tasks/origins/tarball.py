@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.origins.base import (
     TREE_GIB,
     NoSuchVersion,
@@ -29,7 +29,7 @@ from tasks.origins.base import (
 )
 from tasks.settings import Settings
 from tasks.system import download, files, network, resources, unpack
-from tasks.system.mask import mask
+from tasks.core.redact import mask
 from tasks.tree import Checkout, guess_version, is_version, require_kubernetes
 
 _SHA256, _SHA512 = 64, 128
@@ -155,7 +155,7 @@ class Tarball:
             changed = unpack.extract(archive, making)
             require_kubernetes(making, self.name)
             version, _ = self._version(making, archive, wanted)
-            report.progress(f"importing {archive.name}")
+            console.progress(f"importing {archive.name}")
             start_repository(making)
             date = datetime.fromtimestamp(min(max(changed, 0.0), _LATEST), UTC)
             commit_everything(making, f"Import {archive.name}", f"{date:%Y-%m-%dT%H:%M:%SZ}")

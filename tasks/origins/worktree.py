@@ -6,8 +6,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.modules import gitversion
 from tasks.origins.base import TREE_GIB, NoSuchVersion, satisfies
 from tasks.settings import Settings
@@ -71,7 +71,7 @@ class Worktree:
     def _watch(self, repository: Path) -> None:
         """Remember the tree as it is now, so that edits can be told; the commit is reproducible."""
         resources.require_disk(self.settings.paths.home, TREE_GIB, "watching the tree for edits")
-        report.progress(f"looking at every file of {self.tree}")
+        console.progress(f"looking at every file of {self.tree}")
         making = repository.with_name(f".{repository.name}.making")
         shutil.rmtree(making, ignore_errors=True)
         git = (*GIT, "--git-dir", making, "--work-tree", ".")

@@ -14,7 +14,7 @@ from tasks.access import credentials
 from tasks.components import admission, flags
 from tasks.components.provenance import value
 from tasks.facts import Minor
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.rules import forms, runtimes
 from tasks.rules.known import given, said
 from tasks.settings import Settings

@@ -15,7 +15,7 @@ from tasks.access import kubeconfig
 from tasks.components import flags
 from tasks.components.provenance import value
 from tasks.facts import Minor
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.rules.known import said
 from tasks.settings import Settings
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tasks import facts
 from tasks.components.provenance import value
 from tasks.facts import Minor
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.options.table import Row, table
 from tasks.settings import Settings
 

@@ -9,7 +9,7 @@ from tasks.components import cloud_controller_manager
 from tasks.components.base import Component
 from tasks.components.provenance import value
 from tasks.debugging.journal import OFFSETS
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import relays
 from tasks.options.table import table
 from tasks.rules.known import said

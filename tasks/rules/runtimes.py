@@ -11,7 +11,7 @@ from tasks import facts
 from tasks.components import containerd, docker, flags
 from tasks.components.provenance import value
 from tasks.facts import Minor
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.rules.known import said
 from tasks.settings import Settings
 from tasks.tools.tool import architecture

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 from tasks.system import files, process
 from tasks.system.process import Record
@@ -27,7 +27,7 @@ _armed: list[Callable[[], None]] = []
 
 def wanted(settings: Settings) -> bool:
     """Tell whether this run is to stay: `doit up` with ENABLE_DAEMON=false."""
-    return not settings.start.daemon and bool(report.requested("up"))
+    return not settings.start.daemon and bool(console.requested("up"))
 
 
 def arm(settings: Settings, end: Callable[[], Sequence[str]]) -> None:
@@ -39,11 +39,11 @@ def arm(settings: Settings, end: Callable[[], Sequence[str]]) -> None:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave half of it
         try:
-            report.say("Cleaning up ...")
+            console.say("Cleaning up ...")
             ended = end()
-            report.say(f"ended {', '.join(ended)}" if ended else "nothing was running")
+            console.say(f"ended {', '.join(ended)}" if ended else "nothing was running")
         except (Failure, OSError) as error:
-            report.say(f"error: {error}")
+            console.say(f"error: {error}")
 
     _armed.append(clean_up)
     atexit.register(clean_up)
@@ -71,10 +71,10 @@ def watch(settings: Settings, names: Sequence[str]) -> None:
             else:
                 now = _after(settings, record)
             if now is None:
-                report.say(f"{name} was stopped")
+                console.say(f"{name} was stopped")
                 del alive[name]
             elif now.alive():
-                report.say(f"{name} runs again, as pid {now.identity.pid}")
+                console.say(f"{name} runs again, as pid {now.identity.pid}")
                 alive[name] = now
             else:
                 _tell(now)
@@ -89,7 +89,7 @@ def _after(settings: Settings, record: Record) -> Record | None:
 
 def _tell(record: Record) -> None:
     log = Path(record.log)
-    report.warn(
+    console.warn(
         f"{record.component} (pid {record.identity.pid}) terminated unexpectedly, see {log}\n"
         f"{process.tail(log)}\n  the others run on; doit start:{record.component} brings it back"
     )
@@ -97,5 +97,5 @@ def _tell(record: Record) -> None:
 
 def _hang_up(number: int, _: object) -> None:
     """Take the end of the terminal for an interrupt; there is nobody to print for any more."""
-    report.mute(1, 2)
+    console.mute(1, 2)
     sys.exit(128 + number)

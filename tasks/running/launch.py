@@ -9,11 +9,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tasks import report
+from tasks.core import console
 from tasks.build import load_binary
 from tasks.components import containerd, docker, kubelet, proxy, registry
 from tasks.components.base import Component, Context
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.node import container, kernel, relays, sandbox
 from tasks.settings import Settings
 from tasks.system import files, mounts, ports, process, procfs, signals
@@ -72,7 +72,7 @@ def accepted(settings: Settings, component: Component) -> Component:
         known = {"asked": asked, "refused": _refused(component)}
         files.write_json(memory, known)
         for flag in known["refused"]:
-            report.say(f"  {component.name} does not know --{flag}: left out")
+            console.say(f"  {component.name} does not know --{flag}: left out")
     argv = tuple(word for word in component.argv if _flag(word) not in known["refused"])
     return replace(component, argv=argv)
 
@@ -109,7 +109,7 @@ def prepare(component: Component) -> None:
     """Write a component's configuration files, make its folders, remove what does not fit."""
     for path, text in component.states.items():
         if path.is_file() and text not in path.read_text():
-            report.say(f"  {path} was of another policy: removed")
+            console.say(f"  {path} was of another policy: removed")
             path.unlink()
     for folder in component.folders:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -203,4 +203,4 @@ def end_pods(settings: Settings) -> None:
                 signals.stop(contained, signals.KILL)
         signals.stop(shim, signals.KILL)
     for why in mounts.detach(kubelet.root(settings)):
-        report.warn(why)
+        console.warn(why)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tasks import report
-from tasks.failure import Failure
-from tasks.system import files, mask, network, resources
+from tasks.core import console
+from tasks.core.errors import Failure
+from tasks.system import files, network, resources
+from tasks.core import redact
 
 Verify = Callable[[Path], None]
 
@@ -134,7 +135,7 @@ def _append(url: str, part: Path, offset: int, timeout: float, ca_bundle: str) -
             raise _Changed
         resources.require_disk(part.parent, _gib(total - offset), f"the download of {url}")
         files.write(_mark(part), state)
-        heart, done = report.Heartbeat(), offset
+        heart, done = console.Heartbeat(), offset
         with part.open("ab" if offset else "wb") as stream:
             while chunk := response.read(_CHUNK):
                 stream.write(chunk)
@@ -158,7 +159,7 @@ def _start(headers: Any) -> int:
 
 
 def _open(url: str, offset: int, timeout: float, ca_bundle: str, begun: str = "") -> Any:
-    address, user, password = mask.split(url)
+    address, user, password = redact.split(url)
     request = _request(address)
     if user or password:
         word = base64.b64encode(f"{user}:{password}".encode()).decode()

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 
 def write(path: Path, content: str | bytes, mode: int = 0o644) -> None:
@@ -91,8 +91,8 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            from tasks import report  # noqa: PLC0415 - it loads doit, which few users of files need
+            from tasks.core import console  # noqa: PLC0415 - it loads doit, which few users of files need
 
-            report.say(f"  waiting for another run that holds {path}", stream=sys.stderr)
+            console.say(f"  waiting for another run that holds {path}", stream=sys.stderr)
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield

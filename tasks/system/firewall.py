@@ -7,8 +7,8 @@ import shutil
 import sys
 from dataclasses import dataclass
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.system.run import run
 
 
@@ -67,7 +67,7 @@ def close_port(command: tuple[str, ...]) -> None:
     try:
         _do(command)
     except Failure as failure:
-        report.warn(f"the port may still be open: {failure.message}; run: {shlex.join(command)}")
+        console.warn(f"the port may still be open: {failure.message}; run: {shlex.join(command)}")
 
 
 def _running() -> Kind:
@@ -87,5 +87,5 @@ def _words(command: tuple[str, ...], port: int) -> tuple[str, ...]:
 
 
 def _do(command: tuple[str, ...]) -> None:
-    report.say(f"  firewall: {shlex.join(command)}")
+    console.say(f"  firewall: {shlex.join(command)}")
     run(*command, timeout=20)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.system.run import run
 
 OF_IPTABLES = "INPUT"

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tasks.components.base import Health
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.system.procfs import argv_of
 
 _LONGEST = 107

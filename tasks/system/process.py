@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.system import files, procfs, signals
 from tasks.system.procfs import Identity
 from tasks.system.run import tell

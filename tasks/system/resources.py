@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 GIB = 1 << 30
 COMPILER = 1.5

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, AnyStr
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 PACKAGES = {
     "apt-get": "apt (this origin needs Debian or a relative of it)",

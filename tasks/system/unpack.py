@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.system import resources
 from tasks.system.run import run
 
@@ -31,7 +31,7 @@ def extract(archive: Path, folder: Path, strip: int | None = None) -> float:
     that all names share, if there is one. Raises Failure for an archive that is damaged, has
     members that would leave the folder, or is no tar archive.
     """
-    report.progress(f"unpacking {archive.name}")
+    console.progress(f"unpacking {archive.name}")
     try:
         with _opened(archive, folder) as tar:
             members = list(_checked(tar, archive.name))

@@ -6,7 +6,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.rules.known import said
 from tasks.settings import Settings
 from tasks.system import download, files

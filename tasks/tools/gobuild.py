@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow
@@ -89,7 +89,7 @@ def _compile(settings: Settings, go: Tool, require: str, package: str, out: Path
     env = go_env(settings, go) | {
         "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod -modcacherw", "GOWORK": "off",
     }
-    heart = report.Heartbeat()
+    heart = console.Heartbeat()
     said: list[str] = []
 
     def heed(line: str) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 Release = tuple[int, int, int]
 """A version as numbers, (1, 15, 15); a missing patch is 0."""

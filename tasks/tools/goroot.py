@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.origins.apt import Archive
 from tasks.settings import Settings
 from tasks.system import download, files
@@ -165,7 +165,7 @@ def _from_release(
         verify=verify, timeout=mirror.timeout, ca_bundle=mirror.ca_bundle, key="mirror.go",
     )
     with _making(settings, version) as root:
-        report.progress(f"unpacking {name}")
+        console.progress(f"unpacking {name}")
         run("tar", "-xzf", archive, "-C", root, "--strip-components=1", "--no-same-owner")
         archive.unlink()
         return _finish(settings, version, root, base)

@@ -11,8 +11,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 from tasks.system import download, resources
 from tasks.tools import goproxy, sumdb
@@ -51,7 +51,7 @@ def unpack(archive: Path, prefix: str, root: Path, program: Program) -> None:
         entries = zipped.infolist()
         size = sum(entry.file_size for entry in entries) / resources.GIB
         resources.require_disk(root, round(size + 0.1, 2), f"unpacking {archive.name}")
-        heart = report.Heartbeat()
+        heart = console.Heartbeat()
         for number, entry in enumerate(entries, 1):
             name = entry.filename.removeprefix(prefix)
             if name == entry.filename or not name or ".." in name.split("/") or name[0] == "/":

@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.system import download, files
 from tasks.tools.tlog import Read, Signer, check, open_note, signer, tiles
 
@@ -37,7 +37,7 @@ def lookup(
     kept in `cache`, for it can never change. Raises Failure when nothing verifiable is to be had.
     """
     if sumdb_name == "off":
-        report.warn(f"{module} {version} is not verified: mirror.gosumdb is off")
+        console.warn(f"{module} {version} is not verified: mirror.gosumdb is off")
         return ""
     known, url = database(sumdb_name)
     wanted = f"{_escape(module)}@{_escape(version)}"

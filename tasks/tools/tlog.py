@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 
 HASH = 32
 """Bytes of a hash."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.settings import Settings
 from tasks.system import files, network
 from tasks.system.run import run

@@ -15,7 +15,7 @@ from typing import Any
 
 from tasks.components.base import Component
 from tasks.components.provenance import value
-from tasks.failure import Failure
+from tasks.core.errors import Failure
 from tasks.options import table
 from tasks.settings import Settings
 from tasks.system.run import program, run

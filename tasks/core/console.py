@@ -12,8 +12,8 @@ from typing import IO, Any, ParamSpec
 
 from doit.exceptions import TaskFailed
 
-from tasks.failure import Failure
-from tasks.system.mask import mask
+from tasks.core.errors import Failure
+from tasks.core.redact import mask
 
 P = ParamSpec("P")
 

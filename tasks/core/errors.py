@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.system.mask import mask
+from tasks.core.redact import mask
 
 
 class Failure(Exception):  # noqa: N818 - it is the field's word, and not every failure is an error

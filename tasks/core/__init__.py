@@ -1,0 +1,1 @@
+"""What every layer uses: errors, output, redaction, up-to-date checks."""
