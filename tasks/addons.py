@@ -19,7 +19,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.manifests import ADDONS, Object
 from tasks.node import needs
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files, process
 from tasks.system.run import Result
 from tasks.tree import load_checkout

@@ -20,7 +20,7 @@ from typing import Any
 
 from tasks.core import console
 from tasks.debugging import swap
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files
 
 EVERY = 0.02

@@ -22,7 +22,7 @@ from tasks.debugging import swap
 from tasks.delve.question import Answer, Question
 from tasks.delve.values import Hit
 from tasks.delve.watch import watching
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.system.run import ending, program
 

@@ -20,7 +20,7 @@ from tasks.core.errors import Failure
 from tasks.modules import compiling, prebuilt, recipes
 from tasks.modules.compiler import MODULES, Recipe
 from tasks.origins import bundled
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files, resources
 from tasks.tree import load_checkout
 

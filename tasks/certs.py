@@ -17,7 +17,7 @@ from tasks.access import credentials, kubeconfig, logins
 from tasks.access.kubeconfig import address, host, is_address
 from tasks.core.errors import Failure
 from tasks.core.console import action
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.core.uptodate import Check
 

@@ -17,7 +17,7 @@ from tasks.components.registry import COMPONENTS
 from tasks.facts import Minor
 from tasks.core.errors import Failure
 from tasks.rules import contradictions, known, listening
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.tree import load_checkout
 
 RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")

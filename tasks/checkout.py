@@ -15,7 +15,7 @@ from tasks.core.errors import Failure
 from tasks.modules import gitversion, layout
 from tasks.origins import bundled
 from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable, is_minor
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.core.redact import masked
 from tasks.tree import Checkout, load_checkout

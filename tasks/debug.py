@@ -10,7 +10,7 @@ from tasks import facts
 from tasks.core import console
 from tasks.debugging import preflight, swap
 from tasks.core.errors import Failure
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files, firewall, process
 from tasks.tree import load_checkout
 

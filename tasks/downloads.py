@@ -13,7 +13,7 @@ from doit.tools import config_changed
 
 from tasks.core import console
 from tasks.components import registries
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files, network
 from tasks.core.redact import masked
 from tasks.tools import goproxy

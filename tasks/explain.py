@@ -19,7 +19,7 @@ from tasks.core.errors import Failure
 from tasks.node import kernel
 from tasks.rules import known
 from tasks.running import launch
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.tree import load_checkout
 from tasks.upstream import script

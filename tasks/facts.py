@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.core.errors import Failure
-from tasks.settings import ROOT
+from tasks.settings.load import ROOT
 
 FILE = ROOT / "templates" / "facts.yaml"
 Minor = tuple[int, int]

@@ -9,7 +9,7 @@ from typing import Any
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files, resources
 from tasks.system.run import follow, program
 from tasks.tools import tool

@@ -37,7 +37,7 @@ from tasks.editors.entries import (
 from tasks.core.errors import Failure
 from tasks.modules import layout
 from tasks.origins import bundled
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.tree import Checkout, load_checkout
 

@@ -12,7 +12,7 @@ from tasks.core import console
 from tasks.components import containerd, docker
 from tasks.core.errors import Failure
 from tasks.node import container, oci
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files, process
 from tasks.system.run import Result, program, run
 from tasks.tree import load_checkout

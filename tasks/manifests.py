@@ -14,7 +14,7 @@ from typing import Any
 from tasks import facts
 from tasks.core.errors import Failure
 from tasks.placeholders import fill
-from tasks.settings import ROOT, Settings
+from tasks.settings.load import ROOT, Settings
 from tasks.tree import Checkout
 
 OWN = ROOT / "templates" / "addons"

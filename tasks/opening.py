@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tasks import naming, settings, verbosity
+from tasks import naming, verbosity
+from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.reporter import Reporter
 
@@ -19,7 +20,7 @@ TELLING = {"dumpdb", "help", "info", "list"}
 def configuration(creators: Iterable[Creator]) -> dict[str, Any]:
     """Return doit's configuration; settings that are wrong end the program with words."""
     try:
-        chosen = settings.current()
+        chosen = load.current()
         verbosity.choose(chosen.logs.verbose)
         chosen.paths.instance.mkdir(parents=True, exist_ok=True)
     except Failure as failure:

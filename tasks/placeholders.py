@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks.access.kubeconfig import address, refusal
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 # {{ pillar['dns_server'] }}, __PILLAR__DNS__SERVER__, __DNS__SERVER__, $DNS_SERVER_IP, dns_server
 _PLACEHOLDER = re.compile(

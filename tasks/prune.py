@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import console
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files, process
 
 GIB = 1 << 30

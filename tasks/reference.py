@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args, get_origin
 
-from tasks import check, options
+from tasks import check
+from tasks.settings import groups
 from tasks.core import console
-from tasks.options.table import Row, table
+from tasks.settings.table import Row, table
 from tasks.rules import known
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 
 HEADER = """# Configuration
 
@@ -66,7 +67,7 @@ def markdown() -> str:
         name = row.key.partition(".")[0] if "." in row.key else "general"
         if name != group:
             group = name
-            kind = options.GROUPS.get(group)
+            kind = groups.GROUPS.get(group)
             title = (kind.__doc__ or "").strip() if kind else "What, and which cluster."
             parts.append(f"\n## {group}\n\n{title}\n\n| key | variable | default | meaning |")
             parts.append("| --- | --- | --- | --- |")

@@ -16,7 +16,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.modules import compiler, layout
 from tasks.modules.compiler import MODULES, go_minor
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.system.run import run
 from tasks.tools import tool

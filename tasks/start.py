@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from tasks import addons, check, images, options
+from tasks import addons, check, images
+from tasks.settings import groups
 from tasks.core import console
 from tasks.components import cloud_controller_manager, containerd, proxy, registry
 from tasks.components.registry import COMPONENTS
@@ -16,7 +17,7 @@ from tasks.core.errors import Failure
 from tasks.manifests import ADDONS
 from tasks.node import kernel, needs, sandbox
 from tasks.running import foreground, launch, summary
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files, process
 from tasks.tree import load_checkout
 
@@ -154,7 +155,7 @@ def task_up() -> Iterator[dict[str, Any]]:
         "basename": "up",
         "doc": "build what changed and bring the cluster up",
         "actions": [(up, [settings])],
-        "params": list(options.UP),
+        "params": list(groups.UP),
         "task_dep": [
             *_credentials(settings), *(f"start:{name}" for name in chosen(settings)),
             *(f"addons:{name}" for name in ADDONS if settings.start.control_plane),

@@ -14,7 +14,7 @@ from tasks.debugging import journal
 from tasks.core.errors import Failure
 from tasks.node import relays
 from tasks.running import launch
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import ports, process
 
 COLUMNS = "{:<26}{:<14}{:<9}{:<10}{:<11}{:<8}{}"

@@ -18,7 +18,7 @@ from doit.tools import config_changed
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.origins import bundled
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.core.redact import masked
 from tasks.system.run import run

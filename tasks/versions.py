@@ -16,7 +16,7 @@ from tasks.components import containerd
 from tasks.core.errors import Failure
 from tasks.modules import gitversion
 from tasks.origins.base import is_minor
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system.run import program, run
 from tasks.tools import golang
 from tasks.tools.golang import Release, dotted

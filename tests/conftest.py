@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tasks.core import console
-from tasks import settings
+from tasks.settings import load
 from tasks.core.errors import Failure
-from tasks.options.table import table
+from tasks.settings.table import table
 from tasks.system import files, process, procfs
 from tasks.system.run import run
 from tasks.tools import gobuild
@@ -72,7 +72,7 @@ def go() -> Path:
         if place and Path(place).is_file() and go_version(Path(place)) >= OLDEST_GO:
             return Path(place)
     with in_words():
-        return gobuild.tools_go(settings.load(os.environ)).bin
+        return gobuild.tools_go(load.load(os.environ)).bin
 
 
 def go_version(go: Path) -> tuple[int, ...]:

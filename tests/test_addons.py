@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks import addons, facts, manifests, settings
+from tasks import addons, facts, manifests
+from tasks.settings import load as settings
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, process, procfs
 from tasks.tree import Checkout
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tasks import settings
+from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.origins import apt, aptsources
 from tasks.origins.apt import Archive
@@ -118,8 +118,8 @@ def test_a_system_without_sources_is_a_failure(monkeypatch: pytest.MonkeyPatch) 
     assert "mirror.apt" in caught.value.hint
 
 
-def configured(tmp_path: Path, **environ: str) -> settings.Settings:
-    return settings.load({"STEPKUBE_HOME": str(tmp_path / "home"), **environ}, file=tmp_path / "no")
+def configured(tmp_path: Path, **environ: str) -> load.Settings:
+    return load.load({"STEPKUBE_HOME": str(tmp_path / "home"), **environ}, file=tmp_path / "no")
 
 
 def test_without_apt_the_failure_says_what_else_there_is(

@@ -28,7 +28,7 @@ from tasks.delve.question import Answer, Question
 from tasks.delve.values import Frame, Hit, Variable
 from tasks.core.errors import Failure
 from tasks.running import launch
-from tasks.settings import ROOT, Settings
+from tasks.settings.load import ROOT, Settings
 from tasks.system import process, procfs
 from tests import toycluster
 from tests.dap import Dap

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, checkout, facts, settings, sources
+from tasks import build, checkout, facts, sources
+from tasks.settings import load
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.modules import compiler, compiling, elf, recipes
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
 from tasks.tools import tool
@@ -31,7 +32,7 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[S
         "STEPKUBE_INSTANCE": name,
         "STEPKUBE_ORIGIN_PATH": str(made),
     }
-    loaded = settings.load(environ)
+    loaded = load.load(environ)
     assert checkout.make(loaded) is None
     root = Path(run(go, "env", "GOROOT").stdout.strip())
     tool.save_tool(loaded, tool.Tool("go", go_version, root / "bin/go", root, "here"))

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, settings, toolchain
+from tasks import checkout, toolchain
+from tasks.settings import load as settings
 from tasks.bundle import manifest, read, source, write
 from tasks.core.errors import Failure
 from tasks.origins import bundled
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
 from tasks.tools import tool

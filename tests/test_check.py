@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, checkout, explain, settings, start
+from tasks import check, checkout, explain, start
+from tasks.settings import load as settings
 from tasks.core.errors import Failure
 from tasks.node import needs
-from tasks.settings import ROOT, Settings
+from tasks.settings.load import ROOT, Settings
 from tasks.system import files
 from tasks.tree import Checkout
 

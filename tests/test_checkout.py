@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, origins, settings, tree
+from tasks import checkout, origins, tree
+from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.modules import gitversion
 from tasks.origins import aptsources
@@ -18,9 +19,9 @@ def remote(tmp_path: Path) -> Path:
     return miniature.make(tmp_path / "remote", tags=("v1.9.11", "v1.10.0-rc.1", "v1.10.3"))
 
 
-def chosen(tmp_path: Path, **environ: str) -> settings.Settings:
+def chosen(tmp_path: Path, **environ: str) -> load.Settings:
     default = {"STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "", "GOPROXY": "off"}
-    return settings.load({**default, **environ})
+    return load.load({**default, **environ})
 
 
 def test_mirrors_are_asked_before_the_origin(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tasks import delve
 from tasks.debugging import clients, journal, swap
 from tasks.running import launch
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import ports, process
 from tasks.tools.tool import load_tool
 from tests.dap import Dap

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, facts, settings, start
+from tasks import check, facts, start
+from tasks.settings import load
 from tasks.components import cloud_controller_manager as ccm
 from tasks.components import registry
 from tasks.components.base import Component, Context
 from tasks.debugging import preflight
 from tasks.core.errors import Failure
 from tasks.running import launch
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, process
 from tests import toycluster
 
@@ -28,7 +29,7 @@ def cloud_config(tmp_path: Path) -> Path:
 
 def context(minor: str = "1.24", **environ: object) -> Context:
     named = {name: str(value) for name, value in environ.items()}
-    chosen = settings.load({"STEPKUBE_HOME": "/workspace", **named}, {}, Path("/none.yaml"))
+    chosen = load.load({"STEPKUBE_HOME": "/workspace", **named}, {}, Path("/none.yaml"))
     return Context(chosen, facts.parse(minor), Path("/workspace/bin/cloud-controller-manager"))
 
 
@@ -199,7 +200,7 @@ def running_own_program(tmp_path: Path, toy: Path, config: Path) -> Iterator[dic
         "CLOUD_CONFIG": str(config),
         "STEPKUBE_CLOUD_CONTROLLER_MANAGER_PORT": str(toycluster.free_port()),
     }
-    chosen = settings.load(environ)
+    chosen = load.load(environ)
     lock = dict.fromkeys(("commit", "origin", "requested", "tree"), "")
     files.write_json(chosen.paths.lock, {**lock, "version": "v1.11.0"})
     yield environ
@@ -223,7 +224,7 @@ def record(chosen: Settings) -> process.Record:
 def test_a_program_of_ones_own_needs_no_build_and_is_started_again_when_it_changes(
     own: dict[str, str], toy: Path
 ) -> None:
-    chosen = settings.load(own)
+    chosen = load.load(own)
     assert registry.built_module(chosen, ccm.NAME) is None
     assert preflight.check_go_version(chosen, ccm.NAME)
     check.require(chosen, (1, 11))
@@ -240,17 +241,17 @@ def test_a_program_of_ones_own_needs_no_build_and_is_started_again_when_it_chang
 
 @pytest.mark.parametrize("way", [start.up, start.down])
 def test_it_does_not_outlive_its_option_nor_the_cluster(own: dict[str, str], way) -> None:
-    chosen = settings.load(own)
+    chosen = load.load(own)
     assert start.reconcile(chosen, ccm.NAME) is None
     running = record(chosen).identity
-    off = settings.load({**own, "EXTERNAL_CLOUD_PROVIDER": "false"})
+    off = load.load({**own, "EXTERNAL_CLOUD_PROVIDER": "false"})
     assert way(off) is None
     assert not running.alive()
     assert process.load(chosen.paths.run, ccm.NAME) is None
 
 
 def test_a_program_that_ends_is_quoted_with_the_advice(own: dict[str, str]) -> None:
-    chosen = settings.load(own)
+    chosen = load.load(own)
     program = Path(own["EXTERNAL_CLOUD_PROVIDER_BINARY"])
     program.write_text("#!/bin/sh\n[ \"$1\" ] && echo no cloud here >&2\nexit 1\n")
     failed = start.reconcile(chosen, ccm.NAME)

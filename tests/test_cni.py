@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks import settings, toolchain
+from tasks.settings import load as settings
+from tasks import toolchain
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.tools import cni
 from tasks.tools.tool import architecture
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks import facts, settings
+from tasks import facts
+from tasks.settings import load
 from tasks.components import containerd, kubelet
 from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
@@ -56,7 +57,7 @@ VARIANTS = {"defaults": {}, "all-on": ALL_ON, "docker": DOCKER, "rkt": RKT}
 def context(component, minor="1.20", known=None, **words):
     """Return the context of a component; words are settings, with __ for the dot."""
     dotted = {key.replace("__", "."): value for key, value in words.items()}
-    chosen = settings.load({"STEPKUBE_HOME": HOME}, dotted, Path("/nonexistent.yaml"))
+    chosen = load.load({"STEPKUBE_HOME": HOME}, dotted, Path("/nonexistent.yaml"))
     binary = Path(f"{HOME}/bin/{component}")
     return Context(chosen, facts.minor(minor).minor, binary, known)
 

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, delve, facts, images, settings
+from tasks import check, delve, facts, images
+from tasks.settings import load as settings
 from tasks.components import docker, kubelet, registry
 from tasks.components.base import Context
 from tasks.debugging import swap
 from tasks.core.errors import Failure
 from tasks.node import container as node_container
 from tasks.running import launch
-from tasks.settings import ROOT, Settings
+from tasks.settings.load import ROOT, Settings
 from tasks.system import files, process, procfs
 from tests import toycluster
 

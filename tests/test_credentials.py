@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks import settings
+from tasks.settings import load as settings
 from tasks.access import credentials, logins
 from tasks.core.errors import Failure
-from tasks.settings import ROOT, Settings
+from tasks.settings.load import ROOT, Settings
 
 SECRET = "s3cret-t0ken"
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, checkout, ide, settings, start
+from tasks import build, checkout, ide, start
+from tasks.settings import load
 from tasks.modules import elf, layout
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.sources import refresh
 from tasks.status import rows
 from tasks.system import process
@@ -39,7 +40,7 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[M
             home = tmp_path / "home"
             (home / "cache").mkdir(parents=True)
             (home / "cache/gobuild").symlink_to(cache / "home/cache/gobuild")
-        loaded = settings.load({
+        loaded = load.load({
             "STEPKUBE_HOME": str(home),
             "STEPKUBE_INSTANCE": name,
             "STEPKUBE_ORIGIN_PATH": str(tree or ""),

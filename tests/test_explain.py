@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks import explain, facts, options, settings
+from tasks import explain, facts
+from tasks.settings import groups, load as settings
 from tasks.components import containerd, provenance
 from tasks.components.base import Context
 from tasks.components.provenance import DROPPED, FLAGS, Origin, Word
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
-from tasks.settings import ROOT, Settings
+from tasks.settings.load import ROOT, Settings
 from tasks.system import files
 
 HOME = "/workspace"
@@ -241,7 +242,7 @@ def effective_settings() -> set[str]:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_setting_changes_a_component(group: str, effective: set[str]) -> None:
-    mine = {f"{group}.{item.name}" for item in dataclasses.fields(options.GROUPS[group])}
+    mine = {f"{group}.{item.name}" for item in dataclasses.fields(groups.GROUPS[group])}
     assert mine - effective == mine & set(ELSEWHERE)
 
 

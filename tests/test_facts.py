@@ -5,7 +5,7 @@ import pytest
 
 from tasks import facts
 from tasks.core.errors import Failure
-from tasks.settings import ROOT
+from tasks.settings.load import ROOT
 
 MINORS = [(1, number) for number in range(10, 37)]
 EVIDENCE = re.compile(r"[VTRXPIM](,[VTRXPIM])*")

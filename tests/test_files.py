@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import settings
+from tasks.settings import load
 from tasks.system import files
 
 WAITER = """
@@ -25,7 +25,7 @@ def test_waiting_for_a_lock_is_said_once_and_not_where_answers_are_read(tmp_path
     argv = [sys.executable, "-c", WAITER, str(lock)]
     with files.locked(lock):
         waiter = subprocess.Popen(
-            argv, cwd=settings.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            argv, cwd=load.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert waiter.stderr is not None
         assert waiter.stderr.readline() == f"  waiting for another run that holds {lock}\n"

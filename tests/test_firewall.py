@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tasks import settings
+from tasks.settings import load
 
 needs_nft = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("nft"), reason="needs root and nft"
@@ -74,7 +74,7 @@ def in_a_namespace(rules: str) -> dict[str, object]:
     """Open and close a port under these rules; return what could be reached when."""
     done = subprocess.run(
         ["unshare", "--net", sys.executable, "-c", SCRIPT, rules],
-        cwd=settings.ROOT, capture_output=True, text=True, check=False,
+        cwd=load.ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told: dict[str, object] = json.loads(done.stdout)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import settings
+from tasks.settings import load
 from tasks.components import registry
 from tasks.debugging import swap
 from tasks.running import launch
-from tasks.settings import ROOT, Settings
+from tasks.settings.load import ROOT, Settings
 from tasks.system import files, ports, process, signals
 from tests import toycluster
 
@@ -127,6 +127,6 @@ def test_a_start_that_fails_half_way_leaves_nothing(chosen: Settings) -> None:
 
 
 def test_only_up_stays_and_only_when_told() -> None:
-    made = settings.load({"ENABLE_DAEMON": "false"})
+    made = load.load({"ENABLE_DAEMON": "false"})
     assert not made.start.daemon
-    assert settings.load({}).start.daemon, "the default is to return, unlike upstream's"
+    assert load.load({}).start.daemon, "the default is to return, unlike upstream's"

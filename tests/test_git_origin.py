@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, settings, tree
+from tasks import checkout, tree
+from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.modules import layout
 from tasks.origins import store
@@ -29,8 +30,8 @@ def remote(tmp_path: Path) -> Path:
     return made
 
 
-def chosen(tmp_path: Path, url: str, **environ: str) -> settings.Settings:
-    return settings.load({
+def chosen(tmp_path: Path, url: str, **environ: str) -> load.Settings:
+    return load.load({
         "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "",
         "STEPKUBE_ORIGIN_GIT": url, "GOPROXY": "off", **environ,
     })
@@ -94,7 +95,7 @@ def test_a_fetch_killed_at_any_step_does_not_hinder_the_next(
         }
         doit = [sys.executable, "-m", "doit", "checkout"]
         with subprocess.Popen(
-            doit, cwd=settings.ROOT, env=environ, start_new_session=True,
+            doit, cwd=load.ROOT, env=environ, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         ) as killed:
             running.append(killed)
@@ -102,7 +103,7 @@ def test_a_fetch_killed_at_any_step_does_not_hinder_the_next(
         assert killed.returncode == -signal.SIGKILL, said
         running.clear()
         done = subprocess.run(
-            doit, cwd=settings.ROOT, env=environ, capture_output=True, text=True, check=False
+            doit, cwd=load.ROOT, env=environ, capture_output=True, text=True, check=False
         )
     assert done.returncode == 0, done.stdout + done.stderr
     require_whole(tmp_path / "home" / "src" / "v1.10.3")

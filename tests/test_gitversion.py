@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, checkout, ide, settings, tree, versions
+from tasks import check, checkout, ide, tree, versions
+from tasks.settings import load
 from tasks.modules import gitversion
 from tasks.system import unpack
 from tasks.tree import Checkout, load_checkout
@@ -15,13 +16,13 @@ HASH = "0123456789abcdef0123456789abcdef01234567"
 ERA = eras.ERAS[3]
 
 
-def chosen(tmp_path: Path, tree_: Path, **environ: str) -> settings.Settings:
-    return settings.load({
+def chosen(tmp_path: Path, tree_: Path, **environ: str) -> load.Settings:
+    return load.load({
         "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_PATH": str(tree_), **environ,
     })
 
 
-def stamp(one: settings.Settings) -> dict[str, str]:
+def stamp(one: load.Settings) -> dict[str, str]:
     return versions.stamp(load_checkout(one.paths.lock))
 
 
@@ -186,7 +187,7 @@ def test_a_version_file_that_is_none(tmp_path: Path, own: Path, text: str, word:
 
 def test_a_release_too_old_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
     remote = miniature.make(tmp_path / "remote", tags=("v1.9.11",))
-    one = settings.load({
+    one = load.load({
         "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_GIT": str(remote),
         "STEPKUBE_VERSION": "1.9.11",
     })
@@ -201,7 +202,7 @@ def test_a_tree_from_before_there_was_a_change_log_per_minor_is_too_old(tmp_path
     (tree / "CHANGELOG/CHANGELOG-1.28.md").unlink()
     (tree / "CHANGELOG.md").write_text("- [v1.8.3](#v183)\n\n# v1.7.9\n\n# v1.8.3\n\n# v1.8.2\n")
     miniature.commit(tree, "of old")
-    one = settings.load({
+    one = load.load({
         "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_PATH": str(tree),
     })
     assert "Kubernetes 1.8 is older than 1.10" in str(checkout.make(one))
@@ -211,7 +212,7 @@ def test_a_release_newer_than_known_is_taken_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     remote = miniature.make(tmp_path / "remote", tags=("v1.38.0",))
-    one = settings.load({
+    one = load.load({
         "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_GIT": str(remote),
     })
     assert checkout.make(one) is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks import naming
-from tasks.settings import ROOT
+from tasks.settings.load import ROOT
 
 
 def doit(tmp_path: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tasks import settings
+from tasks.settings import load
 from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
 
@@ -51,7 +51,7 @@ ONLY_HERE = {
 
 
 def test_its_settings_make_its_command_line_and_five_flags_more() -> None:
-    chosen = settings.load({"STEPKUBE_HOME": "/workspace", **LIKE_THERE}, {}, Path(os.devnull))
+    chosen = load.load({"STEPKUBE_HOME": "/workspace", **LIKE_THERE}, {}, Path(os.devnull))
     context = Context(chosen, (1, 10), Path("/bin/kube-apiserver"))
     made = COMPONENTS["kube-apiserver"].build(context).argv[1:]
     assert [flag for flag in made if flag not in ONLY_HERE] == PS

@@ -12,7 +12,8 @@ import pytest
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from tasks import reporter, settings
+from tasks import reporter
+from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.host import apply, apt, install, packages, tasks, yum
 from tasks.host.plan import Mirrors
@@ -143,7 +144,7 @@ def in_process_doit(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Doit:
     """Return a function that runs doit with the host's tasks alone, and returns what it says."""
-    loaded = settings.load({"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull})
+    loaded = load.load({"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull})
     monkeypatch.setattr(tasks, "current", lambda: loaded)
     home.mkdir()
 
@@ -473,7 +474,7 @@ def test_docker_is_installed_and_started_where_it_is_the_runtime(
     doit: Doit, pretend: Pretend, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environ = {"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull}
-    loaded = settings.load({**environ, "CONTAINER_RUNTIME": "docker"})
+    loaded = load.load({**environ, "CONTAINER_RUNTIME": "docker"})
     monkeypatch.setattr(tasks, "current", lambda: loaded)
     ran = pretend("apt-get", "dpkg-query", "systemctl")
     doit("packages")

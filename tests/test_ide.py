@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from tasks import ide, settings
+from tasks import ide
+from tasks.settings import load
 from tasks.debugging import swap
 from tasks.editors import entries, inplace, positions
-from tasks.settings import ROOT, Settings
+from tasks.settings.load import ROOT, Settings
 from tasks.system import files
 from tests import miniature
 
@@ -85,7 +86,7 @@ def chosen(tmp_path: Path, tree: Path) -> Settings:
 
 def taken(tmp_path: Path, tree: Path, **environ: str) -> Settings:
     """Return settings of an instance that has checked the tree out."""
-    made = settings.load({"STEPKUBE_HOME": str(tmp_path / "home"), **environ})
+    made = load.load({"STEPKUBE_HOME": str(tmp_path / "home"), **environ})
     known = {"version": "v1.28.3", "commit": "0" * 40, "origin": "a test", "requested": "auto"}
     files.write_json(made.paths.lock, {**known, "tree": str(tree)})
     return made
@@ -588,7 +589,7 @@ def test_a_wrong_option_says_so_and_writes_nothing(
 
 
 def test_without_a_checkout_there_is_nothing_to_write_into(tmp_path: Path) -> None:
-    empty = settings.load({"STEPKUBE_HOME": str(tmp_path / "home")})
+    empty = load.load({"STEPKUBE_HOME": str(tmp_path / "home")})
     assert write(empty) == "there is no checkout yet\n  fix: run: doit checkout"
     assert not clean(empty)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import images, settings
+from tasks import images
+from tasks.settings import load
 from tasks.core import console
 from tasks.components import containerd
 from tasks.core.errors import Failure
@@ -18,12 +19,12 @@ NEW = "docker.io/library/web:1      \tsaved\t\nImporting\telapsed: 0.2 s\ttotal:
 
 
 @pytest.fixture
-def chosen(tmp_path: Path) -> settings.Settings:
-    return settings.load({"STEPKUBE_HOME": str(tmp_path)})
+def chosen(tmp_path: Path) -> load.Settings:
+    return load.load({"STEPKUBE_HOME": str(tmp_path)})
 
 
 @pytest.fixture
-def running(chosen: settings.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def running(chosen: load.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Pretend that containerd runs; return the folder of a ctr that writes down its words."""
     mine = procfs.identify(os.getpid())
     assert mine is not None
@@ -58,7 +59,7 @@ def test_the_names_are_read_from_what_is_printed(said: str, names: list[str]) ->
 
 
 def test_an_archive_goes_where_the_kubelet_looks(
-    chosen: settings.Settings, running: Path, tmp_path: Path
+    chosen: load.Settings, running: Path, tmp_path: Path
 ) -> None:
     archive = tmp_path / "a b.tar"
     archive.write_bytes(b"")
@@ -69,7 +70,7 @@ def test_an_archive_goes_where_the_kubelet_looks(
 
 
 def test_what_containerd_says_of_an_archive_is_passed_on(
-    chosen: settings.Settings, running: Path, tmp_path: Path
+    chosen: load.Settings, running: Path, tmp_path: Path
 ) -> None:
     archive = tmp_path / "x.tar"
     archive.write_bytes(b"")
@@ -80,17 +81,17 @@ def test_what_containerd_says_of_an_archive_is_passed_on(
         images.bring_in(chosen, archive)
 
 
-def test_without_containerd_the_fix_is_named(chosen: settings.Settings, tmp_path: Path) -> None:
+def test_without_containerd_the_fix_is_named(chosen: load.Settings, tmp_path: Path) -> None:
     with pytest.raises(Failure, match="containerd of the instance default does not run") as caught:
         images.bring_in(chosen, tmp_path / "x.tar")
     assert caught.value.hint == "run: doit up"
     own = {"node.container_runtime_endpoint": "unix:///run/crio.sock"}
-    other = settings.load({"STEPKUBE_HOME": str(tmp_path)}, own)
+    other = load.load({"STEPKUBE_HOME": str(tmp_path)}, own)
     with pytest.raises(Failure, match=r"node\.container_runtime_endpoint"):
         images.bring_in(other, tmp_path / "x.tar")
 
 
-def tree(tmp_path: Path, chosen: settings.Settings, source: str, place: str) -> Path:
+def tree(tmp_path: Path, chosen: load.Settings, source: str, place: str) -> Path:
     """Pretend a checkout whose pause program is `source`."""
     path = tmp_path / "tree" / place
     files.write(path, source)
@@ -102,7 +103,7 @@ def tree(tmp_path: Path, chosen: settings.Settings, source: str, place: str) -> 
 
 @pytest.mark.parametrize("place", ["build/pause/linux/pause.c", "build/pause/pause.c"])
 def test_pause_is_built_once_and_again_when_its_source_changed(
-    chosen: settings.Settings, running: Path, tmp_path: Path, place: str
+    chosen: load.Settings, running: Path, tmp_path: Path, place: str
 ) -> None:
     if shutil.which("gcc") is None:
         pytest.fail("a C compiler is needed, as for the kubelet: apt-get install gcc libc6-dev")
@@ -118,7 +119,7 @@ def test_pause_is_built_once_and_again_when_its_source_changed(
 
 
 def test_a_pause_that_does_not_compile_is_a_warning(
-    chosen: settings.Settings, running: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    chosen: load.Settings, running: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tree(tmp_path, chosen, "this is no C\n", "build/pause/pause.c")
     assert images.pause(chosen) is None
@@ -128,7 +129,7 @@ def test_a_pause_that_does_not_compile_is_a_warning(
 
 
 def test_stopping_containerd_leaves_the_shims_of_pods_alone(
-    chosen: settings.Settings, tmp_path: Path
+    chosen: load.Settings, tmp_path: Path
 ) -> None:
     sleep = shutil.which("sleep")
     assert sleep is not None
@@ -150,7 +151,7 @@ def test_stopping_containerd_leaves_the_shims_of_pods_alone(
             signals.stop(identity)
 
 
-def test_load_says_what_is_missing(chosen: settings.Settings) -> None:
+def test_load_says_what_is_missing(chosen: load.Settings) -> None:
     for words, expected in (("", "no archive was named"), ("/no/such.tar", "no such file")):
         answer = images.load(chosen, words)
         assert expected in str(answer.message)

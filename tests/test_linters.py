@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tasks.settings import ROOT
+from tasks.settings.load import ROOT
 
 
 @pytest.mark.parametrize("words", [["ruff", "check"], ["mypy"]], ids=lambda words: words[0])

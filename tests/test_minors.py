@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, settings, versions
+from tasks import checkout, versions
+from tasks.settings import load
 from tasks.bundle.manifest import Manifest, require_fit
 from tasks.core.errors import Failure
 from tasks.origins import apt, base
@@ -19,8 +20,8 @@ from tests.test_modules_origin import Proxy
 TAGS = ("v1.9.9", "v1.10.3", "v1.10.11", "v1.10.12-rc.1", "v1.11.0-beta.1")
 
 
-def chosen(tmp_path: Path, version: str, **environ: str) -> settings.Settings:
-    return settings.load({
+def chosen(tmp_path: Path, version: str, **environ: str) -> load.Settings:
+    return load.load({
         "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_VERSION": version,
         "STEPKUBE_ORIGIN_APT": "", "STEPKUBE_ORIGIN_GIT": "", "GOPROXY": "off", **environ,
     })
@@ -124,4 +125,4 @@ def test_the_newest_of_what_is_offered() -> None:
 def test_yaml_takes_no_zero_from_a_version(tmp_path: Path) -> None:
     file = tmp_path / "stepkube.yaml"
     file.write_text("version: 1.30\n")
-    assert checkout.normal(settings.load({"STEPKUBE_CONFIG": str(file)}).version) == "v1.30"
+    assert checkout.normal(load.load({"STEPKUBE_CONFIG": str(file)}).version) == "v1.30"

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, settings
+from tasks import checkout
+from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.modules import layout
 from tasks.system import files
@@ -65,8 +66,8 @@ class Proxy:
                 archive.writestr(f"{module}@{version}/{name}", text)
         return sumdb.hash_zip(path).removeprefix("h1:")
 
-    def settings(self, tmp_path: Path, version: str = "auto", **environ: str) -> settings.Settings:
-        return settings.load({
+    def settings(self, tmp_path: Path, version: str = "auto", **environ: str) -> load.Settings:
+        return load.load({
             "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_VERSION": version,
             "STEPKUBE_ORIGIN_APT": "", "STEPKUBE_ORIGIN_GIT": "",
             "GOPROXY": self.folder.as_uri(),

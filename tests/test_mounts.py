@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from tasks.settings import ROOT
+from tasks.settings.load import ROOT
 from tasks.system import mounts
 from tasks.system.run import run
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, downloads, settings
+from tasks import checkout, downloads
+from tasks.settings import load
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.origins import apt
@@ -69,8 +70,8 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
         yield bundle, seen
 
 
-def chosen(tmp_path: Path, bundle: Path | str = "", **environ: str) -> settings.Settings:
-    return settings.load({
+def chosen(tmp_path: Path, bundle: Path | str = "", **environ: str) -> load.Settings:
+    return load.load({
         "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "",
         "STEPKUBE_ORIGIN_GIT": f"https://{NAME}/k8s/.git", "STEPKUBE_ORIGIN_TIMEOUT": "30",
         "SSL_CERT_FILE": str(bundle), "GOPROXY": f"https://{NAME}", "GOSUMDB": "off", **environ,
@@ -163,7 +164,7 @@ def test_a_bundle_that_is_none_is_named_before_anything_is_fetched(
         "SSL_CERT_FILE": str(bundle),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "doit", "checkout"], cwd=settings.ROOT, env=environ,
+        [sys.executable, "-m", "doit", "checkout"], cwd=load.ROOT, env=environ,
         capture_output=True, text=True, check=False,
     )
     assert done.returncode == 1
@@ -177,13 +178,13 @@ def test_a_bundle_that_is_none_is_named_before_anything_is_fetched(
      ("STEPKUBE_MIRROR_GO", "http://mirror:port/go"), ("STEPKUBE_MIRROR_APT", "debian")],
 )  # fmt: skip
 def test_a_mirror_that_is_no_address_is_named(tmp_path: Path, name: str, value: str) -> None:
-    said = str(downloads.make(settings.load({"STEPKUBE_HOME": str(tmp_path), name: value})))
+    said = str(downloads.make(load.load({"STEPKUBE_HOME": str(tmp_path), name: value})))
     assert name in said and f"'{value}' is not an address" in said and "fix:" in said
 
 
 def test_blanks_and_a_last_comma_in_a_list_of_proxies_do_no_harm(tmp_path: Path) -> None:
     value = "https://a.example.org, https://b.example.org | direct,"
-    assert downloads.make(settings.load({"STEPKUBE_HOME": str(tmp_path), "GOPROXY": value})) is None
+    assert downloads.make(load.load({"STEPKUBE_HOME": str(tmp_path), "GOPROXY": value})) is None
 
 
 def test_both_spellings_of_the_proxy_variables_are_given() -> None:
@@ -255,7 +256,7 @@ def test_neither_config_nor_the_workspace_shows_a_password(tmp_path: Path) -> No
     }
     for words in (["config"], ["checkout"], ["info", "checkout"], ["info", "toolchain:go"]):
         done = subprocess.run(
-            [sys.executable, "-m", "doit", *words], cwd=settings.ROOT, env=environ,
+            [sys.executable, "-m", "doit", *words], cwd=load.ROOT, env=environ,
             capture_output=True, text=True, check=False,
         )
         assert "s3cr3t" not in done.stdout + done.stderr, words

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import settings, start
+from tasks.settings import load
+from tasks import start
 from tasks.components.base import Component, Health
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
@@ -15,8 +16,8 @@ from tests.test_graph import doit
 CONTROL = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
 
 
-def chosen(tmp_path: Path, **environ: str) -> settings.Settings:
-    return settings.load({"STEPKUBE_HOME": str(tmp_path), **environ})
+def chosen(tmp_path: Path, **environ: str) -> load.Settings:
+    return load.load({"STEPKUBE_HOME": str(tmp_path), **environ})
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks import build, options, settings
+from tasks import build
+from tasks.settings import groups, load as settings
 from tasks.debugging import preflight
 from tasks.core.errors import Failure
 from tasks.modules import elf, prebuilt
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files
 from tests.test_graph import doit
 
@@ -82,7 +83,7 @@ def test_an_unstamped_binary_is_taken(tmp_path: Path, toy: Path) -> None:
 
 
 def test_a_guess_takes_the_newest_below_output(tmp_path: Path) -> None:
-    made = load(tmp_path, options.GUESS)
+    made = load(tmp_path, groups.GUESS)
     with pytest.raises(Failure, match=r"no kube-apiserver was found below .*tree/_output"):
         prebuilt.source(made, "kubelet")
     folders = [tmp_path / "tree" / "_output" / name / "bin" for name in ("local/go", "")]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import debug, settings
+from tasks import debug
+from tasks.settings import load
 from tasks.debugging import journal, preflight, swap
 from tasks.core.errors import Failure
 from tasks.system import firewall, process, procfs
@@ -63,7 +64,7 @@ def test_addresses_that_are_refused(text: str, words: list[str]) -> None:
 def test_options_that_make_no_sense_together(
     tmp_path: Path, options: dict[str, bool], word: str
 ) -> None:
-    made = settings.load({"STEPKUBE_HOME": str(tmp_path)})
+    made = load.load({"STEPKUBE_HOME": str(tmp_path)})
     said = str(debug.debug(made, "kubelet", **{**OPTIONS, **options}))
     assert word in said and "fix:" in said
     assert journal.load(made, "kubelet") is None
@@ -82,7 +83,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_firewall_is_opened_for_the_swap_and_closed_after_it(
-    chosen: settings.Settings, running: process.Record, commands: Path
+    chosen: load.Settings, running: process.Record, commands: Path
 ) -> None:
     wanted = swap.request(chosen, "toy", "debug-attach")
     wanted = replace(wanted, firewall=firewall.closing(wanted.port))
@@ -103,7 +104,7 @@ def test_without_a_firewall_that_is_known_nothing_is_done(monkeypatch: pytest.Mo
 
 
 def test_another_user_is_let_in_only_when_asked(
-    chosen: settings.Settings, running: process.Record
+    chosen: load.Settings, running: process.Record
 ) -> None:
     wanted = replace(swap.request(chosen, "toy", "debug-attach"), any_user=True)
     swap.enter(chosen, "toy", wanted)
@@ -118,7 +119,7 @@ def test_another_user_is_let_in_only_when_asked(
 
 
 def test_a_kernel_that_forbids_ptrace_is_named_before_anything_is_touched(
-    chosen: settings.Settings,
+    chosen: load.Settings,
     running: process.Record,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,7 +1,8 @@
 import os
 from pathlib import Path
 
-from tasks import prune, settings
+from tasks import prune
+from tasks.settings import load
 from tasks.system import files
 
 
@@ -15,7 +16,7 @@ def binary(home: Path, digest: str, age: int) -> Path:
 
 def test_the_oldest_unused_binaries_go_first(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(prune, "GIB", 1000)
-    made = settings.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_BUILD_KEEP": "2"})
+    made = load.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_BUILD_KEEP": "2"})
     oldest, old, new, newest = (binary(tmp_path, name, age) for age, name in enumerate("abcd", 1))
     record = {"module": "kubelet", "path": str(oldest), "digest": "", "go": "", "version": ""}
     files.write_json(made.paths.built("kubelet"), record)
@@ -26,7 +27,7 @@ def test_the_oldest_unused_binaries_go_first(tmp_path: Path, monkeypatch) -> Non
 
 
 def test_within_the_limit_nothing_goes(tmp_path: Path) -> None:
-    made = settings.load({"STEPKUBE_HOME": str(tmp_path)})
+    made = load.load({"STEPKUBE_HOME": str(tmp_path)})
     kept = binary(tmp_path, "a", 1)
     assert prune.prune(made) == 0
     assert kept.exists()

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import settings
+from tasks.settings import load as settings
 from tasks.components import containerd, registries
 from tasks.components.base import Context
 from tasks.core.errors import Failure
 from tasks.running import launch
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import ports, process, signals
 
 ALL = registries.ANY

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import settings
+from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.node import relay, relays
 from tasks.system import ports, process
@@ -115,7 +115,7 @@ def test_the_proxy_goes_out_over_the_network_and_not_to_the_host_itself() -> Non
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     done = subprocess.run(
         [*argv, relay.__file__, *urls],
-        cwd=settings.ROOT, env=env, capture_output=True, text=True, timeout=120, check=True,
+        cwd=load.ROOT, env=env, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines() == [
         "/v2/?a=b 10.9.9.1", "/next 10.9.9.1", "502 127.0.0.1 is an address of the host itself",
@@ -150,8 +150,8 @@ def test_the_proxy_of_the_host_is_used_with_its_password(tmp_path: Path) -> None
     assert answer == b"HTTP/1.1 200 yes\r\n\r\nhello"
 
 
-def chosen(tmp_path: Path, forward: str) -> settings.Settings:
-    return settings.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_NODE_FORWARD": forward})
+def chosen(tmp_path: Path, forward: str) -> load.Settings:
+    return load.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_NODE_FORWARD": forward})
 
 
 def test_forwarded_ports_lead_to_the_address_of_the_node(tmp_path: Path) -> None:

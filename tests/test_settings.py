@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import reference, settings
+from tasks import reference
+from tasks.settings import load as settings
 from tasks.core.errors import Failure
 
 

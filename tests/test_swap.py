@@ -10,12 +10,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from tasks import delve, settings
+from tasks import delve
+from tasks.settings import load
 from tasks.components import registry
 from tasks.debugging import journal, swap
 from tasks.core.errors import Failure
 from tasks.running import launch
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, ports, process, procfs, signals
 from tests import toycluster
 
@@ -168,7 +169,7 @@ def test_the_ports_of_debuggers_are_odd_as_those_of_connections_are_even(tmp_pat
     ports_of = {
         name: {journal.port(made, one) for one in swap.OFFSETS}
         for name in ("default", "two", "i1", "i2", "i3")
-        for made in [settings.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_INSTANCE": name})]
+        for made in [load.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_INSTANCE": name})]
     }
     assert all(port % 2 for own in ports_of.values() for port in own)
     assert len(set().union(*ports_of.values())) == 5 * len(swap.OFFSETS), "no two share one"

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.debugging import journal, swap
 from tasks.running import launch
-from tasks.settings import ROOT, Settings
+from tasks.settings.load import ROOT, Settings
 from tasks.system import ports, process, procfs
 from tests.test_swap import PORT, chosen, current, enter, goes_on, running
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, settings
+from tasks import checkout
+from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.modules import compiler, recipes
 from tasks.system import unpack
@@ -54,8 +55,8 @@ def archived(source: Path, name: str, *, prefix: str = "", at: str = "v1.28.4") 
     return target
 
 
-def chosen(tmp_path: Path, place: object, **environ: str) -> settings.Settings:
-    return settings.load({
+def chosen(tmp_path: Path, place: object, **environ: str) -> load.Settings:
+    return load.load({
         "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "",
         "STEPKUBE_ORIGIN_GIT": "", "STEPKUBE_ORIGIN_TARBALL": str(place), "GOPROXY": "off",
         **environ,

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tasks import settings, toolchain
+from tasks.settings import load
+from tasks import toolchain
 from tasks.core.errors import Failure
 from tasks.system import files
 from tasks.tools import cni, gobuild, golang, goroot, sumdb, tool
@@ -175,8 +176,8 @@ class Proxy:
         """Return the GOSUMDB value of a database that answers in this folder."""
         return f"{database.key} {self.folder.as_uri()}/sumdb/{database.name}"
 
-    def settings(self, tmp_path: Path, **environ: str) -> settings.Settings:
-        return settings.load(
+    def settings(self, tmp_path: Path, **environ: str) -> load.Settings:
+        return load.load(
             {
                 "STEPKUBE_HOME": str(tmp_path / "home"), "GOPROXY": self.folder.as_uri(),
                 "GOSUMDB": self.trust(self.database), "STEPKUBE_MIRROR_GO": "", **environ,
@@ -357,7 +358,7 @@ def test_debians_two_folders_become_one_without_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(goroot, "Archive", Debian)
-    chosen = settings.load(
+    chosen = load.load(
         {"STEPKUBE_HOME": str(tmp_path / "home"), "GOPROXY": "off", "STEPKUBE_MIRROR_GO": ""},
         {"mirror.apt_archive": "trixie,bullseye"}, tmp_path / "no",
     )
@@ -436,7 +437,7 @@ def test_records_are_written_and_read(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, go_on_machine: Path) -> tuple[Proxy, settings.Settings]:
+def stage(tmp_path: Path, go_on_machine: Path) -> tuple[Proxy, load.Settings]:
     """Give a checkout that wants Go 1.26.2 and etcd 3.4.13, and a proxy with etcd and Delve."""
     proxy = Proxy(tmp_path / "proxy")
     proxy.release(toolchain.ETCD, "3.5.0", "3.5.35", "3.6.4", "3.6.6")
@@ -461,7 +462,7 @@ def notes() -> str:
     return text
 
 
-def test_go_is_recorded_and_said(stage: tuple[Proxy, settings.Settings]) -> None:
+def test_go_is_recorded_and_said(stage: tuple[Proxy, load.Settings]) -> None:
     _, chosen = stage
     assert toolchain.make_go(chosen) is None
     assert tool.load_tool(chosen, "go").version == "1.26.8"
@@ -474,7 +475,7 @@ def test_go_is_recorded_and_said(stage: tuple[Proxy, settings.Settings]) -> None
      ("3.6.6", "3.6.6")],
 )
 def test_etcd_is_built_from_its_module(
-    stage: tuple[Proxy, settings.Settings], tmp_path: Path, wanted: str, built: str
+    stage: tuple[Proxy, load.Settings], tmp_path: Path, wanted: str, built: str
 ) -> None:
     _, chosen = stage
     want_etcd(tmp_path, wanted)
@@ -493,7 +494,7 @@ def test_etcd_is_built_from_its_module(
 
 
 def test_an_etcd_the_user_names_is_never_replaced(
-    stage: tuple[Proxy, settings.Settings], tmp_path: Path
+    stage: tuple[Proxy, load.Settings], tmp_path: Path
 ) -> None:
     proxy, _ = stage
     chosen = proxy.settings(tmp_path, ETCD_VERSION="3.6.5")
@@ -516,7 +517,7 @@ def install(
 
 @pytest.mark.parametrize(("version", "used"), [("3.4.13", True), ("3.6.1", True), ("3.4.9", False)])
 def test_an_installed_etcd_is_used_when_it_is_new_enough(
-    stage: tuple[Proxy, settings.Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    stage: tuple[Proxy, load.Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     version: str, used: bool,
 ) -> None:
     _, chosen = stage
@@ -526,7 +527,7 @@ def test_an_installed_etcd_is_used_when_it_is_new_enough(
 
 
 def test_a_build_that_fails_leaves_nothing(
-    stage: tuple[Proxy, settings.Settings], tmp_path: Path, go_on_machine: Path
+    stage: tuple[Proxy, load.Settings], tmp_path: Path, go_on_machine: Path
 ) -> None:
     _, chosen = stage
     program = go_on_machine / "bin/go"
@@ -539,7 +540,7 @@ def test_a_build_that_fails_leaves_nothing(
     assert not chosen.paths.tool("etcd").exists()
 
 
-def test_the_newest_delve_is_built_and_kept(stage: tuple[Proxy, settings.Settings]) -> None:
+def test_the_newest_delve_is_built_and_kept(stage: tuple[Proxy, load.Settings]) -> None:
     proxy, chosen = stage
     toolchain.make_go(chosen)
     assert toolchain.make_delve(chosen) is None
@@ -551,7 +552,7 @@ def test_the_newest_delve_is_built_and_kept(stage: tuple[Proxy, settings.Setting
 
 
 def test_a_go_that_no_delve_knows_is_refused_before_anything_is_built(
-    stage: tuple[Proxy, settings.Settings],
+    stage: tuple[Proxy, load.Settings],
 ) -> None:
     _, chosen = stage
     tool.save_tool(chosen, Tool("go", "1.28.1", Path("/go/bin/go"), Path("/go"), "x"))
@@ -575,7 +576,7 @@ def test_an_installed_delve_is_used_only_when_it_knows_this_go(
 
 
 def test_plugins_whose_go_is_not_to_be_had_are_refused(
-    stage: tuple[Proxy, settings.Settings],
+    stage: tuple[Proxy, load.Settings],
 ) -> None:
     proxy, chosen = stage
     failed = toolchain.make_cni(chosen)

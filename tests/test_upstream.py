@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks import settings
+from tasks.settings import load
 from tasks.components.base import Component, Health
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.upstream import script
 
@@ -32,7 +32,7 @@ sealed = pytest.mark.skipif(not can_seal(), reason="no namespaces for this user"
 
 @pytest.fixture
 def chosen(tmp_path: Path) -> Settings:
-    return settings.load({"STEPKUBE_HOME": str(tmp_path / "home"), "LOG_LEVEL": "5"})
+    return load.load({"STEPKUBE_HOME": str(tmp_path / "home"), "LOG_LEVEL": "5"})
 
 
 def tree(tmp_path: Path, text: str) -> Path:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import certs, check, facts, manifests, options, settings, start, verbosity
+from tasks import certs, check, facts, manifests, start, verbosity
+from tasks.settings import groups, load as settings
 from tasks.core import console
 from tasks.access import credentials, kubeconfig
 from tasks.components import cloud_controller_manager, provenance
@@ -21,10 +22,10 @@ from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.modules import prebuilt
 from tasks.node import needs
-from tasks.options.table import Row, table
+from tasks.settings.table import Row, table
 from tasks.rules import known, runtimes
 from tasks.running import foreground, launch
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, process, procfs, run
 from tasks.tools import cni
 from tests.variables import ALWAYS, EFFECTS, SPANS, Effect
@@ -441,4 +442,4 @@ def test_an_explicit_leader_election_wins_over_pause_tolerance() -> None:
 
 
 def test_the_groups_are_the_fields_of_the_settings() -> None:
-    assert set(options.GROUPS) <= set(Settings.__dataclass_fields__)
+    assert set(groups.GROUPS) <= set(Settings.__dataclass_fields__)

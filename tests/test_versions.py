@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks import settings, versions
+from tasks.settings import load
+from tasks import versions
 from tasks.components import containerd
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
 from tasks.tools import tool
@@ -31,7 +32,7 @@ def small_tree(tmp_path: Path) -> Path:
 def check_out(tree: Path, *, requested: str = "auto", **environ: str) -> Settings:
     """Return settings whose lock names the tree."""
     home = str(tree.parent / "home")
-    chosen = settings.load({"STEPKUBE_HOME": home, **environ}, {}, Path("/dev/null"))
+    chosen = load.load({"STEPKUBE_HOME": home, **environ}, {}, Path("/dev/null"))
     lock = {"commit": "0123456789abcdef", "origin": "git here", "requested": requested}
     files.write_json(chosen.paths.lock, {**lock, "tree": str(tree), "version": "v1.20.2"})
     return chosen
@@ -189,6 +190,6 @@ def test_json_is_nothing_but_json_and_nothing_is_written(
 
 
 def test_without_a_checkout_it_says_what_to_do(tmp_path: Path) -> None:
-    empty = settings.load({"STEPKUBE_HOME": str(tmp_path)}, {}, Path("/dev/null"))
+    empty = load.load({"STEPKUBE_HOME": str(tmp_path)}, {}, Path("/dev/null"))
     said = versions.versions(empty, "text")
     assert "doit checkout" in said.message

@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tasks import delve, settings
+from tasks import delve
+from tasks.settings import load as settings
 from tasks.components import registry
 from tasks.components.base import Component, Context, Health
 from tasks.debugging import journal, swap
 from tasks.core.errors import Failure
 from tasks.running import launch
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, process, signals
 
 ODD = ("a (b) $c", "", "--x=", "'\"", "/127.0.0.1(:[0-9]+)?$")

@@ -9,7 +9,8 @@ from functools import partial
 from types import SimpleNamespace
 
 from tasks.core import console
-from tasks import settings, start
+from tasks.settings import load
+from tasks import start
 from tasks.components import registry
 from tasks.debugging import swap
 from tasks.running import foreground, launch
@@ -17,7 +18,7 @@ from tests import toycluster
 
 
 def main(home: str, base: str, port: str, broken: str = "") -> None:
-    made = settings.load({
+    made = load.load({
         "STEPKUBE_HOME": home, "STEPKUBE_DEBUG_BASE_PORT": base, "ENABLE_DAEMON": "false",
     })  # fmt: skip
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))

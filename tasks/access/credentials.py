@@ -18,7 +18,7 @@ from tasks.access import kubeconfig
 from tasks.components import flags
 from tasks.core.errors import Failure
 from tasks.rules.known import said
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 USER = "user"
 """The kubeconfig that AUTH_ARGS makes."""

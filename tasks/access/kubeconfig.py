@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from tasks.core.errors import Failure
-from tasks.settings import ROOT, Settings
+from tasks.settings.load import ROOT, Settings
 
 TEMPLATE = ROOT / "templates" / "kubeconfig.yaml.j2"
 AGGREGATOR = "admin-kube-aggregator"

@@ -12,7 +12,7 @@ from typing import Any
 from tasks.access import credentials
 from tasks.components import flags
 from tasks.core.console import action
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.core.uptodate import Check
 

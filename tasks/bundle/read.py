@@ -20,7 +20,7 @@ from tasks.bundle import manifest, source
 from tasks.bundle.manifest import Entry, Manifest
 from tasks.core.errors import Failure
 from tasks.origins.base import slug
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.tools import tool
 from tasks.tree import require_kubernetes

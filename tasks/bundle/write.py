@@ -22,7 +22,7 @@ from tasks.bundle.manifest import Entry, Manifest
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.modules import layout
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
 from tasks.tools import tool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tasks.components.base import Context
 from tasks.core.errors import Failure
-from tasks.options import Api
+from tasks.settings.groups import Api
 
 _SWITCHES = {
     "deny_security_context_admission": "SecurityContextDeny",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks import facts
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 
 @dataclass(frozen=True)

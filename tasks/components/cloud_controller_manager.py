@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.components import flags
 from tasks.components.base import Component, Context
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 NAME = "cloud-controller-manager"
 AFTER = ("kube-apiserver",)

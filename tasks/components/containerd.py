@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import templates
+from tasks.settings import templates
 from tasks.components import flags, registries
 from tasks.components.base import Component, Context, Health
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files
 
 NAME = "containerd"

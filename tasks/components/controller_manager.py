@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.components import flags
 from tasks.components.base import Component, Context
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 NAME = "kube-controller-manager"
 AFTER = ("kube-apiserver",)

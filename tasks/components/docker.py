@@ -12,8 +12,8 @@ from pathlib import Path
 from tasks.components import flags
 from tasks.facts import Minor
 from tasks.core.errors import Failure
-from tasks.options import Node
-from tasks.settings import Settings
+from tasks.settings.groups import Node
+from tasks.settings.load import Settings
 
 NAME = "docker"
 CONTAINED = "kubelet"

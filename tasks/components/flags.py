@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks import facts
 from tasks.components.base import Component, Context, Health
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 Value = str | int | float | bool | Path
 _TRUE = ("true", "t", "1")

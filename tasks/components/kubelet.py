@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks import facts, templates
+from tasks import facts
+from tasks.settings import templates
 from tasks.components import containerd, docker, flags
 from tasks.components.base import Component, Context, Health
-from tasks.options import Node
-from tasks.settings import Settings
+from tasks.settings.groups import Node
+from tasks.settings.load import Settings
 
 NAME = "kubelet"
 AFTER = ("kube-apiserver", "containerd")

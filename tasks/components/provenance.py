@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from tasks import facts, settings
+from tasks import facts
+from tasks.settings import load
 from tasks.components import flags
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.facts import Facts
 from tasks.core.errors import Failure
-from tasks.options.table import Row, table
-from tasks.settings import Settings
+from tasks.settings.table import Row, table
+from tasks.settings.load import Settings
 
 EVIDENCE = {
     "V": "read in the tree", "T": "read in the tagged repositories", "R": "release notes",
@@ -114,13 +115,13 @@ def settings_changed(chosen: Settings) -> Iterator[tuple[Origin, Settings]]:
     }  # fmt: skip
     home, nothing = str(chosen.paths.home), Path(os.devnull)
     instance = Origin("instance", chosen.name, home)
-    yield instance, settings.load({"STEPKUBE_HOME": "/probe"}, given, nothing)
+    yield instance, load.load({"STEPKUBE_HOME": "/probe"}, given, nothing)
     for row in table():
         origin = Origin("setting", row.key, chosen.sources[row.key])
         for other in _others(row, value(chosen, row.key)):
             with suppress(Failure):  # not every change makes sense for every setting
                 words = {**given, row.key: other}
-                changed = settings.load({"STEPKUBE_HOME": home}, words, nothing)
+                changed = load.load({"STEPKUBE_HOME": home}, words, nothing)
                 yield instance if row.key == "instance" else origin, changed
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks import templates
+from tasks.settings import templates
 from tasks.components import flags
 from tasks.components.base import Component, Context, Health
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 NAME = "kube-proxy"
 DEFAULT = "iptables"

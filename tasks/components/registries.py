@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 ANY = "_default"
 """containerd's name for every registry that has no folder of its own."""

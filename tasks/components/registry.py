@@ -18,7 +18,7 @@ from tasks.components import (
     scheduler,
 )
 from tasks.components.base import Component, Context
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tasks.debugging.preflight import check_go_version
 from tasks.core.errors import Failure
 from tasks.node import sandbox
 from tasks.running import launch
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.procfs import Identity

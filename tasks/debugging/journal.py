@@ -16,7 +16,7 @@ from typing import Literal, cast
 
 from tasks import delve
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, process, procfs
 from tasks.system.process import Mode, Record
 from tasks.system.procfs import Identity

@@ -12,7 +12,7 @@ from tasks.debugging import clients, journal
 from tasks.debugging.journal import Swap
 from tasks.core.errors import Failure
 from tasks.running import launch
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import process, signals
 from tasks.system.process import Record
 from tasks.system.procfs import Identity

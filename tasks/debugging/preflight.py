@@ -12,7 +12,7 @@ from tasks.components.registry import COMPONENTS, own_binary
 from tasks.debugging.journal import Swap
 from tasks.core.errors import Failure
 from tasks.modules import compiler, elf
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, ports
 from tasks.system.process import Record
 

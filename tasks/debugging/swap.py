@@ -24,7 +24,7 @@ from tasks.debugging.journal import (
 )  # fmt: skip
 from tasks.debugging.preflight import require_possible
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import firewall, process
 from tasks.system.process import Record
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from tasks.debugging import journal as swaps
-from tasks.templates import render
+from tasks.settings.templates import render
 
 EDITORS = {"vscode": "VS Code", "goland": "GoLand", "nvim": "Neovim with nvim-dap"}
 PREFIX = "stepkube: "

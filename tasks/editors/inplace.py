@@ -15,7 +15,7 @@ from pathlib import Path
 from tasks.editors import jsonc, positions
 from tasks.editors.entries import LAUNCH, LISTS, NEW_LAUNCH, OWN, PREFIX, excluded
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
 from tasks.tree import GIT

@@ -10,7 +10,7 @@ from tasks.core import console
 from tasks.debugging import swap
 from tasks.core.errors import Failure
 from tasks.host import apply
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, firewall
 
 

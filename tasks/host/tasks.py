@@ -11,7 +11,7 @@ from tasks.core.errors import Failure
 from tasks.host import apply, apt, install, ports, yum
 from tasks.host.packages import MANAGERS, RUNTIMES, removing
 from tasks.host.plan import Command, Mirrors, Plan, plan
-from tasks.settings import Settings, current
+from tasks.settings.load import Settings, current
 from tasks.system import files
 
 KINDS = ((yum.FILES, yum.edit), (apt.FILES, apt.edit))

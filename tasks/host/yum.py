@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from tasks import templates
+from tasks.settings import templates
 from tasks.host.plan import Edit, Mirrors
 
 FILES = ("etc/yum.repos.d/*.repo",)

@@ -13,7 +13,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.modules import compiler, elf, layout
 from tasks.modules.compiler import Recipe
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow, program
 from tasks.tools.tool import go_env, load_tool

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tasks import facts
 from tasks.core.errors import Failure
-from tasks.paths import Paths
+from tasks.settings.paths import Paths
 from tasks.system import files
 from tasks.tree import Checkout
 

@@ -14,11 +14,12 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import facts, options, prune
+from tasks import facts, prune
+from tasks.settings import groups
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.modules import elf
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
 from tasks.tools.tool import architecture
@@ -32,7 +33,7 @@ def chosen(settings: Settings) -> bool:
 
 def source(settings: Settings, module: str) -> Path:
     """Return where a module's binary is to be found. Raises Failure when a guess finds none."""
-    if settings.build.output != options.GUESS:
+    if settings.build.output != groups.GUESS:
         return Path(settings.build.output).expanduser().absolute() / module
     return guessed(load_checkout(settings.paths.lock).tree) / module
 

@@ -10,7 +10,7 @@ from tasks.components import docker
 from tasks.facts import minor as facts_of
 from tasks.modules import compiler, gitversion, layout
 from tasks.modules.compiler import Recipe
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system.run import run
 from tasks.tools.tool import load_tool
 from tasks.tree import Checkout, changes

@@ -14,7 +14,7 @@ from pathlib import Path
 from tasks.core import console
 from tasks.components import docker, kubelet
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.run import Result, program, run

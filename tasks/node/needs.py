@@ -15,7 +15,7 @@ from tasks.components import containerd
 from tasks.components.base import Health
 from tasks.core.errors import Failure
 from tasks.node import container, sandbox
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import ports
 from tasks.system.process import load, tail
 from tasks.system.run import Result, program, run

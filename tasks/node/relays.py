@@ -17,7 +17,7 @@ from tasks.components import containerd
 from tasks.components.base import Component
 from tasks.components.kubelet import TRACES
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import network, ports, process, procfs, signals
 from tasks.system.process import Record
 

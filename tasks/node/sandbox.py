@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tasks import templates
+from tasks.settings import templates
 from tasks.access import kubeconfig
 from tasks.core.errors import Failure
 from tasks.node import relays
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.run import program

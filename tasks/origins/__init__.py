@@ -11,7 +11,7 @@ from tasks.origins.modules import Modules
 from tasks.origins.package import Package
 from tasks.origins.tarball import Tarball
 from tasks.origins.worktree import Worktree
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.tools import goproxy
 
 

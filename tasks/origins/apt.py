@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.options import Mirror
+from tasks.settings.groups import Mirror
 from tasks.origins import aptsources
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, network
 from tasks.system.run import Result, follow, run
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.core.errors import Failure
 from tasks.origins.base import NoSuchVersion, Unreachable, satisfies
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.tools.tool import Tool
 from tasks.tree import Checkout

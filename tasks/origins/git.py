@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.core import console
 from tasks.origins.base import TREE_GIB, NoSuchVersion, Unreachable, is_minor, newest, slug
 from tasks.origins.store import Store
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import resources
 from tasks.core.redact import mask
 from tasks.tree import Checkout, guess_version, is_version, require_kubernetes

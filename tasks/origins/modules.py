@@ -26,7 +26,7 @@ from tasks.origins.base import (
     stated_commit,
     version_script,
 )
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import download, files, resources
 from tasks.tools import goproxy, modzip
 from tasks.tools.golang import dotted

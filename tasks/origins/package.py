@@ -17,7 +17,7 @@ from tasks.origins.base import (
     slug,
     start_repository,
 )
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, resources, unpack
 from tasks.system.run import run
 from tasks.tree import GIT, Checkout, require_kubernetes

@@ -18,7 +18,7 @@ from tasks.modules import layout
 from tasks.origins import losses
 from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable
 from tasks.origins.remote import REFUSED, Remote, git_version, lacked
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import Result, run
 from tasks.tree import GIT

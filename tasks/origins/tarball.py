@@ -27,7 +27,7 @@ from tasks.origins.base import (
     stated_commit,
     version_script,
 )
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import download, files, network, resources, unpack
 from tasks.core.redact import mask
 from tasks.tree import Checkout, guess_version, is_version, require_kubernetes

@@ -10,7 +10,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.modules import gitversion
 from tasks.origins.base import TREE_GIB, NoSuchVersion, satisfies
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
 from tasks.tree import GIT, Checkout, guess_version, require_kubernetes

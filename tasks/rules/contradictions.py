@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from tasks import options
+from tasks.settings import groups
 from tasks.access import credentials
 from tasks.components import admission, flags
 from tasks.components.provenance import value
@@ -17,7 +17,7 @@ from tasks.facts import Minor
 from tasks.core.errors import Failure
 from tasks.rules import forms, runtimes
 from tasks.rules.known import given, said
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 FILES = (
     "api.admission_control_config_file", "api.authorization_config", "api.audit_policy_file",
@@ -51,7 +51,7 @@ def _files(settings: Settings) -> Iterator[Failure]:
                 f"{said(settings, key)}: {named} is not there", "name a file that can be read"
             )
     output = settings.build.output
-    if output and output != options.GUESS and not Path(flags.path(output)).is_dir():
+    if output and output != groups.GUESS and not Path(flags.path(output)).is_dir():
         yield Failure(
             f"{said(settings, 'build.output')}: there is no folder {flags.path(output)}",
             "name the folder of binaries made elsewhere, or unset it to have them built",

@@ -17,7 +17,7 @@ from tasks.components.provenance import value
 from tasks.facts import Minor
 from tasks.core.errors import Failure
 from tasks.rules.known import said
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 _DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|ms|s|m|h))+|0")
 _DURATIONS = (

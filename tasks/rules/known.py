@@ -8,8 +8,8 @@ from tasks import facts
 from tasks.components.provenance import value
 from tasks.facts import Minor
 from tasks.core.errors import Failure
-from tasks.options.table import Row, table
-from tasks.settings import Settings
+from tasks.settings.table import Row, table
+from tasks.settings.load import Settings
 
 
 def said(settings: Settings, key: str) -> str:

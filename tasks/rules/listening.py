@@ -11,9 +11,9 @@ from tasks.components.provenance import value
 from tasks.debugging.journal import OFFSETS
 from tasks.core.errors import Failure
 from tasks.node import relays
-from tasks.options.table import table
+from tasks.settings.table import table
 from tasks.rules.known import said
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 
 
 def shared(settings: Settings, built: Mapping[str, Component]) -> Iterator[Failure]:

@@ -13,7 +13,7 @@ from tasks.components.provenance import value
 from tasks.facts import Minor
 from tasks.core.errors import Failure
 from tasks.rules.known import said
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.tools.tool import architecture
 
 NEEDS = {

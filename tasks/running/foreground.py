@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, process
 from tasks.system.process import Record
 

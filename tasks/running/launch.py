@@ -15,7 +15,7 @@ from tasks.components import containerd, docker, kubelet, proxy, registry
 from tasks.components.base import Component, Context
 from tasks.core.errors import Failure
 from tasks.node import container, kernel, relays, sandbox
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, mounts, ports, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.procfs import Identity

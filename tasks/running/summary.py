@@ -7,7 +7,7 @@ from tasks.access import credentials, kubeconfig
 from tasks.components import flags
 from tasks.debugging import swap
 from tasks.node import needs
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.tree import load_checkout
 
 

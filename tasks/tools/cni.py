@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.core.errors import Failure
 from tasks.rules.known import said
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import download, files
 from tasks.tools import gobuild
 from tasks.tools.golang import Release, dotted, require_release

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow
 from tasks.tools import goproxy, goroot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tasks.core.errors import Failure
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import download
 from tasks.tools.golang import Release, dotted, release
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.origins.apt import Archive
-from tasks.settings import Settings
+from tasks.settings.load import Settings
 from tasks.system import download, files
 from tasks.system.run import run
 from tasks.tools import goproxy, modzip

@@ -16,8 +16,8 @@ from typing import Any
 from tasks.components.base import Component
 from tasks.components.provenance import value
 from tasks.core.errors import Failure
-from tasks.options import table
-from tasks.settings import Settings
+from tasks.settings import table
+from tasks.settings.load import Settings
 from tasks.system.run import program, run
 
 SCRIPT = Path("hack", "local-up-cluster.sh")

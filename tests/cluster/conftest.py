@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import settings
+from tasks.settings import load
 from tasks.system import process
 from tasks.tree import load_checkout
 
@@ -20,13 +20,13 @@ CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-sche
 class Cluster:
     """The instance the tests share, and the commands a user has for it."""
 
-    settings: settings.Settings
+    load: load.Settings
 
     def doit(self, *words: str, code: int = 0, **environ: str) -> str:
         """Run doit as a user does; return what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "doit", *words],
-            cwd=settings.ROOT,
+            cwd=load.ROOT,
             env={**os.environ, "START_MODE": "nokubelet,nokubeproxy", **environ},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -81,7 +81,7 @@ class Cluster:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Bring the cluster up from nothing, and down again at the end."""
-    made = Cluster(settings.load(os.environ))
+    made = Cluster(load.load(os.environ))
     try:
         yield made
     finally:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, settings
+from tasks import build
+from tasks.settings import load
 from tasks.components.registry import COMPONENTS
 from tasks.debugging import journal
 from tasks.system import ports, process, procfs, signals
@@ -90,7 +91,7 @@ def in_foreground(cluster: Cluster) -> "Iterator[subprocess.Popen[str]]":
     """Run `doit up` in the foreground until it says that it stays."""
     run = subprocess.Popen(
         [sys.executable, "-m", "doit", "up"],
-        cwd=settings.ROOT,
+        cwd=load.ROOT,
         env={**os.environ, "START_MODE": "nokubelet,nokubeproxy", "ENABLE_DAEMON": "false"},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import settings
+from tasks.settings import load
 from tests.cluster.conftest import Cluster
 
 pytestmark = [
@@ -37,7 +37,7 @@ def test_a_bundle_brings_a_cluster_up_without_network(cluster: Cluster, tmp_path
     }
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", SCRIPT, "sh", sys.executable, str(bundle)],
-        cwd=settings.ROOT, env=environ, capture_output=True, text=True, check=False,
+        cwd=load.ROOT, env=environ, capture_output=True, text=True, check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"gitVersion": "v1.20.2"' in done.stdout

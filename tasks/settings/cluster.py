@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.options.base import option
+from tasks.settings.declare import option
 
 LeaderElect = Literal["auto", "true", "false"]
 StartWord = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy"]

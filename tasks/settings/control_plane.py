@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.options.base import option
+from tasks.settings.declare import option
 
 EtcdLevel = Literal["debug", "info", "warn", "error", "panic", "fatal"]
 

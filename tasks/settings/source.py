@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.options.base import Pair, option
+from tasks.settings.declare import Pair, option
 
 Order = Literal["auto", "path", "bundle", "tarball", "git", "apt", "goproxy"]
 

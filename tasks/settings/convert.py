@@ -6,8 +6,8 @@ import difflib
 from typing import Any, Literal, get_args, get_origin
 
 from tasks.core.errors import Failure
-from tasks.options.base import Pair
-from tasks.options.table import Row
+from tasks.settings.declare import Pair
+from tasks.settings.table import Row
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
-from tasks import options
+from tasks.settings import groups
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def table() -> list[Row]:
             "auto, a release (v1.20.2), a minor (v1.20: its newest release), a branch or a commit"),
         Row("instance", "STEPKUBE_INSTANCE", str, "default", "name of the cluster"),
     ]
-    for group, kind in options.GROUPS.items():
+    for group, kind in groups.GROUPS.items():
         hints = get_type_hints(kind)
         for item in fields(kind):
             about = dict(item.metadata)

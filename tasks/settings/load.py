@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_origin
 
-from tasks import options
+from tasks.settings import groups
 from tasks.core.errors import Failure
-from tasks.options.convert import convert
-from tasks.options.table import Row, table
-from tasks.options.written import read
-from tasks.paths import Paths
+from tasks.settings.convert import convert
+from tasks.settings.table import Row, table
+from tasks.settings.yaml_file import read
+from tasks.settings.paths import Paths
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = "stepkube.yaml"
 BESIDE = frozenset({
     "STEPKUBE_HOME", "STEPKUBE_CONFIG", "STEPKUBE_DEBUG", "STEPKUBE_COMPONENT",
@@ -40,23 +40,23 @@ class Settings:
     version: str
     name: str
     paths: Paths
-    origin: options.Origin = options.Origin()
-    mirror: options.Mirror = options.Mirror()
-    build: options.Build = options.Build()
-    api: options.Api = options.Api()
-    etcd: options.Etcd = options.Etcd()
-    controller_manager: options.ControllerManager = options.ControllerManager()
-    cloud_controller_manager: options.CloudControllerManager = options.CloudControllerManager()
-    scheduler: options.Scheduler = options.Scheduler()
-    kubelet: options.Kubelet = options.Kubelet()
-    proxy: options.Proxy = options.Proxy()
-    dns: options.Dns = options.Dns()
-    addons: options.Addons = options.Addons()
-    node: options.Node = options.Node()
-    start: options.Start = options.Start()
-    certs: options.Certs = options.Certs()
-    logs: options.Logs = options.Logs()
-    debug: options.Debug = options.Debug()
+    origin: groups.Origin = groups.Origin()
+    mirror: groups.Mirror = groups.Mirror()
+    build: groups.Build = groups.Build()
+    api: groups.Api = groups.Api()
+    etcd: groups.Etcd = groups.Etcd()
+    controller_manager: groups.ControllerManager = groups.ControllerManager()
+    cloud_controller_manager: groups.CloudControllerManager = groups.CloudControllerManager()
+    scheduler: groups.Scheduler = groups.Scheduler()
+    kubelet: groups.Kubelet = groups.Kubelet()
+    proxy: groups.Proxy = groups.Proxy()
+    dns: groups.Dns = groups.Dns()
+    addons: groups.Addons = groups.Addons()
+    node: groups.Node = groups.Node()
+    start: groups.Start = groups.Start()
+    certs: groups.Certs = groups.Certs()
+    logs: groups.Logs = groups.Logs()
+    debug: groups.Debug = groups.Debug()
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -119,12 +119,12 @@ def of_up(argv: Sequence[str]) -> dict[str, str]:
     words = [word for word in argv if word.startswith("-") or "=" not in word]
     rest = words[words.index("up") + 1:] if "up" in words else []
     try:
-        given, _ = CmdParse([CmdOption(option) for option in options.UP]).parse(rest)
+        given, _ = CmdParse([CmdOption(option) for option in groups.UP]).parse(rest)
     except CmdParseError:
         return {}
     if given["output"] and given["guess"]:
         raise Failure("-o names a folder and -O guesses one", "leave one of them out")
-    output = options.GUESS if given["guess"] else given["output"]
+    output = groups.GUESS if given["guess"] else given["output"]
     found = {"build.output": output, "origin.bundle": given["bundle"]}
     return {key: value for key, value in found.items() if value}
 
@@ -168,12 +168,12 @@ def _unknown(key: str, rows: Mapping[str, Row], where: str) -> Failure:
 def _assemble(
     values: Mapping[str, Any], sources: Mapping[str, str], environ: Mapping[str, str]
 ) -> Settings:
-    by_group: dict[str, dict[str, Any]] = {group: {} for group in options.GROUPS}
+    by_group: dict[str, dict[str, Any]] = {group: {} for group in groups.GROUPS}
     for key, value in values.items():
         if "." in key:
             group, name = key.split(".", 1)
             by_group[group][name] = value
-            default = getattr(options.GROUPS[group], name)
+            default = getattr(groups.GROUPS[group], name)
             if name.endswith("port") and not (0 < value <= 65535 or value == default):
                 none = ", or 0 for none" if default == 0 else ""
                 raise Failure(f"{sources[key]}: {value} is not a port", f"use 1 to 65535{none}")
@@ -197,7 +197,7 @@ def _assemble(
         etcd=_folder(by_group["etcd"]["dir"], instance / "etcd"),
         config=_config(by_group["start"]["config_dir"], instance),
     )
-    made = {group: options.GROUPS[group](**items) for group, items in by_group.items()}
+    made = {group: groups.GROUPS[group](**items) for group, items in by_group.items()}
     against = made["start"].contradiction()
     if against:
         words = ",".join(made["start"].mode)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks import options
+from tasks.settings import groups as options
 from tasks.core.errors import Failure
 
 

@@ -6,18 +6,12 @@ hack/local-up-cluster.sh knows keep upstream's environment name, the others are
 STEPKUBE_GROUP_FIELD.
 """
 
-from tasks.options.base import Pair, option
-from tasks.options.cluster import Addons, Certs, Debug, Logs, Start, StartWord
-from tasks.options.control_plane import (
-    Api,
-    CloudControllerManager,
-    ControllerManager,
-    Etcd,
-    Scheduler,
-)
-from tasks.options.node import Dns, Kubelet, Node, Proxy
-from tasks.options.source import Build, Mirror, Order, Origin
-from tasks.options.up import GUESS, UP
+from tasks.settings.declare import Pair, option
+from tasks.settings.cluster import Addons, Certs, Debug, Logs, Start, StartWord
+from tasks.settings.control_plane import Api, CloudControllerManager, ControllerManager, Etcd, Scheduler
+from tasks.settings.node import Dns, Kubelet, Node, Proxy
+from tasks.settings.source import Build, Mirror, Order, Origin
+from tasks.settings.up import GUESS, UP
 
 __all__ = [
     "GROUPS", "GUESS", "UP", "Addons", "Api", "Build", "Certs", "CloudControllerManager",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from tasks.settings import ROOT
+from tasks.settings.load import ROOT
 
 if TYPE_CHECKING:
     from jinja2 import Environment
