@@ -14,9 +14,9 @@ import pytest
 
 from tasks.settings import load
 from tasks.core.errors import Failure
-from tasks.origins import apt, aptsources
-from tasks.origins.apt import Archive
-from tasks.origins.aptsources import Source
+from tasks.system import apt, apt_sources
+from tasks.system.apt import Archive
+from tasks.system.apt_sources import Source
 
 needs_apt = pytest.mark.skipif(
     not all(map(shutil.which, ("apt-get", "dpkg-deb", "gpg"))), reason="needs Debian and gpg"
@@ -68,31 +68,31 @@ def etc(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def debian(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = aptsources.system_sources(etc)
-    monkeypatch.setattr(aptsources, "system_sources", lambda: found)
-    monkeypatch.setattr(aptsources, "_code_names", lambda: ["bookworm"])
+    found = apt_sources.system_sources(etc)
+    monkeypatch.setattr(apt_sources, "system_sources", lambda: found)
+    monkeypatch.setattr(apt_sources, "_code_names", lambda: ["bookworm"])
 
 
 def test_both_file_formats_are_read(etc: Path) -> None:
-    security, main, third = aptsources.system_sources(etc)
+    security, main, third = apt_sources.system_sources(etc)
     assert (security, main) == (SECURITY, MAIN)
     assert third.signed_by.splitlines()[1:3] == [" .", " mQINB"]
     assert "Signed-By: -----BEGIN" in third.stanza(["deb"])
 
 
 def test_the_systems_own_suites_are_taken_and_nobody_elses(debian: None) -> None:
-    assert aptsources.select("", (), system=True) == [SECURITY, MAIN]
+    assert apt_sources.select("", (), system=True) == [SECURITY, MAIN]
 
 
 def test_further_suites_come_from_the_same_archive(debian: None) -> None:
     further = Source(MAIN.uris, "bullseye", "main", MAIN.signed_by)
-    assert aptsources.select("", ("bullseye",), system=False) == [further]
-    assert aptsources.select("", ("bullseye",), system=True) == [SECURITY, MAIN, further]
+    assert apt_sources.select("", ("bullseye",), system=False) == [further]
+    assert apt_sources.select("", ("bullseye",), system=True) == [SECURITY, MAIN, further]
 
 
 def test_a_mirror_takes_the_place_of_the_systems_archive(debian: None) -> None:
     mirror = "http://mirror.example.org/debian"
-    own, further = aptsources.select(mirror, ("bullseye",), system=True)
+    own, further = apt_sources.select(mirror, ("bullseye",), system=True)
     assert (own.uris, own.suites, own.components) == (mirror, "bookworm", "main")
     assert (further.uris, further.signed_by) == (mirror, KEYRING)
 
@@ -103,18 +103,18 @@ def test_on_a_relative_of_debian_further_suites_come_from_debian(
     uri, components = "http://archive.ubuntu.com/ubuntu", "main universe"
     found = Source(uri, "noble noble-updates noble-backports", components, "u")
     ubuntu = Source(uri, "noble noble-updates", components, "u")
-    monkeypatch.setattr(aptsources, "system_sources", lambda: [found])
-    monkeypatch.setattr(aptsources, "_code_names", lambda: ["noble"])
-    own, further = aptsources.select("", ("bullseye",), system=True)
+    monkeypatch.setattr(apt_sources, "system_sources", lambda: [found])
+    monkeypatch.setattr(apt_sources, "_code_names", lambda: ["noble"])
+    own, further = apt_sources.select("", ("bullseye",), system=True)
     assert own == ubuntu
-    assert (further.uris, further.signed_by != "u") == (aptsources.DEBIAN, True)
+    assert (further.uris, further.signed_by != "u") == (apt_sources.DEBIAN, True)
 
 
 def test_a_system_without_sources_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aptsources, "system_sources", list)
-    monkeypatch.setattr(aptsources, "_code_names", list)
+    monkeypatch.setattr(apt_sources, "system_sources", list)
+    monkeypatch.setattr(apt_sources, "_code_names", list)
     with pytest.raises(Failure) as caught:
-        aptsources.select("", (), system=True)
+        apt_sources.select("", (), system=True)
     assert "mirror.apt" in caught.value.hint
 
 
@@ -234,8 +234,8 @@ def repository(
     )
     monkeypatch.setenv("APT_CONFIG", str(hooks))
     source = Source(copy.uri, "stable", "main", str(copy.keyring))
-    monkeypatch.setattr(aptsources, "system_sources", lambda: [source])
-    monkeypatch.setattr(aptsources, "_code_names", lambda: ["stable"])
+    monkeypatch.setattr(apt_sources, "system_sources", lambda: [source])
+    monkeypatch.setattr(apt_sources, "_code_names", lambda: ["stable"])
     before = system_state()
     yield copy
     assert system_state() == before
@@ -315,10 +315,10 @@ def test_a_key_that_stands_in_the_sources_file_counts(
     repository.gpg("--armor", "--output", str(tmp_path / "key.asc"), "--export")
     lines = (tmp_path / "key.asc").read_text().splitlines()
     key = "".join(f"\n {line or '.'}" for line in lines)
-    found = list(aptsources._deb822(
+    found = list(apt_sources._deb822(
         f"Types: deb\nURIs: {repository.uri}\nSuites: stable\nComponents: main\nSigned-By:{key}\n"
     ))
-    monkeypatch.setattr(aptsources, "system_sources", lambda: found)
+    monkeypatch.setattr(apt_sources, "system_sources", lambda: found)
     archive = Archive(configured(tmp_path), kinds=("deb",))
     assert archive.binary_version("hello") == "1.15.15-1~d11"
 
@@ -359,7 +359,7 @@ def test_it_works_for_a_user(repository: Repository, monkeypatch: pytest.MonkeyP
         shutil.copy(repository.keyring, folder / "key.gpg")
         uri, keyring = (folder / "debian").as_uri(), str(folder / "key.gpg")
         source = Source(uri, "stable", "main", keyring)
-        monkeypatch.setattr(aptsources, "system_sources", lambda: [source])
+        monkeypatch.setattr(apt_sources, "system_sources", lambda: [source])
 
         def theirs(real: Callable[..., Any]) -> Callable[..., Any]:
             def called(*argv: str, **kwargs: Any) -> Any:

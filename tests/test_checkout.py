@@ -8,7 +8,7 @@ from tasks import checkout, origins, tree
 from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.modules import gitversion
-from tasks.origins import aptsources
+from tasks.system import apt_sources
 from tasks.origins.package import upstream
 from tasks.system import unpack
 from tests import miniature
@@ -153,8 +153,8 @@ def test_the_next_git_origin_is_tried_when_one_is_unreachable(
 def test_where_there_is_no_debian_the_next_origin_is_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aptsources, "system_sources", list)
-    monkeypatch.setattr(aptsources, "_code_names", list)
+    monkeypatch.setattr(apt_sources, "system_sources", list)
+    monkeypatch.setattr(apt_sources, "_code_names", list)
     environ = {"STEPKUBE_ORIGIN_GIT": "", "STEPKUBE_ORIGIN_APT": "kubernetes"}
     with pytest.raises(Failure) as caught:
         checkout.take(chosen(tmp_path, **environ, GOPROXY="file:///gone"))

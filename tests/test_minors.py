@@ -13,7 +13,8 @@ from tasks import checkout, versions
 from tasks.settings import load
 from tasks.bundle.manifest import Manifest, require_fit
 from tasks.core.errors import Failure
-from tasks.origins import apt, base
+from tasks.system import apt
+from tasks.origins import base
 from tests import miniature
 from tests.test_modules_origin import Proxy
 

@@ -17,7 +17,7 @@ from tasks import checkout, downloads
 from tasks.settings import load
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.origins import apt
+from tasks.system import apt
 from tasks.system import download, network
 from tasks.core.redact import mask, split
 from tasks.system.run import run

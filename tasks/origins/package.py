@@ -34,7 +34,7 @@ class Package:
 
     def checkout(self, wanted: str) -> Checkout:
         """Fetch, unpack and patch the package, and make a git repository of it."""
-        from tasks.origins.apt import Archive  # noqa: PLC0415 - only Debian and its relatives have apt
+        from tasks.system.apt import Archive  # noqa: PLC0415 - only Debian and its relatives have apt
 
         package = self.settings.origin.apt
         try:

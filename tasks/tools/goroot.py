@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.origins.apt import Archive
+from tasks.system.apt import Archive
 from tasks.settings.load import Settings
 from tasks.system import download, files
 from tasks.system.run import run

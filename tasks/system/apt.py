@@ -18,7 +18,7 @@ from pathlib import Path
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.settings.groups import Mirror
-from tasks.origins import aptsources
+from tasks.system import apt_sources
 from tasks.settings.load import Settings
 from tasks.system import files, network
 from tasks.system.run import Result, follow, run
@@ -41,7 +41,7 @@ class Archive:
         system: bool = True,
         kinds: Sequence[str] = ("deb-src",),
     ) -> None:
-        sources = aptsources.select(settings.mirror.apt, suites, system=system)
+        sources = apt_sources.select(settings.mirror.apt, suites, system=system)
         self.list = "\n\n".join(source.stanza(kinds) for source in sources) + "\n"
         self.where = " ".join(source.suites for source in sources)
         self.folder = settings.paths.cache / "apt" / files.digest(self.list)[:12]
