@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tasks import (
-    addons, bench, breaks, build, certs, check, checkout, debug, downloads, explain, generated,
-    ide, images, opening, prune, reference, sources, start, status, toolchain, versions,
-)
+from tasks import addons, bench, breaks, build, certs, check, checkout, debug, downloads, explain, generated, ide, images, prune, reference, sources, start, status, toolchain, versions
+from tasks.cli import entry
 from tasks.bundle import tasks as bundle
 from tasks.host import tasks as host
 
@@ -22,9 +20,9 @@ PIPELINE = (
     host.task_mirror, host.task_packages, host.task_firewall,
     explain.task_explain, versions.task_versions, reference.task_config,
 )  # fmt: skip
-DOIT_CONFIG = opening.configuration(PIPELINE)
+DOIT_CONFIG = entry.configuration(PIPELINE)
 
 
 def task_pipeline() -> Iterator[dict[str, Any]]:
     """Yield every task of the pipeline."""
-    yield from opening.tasks(PIPELINE)
+    yield from entry.tasks(PIPELINE)

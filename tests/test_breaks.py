@@ -19,7 +19,8 @@ import pytest
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from tasks import breaks, delve, reporter
+from tasks import breaks, delve
+from tasks.cli import reporter
 from tasks.core import console
 from tasks.components import registry
 from tasks.debugging import swap

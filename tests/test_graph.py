@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import naming
+from tasks.cli import task_names
 from tasks.settings.load import ROOT
 
 
@@ -150,20 +150,20 @@ def test_status_as_json_is_nothing_but_json(tmp_path: Path) -> None:
 
 def test_nearest_prefers_the_same_verb() -> None:
     known = ["build:kubelet", "debug:kubelet", "debug:kube-proxy"]
-    assert naming.nearest("debug:kubelte", known)[0] == "debug:kubelet"
-    assert naming.nearest("debug:proxy", known) == ["debug:kube-proxy"]
-    assert naming.nearest("xyzzy", known) == []
+    assert task_names.nearest("debug:kubelte", known)[0] == "debug:kubelet"
+    assert task_names.nearest("debug:proxy", known) == ["debug:kube-proxy"]
+    assert task_names.nearest("xyzzy", known) == []
 
 
 def test_a_wrong_option_names_those_there_are() -> None:
     option = "CmdOption({'name':'output', 'short':'o','long':'output' })"
-    assert naming.option(
+    assert task_names.option(
         f"Error parsing Task: option -x not recognized (parsing options: [{option}]). Got: ['-x']"
     ) == "option -x not recognized\n  fix: its options are --output"
-    assert "there are no options" in naming.option(
+    assert "there are no options" in task_names.option(
         "Error parsing Task: option -x not recognized (parsing options: []). Got: ['-x']"
     )
-    assert naming.option(
+    assert task_names.option(
         "Error parsing parameter 'port' <class 'int'>.\ninvalid literal for int()\n"
     ) == "option --port wants a whole number"
 

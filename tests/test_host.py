@@ -12,7 +12,7 @@ import pytest
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from tasks import reporter
+from tasks.cli import reporter
 from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.host import apply, apt, install, packages, tasks, yum

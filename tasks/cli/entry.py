@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tasks import naming, verbosity
+from tasks.cli import task_names, verbosity
 from tasks.settings import load
 from tasks.core.errors import Failure
-from tasks.reporter import Reporter
+from tasks.cli.reporter import Reporter
 
 Creator = Callable[[], Any]
 TELLING = {"dumpdb", "help", "info", "list"}
@@ -31,7 +31,7 @@ def configuration(creators: Iterable[Creator]) -> dict[str, Any]:
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     if TELLING.intersection(sys.argv[1:2]):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
-    naming.install(creators)
+    task_names.install(creators)
     return {
         "minversion": "0.37.0",
         "default_tasks": ["up"],
@@ -48,6 +48,6 @@ def configuration(creators: Iterable[Creator]) -> dict[str, Any]:
 def tasks(creators: Iterable[Creator]) -> Iterator[dict[str, Any]]:
     """Yield all tasks in this order: doit would sort creators by their line in their own file."""
     try:
-        yield from naming.tasks(creators)
+        yield from task_names.tasks(creators)
     except Failure as failure:
         sys.exit(f"error: {failure}")

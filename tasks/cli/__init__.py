@@ -1,0 +1,1 @@
+"""Every seam with doit: entry, task names, reporter."""
