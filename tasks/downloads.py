@@ -16,7 +16,7 @@ from tasks.components import registries
 from tasks.settings.load import Settings, current
 from tasks.system import files, network
 from tasks.core.redact import masked
-from tasks.tools import goproxy
+from tasks.gomod import goproxy
 
 
 @console.action

@@ -22,7 +22,8 @@ from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.core.redact import masked
 from tasks.system.run import run
-from tasks.tools import cni, gobuild, goproxy, goroot
+from tasks.tools import cni, gobuild, goroot
+from tasks.gomod import goproxy
 from tasks.tools.golang import (
     DWARF5,
     OLDEST_DELVE,

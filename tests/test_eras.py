@@ -20,7 +20,8 @@ from tasks.status import rows
 from tasks.system import process
 from tasks.system.ports import _OPENER, owner
 from tasks.system.run import run
-from tasks.tools import golang, goroot, sumdb, tool
+from tasks.tools import golang, goroot, tool
+from tasks.gomod import sumdb
 from tasks.tree import load_checkout
 from tests import eras, miniature
 from tests.conftest import in_words

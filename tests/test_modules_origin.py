@@ -18,7 +18,7 @@ from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.modules import layout
 from tasks.system import files
-from tasks.tools import sumdb
+from tasks.gomod import sumdb
 from tests import miniature
 from tests.test_sumdb import Database, record
 

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tasks.core.errors import Failure
-from tasks.tools import sumdb, tlog
+from tasks.gomod import sumdb, tlog
 
 NAME = "sum.example.org"
 REAL_NOTE = """go.sum database tree

@@ -18,7 +18,8 @@ from tasks.settings import load
 from tasks import toolchain
 from tasks.core.errors import Failure
 from tasks.system import files
-from tasks.tools import cni, gobuild, golang, goroot, sumdb, tool
+from tasks.tools import cni, gobuild, golang, goroot, tool
+from tasks.gomod import sumdb
 from tasks.tools.tool import Tool
 from tests.test_sumdb import Database, record
 

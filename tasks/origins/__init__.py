@@ -12,7 +12,7 @@ from tasks.origins.package import Package
 from tasks.origins.tarball import Tarball
 from tasks.origins.worktree import Worktree
 from tasks.settings.load import Settings
-from tasks.tools import goproxy
+from tasks.gomod import goproxy
 
 
 def of(settings: Settings) -> Iterator[Origin]:

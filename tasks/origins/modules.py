@@ -28,7 +28,7 @@ from tasks.origins.base import (
 )
 from tasks.settings.load import Settings
 from tasks.system import download, files, resources
-from tasks.tools import goproxy, modzip
+from tasks.gomod import goproxy, modzip
 from tasks.tools.golang import dotted
 from tasks.tree import Checkout, is_version, require_kubernetes
 

@@ -13,7 +13,8 @@ from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow
-from tasks.tools import goproxy, goroot
+from tasks.gomod import goproxy
+from tasks.tools import goroot
 from tasks.tools.golang import Release, dotted, go_name, release
 from tasks.tools.tool import Tool, go_env, installed_go, save_tool
 

@@ -15,7 +15,7 @@ from tasks.system.apt import Archive
 from tasks.settings.load import Settings
 from tasks.system import download, files
 from tasks.system.run import run
-from tasks.tools import goproxy, modzip
+from tasks.gomod import goproxy, modzip
 from tasks.tools.golang import Release, dotted, go_name, release, require_release
 from tasks.tools.tool import Tool, architecture, go_env, installed_go
 

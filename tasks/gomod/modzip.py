@@ -15,7 +15,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import download, resources
-from tasks.tools import goproxy, sumdb
+from tasks.gomod import goproxy, sumdb
 
 Program = Callable[[str, bytes], bool]
 """Tells from the name of a file, and how it begins, whether it is to be executable."""
