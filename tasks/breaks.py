@@ -19,9 +19,9 @@ from doit import get_initial_workdir
 
 from tasks.core import console
 from tasks.debugging import swap
-from tasks.delve.question import Answer, Question
-from tasks.delve.values import Hit
-from tasks.delve.watch import watching
+from tasks.delve.probe import Answer, Question
+from tasks.delve.types import Hit
+from tasks.delve.tracepoint import watching
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.system.run import ending, program

@@ -24,9 +24,9 @@ from tasks.cli import reporter
 from tasks.core import console
 from tasks.components import registry
 from tasks.debugging import swap
-from tasks.delve import places, watch
-from tasks.delve.question import Answer, Question
-from tasks.delve.values import Frame, Hit, Variable
+from tasks.delve import locations, tracepoint
+from tasks.delve.probe import Answer, Question
+from tasks.delve.types import Frame, Hit, Variable
 from tasks.core.errors import Failure
 from tasks.running import launch
 from tasks.settings.load import ROOT, Settings
@@ -326,7 +326,7 @@ def test_what_a_killed_run_left_is_cleared(chosen: Settings, running: process.Re
     enter(chosen, "attach")
     with client(chosen) as owner:
         with owner.halted():
-            owner.break_at(function="main.work", name=watch.NAME)
+            owner.break_at(function="main.work", name=tracepoint.NAME)
         owner.wait_stop(10)
     assert ask(chosen, "main.work").complete
     with client(chosen) as owner, owner.halted():
@@ -364,7 +364,7 @@ KNOWN = (
     ],
 )
 def test_a_function_is_known_by_the_end_of_its_name(said: str, meant: str) -> None:
-    assert places.function(said, KNOWN) == meant
+    assert locations.function(said, KNOWN) == meant
 
 
 @pytest.mark.parametrize(
@@ -378,26 +378,26 @@ def test_a_function_is_known_by_the_end_of_its_name(said: str, meant: str) -> No
 )
 def test_an_unknown_function_names_the_nearest(said: str, hint: str) -> None:
     with pytest.raises(Failure, match=f"the binary has no function {said}") as caught:
-        places.function(said, KNOWN)
+        locations.function(said, KNOWN)
     assert hint in caught.value.hint
 
 
 def test_an_ambiguous_name_lists_what_it_may_mean() -> None:
     with pytest.raises(Failure, match="may mean each of 2") as caught:
-        places.function("PrepareForCreate", KNOWN)
+        locations.function("PrepareForCreate", KNOWN)
     assert KNOWN[2] in caught.value.message and KNOWN[4] in caught.value.message
     many = [f"p{number}.F" for number in range(30)]
     with pytest.raises(Failure, match="and 20 more"):
-        places.function("F", many)
+        locations.function("F", many)
 
 
 def test_a_file_is_known_by_the_end_of_its_path() -> None:
     known = ("/src/a/server.go", "/src/b/server.go", "/src/observer.go")
-    assert places.source("a/server.go", known) == "/src/a/server.go"
-    assert places.source("/src/b/server.go", known) == "/src/b/server.go"
-    assert places.source("observer.go", known) == "/src/observer.go"
+    assert locations.source("a/server.go", known) == "/src/a/server.go"
+    assert locations.source("/src/b/server.go", known) == "/src/b/server.go"
+    assert locations.source("observer.go", known) == "/src/observer.go"
     with pytest.raises(Failure, match="may mean each of 2"):
-        places.source("server.go", known)
+        locations.source("server.go", known)
 
 
 @pytest.mark.parametrize(

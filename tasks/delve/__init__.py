@@ -3,7 +3,7 @@
 from tasks.delve.client import Delve
 from tasks.delve.commands import attach_argv, clients, exec_argv, paused, tracer, wait_ready
 from tasks.delve.connection import DelveError, DelveTimeoutError
-from tasks.delve.values import Breakpoint, Frame, State, Stop, Variable, Version
+from tasks.delve.types import Breakpoint, Frame, State, Stop, Variable, Version
 
 __all__ = [
     "Breakpoint",

@@ -21,7 +21,7 @@ from tasks.delve.connection import (
     DelveRunningError,
     DelveTimeoutError,
 )
-from tasks.delve.values import Breakpoint, Frame, State, Stop, Variable, Version
+from tasks.delve.types import Breakpoint, Frame, State, Stop, Variable, Version
 from tasks.system import procfs
 
 POLL = 0.02

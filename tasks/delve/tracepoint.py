@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from tasks.delve import places
+from tasks.delve import locations
 from tasks.delve.client import POLL, Delve
 from tasks.delve.connection import DelveError, DelveRunningError, DelveTimeoutError
-from tasks.delve.places import Place
-from tasks.delve.values import Hit, Stop
+from tasks.delve.locations import Place
+from tasks.delve.types import Hit, Stop
 
 NAME = "stepkube"
 """The name by which our breakpoint is found again, even one that a killed run left behind."""
@@ -125,7 +125,7 @@ class Watch:
             client.clear(number)
 
     def _set(self, client: Delve, words: str) -> None:
-        place = self.place = places.find(client, words)
+        place = self.place = locations.find(client, words)
         try:
             mark = client.break_at(
                 function=place.function,

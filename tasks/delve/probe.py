@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Self
 
-from tasks.delve.values import Hit
+from tasks.delve.types import Hit
 from tasks.core.errors import Failure
 
 
