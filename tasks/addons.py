@@ -22,7 +22,7 @@ from tasks.node import needs
 from tasks.settings.load import Settings, current
 from tasks.system import files, process
 from tasks.system.run import Result
-from tasks.tree import load_checkout
+from tasks.kubernetes.tree import load_checkout
 
 NAMESPACE = 30.0
 """Seconds to wait for a namespace: for kube-system after a first start, or for one that ends."""

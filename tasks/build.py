@@ -22,7 +22,7 @@ from tasks.modules.compiler import MODULES, Recipe
 from tasks.origins import bundled
 from tasks.settings.load import Settings, current
 from tasks.system import files, resources
-from tasks.tree import load_checkout
+from tasks.kubernetes.tree import load_checkout
 
 DISK_GIB = 6.0
 """GiB a first build of all modules takes, Go's cache included (measured with 1.20 and 1.35)."""

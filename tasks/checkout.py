@@ -9,16 +9,18 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import check, facts, origins
+from tasks import check, origins
+from tasks.kubernetes import facts
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.modules import gitversion, layout
+from tasks.kubernetes import version_stamp
+from tasks.modules import layout
 from tasks.origins import bundled
 from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable, is_minor
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.core.redact import masked
-from tasks.tree import Checkout, load_checkout
+from tasks.kubernetes.tree import Checkout, load_checkout
 
 
 @console.action
@@ -82,7 +84,7 @@ def stamped(settings: Settings, checkout: Checkout) -> Checkout:
     if not named:
         return checkout
     where = f"build.version_file ({settings.sources.get('build.version_file', '')})"
-    told = gitversion.from_file(Path(named).expanduser().absolute(), where)
+    told = version_stamp.from_file(Path(named).expanduser().absolute(), where)
     commit = told.commit or checkout.commit
     return replace(checkout, version=told.version, commit=commit, state=told.state)
 
@@ -107,7 +109,7 @@ class AsLocked:
             locked = load_checkout(self.lock)
             if locked.repository and not Path(locked.repository, "HEAD").is_file():
                 return False
-            moved = self.own and gitversion.head(locked) not in ("", locked.commit)
+            moved = self.own and version_stamp.head(locked) not in ("", locked.commit)
             return (locked.tree / "cmd").is_dir() and not moved
         except Failure:
             return False

@@ -21,7 +21,7 @@ from tasks.rules import known
 from tasks.running import launch
 from tasks.settings.load import Settings, current
 from tasks.system import files
-from tasks.tree import load_checkout
+from tasks.kubernetes.tree import load_checkout
 from tasks.upstream import script
 
 WIDTH = 58

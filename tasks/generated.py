@@ -12,8 +12,8 @@ from tasks.core.errors import Failure
 from tasks.settings.load import Settings, current
 from tasks.system import files, resources
 from tasks.system.run import follow, program
-from tasks.tools import tool
-from tasks.tree import load_checkout
+from tasks.kubernetes import tool_record
+from tasks.kubernetes.tree import load_checkout
 
 OPENAPI = Path("pkg/generated/openapi/zz_generated.openapi.go")
 """Ignored by git and absent up to 1.23; kube-apiserver does not compile without it."""
@@ -46,7 +46,7 @@ def generate(settings: Settings) -> None:
 
 
 def _make(settings: Settings, tree: Path) -> None:
-    env = tool.go_env(settings, tool.load_tool(settings, "go"))
+    env = tool_record.go_env(settings, tool_record.load_tool(settings, "go"))
     for name in ("GOPATH", "GOFLAGS", "GOCACHE", "GOMODCACHE"):
         env.pop(name, None)
     shim = _rsync(settings.paths.cache / "shim")

@@ -39,7 +39,7 @@ from tasks.modules import layout
 from tasks.origins import bundled
 from tasks.settings.load import Settings, current
 from tasks.system import files
-from tasks.tree import Checkout, load_checkout
+from tasks.kubernetes.tree import Checkout, load_checkout
 
 _HOST = re.compile(r"\w[\w.-]*|[0-9A-Fa-f:]+(%\w+)?", re.ASCII)
 

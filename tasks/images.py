@@ -15,7 +15,7 @@ from tasks.node import container, oci
 from tasks.settings.load import Settings, current
 from tasks.system import files, process
 from tasks.system.run import Result, program, run
-from tasks.tree import load_checkout
+from tasks.kubernetes.tree import load_checkout
 
 LIMIT = 900.0
 """Seconds an archive may take to be unpacked."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.core.errors import Failure
 from tasks.placeholders import fill
 from tasks.settings.load import ROOT, Settings
-from tasks.tree import Checkout
+from tasks.kubernetes.tree import Checkout
 
 OWN = ROOT / "templates" / "addons"
 _ADDONS = "cluster/addons"

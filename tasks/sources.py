@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.modules import compiler, layout
@@ -19,8 +19,8 @@ from tasks.modules.compiler import MODULES, go_minor
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.system.run import run
-from tasks.tools import tool
-from tasks.tree import Checkout, load_checkout, manifest, snapshot
+from tasks.kubernetes import tool_record
+from tasks.kubernetes.tree import Checkout, load_checkout, manifest, snapshot
 
 DEPS = (1, 11)
 """From this Go on `go list` follows dependencies itself."""
@@ -78,11 +78,11 @@ def list_packages(
             f"{tree} has no cmd/{module}",
             "choose a Kubernetes version that has this module",
         )
-    go = tool.load_tool(settings, "go")
+    go = tool_record.load_tool(settings, "go")
     about = facts.minor(checkout.minor)
     how = layout.of(settings.paths, checkout)
     cgo = module not in about.static_modules
-    env = compiler.environment(tool.go_env(settings, go), how, cgo=cgo)
+    env = compiler.environment(tool_record.go_env(settings, go), how, cgo=cgo)
     embeds = "{{range .EmbedFiles}}\t{{.}}{{end}}" if go_minor(go.version) >= (1, 16) else ""
     form = "{{.ImportPath}}\t{{if not .Standard}}{{.Dir}}" + embeds + "{{end}}"
     tags = compiler.tags(about.build_tags, go.version)

@@ -19,7 +19,7 @@ from tasks.node import kernel, needs, sandbox
 from tasks.running import foreground, launch, summary
 from tasks.settings.load import Settings, current
 from tasks.system import files, process
-from tasks.tree import load_checkout
+from tasks.kubernetes.tree import load_checkout
 
 
 @console.action

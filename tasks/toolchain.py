@@ -34,8 +34,8 @@ from tasks.tools.golang import (
     wanted_etcd,
     wanted_go,
 )
-from tasks.tools.tool import Tool, go_env, load_tool, save_tool
-from tasks.tree import load_checkout
+from tasks.kubernetes.tool_record import Tool, go_env, load_tool, save_tool
+from tasks.kubernetes.tree import load_checkout
 
 __all__ = ["Tool", "go_env", "load_tool"]
 

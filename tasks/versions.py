@@ -9,19 +9,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.core import console
 from tasks.checkout import normal
 from tasks.components import containerd
 from tasks.core.errors import Failure
-from tasks.modules import gitversion
+from tasks.kubernetes import version_stamp
 from tasks.origins.base import is_minor
 from tasks.settings.load import Settings, current
 from tasks.system.run import program, run
 from tasks.tools import golang
 from tasks.tools.golang import Release, dotted
-from tasks.tools.tool import Tool, load_tool
-from tasks.tree import Checkout, load_checkout
+from tasks.kubernetes.tool_record import Tool, load_tool
+from tasks.kubernetes.tree import Checkout, load_checkout
 
 NOT_MADE = "not made yet"
 SPEAKS = {(0, 0, 0): ("v1alpha2",), (1, 6, 0): ("v1alpha2", "v1"), (2, 0, 0): ("v1",)}
@@ -58,7 +58,7 @@ def stamp(checkout: Checkout) -> dict[str, str]:
     """Return what a component built of the tree as it is now says of its own version."""
     words = ("--no-optional-locks", "status", "--porcelain")
     edited = run(*checkout.git, *words, cwd=checkout.tree).stdout.strip()
-    stamped = gitversion.values(gitversion.now(checkout), dirty=bool(edited), date="")
+    stamped = version_stamp.values(version_stamp.now(checkout), dirty=bool(edited), date="")
     return {name: value for name, value in stamped.items() if value}
 
 

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tests import miniature
 
 HERE = Path(__file__).resolve().parent

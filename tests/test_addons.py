@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks import addons, facts, manifests
+from tasks import addons, manifests
+from tasks.kubernetes import facts
 from tasks.settings import load as settings
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs
-from tasks.tree import Checkout
+from tasks.kubernetes.tree import Checkout
 
 SERVICE = """\
 apiVersion: v1

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, checkout, facts, sources
+from tasks import build, checkout, sources
+from tasks.kubernetes import facts
 from tasks.settings import load
 from tasks.core import console
 from tasks.core.errors import Failure
@@ -18,7 +19,7 @@ from tasks.modules import compiler, compiling, elf, recipes
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
-from tasks.tools import tool
+from tasks.kubernetes import tool_record
 from tests import miniature
 
 
@@ -35,7 +36,7 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[S
     loaded = load.load(environ)
     assert checkout.make(loaded) is None
     root = Path(run(go, "env", "GOROOT").stdout.strip())
-    tool.save_tool(loaded, tool.Tool("go", go_version, root / "bin/go", root, "here"))
+    tool_record.save_tool(loaded, tool_record.Tool("go", go_version, root / "bin/go", root, "here"))
     forget()
     yield loaded
     shutil.rmtree(loaded.paths.instance)

@@ -25,7 +25,7 @@ from tasks.origins import bundled
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
-from tasks.tools import tool
+from tasks.kubernetes import tool_record
 from tests import miniature
 
 GENERATED = "pkg/generated/zz_generated.go"
@@ -70,13 +70,13 @@ def instance(tmp_path: Path) -> Settings:
                  "go/pkg/tool/asm", "etcd", "dlv", "cni/bridge", "cni/loopback"):
         files.write(tools / name, f"{name}\n", 0o755)
     for one in (
-        tool.Tool("go", "1.21.5", tools / "go/bin/go", tools / "go", "a proxy"),
-        tool.Tool("etcd", "3.5.9", tools / "etcd", None, "the distribution"),
-        tool.Tool("cni", "1.9.1", tools / "cni", None, "built"),
+        tool_record.Tool("go", "1.21.5", tools / "go/bin/go", tools / "go", "a proxy"),
+        tool_record.Tool("etcd", "3.5.9", tools / "etcd", None, "the distribution"),
+        tool_record.Tool("cni", "1.9.1", tools / "cni", None, "built"),
     ):
-        tool.save_tool(loaded, one)
-    delve = tool.Tool("delve", "1.27.2", tools / "dlv", None, "built")
-    tool.save_tool(loaded, delve, min_go="1.25", max_go="1.27")
+        tool_record.save_tool(loaded, one)
+    delve = tool_record.Tool("delve", "1.27.2", tools / "dlv", None, "built")
+    tool_record.save_tool(loaded, delve, min_go="1.25", max_go="1.27")
     return loaded
 
 
@@ -129,7 +129,7 @@ def test_a_bundle_holds_what_its_checksum_and_manifest_say(bundle: Path) -> None
             assert stream is not None
             assert hashlib.sha256(stream.read()).hexdigest() == value["members"][name]["sha256"]
     assert names == ["manifest.json", *sorted(value["members"])]
-    assert value["architecture"] == tool.architecture()
+    assert value["architecture"] == tool_record.architecture()
     assert value["checkout"]["version"] == "v1.28.3"
     assert "toolchain/go1.21.5/pkg/tool/asm" in names
     assert not [name for name in names if "/test/" in name or "linux_amd64" in name]
@@ -215,11 +215,11 @@ def test_tools_come_with_it_and_none_is_made(
 
     for name in write.TOOLS:
         toolchain.provide(other, name, never)
-        mine, theirs = tool.load_tool(ready, name), tool.load_tool(other, name)
+        mine, theirs = tool_record.load_tool(ready, name), tool_record.load_tool(other, name)
         assert (theirs.version, theirs.origin) == (mine.version, mine.origin)
         assert theirs.bin.is_relative_to(other.paths.toolchain) and theirs.bin.exists()
     assert files.read_json(other.paths.tool("delve"))["max_go"] == "1.27"
-    assert os.access(tool.load_tool(other, "etcd").bin, os.X_OK)
+    assert os.access(tool_record.load_tool(other, "etcd").bin, os.X_OK)
     named = replace(other, etcd=replace(other.etcd, version="3.5.30"))
     asked: list[str] = []
     toolchain.provide(named, "etcd", lambda _: asked.append("etcd"))
@@ -259,8 +259,8 @@ def test_another_version_is_refused_before_anything_is_taken(
 def test_a_bundle_of_another_architecture_is_refused(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own, other = tool.architecture(), load(tmp_path / "two")
-    monkeypatch.setattr(tool.platform, "machine", lambda: "riscv64")
+    own, other = tool_record.architecture(), load(tmp_path / "two")
+    monkeypatch.setattr(tool_record.platform, "machine", lambda: "riscv64")
     assert f"is for {own}, this machine is riscv64" in take(other, bundle)
     require_nothing_taken(other)
 
@@ -471,7 +471,7 @@ def test_without_any_network_a_machine_builds_from_a_bundle(
     tmp_path: Path, go: Path, go_version: str, made: Settings
 ) -> None:
     root = Path(run(go, "env", "GOROOT").stdout.strip())
-    tool.save_tool(made, tool.Tool("go", go_version, root / "bin/go", root, "a proxy"))
+    tool_record.save_tool(made, tool_record.Tool("go", go_version, root / "bin/go", root, "a proxy"))
     edited = tree_of(made) / "pkg/scheduler/data/name.txt"
     edited.write_text("from the bundle\n")
     bundle = pack(made)

@@ -16,7 +16,7 @@ from tasks.core.errors import Failure
 from tasks.node import needs
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files
-from tasks.tree import Checkout
+from tasks.kubernetes.tree import Checkout
 
 
 def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:

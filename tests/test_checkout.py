@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, origins, tree
+from tasks import checkout, origins
+from tasks.kubernetes import tree
 from tasks.settings import load
 from tasks.core.errors import Failure
-from tasks.modules import gitversion
+from tasks.kubernetes import version_stamp
 from tasks.system import apt_sources
 from tasks.origins.package import upstream
 from tasks.system import unpack
@@ -128,7 +129,7 @@ def test_commits_on_top_of_a_version_stay(tmp_path: Path, remote: Path) -> None:
     mine = miniature.commit(first.tree, "mine")
     assert checkout.take(made) == first
     assert miniature.git(first.tree, "rev-parse", "HEAD") == mine
-    assert gitversion.now(first).version == f"v1.10.3-1+{mine[:14]}"
+    assert version_stamp.now(first).version == f"v1.10.3-1+{mine[:14]}"
 
 
 def test_a_named_version_is_never_replaced(tmp_path: Path, remote: Path) -> None:

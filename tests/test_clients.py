@@ -14,7 +14,7 @@ from tasks.debugging import clients, journal, swap
 from tasks.running import launch
 from tasks.settings.load import Settings
 from tasks.system import ports, process
-from tasks.tools.tool import load_tool
+from tasks.kubernetes.tool_record import load_tool
 from tests.dap import Dap
 from tests.test_swap import chosen, current, debugger, enter, goes_on, running
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, facts, start
+from tasks import check, start
+from tasks.kubernetes import facts
 from tasks.settings import load
 from tasks.components import cloud_controller_manager as ccm
 from tasks.components import registry

@@ -19,7 +19,7 @@ from tasks import toolchain
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.tools import cni
-from tasks.tools.tool import architecture
+from tasks.kubernetes.tool_record import architecture
 
 ARCHIVE = f"v1.5.1/cni-plugins-linux-{architecture()}-v1.5.1.tgz"
 

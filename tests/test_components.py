@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.settings import load
 from tasks.components import containerd, kubelet
 from tasks.components.base import Context

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, delve, facts, images
+from tasks import check, delve, images
+from tasks.kubernetes import facts
 from tasks.settings import load as settings
 from tasks.components import docker, kubelet, registry
 from tasks.components.base import Context

@@ -20,9 +20,10 @@ from tasks.status import rows
 from tasks.system import process
 from tasks.system.ports import _OPENER, owner
 from tasks.system.run import run
-from tasks.tools import golang, goroot, tool
+from tasks.tools import golang, goroot
+from tasks.kubernetes import tool_record
 from tasks.gomod import sumdb
-from tasks.tree import load_checkout
+from tasks.kubernetes.tree import load_checkout
 from tests import eras, miniature
 from tests.conftest import in_words
 from tests.test_build import forget
@@ -51,7 +52,7 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[M
         made.append(loaded)
         assert checkout.make(loaded) is None
         root = Path(run(go, "env", "GOROOT").stdout.strip())
-        tool.save_tool(loaded, tool.Tool("go", go_version, root / "bin/go", root, "here"))
+        tool_record.save_tool(loaded, tool_record.Tool("go", go_version, root / "bin/go", root, "here"))
         return loaded
 
     yield choose
@@ -254,6 +255,6 @@ def test_an_era_with_its_own_go(
 ) -> None:
     one = chosen(eras.make(tmp_path / "tree", era, unique=tmp_path.name))
     with in_words():
-        tool.save_tool(one, goroot.obtain(one, era.go))
-    assert tool.load_tool(one, "go").release[:2] == golang.require_release(era.go, "")[:2]
+        tool_record.save_tool(one, goroot.obtain(one, era.go))
+    assert tool_record.load_tool(one, "go").release[:2] == golang.require_release(era.go, "")[:2]
     run_through(one, era, capsys)

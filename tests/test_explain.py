@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import explain, facts
+from tasks import explain
+from tasks.kubernetes import facts
 from tasks.settings import groups, load as settings
 from tasks.components import containerd, provenance
 from tasks.components.base import Context

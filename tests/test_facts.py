@@ -3,7 +3,7 @@ from dataclasses import fields
 
 import pytest
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.core.errors import Failure
 from tasks.settings.load import ROOT
 

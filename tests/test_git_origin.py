@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, tree
+from tasks import checkout
+from tasks.kubernetes import tree
 from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.modules import layout

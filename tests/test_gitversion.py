@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, checkout, ide, tree, versions
+from tasks import check, checkout, ide, versions
+from tasks.kubernetes import tree
 from tasks.settings import load
-from tasks.modules import gitversion
+from tasks.kubernetes import version_stamp
 from tasks.system import unpack
-from tasks.tree import Checkout, load_checkout
+from tasks.kubernetes.tree import Checkout, load_checkout
 from tests import eras, miniature
 
 HASH = "0123456789abcdef0123456789abcdef01234567"
@@ -50,7 +51,7 @@ def archive(own: Path, folder: Path, what: str) -> Path:
     ],
 )
 def test_what_git_describes_becomes_a_semantic_version(git: str, semantic: str) -> None:
-    assert gitversion.described(git) == semantic
+    assert version_stamp.described(git) == semantic
     assert tree.is_version(semantic)
 
 
@@ -63,7 +64,7 @@ def test_what_git_describes_becomes_a_semantic_version(git: str, semantic: str) 
 )
 def test_only_what_stands_before_the_plus_makes_the_minor_a_plus(version: str, minor: str) -> None:
     one = Checkout(Path("/tree"), version, HASH, "here", "auto")
-    assert gitversion.values(one, dirty=False, date="")["gitMinor"] == minor
+    assert version_stamp.values(one, dirty=False, date="")["gitMinor"] == minor
 
 
 def test_commits_and_edits_count_as_upstream_counts_them(tmp_path: Path, own: Path) -> None:

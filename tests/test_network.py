@@ -21,7 +21,7 @@ from tasks.system import apt
 from tasks.system import download, network
 from tasks.core.redact import mask, split
 from tasks.system.run import run
-from tasks.tools import tool
+from tasks.kubernetes import tool_record
 from tests import miniature
 from tests.servers import NAME, GitHandler, authority, connect_proxy, served
 
@@ -109,12 +109,12 @@ def test_go_uses_the_proxy_and_trusts_the_bundle(
 ) -> None:
     bundle, seen = mirror
     root = Path(run(go, "env", "GOROOT").stdout.strip())
-    found = tool.Tool("go", go_version, root / "bin/go", root, "here")
+    found = tool_record.Tool("go", go_version, root / "bin/go", root, "here")
     wanted = ("mod", "download", "-json", f"{MODULE}@v1.0.0")
-    without = run(found.bin, *wanted, env=tool.go_env(chosen(tmp_path), found), check=False)
+    without = run(found.bin, *wanted, env=tool_record.go_env(chosen(tmp_path), found), check=False)
     assert without.code and "certificate" in without.stdout
     assert seen and seen[0].startswith(f"CONNECT {NAME}:443")
-    env = tool.go_env(chosen(tmp_path, bundle), found) | {"GOFLAGS": "-modcacherw"}
+    env = tool_record.go_env(chosen(tmp_path, bundle), found) | {"GOFLAGS": "-modcacherw"}
     got = json.loads(run(found.bin, *wanted, env=env).stdout)
     assert (Path(got["Dir"]) / "thing.go").is_file()
 

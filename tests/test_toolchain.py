@@ -18,12 +18,13 @@ from tasks.settings import load
 from tasks import toolchain
 from tasks.core.errors import Failure
 from tasks.system import files
-from tasks.tools import cni, gobuild, golang, goroot, tool
+from tasks.tools import cni, gobuild, golang, goroot
+from tasks.kubernetes import tool_record
 from tasks.gomod import sumdb
-from tasks.tools.tool import Tool
+from tasks.kubernetes.tool_record import Tool
 from tests.test_sumdb import Database, record
 
-ARCH = tool.architecture()
+ARCH = tool_record.architecture()
 OLD_VERSION = {"build/build-image/cross/VERSION": "v1.15.5-1\n"}
 NEW_VERSION = {"build/build-image/cross/VERSION": "v1.23.0-go1.17.3-bullseye.0\n"}
 SHELL = {"hack/lib/golang.sh": "  local minimum_go_version\n  minimum_go_version=go1.25\n"}
@@ -202,7 +203,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, **programs: Path) -> None:
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Make a machine without Go, etcd, Delve and Debian."""
-    monkeypatch.setattr(tool, "go_programs", list)
+    monkeypatch.setattr(tool_record, "go_programs", list)
     hide(monkeypatch)
 
     def none(*args: object, **kwargs: object) -> None:
@@ -389,7 +390,7 @@ def go_on_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     found = [tmp_path / "broken/go", tmp_path / "odd/go", root / "bin/go", root / "bin/go"]
     for path in found:
         path.chmod(0o755)
-    monkeypatch.setattr(tool, "go_programs", lambda: found)
+    monkeypatch.setattr(tool_record, "go_programs", lambda: found)
     return root
 
 
@@ -410,7 +411,7 @@ def test_go_runs_in_an_environment_of_its_own(
     monkeypatch.setenv("https_proxy", "http://proxy.example.org:3128")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path)
-    env = tool.go_env(chosen, Tool("go", "1.15.15", Path("/go/bin/go"), Path("/go"), "x"))
+    env = tool_record.go_env(chosen, Tool("go", "1.15.15", Path("/go/bin/go"), Path("/go"), "x"))
     assert "from outside" not in env.values()
     assert env["https_proxy"] == "http://proxy.example.org:3128"
     assert env["HTTPS_PROXY"] == "http://proxy.example.org:3128"
@@ -428,9 +429,9 @@ def test_records_are_written_and_read(tmp_path: Path) -> None:
     assert caught.value.hint == "run: doit toolchain:go"
     go = Tool("go", "1.15.15", Path("/go/bin/go"), Path("/go"), "here")
     delve = Tool("delve", "1.27.2", Path("/dlv"), None, "there")
-    tool.save_tool(chosen, go)
-    tool.save_tool(chosen, delve, min_go="1.25", max_go="1.27")
-    assert [tool.load_tool(chosen, name) for name in ("go", "delve")] == [go, delve]
+    tool_record.save_tool(chosen, go)
+    tool_record.save_tool(chosen, delve, min_go="1.25", max_go="1.27")
+    assert [tool_record.load_tool(chosen, name) for name in ("go", "delve")] == [go, delve]
     assert files.read_json(chosen.paths.tool("go")) == {
         "version": "1.15.15", "root": "/go", "bin": "/go/bin/go", "from": "here"
     }
@@ -466,7 +467,7 @@ def notes() -> str:
 def test_go_is_recorded_and_said(stage: tuple[Proxy, load.Settings]) -> None:
     _, chosen = stage
     assert toolchain.make_go(chosen) is None
-    assert tool.load_tool(chosen, "go").version == "1.26.8"
+    assert tool_record.load_tool(chosen, "go").version == "1.26.8"
     assert re.fullmatch(r"go1\.26\.8 from /.* \(the tree asks for 1\.26\.2\)", notes())
 
 
@@ -481,14 +482,14 @@ def test_etcd_is_built_from_its_module(
     _, chosen = stage
     want_etcd(tmp_path, wanted)
     assert toolchain.make_etcd(chosen) is None
-    etcd = tool.load_tool(chosen, "etcd")
+    etcd = tool_record.load_tool(chosen, "etcd")
     assert etcd.version == built
     assert etcd.bin == chosen.paths.toolchain / f"etcd-{built}" / "etcd"
     asked = etcd.bin.read_text()
     assert f"require {toolchain.ETCD} v{built}\n{toolchain.ETCD}\n" in asked
     assert "CGO_ENABLED=0" in asked
     assert f"GOSUMDB={chosen.mirror.gosumdb}" in asked
-    assert tool.load_tool(chosen, "tools-go").version == "1.26.8"
+    assert tool_record.load_tool(chosen, "tools-go").version == "1.26.8"
     assert ("the tree asks for" in notes()) == (wanted != built)
     assert list(chosen.paths.toolchain.glob(".etcd-*")) == []
     assert list((chosen.paths.cache / "tmp").iterdir()) == []
@@ -504,7 +505,7 @@ def test_an_etcd_the_user_names_is_never_replaced(
     assert "v3.6.5.mod" in failed.message
     assert "etcd.version" in failed.message
     assert toolchain.make_etcd(proxy.settings(tmp_path, ETCD_VERSION="v3.6.4")) is None
-    assert tool.load_tool(chosen, "etcd").version == "3.6.4"
+    assert tool_record.load_tool(chosen, "etcd").version == "3.6.4"
 
 
 def install(
@@ -524,7 +525,7 @@ def test_an_installed_etcd_is_used_when_it_is_new_enough(
     _, chosen = stage
     path = install(monkeypatch, tmp_path / "bin", "etcd", version, "etcd Version:")
     assert toolchain.make_etcd(chosen) is None
-    assert (tool.load_tool(chosen, "etcd").bin == path) is used
+    assert (tool_record.load_tool(chosen, "etcd").bin == path) is used
 
 
 def test_a_build_that_fails_leaves_nothing(
@@ -556,7 +557,7 @@ def test_a_go_that_no_delve_knows_is_refused_before_anything_is_built(
     stage: tuple[Proxy, load.Settings],
 ) -> None:
     _, chosen = stage
-    tool.save_tool(chosen, Tool("go", "1.28.1", Path("/go/bin/go"), Path("/go"), "x"))
+    tool_record.save_tool(chosen, Tool("go", "1.28.1", Path("/go/bin/go"), Path("/go"), "x"))
     failed = toolchain.make_delve(chosen)
     assert failed is not None
     assert "knows Go up to 1.27" in failed.message
@@ -585,7 +586,7 @@ def test_plugins_whose_go_is_not_to_be_had_are_refused(
     assert f"needs a Go after {golang.go_name(gobuild.TOOLS_GO)}" in failed.message
     proxy.release(cni.MODULE, "1.8.0", "1.9.1")
     assert toolchain.make_cni(chosen) is None
-    folder = tool.load_tool(chosen, "cni").bin
+    folder = tool_record.load_tool(chosen, "cni").bin
     assert {path.name for path in folder.glob("[!.]*")} == set(cni.PLUGINS)
 
 
@@ -593,7 +594,7 @@ def test_a_tool_that_is_gone_is_made_again(tmp_path: Path) -> None:
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path)
     kept = toolchain.Kept(chosen, "etcd")
     assert kept() is False
-    tool.save_tool(chosen, Tool("etcd", "3.5.35", write(tmp_path, {"etcd": ""}) / "etcd", None, ""))
+    tool_record.save_tool(chosen, Tool("etcd", "3.5.35", write(tmp_path, {"etcd": ""}) / "etcd", None, ""))
     assert kept() is True
     (tmp_path / "etcd").unlink()
     assert kept() is False
@@ -618,4 +619,4 @@ def test_the_tasks_describe_what_they_depend_on(tmp_path: Path) -> None:
 def test_architectures_are_named_as_go_does(monkeypatch: pytest.MonkeyPatch) -> None:
     for machine, name in (("x86_64", "amd64"), ("aarch64", "arm64"), ("riscv64", "riscv64")):
         monkeypatch.setattr(platform, "machine", lambda machine=machine: machine)
-        assert tool.architecture() == name
+        assert tool_record.architecture() == name

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import certs, check, facts, manifests, start
+from tasks import certs, check, manifests, start
+from tasks.kubernetes import facts
 from tasks.cli import verbosity
 from tasks.settings import groups, load as settings
 from tasks.core import console

@@ -11,9 +11,9 @@ from tasks.components import containerd
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
-from tasks.tools import tool
-from tasks.tools.tool import Tool
-from tasks.tree import Checkout
+from tasks.kubernetes import tool_record
+from tasks.kubernetes.tool_record import Tool
+from tasks.kubernetes.tree import Checkout
 
 
 @pytest.fixture(name="tree")
@@ -39,7 +39,7 @@ def check_out(tree: Path, *, requested: str = "auto", **environ: str) -> Setting
 
 
 def make(chosen: Settings, name: str, version: str, origin: str) -> None:
-    tool.save_tool(chosen, Tool(name, version, Path("/bin") / name, None, origin))
+    tool_record.save_tool(chosen, Tool(name, version, Path("/bin") / name, None, origin))
 
 
 def by_name(chosen: Settings) -> dict[str, versions.Choice]:

@@ -22,8 +22,8 @@ from tasks.core.errors import Failure
 from tasks.origins.base import slug
 from tasks.settings.load import Settings
 from tasks.system import files, resources
-from tasks.tools import tool
-from tasks.tree import require_kubernetes
+from tasks.kubernetes import tool_record
+from tasks.kubernetes.tree import require_kubernetes
 
 _MARK = ".stepkube-origin"
 _CHUNK = 1 << 20
@@ -126,7 +126,7 @@ def _contents(
         raise Failure(f"{path} is no bundle: its {manifest.NAME} is too long")
     contents = manifest.parse(stream.read(), str(path))
     wanted = checkout.normal(settings.version)
-    manifest.require_fit(contents, tool.architecture(), wanted, str(path))
+    manifest.require_fit(contents, tool_record.architecture(), wanted, str(path))
     _require_free(settings, contents, path)
     need = round(2 * contents.size / resources.GIB + 0.1, 2)
     resources.require_disk(settings.paths.home, need, f"the content of {path.name}")

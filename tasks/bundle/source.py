@@ -12,7 +12,7 @@ from tasks.bundle import manifest
 from tasks.core.errors import Failure
 from tasks.system import files
 from tasks.system.run import run
-from tasks.tree import GIT
+from tasks.kubernetes.tree import GIT
 
 _NO_FILTERS = ("-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null")
 

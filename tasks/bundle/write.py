@@ -25,8 +25,8 @@ from tasks.modules import layout
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
-from tasks.tools import tool
-from tasks.tree import load_checkout
+from tasks.kubernetes import tool_record
+from tasks.kubernetes.tree import load_checkout
 
 TOOLS = ("go", "etcd", "delve", "cni")
 _MARK = ".stepkube-origin"
@@ -61,7 +61,7 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
             members |= found
         members |= _binaries(settings) if binaries else {}
         contents = Manifest(
-            architecture=tool.architecture(),
+            architecture=tool_record.architecture(),
             checkout={
                 **{k: str(v) for k, v in asdict(checkout).items()},
                 "head": head,
@@ -95,12 +95,12 @@ def _require_vendor(tree: Path) -> None:
 
 def _name(version: str, binaries: bool) -> str:
     kind = "-binaries" if binaries else ""
-    return f"stepkube-{version.replace('+', '-')}-{tool.architecture()}{kind}.tar.gz"
+    return f"stepkube-{version.replace('+', '-')}-{tool_record.architecture()}{kind}.tar.gz"
 
 
 def _tool(settings: Settings, name: str) -> tuple[dict[str, str], dict[str, Path]]:
     """Return a tool's record with paths of the workspace, and its files by those paths."""
-    made = tool.load_tool(settings, name)
+    made = tool_record.load_tool(settings, name)
     record: dict[str, str] = dict(files.read_json(settings.paths.tool(name)))
     folder = f"toolchain/{name if name == 'go' else name + '-'}{made.version}"
     if made.root is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.settings.load import Settings
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.components.base import Component, Context, Health
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings

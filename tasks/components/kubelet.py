@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.settings import templates
 from tasks.components import containerd, docker, flags
 from tasks.components.base import Component, Context, Health

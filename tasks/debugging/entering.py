@@ -21,7 +21,7 @@ from tasks.settings.load import Settings
 from tasks.system import files, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.procfs import Identity
-from tasks.tools import tool
+from tasks.kubernetes import tool_record
 
 TELEMETRY = "go/telemetry/mode"
 """Read by Delve below XDG_CONFIG_HOME: `off` keeps it from collecting anything."""
@@ -39,7 +39,7 @@ def follow(settings: Settings, name: str, record: Record, wanted: Swap) -> Recor
 
 def _attach(settings: Settings, name: str, record: Record, wanted: Swap) -> Record:
     argv = delve.attach_argv(
-        tool.load_tool(settings, "delve").bin,
+        tool_record.load_tool(settings, "delve").bin,
         record.identity.pid,
         listen=wanted.listen,
         log=_delve_log(settings, name),
@@ -60,7 +60,7 @@ def _execute(settings: Settings, name: str, record: Record, wanted: Swap) -> Rec
     """Start the component again under Delve and prove that it was started alike."""
     signals.stop(record.identity)
     argv = delve.exec_argv(
-        tool.load_tool(settings, "delve").bin,
+        tool_record.load_tool(settings, "delve").bin,
         Path(record.argv[0]),
         record.argv[1:],
         listen=wanted.listen,

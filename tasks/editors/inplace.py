@@ -18,7 +18,7 @@ from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
-from tasks.tree import GIT
+from tasks.kubernetes.tree import GIT
 
 JOURNAL = "ide.json"
 

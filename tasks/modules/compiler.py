@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.facts import Facts
-from tasks.modules import gitversion
+from tasks.kubernetes.facts import Facts
+from tasks.kubernetes import version_stamp
 from tasks.modules.layout import Layout
 from tasks.system import files
-from tasks.tree import Checkout
+from tasks.kubernetes.tree import Checkout
 
 MODULES = (
     "kube-apiserver",
@@ -117,7 +117,7 @@ def stamp(
 
     A package that a minor does not have is ignored by the linker.
     """
-    values = gitversion.values(checkout, dirty=dirty, date=date)
+    values = version_stamp.values(checkout, dirty=dirty, date=date)
     return {f"{package}.{key}": value for package in packages for key, value in values.items()}
 
 

@@ -16,8 +16,8 @@ from tasks.modules.compiler import Recipe
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow, program
-from tasks.tools.tool import go_env, load_tool
-from tasks.tree import load_checkout
+from tasks.kubernetes.tool_record import go_env, load_tool
+from tasks.kubernetes.tree import load_checkout
 
 
 @contextmanager

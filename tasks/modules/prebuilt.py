@@ -14,7 +14,8 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import facts, prune
+from tasks.kubernetes import facts
+from tasks import prune
 from tasks.settings import groups
 from tasks.core import console
 from tasks.core.errors import Failure
@@ -22,8 +23,8 @@ from tasks.modules import elf
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
-from tasks.tools.tool import architecture
-from tasks.tree import load_checkout
+from tasks.kubernetes.tool_record import architecture
+from tasks.kubernetes.tree import load_checkout
 
 
 def chosen(settings: Settings) -> bool:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.components import docker
-from tasks.facts import minor as facts_of
-from tasks.modules import compiler, gitversion, layout
+from tasks.kubernetes.facts import minor as facts_of
+from tasks.modules import compiler, layout
+from tasks.kubernetes import version_stamp
 from tasks.modules.compiler import Recipe
 from tasks.settings.load import Settings
 from tasks.system.run import run
-from tasks.tools.tool import load_tool
-from tasks.tree import Checkout, changes
+from tasks.kubernetes.tool_record import load_tool
+from tasks.kubernetes.tree import Checkout, changes
 
 
 def of(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Recipe:
@@ -51,7 +52,7 @@ def forget() -> None:
 
 @functools.cache
 def _now(checkout: Checkout) -> Checkout:
-    return gitversion.now(checkout)
+    return version_stamp.now(checkout)
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from tasks.settings.load import Settings
 from tasks.system import process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.run import Result, program, run
-from tasks.tree import load_checkout
+from tasks.kubernetes.tree import load_checkout
 
 PULL = 1800.0
 """Seconds an image may take to be pulled."""

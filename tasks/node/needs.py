@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.core import console
 from tasks.access import kubeconfig
 from tasks.build import load_binary
@@ -19,7 +19,7 @@ from tasks.settings.load import Settings
 from tasks.system import ports
 from tasks.system.process import load, tail
 from tasks.system.run import Result, program, run
-from tasks.tree import load_checkout
+from tasks.kubernetes.tree import load_checkout
 
 READY = 120.0
 """Seconds a node may take to turn Ready; a 1.20 kubelet takes 12."""

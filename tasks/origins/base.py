@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tasks.core.errors import Failure
 from tasks.system.run import run
-from tasks.tree import GIT, Checkout
+from tasks.kubernetes.tree import Checkout, GIT
 
 VERSION_SCRIPT = Path("hack/lib/version.sh")
 TREE_GIB = 2.0

@@ -10,8 +10,8 @@ from tasks.core.errors import Failure
 from tasks.origins.base import NoSuchVersion, Unreachable, satisfies
 from tasks.settings.load import Settings
 from tasks.system import files
-from tasks.tools.tool import Tool
-from tasks.tree import Checkout
+from tasks.kubernetes.tool_record import Tool
+from tasks.kubernetes.tree import Checkout
 
 
 class Bundled:

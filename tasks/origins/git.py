@@ -13,7 +13,7 @@ from tasks.origins.store import Store
 from tasks.settings.load import Settings
 from tasks.system import resources
 from tasks.core.redact import mask
-from tasks.tree import Checkout, guess_version, is_version, require_kubernetes
+from tasks.kubernetes.tree import Checkout, guess_version, is_version, require_kubernetes
 
 
 class Git:

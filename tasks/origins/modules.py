@@ -30,7 +30,7 @@ from tasks.settings.load import Settings
 from tasks.system import download, files, resources
 from tasks.gomod import goproxy, modzip
 from tasks.tools.golang import dotted
-from tasks.tree import Checkout, is_version, require_kubernetes
+from tasks.kubernetes.tree import Checkout, is_version, require_kubernetes
 
 MODULE = "k8s.io/kubernetes"
 OLDEST = (1, 24)

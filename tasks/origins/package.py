@@ -20,7 +20,7 @@ from tasks.origins.base import (
 from tasks.settings.load import Settings
 from tasks.system import files, resources, unpack
 from tasks.system.run import run
-from tasks.tree import GIT, Checkout, require_kubernetes
+from tasks.kubernetes.tree import Checkout, GIT, require_kubernetes
 
 _DAY = "2000-01-01T00:00:00Z"
 

@@ -15,7 +15,7 @@ from tasks.settings.load import Settings
 from tasks.core import redact
 from tasks.system import network
 from tasks.system.run import follow, run
-from tasks.tree import GIT
+from tasks.kubernetes.tree import GIT
 
 _TRIES = 3
 REFUSED = re.compile(

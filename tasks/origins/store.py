@@ -21,7 +21,7 @@ from tasks.origins.remote import REFUSED, Remote, git_version, lacked
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import Result, run
-from tasks.tree import GIT
+from tasks.kubernetes.tree import GIT
 
 PARTIAL = (2, 29)
 """The first git that fetches files by name without telling the server what it has already."""

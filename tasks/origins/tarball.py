@@ -30,7 +30,7 @@ from tasks.origins.base import (
 from tasks.settings.load import Settings
 from tasks.system import download, files, network, resources, unpack
 from tasks.core.redact import mask
-from tasks.tree import Checkout, guess_version, is_version, require_kubernetes
+from tasks.kubernetes.tree import Checkout, guess_version, is_version, require_kubernetes
 
 _SHA256, _SHA512 = 64, 128
 _CHECKSUM = "[0-9a-fA-F]{64}|[0-9a-fA-F]{128}"

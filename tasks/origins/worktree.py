@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.modules import gitversion
+from tasks.kubernetes import version_stamp
 from tasks.origins.base import TREE_GIB, NoSuchVersion, satisfies
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
-from tasks.tree import GIT, Checkout, guess_version, require_kubernetes
+from tasks.kubernetes.tree import Checkout, GIT, guess_version, require_kubernetes
 
 _DAY = "2000-01-01T00:00:00Z"
 _WHO = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")
@@ -54,7 +54,7 @@ class Worktree:
             )
         found = Checkout(self.tree, "", head.stdout.strip(), self.name, "")
         stamp = self.settings.build.version_stamp
-        return replace(found, version=stamp or gitversion.of_worktree(found))
+        return replace(found, version=stamp or version_stamp.of_worktree(found))
 
     def _unpacked(self) -> Checkout:
         """Return what an unpacked archive says of itself, seen through a git folder of ours."""
@@ -63,7 +63,7 @@ class Worktree:
             self._watch(repository)
         git = (*GIT, "--git-dir", repository)
         seen = run(*git, "rev-parse", "HEAD").stdout.strip()
-        told = gitversion.archived(self.tree) or gitversion.Told("", seen, "")
+        told = version_stamp.archived(self.tree) or version_stamp.Told("", seen, "")
         stamp = self.settings.build.version_stamp
         version = stamp or told.version or guess_version(self.tree, told.commit)
         return Checkout(self.tree, version, told.commit, self.name, "", str(repository), told.state)

@@ -13,7 +13,7 @@ from tasks.settings import groups
 from tasks.access import credentials
 from tasks.components import admission, flags
 from tasks.components.provenance import value
-from tasks.facts import Minor
+from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
 from tasks.rules import forms, runtimes
 from tasks.rules.known import given, said

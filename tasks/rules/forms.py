@@ -10,11 +10,12 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from tasks import facts, placeholders
+from tasks.kubernetes import facts
+from tasks import placeholders
 from tasks.access import kubeconfig
 from tasks.components import flags
 from tasks.components.provenance import value
-from tasks.facts import Minor
+from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
 from tasks.rules.known import said
 from tasks.settings.load import Settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.components.provenance import value
-from tasks.facts import Minor
+from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
 from tasks.settings.table import Row, table
 from tasks.settings.load import Settings

@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.components import containerd, docker, flags
 from tasks.components.provenance import value
-from tasks.facts import Minor
+from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
 from tasks.rules.known import said
 from tasks.settings.load import Settings
-from tasks.tools.tool import architecture
+from tasks.kubernetes.tool_record import architecture
 
 NEEDS = {
     "node.docker_opts": "docker", "node.docker_root": "docker",

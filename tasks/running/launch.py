@@ -20,8 +20,8 @@ from tasks.system import files, mounts, ports, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.procfs import Identity
 from tasks.system.run import program, run
-from tasks.tools import tool
-from tasks.tree import load_checkout
+from tasks.kubernetes import tool_record
+from tasks.kubernetes.tree import load_checkout
 
 READY = 90.0
 """Seconds a component other than kube-apiserver may take to become ready."""
@@ -44,7 +44,7 @@ def wanted(settings: Settings, name: str) -> Component:
 
 def plugins(settings: Settings) -> Path:
     """Return the folder of the CNI plugins: named, the distribution's, or those that were built."""
-    return containerd.plugins(settings) or tool.load_tool(settings, "cni").bin
+    return containerd.plugins(settings) or tool_record.load_tool(settings, "cni").bin
 
 
 def binary(settings: Settings, name: str) -> Path:
@@ -56,7 +56,7 @@ def binary(settings: Settings, name: str) -> Path:
     if module is not None:
         return load_binary(settings, module).path
     if name == "etcd":
-        return tool.load_tool(settings, "etcd").bin
+        return tool_record.load_tool(settings, "etcd").bin
     return Path(program(name))
 
 

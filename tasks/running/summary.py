@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tasks import facts
+from tasks.kubernetes import facts
 from tasks.access import credentials, kubeconfig
 from tasks.components import flags
 from tasks.debugging import swap
 from tasks.node import needs
 from tasks.settings.load import Settings
-from tasks.tree import load_checkout
+from tasks.kubernetes.tree import load_checkout
 
 
 def lines(settings: Settings, names: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from tasks.settings.load import Settings
 from tasks.system import download, files
 from tasks.tools import gobuild
 from tasks.tools.golang import Release, dotted, require_release
-from tasks.tools.tool import Tool, architecture
+from tasks.kubernetes.tool_record import Tool, architecture
 
 MODULE = "github.com/containernetworking/plugins"
 PLUGINS = {

@@ -16,7 +16,7 @@ from tasks.system.run import follow
 from tasks.gomod import goproxy
 from tasks.tools import goroot
 from tasks.tools.golang import Release, dotted, go_name, release
-from tasks.tools.tool import Tool, go_env, installed_go, save_tool
+from tasks.kubernetes.tool_record import Tool, go_env, installed_go, save_tool
 
 TOOLS_GO = (1, 26, 11)
 """The Go that builds the tools where none is installed."""

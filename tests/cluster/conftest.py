@@ -11,7 +11,7 @@ import pytest
 
 from tasks.settings import load
 from tasks.system import process
-from tasks.tree import load_checkout
+from tasks.kubernetes.tree import load_checkout
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 

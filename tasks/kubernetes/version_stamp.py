@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.core.errors import Failure
 from tasks.system.run import run
-from tasks.tree import Checkout, guess_version, is_version
+from tasks.kubernetes.tree import Checkout, guess_version, is_version
 
 SCRIPT = "hack/lib/version.sh"
 _NUMBERS = re.compile(r"v(\d+)\.(\d+)(?:\.\d+)?(-.*)?(?:\+.*)?")

@@ -1,0 +1,1 @@
+"""What a Kubernetes version and a source tree are."""
