@@ -18,8 +18,8 @@ from tasks.kubernetes import version_stamp
 from tasks.origins.base import is_minor
 from tasks.settings.load import Settings, current
 from tasks.system.run import program, run
-from tasks.tools import golang
-from tasks.tools.golang import Release, dotted
+from tasks.toolchain import versions
+from tasks.toolchain.versions import Release, dotted
 from tasks.kubernetes.tool_record import Tool, load_tool
 from tasks.kubernetes.tree import Checkout, load_checkout
 
@@ -80,17 +80,17 @@ def kubernetes(settings: Settings, taken: Checkout) -> Choice:
 
 def asked_go(tree: Path) -> tuple[str, str]:
     """Return the Go that a tree asks for, and the file that says so."""
-    for name, reader in golang.GO_FILES:
+    for name, reader in versions.GO_FILES:
         if (tree / name).is_file() and reader((tree / name).read_text(errors="replace")):
-            return golang.wanted_go(tree), name
-    return golang.wanted_go(tree), ""  # it fails, and says where it looked
+            return versions.wanted_go(tree), name
+    return versions.wanted_go(tree), ""  # it fails, and says where it looked
 
 
 def asked_etcd(settings: Settings, tree: Path) -> tuple[str, str]:
     """Return the etcd that the user or else the tree asks for, and where."""
     if settings.etcd.version:
         return settings.etcd.version, f"etcd.version ({settings.sources['etcd.version']})"
-    return golang.wanted_etcd(tree), "hack/lib/etcd.sh"
+    return versions.wanted_etcd(tree), "hack/lib/etcd.sh"
 
 
 def why(asked: Release, taken: Release) -> str:
@@ -110,7 +110,7 @@ def delve(go: Tool | None, made: Tool | None) -> Choice:
     line = go.release[:2]
 
     def knows(_: Release, taken: Release) -> str:
-        oldest, newest = golang.delve_range(taken)
+        oldest, newest = versions.delve_range(taken)
         told = "checks this Go itself" if line >= oldest else "is told not to check"
         told = told if line <= newest else f"cannot debug Go {dotted(line)}"
         return f"it knows Go {dotted(oldest)} to {dotted(newest)}, and {told}"
@@ -157,7 +157,7 @@ def _choice(
 ) -> Choice:
     if made is None:
         return Choice(what, asked, asked_in, NOT_MADE, "", "")
-    reason = why(golang.release(asked) or (0, 0, 0), made.release)
+    reason = why(versions.release(asked) or (0, 0, 0), made.release)
     return Choice(what, asked, asked_in, made.version, made.origin, reason)
 
 

@@ -17,7 +17,7 @@ from tasks.core.errors import Failure
 from tasks.settings.table import table
 from tasks.system import files, process, procfs
 from tasks.system.run import run
-from tasks.tools import gobuild
+from tasks.toolchain import go_install
 
 HERE = Path(__file__).resolve().parent
 DELVE = "v1.27.2"  # its module zip and those it needs are verified by Go's checksum database
@@ -72,7 +72,7 @@ def go() -> Path:
         if place and Path(place).is_file() and go_version(Path(place)) >= OLDEST_GO:
             return Path(place)
     with in_words():
-        return gobuild.tools_go(load.load(os.environ)).bin
+        return go_install.tools_go(load.load(os.environ)).bin
 
 
 def go_version(go: Path) -> tuple[int, ...]:

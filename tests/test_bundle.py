@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, toolchain
+from tasks import checkout
+from tasks.toolchain import tasks as toolchain
 from tasks.settings import load as settings
 from tasks.bundle import manifest, read, source, write
 from tasks.core.errors import Failure

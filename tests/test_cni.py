@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from tasks.settings import load as settings
-from tasks import toolchain
+from tasks.toolchain import tasks as toolchain
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
-from tasks.tools import cni
+from tasks.toolchain import cni
 from tasks.kubernetes.tool_record import architecture
 
 ARCHIVE = f"v1.5.1/cni-plugins-linux-{architecture()}-v1.5.1.tgz"

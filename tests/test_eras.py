@@ -20,7 +20,7 @@ from tasks.status import rows
 from tasks.system import process
 from tasks.system.ports import _OPENER, owner
 from tasks.system.run import run
-from tasks.tools import golang, goroot
+from tasks.toolchain import goroot, versions
 from tasks.kubernetes import tool_record
 from tasks.gomod import sumdb
 from tasks.kubernetes.tree import load_checkout
@@ -136,8 +136,8 @@ def test_an_era_is_built_started_asked_and_ended(
     one = chosen(tree)
     locked = load_checkout(one.paths.lock)
     assert (locked.version, layout.of(one.paths, locked).mode) == (era.version, era.mode)
-    assert golang.wanted_go(tree) == era.go
-    assert golang.wanted_etcd(tree) == era.etcd
+    assert versions.wanted_go(tree) == era.go
+    assert versions.wanted_etcd(tree) == era.etcd
     run_through(one, era, capsys)
     assert miniature.git(tree, "status", "--porcelain", "--ignored") == "", "nothing was written"
 
@@ -256,5 +256,5 @@ def test_an_era_with_its_own_go(
     one = chosen(eras.make(tmp_path / "tree", era, unique=tmp_path.name))
     with in_words():
         tool_record.save_tool(one, goroot.obtain(one, era.go))
-    assert tool_record.load_tool(one, "go").release[:2] == golang.require_release(era.go, "")[:2]
+    assert tool_record.load_tool(one, "go").release[:2] == versions.require_release(era.go, "")[:2]
     run_through(one, era, capsys)

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from tasks.settings import load
-from tasks import toolchain
+from tasks.toolchain import tasks as toolchain
 from tasks.core.errors import Failure
 from tasks.system import files
-from tasks.tools import cni, gobuild, golang, goroot
+from tasks.toolchain import cni, go_install, goroot, versions as golang
 from tasks.kubernetes import tool_record
 from tasks.gomod import sumdb
 from tasks.kubernetes.tool_record import Tool
@@ -210,7 +210,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         raise Failure("no Debian here")
 
     monkeypatch.setattr(goroot, "Archive", none)
-    monkeypatch.setattr(gobuild.resources, "require_disk", lambda *args: None)
+    monkeypatch.setattr(go_install.resources, "require_disk", lambda *args: None)
 
 
 def test_go_comes_verified_from_the_proxy_and_is_kept(tmp_path: Path) -> None:
@@ -583,7 +583,7 @@ def test_plugins_whose_go_is_not_to_be_had_are_refused(
     proxy, chosen = stage
     failed = toolchain.make_cni(chosen)
     assert failed is not None
-    assert f"needs a Go after {golang.go_name(gobuild.TOOLS_GO)}" in failed.message
+    assert f"needs a Go after {golang.go_name(go_install.TOOLS_GO)}" in failed.message
     proxy.release(cni.MODULE, "1.8.0", "1.9.1")
     assert toolchain.make_cni(chosen) is None
     folder = tool_record.load_tool(chosen, "cni").bin

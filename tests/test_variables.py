@@ -29,7 +29,7 @@ from tasks.rules import known, runtimes
 from tasks.running import foreground, launch
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs, run
-from tasks.tools import cni
+from tasks.toolchain import cni
 from tests.variables import ALWAYS, EFFECTS, SPANS, Effect
 
 OLDEST, NEWEST = "1.10", "1.36"

@@ -7,7 +7,7 @@ import re
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import download
-from tasks.tools.golang import Release, dotted, release
+from tasks.toolchain.versions import Release, dotted, release
 
 
 def addresses(settings: Settings) -> list[str]:

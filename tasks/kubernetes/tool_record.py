@@ -13,7 +13,7 @@ from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import files, network
 from tasks.system.run import run
-from tasks.tools.golang import Release, release
+from tasks.toolchain.versions import Release, release
 
 ARCHITECTURES = {
     "aarch64": "arm64", "armv6l": "arm", "armv7l": "arm", "i686": "386", "x86_64": "amd64",

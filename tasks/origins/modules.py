@@ -29,7 +29,7 @@ from tasks.origins.base import (
 from tasks.settings.load import Settings
 from tasks.system import download, files, resources
 from tasks.gomod import goproxy, modzip
-from tasks.tools.golang import dotted
+from tasks.toolchain.versions import dotted
 from tasks.kubernetes.tree import Checkout, is_version, require_kubernetes
 
 MODULE = "k8s.io/kubernetes"

@@ -14,8 +14,8 @@ from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow
 from tasks.gomod import goproxy
-from tasks.tools import goroot
-from tasks.tools.golang import Release, dotted, go_name, release
+from tasks.toolchain import goroot
+from tasks.toolchain.versions import Release, dotted, go_name, release
 from tasks.kubernetes.tool_record import Tool, go_env, installed_go, save_tool
 
 TOOLS_GO = (1, 26, 11)

@@ -16,7 +16,7 @@ from tasks.settings.load import Settings
 from tasks.system import download, files
 from tasks.system.run import run
 from tasks.gomod import goproxy, modzip
-from tasks.tools.golang import Release, dotted, go_name, release, require_release
+from tasks.toolchain.versions import Release, dotted, go_name, release, require_release
 from tasks.kubernetes.tool_record import Tool, architecture, go_env, installed_go
 
 MODULE = "golang.org/toolchain"

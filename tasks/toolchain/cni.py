@@ -10,8 +10,8 @@ from tasks.core.errors import Failure
 from tasks.rules.known import said
 from tasks.settings.load import Settings
 from tasks.system import download, files
-from tasks.tools import gobuild
-from tasks.tools.golang import Release, dotted, require_release
+from tasks.toolchain import go_install
+from tasks.toolchain.versions import Release, dotted, require_release
 from tasks.kubernetes.tool_record import Tool, architecture
 
 MODULE = "github.com/containernetworking/plugins"
@@ -33,13 +33,13 @@ def make(settings: Settings) -> Tool:
     """Return the plugins the user asks for, else the newest that can be built."""
     asked, digest = wanted(settings).values()
     if not asked:
-        version = gobuild.newest(settings, "cni", MODULE)
+        version = go_install.newest(settings, "cni", MODULE)
     else:
         version = require_release(asked, said(settings, "node.cni_plugins_version"))
     if digest:
         return _unpacked(settings, version, digest.lower())
     packages = {name: f"{MODULE}/plugins/{path}" for name, path in PLUGINS.items()}
-    return gobuild.build(settings, "cni", MODULE, version, packages)
+    return go_install.build(settings, "cni", MODULE, version, packages)
 
 
 def _unpacked(settings: Settings, version: Release, digest: str) -> Tool:

@@ -22,18 +22,9 @@ from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.core.redact import masked
 from tasks.system.run import run
-from tasks.tools import cni, gobuild, goroot
+from tasks.toolchain import cni, go_install, goroot
 from tasks.gomod import goproxy
-from tasks.tools.golang import (
-    DWARF5,
-    OLDEST_DELVE,
-    Release,
-    delve_range,
-    dotted,
-    require_release,
-    wanted_etcd,
-    wanted_go,
-)
+from tasks.toolchain.versions import DWARF5, OLDEST_DELVE, Release, delve_range, dotted, require_release, wanted_etcd, wanted_go
 from tasks.kubernetes.tool_record import Tool, go_env, load_tool, save_tool
 from tasks.kubernetes.tree import load_checkout
 
@@ -87,9 +78,9 @@ def make_delve(settings: Settings) -> None:
     if found and delve_fits(found, go):
         delve = Tool("delve", found.version, found.bin, None, found.origin)
     else:
-        version = gobuild.newest(settings, "delve", DELVE)
+        version = go_install.newest(settings, "delve", DELVE)
         require_delve(version, go)
-        made = gobuild.build(settings, "delve", DELVE, version, {"dlv": f"{DELVE}/cmd/dlv"})
+        made = go_install.build(settings, "delve", DELVE, version, {"dlv": f"{DELVE}/cmd/dlv"})
         delve = Tool("delve", made.version, made.bin / "dlv", None, made.origin)
     oldest, newest = delve_range(delve.release)
     save_tool(settings, delve, min_go=dotted(oldest), max_go=dotted(newest))
@@ -115,7 +106,7 @@ def build_etcd(settings: Settings, wanted: Release, *, exact: bool) -> Tool:
     first: Failure | None = None
     for version in goroot.candidates(wanted, () if exact else _offered_etcd(settings)):
         try:
-            made = gobuild.build(settings, "etcd", ETCD, version, {"etcd": ETCD})
+            made = go_install.build(settings, "etcd", ETCD, version, {"etcd": ETCD})
             return Tool("etcd", made.version, made.bin / "etcd", None, made.origin)
         except Failure as failure:
             first = first or failure
