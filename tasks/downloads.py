@@ -12,7 +12,7 @@ from typing import Any
 from doit.tools import config_changed
 
 from tasks.core import console
-from tasks.components import registries
+from tasks.components import image_mirrors
 from tasks.settings.load import Settings, current
 from tasks.system import files, network
 from tasks.core.redact import masked
@@ -35,7 +35,7 @@ def make(settings: Settings) -> None:
     for key, values in urls.items():
         for url in values:
             network.require_url(url, settings.sources.get(key, key))
-    registries.mirrors(settings)
+    image_mirrors.mirrors(settings)
     network.require_authorities(mirror.ca_bundle)
     files.write_json(settings.paths.mirror, masked(asdict(mirror)))
 

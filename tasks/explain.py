@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import console
-from tasks.components import containerd, proxy
+from tasks.components import containerd, kube_proxy
 from tasks.components.base import Component, Context
 from tasks.components.provenance import DROPPED, FILE, FLAGS, Build, Origin, Word, trace
 from tasks.components.registry import COMPONENTS
@@ -140,9 +140,9 @@ def _binary(settings: Settings, name: str) -> tuple[Path, str]:
 
 def _builders(settings: Settings, name: str) -> tuple[Build, Mapping[Origin, Build]]:
     """Return the builder of a component, and those that give it another tool."""
-    if name == proxy.NAME:
+    if name == kube_proxy.NAME:
         lacks = kernel.lacks_ipvs()
-        build, other = (partial(proxy.build, ipvs=has) for has in (not lacks, bool(lacks)))
+        build, other = (partial(kube_proxy.build, ipvs=has) for has in (not lacks, bool(lacks)))
         return build, {Origin("tool", "IPVS", lacks or "there"): other}
     if name != containerd.NAME:
         return COMPONENTS[name].build, {}

@@ -10,7 +10,7 @@ from typing import Any
 from tasks import addons, check, images
 from tasks.settings import groups
 from tasks.core import console
-from tasks.components import cloud_controller_manager, containerd, proxy, registry
+from tasks.components import cloud_controller_manager, containerd, kube_proxy, registry
 from tasks.components.registry import COMPONENTS
 from tasks.debugging import clients, journal, swap
 from tasks.core.errors import Failure
@@ -55,8 +55,8 @@ def reconcile(settings: Settings, name: str) -> None:
             return
         swap.clear(settings, name)
         launch.stop(settings, name)
-        if name == proxy.NAME and settings.proxy.mode == "ipvs" and (why := kernel.lacks_ipvs()):
-            console.note(f"mode {proxy.DEFAULT} instead of ipvs: {why}")
+        if name == kube_proxy.NAME and settings.proxy.mode == "ipvs" and (why := kernel.lacks_ipvs()):
+            console.note(f"mode {kube_proxy.DEFAULT} instead of ipvs: {why}")
         record = launch.start(settings, component)
         console.note(f"pid {record.identity.pid}")
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.components import proxy
+from tasks.components import kube_proxy
 from tasks.components.base import Context
 from tasks.core.errors import Failure
 from tasks.node import kernel
@@ -48,7 +48,7 @@ def test_ipvs_needs_ipset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def text(made: Context, *, ipvs: bool) -> str:
-    return next(iter(proxy.build(made, ipvs=ipvs).files.values()))
+    return next(iter(kube_proxy.build(made, ipvs=ipvs).files.values()))
 
 
 def test_without_ipvs_iptables_is_used() -> None:
@@ -78,7 +78,7 @@ def test_a_mode_is_one_of_its_version(version: str, words: dict[str, str], refus
         assert f'mode: "{words["proxy__mode"]}"' in text(made, ipvs=True)
         return
     with pytest.raises(Failure, match=refusal) as caught:
-        proxy.build(made)
+        kube_proxy.build(made)
     assert "proxy.mode" in caught.value.message
     if "gate" in refusal:
         assert "NFTablesProxyMode=true" in caught.value.hint

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tasks.settings import load as settings
-from tasks.components import containerd, registries
+from tasks.components import containerd, image_mirrors
 from tasks.components.base import Context
 from tasks.core.errors import Failure
 from tasks.running import launch
 from tasks.settings.load import Settings
 from tasks.system import ports, process, signals
 
-ALL = registries.ANY
+ALL = image_mirrors.ANY
 
 
 def load(tmp_path: Path, images: str) -> Settings:
@@ -44,13 +44,13 @@ def load(tmp_path: Path, images: str) -> Settings:
 def test_what_stands_in_for_which_registry(
     tmp_path: Path, images: str, expected: dict[str, str]
 ) -> None:
-    assert registries.mirrors(load(tmp_path, images)) == expected
+    assert image_mirrors.mirrors(load(tmp_path, images)) == expected
 
 
 @pytest.mark.parametrize("images", ["ftp://mirror.test", "a b", "docker.io=", "/x=mirror.test"])
 def test_what_is_no_mirror_is_named(tmp_path: Path, images: str) -> None:
     with pytest.raises(Failure, match="STEPKUBE_MIRROR_IMAGES"):
-        registries.mirrors(load(tmp_path, images))
+        image_mirrors.mirrors(load(tmp_path, images))
 
 
 def test_in_the_file_it_may_be_a_mapping(tmp_path: Path) -> None:

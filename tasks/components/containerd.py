@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.settings import templates
-from tasks.components import flags, registries
+from tasks.components import flags, image_mirrors
 from tasks.components.base import Component, Context, Health
 from tasks.settings.load import Settings
 from tasks.system import files
@@ -94,7 +94,7 @@ def build(context: Context, tools: Tools = Tools()) -> Component:
             **({} if own_networks(chosen) else
                {_networks(chosen) / "10-stepkube.conflist": network(chosen)}),
             **{_hosts(chosen) / name / "hosts.toml": text
-               for name, text in registries.hosts(chosen).items()},
+               for name, text in image_mirrors.hosts(chosen).items()},
         },
         folders=(
             chosen.paths.config, chosen.paths.run, root(chosen),
@@ -153,7 +153,7 @@ def _networks(chosen: Settings) -> Path:
 
 def _hosts(chosen: Settings) -> Path:
     """Return the folder of the image mirrors: another one for others, so that none is left over."""
-    content = [part for pair in sorted(registries.hosts(chosen).items()) for part in pair]
+    content = [part for pair in sorted(image_mirrors.hosts(chosen).items()) for part in pair]
     return chosen.paths.config / "registries" / files.digest(*content)[:12]
 
 

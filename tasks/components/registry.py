@@ -6,17 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.components import (
-    apiserver,
-    cloud_controller_manager,
-    containerd,
-    controller_manager,
-    etcd,
-    flags,
-    kubelet,
-    proxy,
-    scheduler,
-)
+from tasks.components import cloud_controller_manager, containerd, etcd, flags, kube_apiserver, kube_controller_manager, kube_proxy, kube_scheduler, kubelet
 from tasks.components.base import Component, Context
 from tasks.settings.load import Settings
 
@@ -46,12 +36,12 @@ COMPONENTS = {
     for spec in (
         Spec("etcd", None, etcd.AFTER, etcd.build, etcd.wanted, etcd.CERTS),
         Spec(
-            "kube-apiserver", "kube-apiserver", apiserver.AFTER,
-            apiserver.build, apiserver.wanted, apiserver.CERTS,
+            "kube-apiserver", "kube-apiserver", kube_apiserver.AFTER,
+            kube_apiserver.build, kube_apiserver.wanted, kube_apiserver.CERTS,
         ),
         Spec(
-            "kube-controller-manager", "kube-controller-manager", controller_manager.AFTER,
-            controller_manager.build, controller_manager.wanted, controller_manager.CERTS,
+            "kube-controller-manager", "kube-controller-manager", kube_controller_manager.AFTER,
+            kube_controller_manager.build, kube_controller_manager.wanted, kube_controller_manager.CERTS,
         ),
         Spec(
             "cloud-controller-manager", "cloud-controller-manager", cloud_controller_manager.AFTER,
@@ -59,15 +49,15 @@ COMPONENTS = {
             cloud_controller_manager.CERTS,
         ),
         Spec(
-            "kube-scheduler", "kube-scheduler", scheduler.AFTER,
-            scheduler.build, scheduler.wanted, scheduler.CERTS,
+            "kube-scheduler", "kube-scheduler", kube_scheduler.AFTER,
+            kube_scheduler.build, kube_scheduler.wanted, kube_scheduler.CERTS,
         ),
         Spec(
             "containerd", None, containerd.AFTER,
             containerd.build, containerd.wanted, containerd.CERTS,
         ),
         Spec("kubelet", "kubelet", kubelet.AFTER, kubelet.build, kubelet.wanted, kubelet.CERTS),
-        Spec("kube-proxy", "kube-proxy", proxy.AFTER, proxy.build, proxy.wanted, proxy.CERTS),
+        Spec("kube-proxy", "kube-proxy", kube_proxy.AFTER, kube_proxy.build, kube_proxy.wanted, kube_proxy.CERTS),
     )
 }
 """Specs by name; what a component needs stands before it."""

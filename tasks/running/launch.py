@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.build import load_binary
-from tasks.components import containerd, docker, kubelet, proxy, registry
+from tasks.components import containerd, docker, kube_proxy, kubelet, registry
 from tasks.components.base import Component, Context
 from tasks.core.errors import Failure
 from tasks.node import container, kernel, relays, sandbox
@@ -36,8 +36,8 @@ def wanted(settings: Settings, name: str) -> Component:
     context = Context(settings, checkout.minor, binary(settings, name))
     if name == containerd.NAME:
         return containerd.build(context, containerd.Tools(cni=plugins(settings)))
-    if name == proxy.NAME:
-        return accepted(settings, proxy.build(context, ipvs=not kernel.lacks_ipvs()))
+    if name == kube_proxy.NAME:
+        return accepted(settings, kube_proxy.build(context, ipvs=not kernel.lacks_ipvs()))
     component = spec.build(context)
     return component if spec.module is None else accepted(settings, component)
 
