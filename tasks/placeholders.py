@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from operator import attrgetter
 from pathlib import Path
 
-from tasks.access.kubeconfig import address, refusal
+from tasks.certs.kubeconfig import address, refusal
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 

@@ -26,9 +26,9 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 from doit.exceptions import TaskFailed
 
-from tasks import certs
+from tasks.certs import tasks as certs
 from tasks.settings import load as settings
-from tasks.access import kubeconfig, pki
+from tasks.certs import kubeconfig, pki
 from tasks.core.errors import Failure
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files

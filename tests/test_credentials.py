@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tasks.settings import load as settings
-from tasks.access import credentials, logins
+from tasks.certs import credentials, ownership
 from tasks.core.errors import Failure
 from tasks.settings.load import ROOT, Settings
 
@@ -114,7 +114,7 @@ def test_root_gives_the_administrators_credentials_to_the_user(tmp_path: Path) -
 def test_nobody_else_gives_anything_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for euid, name in ((1000, "nobody"), (0, "root"), (0, ""), (0, "not-a-user-of-this-machine")):
         monkeypatch.setattr(os, "geteuid", lambda euid=euid: euid)
-        assert logins.receiver(load(tmp_path, USER=name)) is None
+        assert ownership.receiver(load(tmp_path, USER=name)) is None
 
 
 def test_an_owner_named_on_purpose_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import certs, check, manifests, start
+from tasks.certs import tasks as certs
+from tasks import check, manifests, start
 from tasks.kubernetes import facts
 from tasks.cli import verbosity
 from tasks.settings import groups, load as settings
 from tasks.core import console
-from tasks.access import credentials, kubeconfig
+from tasks.certs import credentials, kubeconfig
 from tasks.components import cloud_controller_manager, provenance
 from tasks.components.base import Component, Context, Health
 from tasks.components.registry import COMPONENTS

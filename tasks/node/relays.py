@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from tasks.access import kubeconfig
+from tasks.certs import kubeconfig
 from tasks.components import containerd
 from tasks.components.base import Component
 from tasks.components.kubelet import TRACES

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.settings import templates
-from tasks.access import kubeconfig
+from tasks.certs import kubeconfig
 from tasks.core.errors import Failure
 from tasks.node import relays
 from tasks.settings.load import Settings

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tasks.settings import groups
-from tasks.access import credentials
+from tasks.certs import credentials
 from tasks.components import admission, flags
 from tasks.components.provenance import value
 from tasks.kubernetes.facts import Minor

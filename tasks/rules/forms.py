@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from tasks.kubernetes import facts
 from tasks import placeholders
-from tasks.access import kubeconfig
+from tasks.certs import kubeconfig
 from tasks.components import flags
 from tasks.components.provenance import value
 from tasks.kubernetes.facts import Minor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.kubernetes import facts
-from tasks.access import credentials, kubeconfig
+from tasks.certs import credentials, kubeconfig
 from tasks.components import flags
 from tasks.debugging import swap
 from tasks.node import needs

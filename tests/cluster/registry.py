@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tasks.access import pki
-from tasks.certs import Certificate
+from tasks.certs import pki
+from tasks.certs.tasks import Certificate
 
 HOST = "registry.stepkube.test"
 

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tasks.access import kubeconfig
+from tasks.certs import kubeconfig
 from tasks.components import flags
 from tasks.core.errors import Failure
 from tasks.rules.known import said

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from doit.tools import config_changed
 
-from tasks.access import credentials, kubeconfig, logins
-from tasks.access.kubeconfig import address, host, is_address
+from tasks.certs import credentials, kubeconfig, ownership
+from tasks.certs.kubeconfig import address, host, is_address
 from tasks.core.errors import Failure
 from tasks.core.console import action
 from tasks.settings.load import Settings, current
@@ -98,7 +98,7 @@ def kubeconfig_files(settings: Settings, name: str) -> tuple[Path, Path, Path]:
 
 def sound(wanted: Certificate, own: Paths, ca: Paths | None) -> bool:
     """Tell whether the pair on disk is whole, as wanted, and valid for 30 more days."""
-    from tasks.access import pki  # noqa: PLC0415 - `doit list` stays fast
+    from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
     try:
         return pki.matches(wanted, pki.read(*own), pki.read(*ca) if ca else None)
@@ -128,7 +128,7 @@ def present(own: Paths) -> bool:
 @action
 def make(wanted: Certificate, own: Paths, ca: Paths | None, reuse: bool = True) -> None:
     """Make a pair, unless the one on disk is sound and may be used again."""
-    from tasks.access import pki  # noqa: PLC0415 - `doit list` stays fast
+    from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
     crt, key = own
     crt.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ def make(wanted: Certificate, own: Paths, ca: Paths | None, reuse: bool = True) 
 
 def halves(key: Path, public: Path) -> bool:
     """Tell whether one file is the public half of the other."""
-    from tasks.access import pki  # noqa: PLC0415 - `doit list` stays fast
+    from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
     return pki.public_half(key.read_bytes()) == public.read_bytes()
 
@@ -151,7 +151,7 @@ def halves(key: Path, public: Path) -> bool:
 @action
 def make_service_account(key: Path, public: Path, source: str) -> None:
     """Write the public half of the key; the key too, unless a user named it (in `source`)."""
-    from tasks.access import pki  # noqa: PLC0415 - `doit list` stays fast
+    from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
     public.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with files.locked(public.parent / ".lock"):
@@ -185,7 +185,7 @@ def _tasks(settings: Settings) -> Iterator[dict[str, Any]]:
     tasks = [_certificate(settings, item) for item in certificates(settings)]
     tasks += [_service_account(settings)]
     tasks += [_kubeconfig(settings, name) for name in kubeconfig.CLIENTS]
-    tasks += logins.tasks(settings)
+    tasks += ownership.tasks(settings)
     yield from ({"clean": True, "meta": {"quiet": True}, **task} for task in tasks)
 
 
@@ -240,8 +240,8 @@ def _kubeconfig(settings: Settings, name: str) -> dict[str, Any]:
         "doc": f"kubeconfig of {name}",
         "file_dep": (*named, kubeconfig.TEMPLATE),
         "targets": (path,),
-        "uptodate": [Check(f"{path} is as wanted", logins.same, (path, text))],
-        "actions": [(logins.keep, (path, text))],
+        "uptodate": [Check(f"{path} is as wanted", ownership.same, (path, text))],
+        "actions": [(ownership.keep, (path, text))],
     }
 
 

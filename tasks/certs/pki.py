@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tasks.certs import Certificate
+from tasks.certs.tasks import Certificate
 
 AUTHORITY_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(hours=43800)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.access import credentials
+from tasks.certs import credentials
 from tasks.components import flags
 from tasks.core.console import action
 from tasks.settings.load import Settings

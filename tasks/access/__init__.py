@@ -1,1 +1,0 @@
-"""Who may talk to the cluster, and with what: certificates, tokens, kubeconfigs."""

@@ -1,0 +1,1 @@
+"""Certificates, keys and kubeconfigs, and which user owns them."""
