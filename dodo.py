@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tasks import addons, bench, breaks, build, check, checkout, debug, downloads, explain, generated, ide, images, prune, reference, sources, start, status, versions
+from tasks import addons, bench, breaks, check, checkout, debug, downloads, explain, ide, images, reference, start, status, versions
+from tasks.build import generated, prune, sources, tasks as build
 from tasks.certs import tasks as certs
 from tasks.toolchain import tasks as toolchain
 from tasks.cli import entry

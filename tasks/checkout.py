@@ -14,7 +14,7 @@ from tasks.kubernetes import facts
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import version_stamp
-from tasks.modules import layout
+from tasks.build import layout
 from tasks.origins import bundled
 from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable, is_minor
 from tasks.settings.load import Settings, current

@@ -35,7 +35,7 @@ from tasks.editors.entries import (
     snippet,
 )  # fmt: skip
 from tasks.core.errors import Failure
-from tasks.modules import layout
+from tasks.build import layout
 from tasks.origins import bundled
 from tasks.settings.load import Settings, current
 from tasks.system import files

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, checkout, sources
+from tasks.build import sources, tasks as build
+from tasks import checkout
 from tasks.kubernetes import facts
 from tasks.settings import load
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.modules import compiler, compiling, elf, recipes
+from tasks.build import dwarf_check, go_build, go_command, recipes
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
@@ -60,7 +61,7 @@ def make(chosen: Settings, module: str) -> build.Binary:
 def test_a_build_is_debuggable_stamped_and_runs(chosen: Settings) -> None:
     binary = make(chosen, "kube-scheduler")
     assert chosen.name in run(binary.path).stderr
-    assert elf.prove_debuggable(binary.path).optimized == 0
+    assert dwarf_check.prove_debuggable(binary.path).optimized == 0
     assert (chosen.paths.instance / "bin" / "kube-scheduler").resolve() == binary.path
 
 
@@ -149,16 +150,16 @@ def test_an_edit_made_during_the_build_is_not_lost(
     chosen: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = Path(chosen.origin.path) / "pkg/scheduler/data/name.txt"
-    original, compile_ = file.read_text(), compiling._go
+    original, compile_ = file.read_text(), go_build._go
 
     def meddle(*words: object, **named: object) -> None:
         compile_(*words, **named)  # type: ignore[arg-type]
         file.write_text("edited meanwhile\n")
 
-    monkeypatch.setattr(compiling, "_go", meddle)
+    monkeypatch.setattr(go_build, "_go", meddle)
     during = make(chosen, "kube-scheduler")
     assert during.path.parent.name.endswith("-edited")
-    monkeypatch.setattr(compiling, "_go", compile_)
+    monkeypatch.setattr(go_build, "_go", compile_)
     after = make(chosen, "kube-scheduler")
     assert "edited meanwhile" in run(after.path).stderr
     file.write_text(original)
@@ -200,10 +201,10 @@ def test_no_c_compiler_is_said_before_anything_is_compiled(
 
 def test_the_stamp_tells_clean_from_dirty() -> None:
     one = tree_at("v1.20.2")
-    clean = compiler.stamp(one, ["p"], dirty=False, date="d")
+    clean = go_command.stamp(one, ["p"], dirty=False, date="d")
     assert clean["p.gitVersion"] == "v1.20.2"
     assert clean["p.gitMajor"] == "1"
-    dirty = compiler.stamp(one, ["p"], dirty=True, date="d")
+    dirty = go_command.stamp(one, ["p"], dirty=True, date="d")
     assert dirty["p.gitVersion"] == "v1.20.2-dirty"
     assert (clean["p.gitMinor"], dirty["p.gitMinor"]) == ("20", "20+")
     assert dirty["p.gitTreeState"] == "dirty"
@@ -243,13 +244,13 @@ def test_every_part_of_a_recipe_is_part_of_the_digest() -> None:
 
 
 def test_the_write_deadline_is_lifted_where_it_stands(tmp_path: Path) -> None:
-    file = tmp_path / "staging/src" / compiler.LIMIT_FILE
-    files.write(file, f"const {compiler.LIMIT}\n")
-    lifted = compiler.write_deadline_overlay(tmp_path)
-    assert lifted == {str(file): f"const {compiler.LIFTED}\n"}
-    assert file.read_text() == f"const {compiler.LIMIT}\n"
+    file = tmp_path / "staging/src" / go_command.LIMIT_FILE
+    files.write(file, f"const {go_command.LIMIT}\n")
+    lifted = go_command.write_deadline_overlay(tmp_path)
+    assert lifted == {str(file): f"const {go_command.LIFTED}\n"}
+    assert file.read_text() == f"const {go_command.LIMIT}\n"
     file.write_text("const another = 1\n")
-    assert compiler.write_deadline_overlay(tmp_path) == {}
+    assert go_command.write_deadline_overlay(tmp_path) == {}
 
 
 def test_too_little_disk_is_said_with_the_fix(tmp_path: Path) -> None:
@@ -282,8 +283,8 @@ def tree_at(version: str) -> checkout.Checkout:
 
 def recipe(
     module: str, go: str, *, dirty: bool = False, overlay: dict[str, str] | None = None
-) -> compiler.Recipe:
-    return compiler.recipe(
+) -> go_command.Recipe:
+    return go_command.recipe(
         module, tree_at("v1.28.0"), Path("/tree"), facts.minor("1.28"), go,
         dirty=dirty, date="d", overlay=overlay or {},
     )

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import Failure
-from tasks.modules import elf
+from tasks.build import dwarf_check
 
 
 def test_a_debug_build_is_proven(toy: Path) -> None:
-    info = elf.prove_debuggable(toy)
+    info = dwarf_check.prove_debuggable(toy)
 
     assert info.dwarf in (4, 5)
     assert len(info.go) == 1
@@ -20,53 +20,53 @@ def test_a_debug_build_is_proven(toy: Path) -> None:
 
 
 def test_a_stripped_binary_is_refused(toy_stripped: Path) -> None:
-    assert elf.inspect(toy_stripped) == elf.DebugInfo()
+    assert dwarf_check.inspect(toy_stripped) == dwarf_check.DebugInfo()
     with pytest.raises(Failure, match="no debug information") as caught:
-        elf.prove_debuggable(toy_stripped)
+        dwarf_check.prove_debuggable(toy_stripped)
     assert str(toy_stripped) in caught.value.message
     assert "-s -w" in caught.value.hint
 
 
 def test_an_optimised_binary_is_refused(toy_optimised: Path) -> None:
-    info = elf.inspect(toy_optimised)
+    info = dwarf_check.inspect(toy_optimised)
 
     assert (info.debug, info.runtime) == (0, 0)
     assert info.missing == ("-N", "-l")
     with pytest.raises(Failure, match=r"main and .* more compiled without -N -l") as caught:
-        elf.prove_debuggable(toy_optimised)
+        dwarf_check.prove_debuggable(toy_optimised)
     assert "all=-N -l" in caught.value.hint
 
 
 def test_flags_for_the_main_package_alone_are_not_enough(toy_main_only: Path) -> None:
-    info = elf.inspect(toy_main_only)
+    info = dwarf_check.inspect(toy_main_only)
 
     assert info.debug == 1
     assert "net/http" in info.packages
     assert "main" not in info.packages
     with pytest.raises(Failure, match="optimised"):
-        elf.prove_debuggable(toy_main_only)
+        dwarf_check.prove_debuggable(toy_main_only)
 
 
 def test_a_text_file_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "kubelet"
     text.write_text("#!/bin/sh\nexec true\n")
     with pytest.raises(Failure, match=r"not a whole.*ELF"):
-        elf.inspect(text)
+        dwarf_check.inspect(text)
 
 
 def test_an_empty_a_missing_and_a_cut_off_file_are_refused(toy: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.touch()
     with pytest.raises(Failure, match=r"not a whole.*ELF"):
-        elf.inspect(empty)
+        dwarf_check.inspect(empty)
     with pytest.raises(Failure, match=r"cannot read .*No such file"):
-        elf.inspect(tmp_path / "missing")
+        dwarf_check.inspect(tmp_path / "missing")
     cut = tmp_path / "cut"
     cut.write_bytes(toy.read_bytes()[:4096])
     with pytest.raises(Failure, match=r"not a whole.*ELF"):
-        elf.inspect(cut)
+        dwarf_check.inspect(cut)
 
 
 def test_a_program_in_c_is_not_taken_for_go() -> None:
     with pytest.raises(Failure, match=r"not a Go program|no debug information"):
-        elf.prove_debuggable(Path("/bin/sh").resolve())
+        dwarf_check.prove_debuggable(Path("/bin/sh").resolve())

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build, checkout, ide, start
+from tasks.build import tasks as build
+from tasks import checkout, ide, start
 from tasks.settings import load
-from tasks.modules import elf, layout
+from tasks.build import dwarf_check, layout
 from tasks.settings.load import Settings
-from tasks.sources import refresh
+from tasks.build.sources import refresh
 from tasks.status import rows
 from tasks.system import process
 from tasks.system.ports import _OPENER, owner
@@ -86,7 +87,7 @@ def run_through(one: Settings, era: eras.Era, said: pytest.CaptureFixture[str]) 
     make(one, *eras.MODULES)
     for module in eras.MODULES:
         path = build.load_binary(one, module).path
-        assert elf.prove_debuggable(path).optimized == 0
+        assert dwarf_check.prove_debuggable(path).optimized == 0
     assert_paths_lead_to_the_checkout(one, build.load_binary(one, "kube-apiserver").path)
     said.readouterr()
     for name in eras.MODULES:
@@ -160,7 +161,7 @@ def test_a_vendor_that_lost_a_file_is_made_up_for_by_the_module_proxy(
     one = chosen(tree, GOPROXY=proxy.as_uri())
     assert f"its vendor/ lacks {eras.THIRD}: modules come" in capsys.readouterr().out
     make(one, "kube-scheduler")
-    assert elf.prove_debuggable(build.load_binary(one, "kube-scheduler").path).optimized == 0
+    assert dwarf_check.prove_debuggable(build.load_binary(one, "kube-scheduler").path).optimized == 0
     assert miniature.git(tree, "status", "--porcelain", "--ignored") == "", "nothing was written"
     silent = chosen(tree, GOPROXY=(tmp_path / "nothing").as_uri())
     shutil.rmtree(silent.paths.cache / "gomod" / f"{eras.THIRD}@v1.0.0")

@@ -14,7 +14,7 @@ from tasks import checkout
 from tasks.kubernetes import tree
 from tasks.settings import load
 from tasks.core.errors import Failure
-from tasks.modules import layout
+from tasks.build import layout
 from tasks.origins import store
 from tests import miniature
 from tests.servers import git_server

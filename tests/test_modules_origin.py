@@ -16,7 +16,7 @@ import pytest
 from tasks import checkout
 from tasks.settings import load
 from tasks.core.errors import Failure
-from tasks.modules import layout
+from tasks.build import layout
 from tasks.system import files
 from tasks.gomod import sumdb
 from tests import miniature

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks import build
+from tasks.build import tasks as build
 from tasks.settings import groups, load as settings
 from tasks.debugging import preflight
 from tasks.core.errors import Failure
-from tasks.modules import elf, prebuilt
+from tasks.build import dwarf_check, prebuilt
 from tasks.settings.load import Settings
 from tasks.system import files
 from tests.test_graph import doit
@@ -35,7 +35,7 @@ def program(folder: Path, module: str, version: str, toy: Path) -> Path:
 
 @pytest.fixture
 def readable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elf, "inspect", lambda _: elf.DebugInfo(5, ("go1.15.15",), 10))
+    monkeypatch.setattr(dwarf_check, "inspect", lambda _: dwarf_check.DebugInfo(5, ("go1.15.15",), 10))
 
 
 @pytest.mark.usefixtures("readable")

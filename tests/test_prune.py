@@ -1,7 +1,7 @@
 import os
 from pathlib import Path
 
-from tasks import prune
+from tasks.build import prune
 from tasks.settings import load
 from tasks.system import files
 

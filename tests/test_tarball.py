@@ -16,7 +16,7 @@ import pytest
 from tasks import checkout
 from tasks.settings import load
 from tasks.core.errors import Failure
-from tasks.modules import compiler, recipes
+from tasks.build import go_command, recipes
 from tasks.system import unpack
 from tests import miniature
 from tests.servers import served
@@ -100,7 +100,7 @@ def test_what_git_archive_made_tells_its_version_and_commit(
     assert (got.tree / "vendor/link/kubelet.go").is_file()
     assert miniature.git(got.tree, "status", "--porcelain", "--ignored") == ""
     assert [item.name for item in made.paths.source.glob("[!.]*")] == [got.tree.name]
-    stamp = compiler.stamp(got, ["p"], dirty=False, date=recipes.commit_date(got))
+    stamp = go_command.stamp(got, ["p"], dirty=False, date=recipes.commit_date(got))
     assert stamp["p.gitVersion"] == "v1.28.4"
     when = miniature.git(source, "log", "-1", "--format=%ct")
     assert miniature.git(got.tree, "log", "-1", "--format=%ct") == when

@@ -23,7 +23,7 @@ from tasks.components import cloud_controller_manager, provenance
 from tasks.components.base import Component, Context, Health
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
-from tasks.modules import prebuilt
+from tasks.build import prebuilt
 from tasks.node import needs
 from tasks.settings.table import Row, table
 from tasks.rules import known, runtimes

@@ -15,13 +15,14 @@ from pathlib import Path
 from doit import get_initial_workdir
 from doit.exceptions import TaskFailed
 
-from tasks import build, sources, start
+from tasks.build import sources, tasks as build
+from tasks import start
 from tasks.core import console
 from tasks.bundle import manifest, source
 from tasks.bundle.manifest import Entry, Manifest
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
-from tasks.modules import layout
+from tasks.build import layout
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 from tasks import delve
-from tasks.build import load_binary
+from tasks.build.tasks import load_binary
 from tasks.components.registry import COMPONENTS, own_binary
 from tasks.debugging.journal import Swap
 from tasks.core.errors import Failure
-from tasks.modules import compiler, elf
+from tasks.build import dwarf_check, go_command
 from tasks.settings.load import Settings
 from tasks.system import files, ports
 from tasks.system.process import Record
@@ -45,14 +45,14 @@ def check_go_version(settings: Settings, name: str) -> bool:
     if module is None:
         raise Failure(f"{name} is not built from the Kubernetes source", "debug another component")
     value = files.read_json(settings.paths.tool("delve")) or {}
-    built = compiler.go_minor(load_binary(settings, module).go)
-    if built > compiler.go_minor(str(value.get("max_go", "99.0"))):
+    built = go_command.go_minor(load_binary(settings, module).go)
+    if built > go_command.go_minor(str(value.get("max_go", "99.0"))):
         raise Failure(
             f"Delve {value['version']} knows Go up to {value['max_go']},"
             f" but {name} was built by Go {built[0]}.{built[1]}",
             "doit forget toolchain:delve, then doit toolchain:delve takes a newer one",
         )
-    return built >= compiler.go_minor(str(value.get("min_go", "0.0")))
+    return built >= go_command.go_minor(str(value.get("min_go", "0.0")))
 
 
 def listen(text: str, default: str, *, allow_remote: bool) -> str:
@@ -88,7 +88,7 @@ def _require_debuggable(settings: Settings, name: str, record: Record) -> None:
     module = COMPONENTS[name].module
     made = load_binary(settings, module) if module else None
     try:
-        elf.prove_debuggable(Path(record.exe))
+        dwarf_check.prove_debuggable(Path(record.exe))
     except Failure as failure:
         if made is None or not made.origin or str(made.path) != record.exe:
             raise

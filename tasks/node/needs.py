@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.kubernetes import facts
 from tasks.core import console
 from tasks.certs import kubeconfig
-from tasks.build import load_binary
+from tasks.build.tasks import load_binary
 from tasks.components import containerd
 from tasks.components.base import Health
 from tasks.core.errors import Failure

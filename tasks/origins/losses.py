@@ -15,7 +15,7 @@ _UNUSED = re.compile(
 def spare(path: str, *, by_modules: bool) -> bool:
     """Tell whether a tree without this file will do; one built by modules gets vendor/ elsewhere.
 
-    See `lacking` in tasks/modules/layout.py.
+    See `lacking` in tasks/build/layout.py.
     """
     return bool(_UNUSED.match(path)) or (by_modules and path.startswith(VENDOR))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.modules import layout
+from tasks.build import layout
 from tasks.origins import losses
 from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable
 from tasks.origins.remote import REFUSED, Remote, git_version, lacked

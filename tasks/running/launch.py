@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from tasks.core import console
-from tasks.build import load_binary
+from tasks.build.tasks import load_binary
 from tasks.components import containerd, docker, kube_proxy, kubelet, registry
 from tasks.components.base import Component, Context
 from tasks.core.errors import Failure

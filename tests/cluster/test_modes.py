@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import build
+from tasks.build import tasks as build
 from tasks.settings import load
 from tasks.components.registry import COMPONENTS
 from tasks.debugging import journal

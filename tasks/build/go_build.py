@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.modules import compiler, elf, layout
-from tasks.modules.compiler import Recipe
+from tasks.build import dwarf_check, go_command, layout
+from tasks.build.go_command import Recipe
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow, program
@@ -31,13 +31,13 @@ def compiled(
     go = load_tool(settings, "go")
     seen = layout.of(settings.paths, load_checkout(settings.paths.lock))
     with _scratch(settings.paths.binaries) as scratch:
-        env = compiler.environment(go_env(settings, go), seen, cgo=recipe.cgo, out=scratch)
+        env = go_command.environment(go_env(settings, go), seen, cgo=recipe.cgo, out=scratch)
         overlay = _write_overlay(recipe, scratch)
         targets = [seen.target(module) for module in modules]
         words = recipe.arguments(resources.jobs(settings.build.jobs), scratch, overlay, targets)
         _go(go.bin, words, env, seen.root, ", ".join(modules), total=total)
         for module in modules:
-            elf.prove_debuggable(scratch / module)
+            dwarf_check.prove_debuggable(scratch / module)
         yield scratch
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import prune, sources
+from tasks.build import prune, sources
 from tasks.core import console
 from tasks.components import docker
 from tasks.core.errors import Failure
-from tasks.modules import compiling, prebuilt, recipes
-from tasks.modules.compiler import MODULES, Recipe
+from tasks.build import go_build, prebuilt, recipes
+from tasks.build.go_command import MODULES, Recipe
 from tasks.origins import bundled
 from tasks.settings.load import Settings, current
 from tasks.system import files, resources
@@ -119,7 +119,7 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
     resources.require_disk(settings.paths.cache, need, what)
     resources.require_memory(resources.COMPILER / 1.5, "compiling")
     if any(plan.recipe.cgo for plan in plans.values()):
-        compiling.require_c_compiler([name for name, plan in plans.items() if plan.recipe.cgo])
+        go_build.require_c_compiler([name for name, plan in plans.items() if plan.recipe.cgo])
     groups: list[list[str]] = []
     for module, plan in plans.items():
         group = next((g for g in groups if plans[g[0]].recipe == plan.recipe), None)
@@ -129,7 +129,7 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
             group.append(module)
     for group in groups:
         total = sources.package_count(settings, group)
-        with compiling.compiled(settings, group, plans[group[0]].recipe, total) as folder:
+        with go_build.compiled(settings, group, plans[group[0]].recipe, total) as folder:
             for module in group:
                 _keep(settings, module, plans[module], folder / module)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tasks.kubernetes.facts import Facts
 from tasks.kubernetes import version_stamp
-from tasks.modules.layout import Layout
+from tasks.build.layout import Layout
 from tasks.system import files
 from tasks.kubernetes.tree import Checkout
 

@@ -15,11 +15,11 @@ from typing import Any
 from doit.tools import config_changed
 
 from tasks.kubernetes import facts
-from tasks import prune
+from tasks.build import prune
 from tasks.settings import groups
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.modules import elf
+from tasks.build import dwarf_check
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
@@ -76,7 +76,7 @@ def _take(settings: Settings, module: str, path: Path) -> None:
         _copy(path, place)
     said = version(place, path, module)
     _require_minor(settings, path, said)
-    info = elf.inspect(place)
+    info = dwarf_check.inspect(place)
     record = {
         "module": module,
         "path": str(place),

@@ -14,8 +14,8 @@ from typing import Any
 from tasks.kubernetes import facts
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.modules import compiler, layout
-from tasks.modules.compiler import MODULES, go_minor
+from tasks.build import go_command, layout
+from tasks.build.go_command import MODULES, go_minor
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.system.run import run
@@ -82,10 +82,10 @@ def list_packages(
     about = facts.minor(checkout.minor)
     how = layout.of(settings.paths, checkout)
     cgo = module not in about.static_modules
-    env = compiler.environment(tool_record.go_env(settings, go), how, cgo=cgo)
+    env = go_command.environment(tool_record.go_env(settings, go), how, cgo=cgo)
     embeds = "{{range .EmbedFiles}}\t{{.}}{{end}}" if go_minor(go.version) >= (1, 16) else ""
     form = "{{.ImportPath}}\t{{if not .Standard}}{{.Dir}}" + embeds + "{{end}}"
-    tags = compiler.tags(about.build_tags, go.version)
+    tags = go_command.tags(about.build_tags, go.version)
     target = how.target(module)
 
     if not how.vendored:

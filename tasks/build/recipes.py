@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tasks.components import docker
 from tasks.kubernetes.facts import minor as facts_of
-from tasks.modules import compiler, layout
+from tasks.build import go_command, layout
 from tasks.kubernetes import version_stamp
-from tasks.modules.compiler import Recipe
+from tasks.build.go_command import Recipe
 from tasks.settings.load import Settings
 from tasks.system.run import run
 from tasks.kubernetes.tool_record import load_tool
@@ -22,7 +22,7 @@ def of(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Re
     edited, root = _edited(checkout), layout.of(settings.paths, checkout).root
     dirty = any(line.split("  ", 1)[1] in edited for line in manifest.splitlines())
     lift = settings.debug.lift_write_deadline
-    return compiler.recipe(
+    return go_command.recipe(
         module,
         _now(checkout),
         root,
@@ -62,4 +62,4 @@ def _edited(checkout: Checkout) -> frozenset[str]:
 
 @functools.cache
 def _overlay(folder: Path) -> Mapping[str, str]:
-    return compiler.write_deadline_overlay(folder)
+    return go_command.write_deadline_overlay(folder)
