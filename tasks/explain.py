@@ -16,9 +16,9 @@ from tasks.components.base import Component, Context
 from tasks.components.provenance import DROPPED, FILE, FLAGS, Build, Origin, Word, trace
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
-from tasks.node import kernel
+from tasks.runtime import kernel
 from tasks.rules import known
-from tasks.running import launch
+from tasks.runtime import processes
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.kubernetes.tree import load_checkout
@@ -133,7 +133,7 @@ def _beside_upstream(settings: Settings, name: str) -> script.Difference:
 def _binary(settings: Settings, name: str) -> tuple[Path, str]:
     """Return the program a component runs, or that there is none and how to get it."""
     try:
-        return launch.binary(settings, name), ""
+        return processes.binary(settings, name), ""
     except Failure as failure:
         return _NOT_BUILT, f"{failure.message}; {failure.hint}"
 
@@ -147,7 +147,7 @@ def _builders(settings: Settings, name: str) -> tuple[Build, Mapping[Origin, Bui
     if name != containerd.NAME:
         return COMPONENTS[name].build, {}
     try:
-        cni = launch.plugins(settings)
+        cni = processes.plugins(settings)
     except Failure:
         return containerd.build, {}
     build, other = (

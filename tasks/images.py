@@ -11,7 +11,7 @@ from typing import Any
 from tasks.core import console
 from tasks.components import containerd, docker
 from tasks.core.errors import Failure
-from tasks.node import container, oci
+from tasks.runtime import container, oci
 from tasks.settings.load import Settings, current
 from tasks.system import files, process
 from tasks.system.run import Result, program, run

@@ -15,8 +15,9 @@ from tasks.components.registry import COMPONENTS
 from tasks.debugging import clients, journal, swap
 from tasks.core.errors import Failure
 from tasks.manifests import ADDONS
-from tasks.node import kernel, needs, sandbox
-from tasks.running import foreground, launch, summary
+from tasks.runtime import kernel, prerequisites, sandbox
+from tasks.running import foreground, summary
+from tasks.runtime import processes
 from tasks.settings.load import Settings, current
 from tasks.system import files, process
 from tasks.kubernetes.tree import load_checkout
@@ -31,21 +32,21 @@ def reconcile(settings: Settings, name: str) -> None:
     check.require(settings, load_checkout(settings.paths.lock).minor)
     foreground.arm(settings, partial(end, settings))
     if name in sandbox.INSIDE:
-        needs.require_cgroups(settings)
+        prerequisites.require_cgroups(settings)
     with files.locked(settings.paths.run / f"{name}.lock"):
-        component = launch.wanted(settings, name)
+        component = processes.wanted(settings, name)
         if name == "kubelet":
-            needs.require_possible(settings)
+            prerequisites.require_possible(settings)
         if swap.heal(settings, name):
             console.note("its debugger was lost: a normal process again")
         record = process.load(settings.paths.run, name)
         if record is not None and record.alive():
-            if record.fingerprint == launch.fingerprint(component):
+            if record.fingerprint == processes.fingerprint(component):
                 console.note("runs as wanted")
                 return
             again = swap.leave_for_restart(settings, name)
-            launch.stop(settings, name)
-            launch.start(settings, component)
+            processes.stop(settings, name)
+            processes.start(settings, component)
             console.note("restarted: what it was started from changed")
             if again is not None:
                 wanted, marks = again
@@ -54,10 +55,10 @@ def reconcile(settings: Settings, name: str) -> None:
                 console.note(f"again in mode {wanted.mode} with {len(marks)} breakpoints")
             return
         swap.clear(settings, name)
-        launch.stop(settings, name)
+        processes.stop(settings, name)
         if name == kube_proxy.NAME and settings.proxy.mode == "ipvs" and (why := kernel.lacks_ipvs()):
             console.note(f"mode {kube_proxy.DEFAULT} instead of ipvs: {why}")
-        record = launch.start(settings, component)
+        record = processes.start(settings, component)
         console.note(f"pid {record.identity.pid}")
 
 
@@ -73,8 +74,8 @@ class Running:
             record = process.load(self.settings.paths.run, self.name)
             if record is None or not record.alive() or journal.broken(self.settings, self.name):
                 return False
-            component = launch.wanted(self.settings, self.name)
-            return record.fingerprint == launch.fingerprint(component)
+            component = processes.wanted(self.settings, self.name)
+            return record.fingerprint == processes.fingerprint(component)
         except (Failure, OSError):
             return False
 
@@ -86,7 +87,7 @@ def chosen(settings: Settings) -> list[str]:
     """Return the names of the components that are to run, in the order of their start."""
     cloud = [cloud_controller_manager.NAME] if cloud_controller_manager.runs(settings) else []
     control = ["etcd", "kube-apiserver", "kube-controller-manager", *cloud, "kube-scheduler"]
-    return (control if settings.start.control_plane else []) + needs.components(settings)
+    return (control if settings.start.control_plane else []) + prerequisites.components(settings)
 
 
 def concerned(settings: Settings) -> list[str]:
@@ -103,7 +104,7 @@ def up(settings: Settings) -> None:
     for name in reversed(concerned(settings)):
         if name not in wanted and _end(settings, name):
             console.say(f"  {name} is no longer wanted: stopped")
-    needs.after_start(settings, wanted)
+    prerequisites.after_start(settings, wanted)
     for line in summary.lines(settings, wanted):
         console.say(line)
     if foreground.wanted(settings):
@@ -125,8 +126,8 @@ def down(settings: Settings) -> None:
 def end(settings: Settings) -> list[str]:
     """End what this run has a say in and return the names of what ran."""
     ended = [name for name in reversed(concerned(settings)) if _end(settings, name)]
-    launch.end_pods(settings)
-    needs.after_stop(settings)
+    processes.end_pods(settings)
+    prerequisites.after_stop(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
         shutil.rmtree(settings.paths.etcd, ignore_errors=True)
         addons.forget(settings)
@@ -145,7 +146,7 @@ def _end(settings: Settings, name: str) -> bool:
         record = process.load(settings.paths.run, name)
         ran = record is not None and record.alive()
         swap.clear(settings, name)
-        return launch.stop(settings, name) or ran
+        return processes.stop(settings, name) or ran
 
 
 def task_up() -> Iterator[dict[str, Any]]:

@@ -12,8 +12,8 @@ from tasks import start
 from tasks.components.registry import COMPONENTS
 from tasks.debugging import journal
 from tasks.core.errors import Failure
-from tasks.node import relays
-from tasks.running import launch
+from tasks.runtime import port_forwards
+from tasks.runtime import processes
 from tasks.settings.load import Settings, current
 from tasks.system import ports, process
 
@@ -72,10 +72,10 @@ def status(settings: Settings, output: str) -> None:
 
 def _health(settings: Settings, name: str) -> tuple[str, int | None]:
     try:
-        component = launch.wanted(settings, name)
+        component = processes.wanted(settings, name)
     except Failure:
         return "unknown", None
-    port = next(iter(relays.reached(settings, component)), None)
+    port = next(iter(port_forwards.reached(settings, component)), None)
     if journal.is_paused(settings, name):
         return "paused", port
     return ("ok" if ports.healthy(component.health, timeout=3.0) else "not ready"), port

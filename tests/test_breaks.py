@@ -28,7 +28,7 @@ from tasks.delve import locations, tracepoint
 from tasks.delve.probe import Answer, Question
 from tasks.delve.types import Frame, Hit, Variable
 from tasks.core.errors import Failure
-from tasks.running import launch
+from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
 from tasks.system import process, procfs
 from tests import toycluster
@@ -497,7 +497,7 @@ def main(home: str, base: str, port: str, *words: str) -> int:
     """Run doit with the toy as the only component, and a step before that is loud."""
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
     swap.OFFSETS["toy"] = 0
-    launch.accepted = toycluster.accept
+    processes.accepted = toycluster.accept
     breaks.current = lambda: toycluster.load(Path(home), int(base))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))

@@ -13,7 +13,7 @@ import pytest
 from tasks import check, checkout, explain, start
 from tasks.settings import load as settings
 from tasks.core.errors import Failure
-from tasks.node import needs
+from tasks.runtime import prerequisites
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files
 from tasks.kubernetes.tree import Checkout
@@ -126,9 +126,9 @@ def test_a_kubectl_that_is_not_there_is_found_before_the_build(tmp_path: Path) -
 def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(
-        needs.shutil, "which", lambda name: None if name in needs.RUNTIME else f"/bin/{name}"
+        prerequisites.shutil, "which", lambda name: None if name in prerequisites.RUNTIME else f"/bin/{name}"
     )
-    assert needs.missing(load(Path("/"))) == ["containerd", "runc"]
+    assert prerequisites.missing(load(Path("/"))) == ["containerd", "runc"]
     for own in ({"CONTAINER_RUNTIME": "docker"}, {"CONTAINER_RUNTIME_ENDPOINT": "unix:///x"}):
-        assert needs.missing(load(Path("/"), **own)) == []
-        assert needs.components(load(Path("/"), **own)) == ["kubelet", "kube-proxy"]
+        assert prerequisites.missing(load(Path("/"), **own)) == []
+        assert prerequisites.components(load(Path("/"), **own)) == ["kubelet", "kube-proxy"]

@@ -11,7 +11,7 @@ import pytest
 
 from tasks import delve
 from tasks.debugging import clients, journal, swap
-from tasks.running import launch
+from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import ports, process
 from tasks.kubernetes.tool_record import load_tool
@@ -156,7 +156,7 @@ def test_a_restart_sets_the_breakpoints_again(
     wanted, marks = again
     assert [mark.function for mark in marks] == ["main.work", "main.main"]
     assert not running.identity.alive()
-    launch.start(chosen, launch.wanted(chosen, "toy"))
+    processes.start(chosen, processes.wanted(chosen, "toy"))
     swap.enter(chosen, "toy", wanted)
     clients.restore(wanted.local, marks)
     with delve.Delve(address(chosen)) as client, client.halted():
@@ -179,14 +179,14 @@ def test_waiting_for_a_client_holds_the_component(
 def test_stop_at_entry_stands_before_main(chosen: Settings, running: process.Record) -> None:
     wanted = swap.request(chosen, "toy", "debug-exec", hold=True)
     swap.enter(chosen, "toy", wanted)
-    assert not ports.healthy(launch.wanted(chosen, "toy").health, timeout=0.5)
+    assert not ports.healthy(processes.wanted(chosen, "toy").health, timeout=0.5)
     with delve.Delve(address(chosen)) as client:
         client.break_at(function="main.main")
         client.resume()
         assert client.wait_stop(10).function == "main.main"
     assert swap.resume(chosen, "toy")
     identity = current(chosen).identity
-    health = launch.wanted(chosen, "toy").health
+    health = processes.wanted(chosen, "toy").health
     assert process.until(lambda: ports.healthy(health), identity.alive, 60.0)
 
 

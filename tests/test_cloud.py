@@ -13,7 +13,7 @@ from tasks.components import registry
 from tasks.components.base import Component, Context
 from tasks.debugging import preflight
 from tasks.core.errors import Failure
-from tasks.running import launch
+from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import files, process
 from tests import toycluster
@@ -205,7 +205,7 @@ def running_own_program(tmp_path: Path, toy: Path, config: Path) -> Iterator[dic
     lock = dict.fromkeys(("commit", "origin", "requested", "tree"), "")
     files.write_json(chosen.paths.lock, {**lock, "version": "v1.11.0"})
     yield environ
-    launch.stop(chosen, ccm.NAME)
+    processes.stop(chosen, ccm.NAME)
 
 
 def script(toy: Path) -> str:

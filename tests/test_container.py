@@ -18,8 +18,8 @@ from tasks.components import docker, kubelet, registry
 from tasks.components.base import Context
 from tasks.debugging import swap
 from tasks.core.errors import Failure
-from tasks.node import container as node_container
-from tasks.running import launch
+from tasks.runtime import container as node_container
+from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files, process, procfs
 from tests import toycluster
@@ -140,11 +140,11 @@ def contained(
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
     monkeypatch.setitem(swap.OFFSETS, "toy", 0)
-    monkeypatch.setattr(launch, "accepted", toycluster.accept)
+    monkeypatch.setattr(processes, "accepted", toycluster.accept)
     monkeypatch.setattr(docker, "CONTAINED", "toy")
     yield made
     swap.clear(made, "toy")
-    launch.stop(made, "toy")
+    processes.stop(made, "toy")
 
 
 def cidfile(chosen: Settings) -> Path:
@@ -157,14 +157,14 @@ def asked(tmp_path: Path, verb: str) -> list[str]:
 
 
 def test_the_record_is_of_the_program_not_of_docker(box: Settings, tmp_path: Path) -> None:
-    component = launch.wanted(box, "toy")
-    record = launch.start(box, component)
+    component = processes.wanted(box, "toy")
+    record = processes.start(box, component)
     assert record == process.load(box.paths.run, "toy")
     assert procfs.argv_of(record.identity.pid) == record.argv == component.argv
     assert record.env == procfs.environ_of(record.identity.pid)
     assert (record.env["PATH"], record.env["HOSTNAME"]) == ("/image/bin", "box")
     assert asked(tmp_path, "run")[0].count("--env=PATH") == 0
-    assert launch.stop(box, "toy")
+    assert processes.stop(box, "toy")
     assert not record.identity.alive() and not cidfile(box).exists()
     mark = process.mark("toy", box.paths.instance)
     assert process.marked(mark) == [], "the client of Docker has ended too"
@@ -172,7 +172,7 @@ def test_the_record_is_of_the_program_not_of_docker(box: Settings, tmp_path: Pat
 
 @pytest.mark.parametrize("how", ["attach", "exec"])
 def test_it_is_debugged_like_any_other(box: Settings, how: str) -> None:
-    first = launch.start(box, launch.wanted(box, "toy"))
+    first = processes.start(box, processes.wanted(box, "toy"))
     inside = swap.enter(box, "toy", swap.request(box, "toy", swap.as_mode(how)))
     assert procfs.argv_of(inside.identity.pid) == first.argv
     assert delve.tracer(inside.identity.pid)
@@ -188,7 +188,7 @@ def test_what_is_left_of_a_container_is_removed_before_the_next(
     box: Settings, tmp_path: Path
 ) -> None:
     files.write(cidfile(box), "old\n")
-    launch.start(box, launch.wanted(box, "toy"))
+    processes.start(box, processes.wanted(box, "toy"))
     assert asked(tmp_path, "rm") == ["rm --force old"]
     assert cidfile(box).read_text() == "container"
 
@@ -205,7 +205,7 @@ def test_a_container_that_cannot_be_is_told_with_the_fix(
 ) -> None:
     chosen = replace(box, kubelet=replace(box.kubelet, image=image))
     with pytest.raises(Failure) as caught:
-        launch.start(chosen, launch.wanted(chosen, "toy"))
+        processes.start(chosen, processes.wanted(chosen, "toy"))
     assert said in caught.value.message and fix in caught.value.hint
     assert process.load(box.paths.run, "toy") is None and not cidfile(box).exists()
 
@@ -213,9 +213,9 @@ def test_a_container_that_cannot_be_is_told_with_the_fix(
 def test_only_the_containers_of_this_nodes_pods_are_removed(box: Settings, tmp_path: Path) -> None:
     (kubelet.root(box) / "pods" / "uid-1").mkdir(parents=True)
     files.write(tmp_path / "docker" / "pods", "c1 uid-1\nc2 uid-2\nc3 \nc4 uid-1\n")
-    launch.end_pods(box)
+    processes.end_pods(box)
     assert asked(tmp_path, "rm") == ["rm --force c1 c4"]
-    launch.end_pods(replace(box, node=replace(box.node, container_runtime="remote")))
+    processes.end_pods(replace(box, node=replace(box.node, container_runtime="remote")))
     assert len(asked(tmp_path, "ps")) == 1, "another runtime is not asked"
 
 

@@ -11,7 +11,7 @@ import pytest
 from tasks.settings import load
 from tasks.components import registry
 from tasks.debugging import swap
-from tasks.running import launch
+from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files, ports, process, signals
 from tests import toycluster
@@ -28,7 +28,7 @@ def chosen(
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
     monkeypatch.setitem(swap.OFFSETS, "toy", 0)
-    monkeypatch.setattr(launch, "accepted", toycluster.accept)
+    monkeypatch.setattr(processes, "accepted", toycluster.accept)
     return made
 
 
@@ -42,7 +42,7 @@ def staying(chosen: Settings) -> Iterator[Run]:
         run.kill()
         run.communicate()
         swap.clear(chosen, "toy")
-        launch.stop(chosen, "toy")
+        processes.stop(chosen, "toy")
 
 
 def begin(chosen: Settings, *more: str) -> Run:
@@ -111,9 +111,9 @@ def test_a_death_is_told_with_the_last_words_and_it_goes_on(
     signals.stop(record(chosen).identity, ((signal.SIGKILL, 5.0),))
     said = until(staying, "doit start:toy brings it back")
     assert "warning: toy (pid " in said and "  | my last words" in said
-    launch.start(chosen, launch.wanted(chosen, "toy"))
+    processes.start(chosen, processes.wanted(chosen, "toy"))
     until(staying, f"toy runs again, as pid {record(chosen).identity.pid}")
-    launch.stop(chosen, "toy")
+    processes.stop(chosen, "toy")
     said, _ = staying.communicate(timeout=120)
     assert "toy was stopped" in said and "nothing left to watch" in said
     assert staying.returncode == 0

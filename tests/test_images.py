@@ -11,7 +11,7 @@ from tasks.settings import load
 from tasks.core import console
 from tasks.components import containerd
 from tasks.core.errors import Failure
-from tasks.running import launch
+from tasks.runtime import processes
 from tasks.system import files, process, procfs, signals
 
 OLD = "unpacking docker.io/library/web:1 (sha256:0a1b)...done\nunpacking a/b:2 (sha256:3c)...done\n"
@@ -141,10 +141,10 @@ def test_stopping_containerd_leaves_the_shims_of_pods_alone(
         record = process.spawn(name, [argv, "60"], env, cwd=tmp_path, log=log, fingerprint="")
         made[name] = record.identity
     try:
-        assert launch.stop(chosen, containerd.NAME)
+        assert processes.stop(chosen, containerd.NAME)
         assert made["shim"].alive() and not made["child"].alive()
-        assert launch.shims(chosen) == [made["shim"]]
-        launch.end_pods(chosen)
+        assert processes.shims(chosen) == [made["shim"]]
+        processes.end_pods(chosen)
         assert not made["shim"].alive()
     finally:
         for identity in made.values():

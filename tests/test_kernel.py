@@ -6,8 +6,8 @@ import pytest
 from tasks.components import kube_proxy
 from tasks.components.base import Context
 from tasks.core.errors import Failure
-from tasks.node import kernel
-from tasks.running import launch
+from tasks.runtime import kernel
+from tasks.runtime import processes
 from tasks.system import files
 from tests.test_components import context
 
@@ -85,10 +85,10 @@ def test_a_mode_is_one_of_its_version(version: str, words: dict[str, str], refus
 
 
 def test_what_is_started_has_looked_at_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch.kernel, "lacks_ipvs", lambda: "none")
+    monkeypatch.setattr(processes.kernel, "lacks_ipvs", lambda: "none")
     made = context("kube-proxy", "1.20", proxy__mode="ipvs")
-    monkeypatch.setattr(launch, "load_checkout", lambda _: type("C", (), {"minor": (1, 20)}))
-    monkeypatch.setattr(launch, "binary", lambda *_: Path("/x"))
-    monkeypatch.setattr(launch, "accepted", lambda _, component: component)
-    files_ = launch.wanted(made.settings, "kube-proxy").files
+    monkeypatch.setattr(processes, "load_checkout", lambda _: type("C", (), {"minor": (1, 20)}))
+    monkeypatch.setattr(processes, "binary", lambda *_: Path("/x"))
+    monkeypatch.setattr(processes, "accepted", lambda _, component: component)
+    files_ = processes.wanted(made.settings, "kube-proxy").files
     assert 'mode: "iptables"' in next(iter(files_.values()))

@@ -7,8 +7,8 @@ from tasks import start
 from tasks.components.base import Component, Health
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
-from tasks.node import needs, relays, sandbox
-from tasks.running import launch
+from tasks.runtime import port_forwards, prerequisites, sandbox
+from tasks.runtime import processes
 from tasks.system import files
 from tests import toycluster
 from tests.test_graph import doit
@@ -24,8 +24,8 @@ def chosen(tmp_path: Path, **environ: str) -> load.Settings:
 def machine(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Return the programs of a pretended machine on which we are root."""
     programs = {"containerd", "runc", "iptables", "ip", "unshare", "nsenter"}
-    monkeypatch.setattr(needs.shutil, "which", lambda name: name if name in programs else None)
-    monkeypatch.setattr(needs.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(prerequisites.shutil, "which", lambda name: name if name in programs else None)
+    monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 0)
     return programs
 
 
@@ -33,8 +33,8 @@ def test_without_a_runtime_the_node_is_left_out_in_one_line(
     tmp_path: Path, machine: set[str]
 ) -> None:
     machine -= {"containerd", "runc"}
-    assert needs.components(chosen(tmp_path)) == []
-    said = needs.left_out(chosen(tmp_path))
+    assert prerequisites.components(chosen(tmp_path)) == []
+    said = prerequisites.left_out(chosen(tmp_path))
     assert "kubelet and kube-proxy were left out" in said
     assert "containerd and runc" in said
     assert "apt-get install" in said
@@ -44,9 +44,9 @@ def test_without_a_runtime_the_node_is_left_out_in_one_line(
 def test_a_user_who_is_not_root_has_no_node(
     tmp_path: Path, machine: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(needs.os, "geteuid", lambda: 1000)
-    assert needs.components(chosen(tmp_path)) == []
-    assert "for want of root;" in needs.left_out(chosen(tmp_path))
+    monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 1000)
+    assert prerequisites.components(chosen(tmp_path)) == []
+    assert "for want of root;" in prerequisites.left_out(chosen(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_start_mode_decides(
     tmp_path: Path, machine: set[str], mode: str, names: list[str]
 ) -> None:
     made = chosen(tmp_path, START_MODE=mode)
-    assert needs.components(made) == names
+    assert prerequisites.components(made) == names
     control = [] if "kubeletonly" in mode else CONTROL
     assert start.chosen(made) == control + names
     assert start.concerned(made) == ([*COMPONENTS] if control else ["containerd", "kubelet"])
@@ -90,17 +90,17 @@ def test_a_wrong_start_mode_is_an_error_in_words(tmp_path: Path, mode: str, word
 def test_a_runtime_of_the_users_own_needs_no_other(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"containerd", "runc"}
     made = chosen(tmp_path, CONTAINER_RUNTIME_ENDPOINT="unix:///run/x.sock")
-    assert needs.components(made) == ["kubelet", "kube-proxy"]
+    assert prerequisites.components(made) == ["kubelet", "kube-proxy"]
 
 
 def test_without_a_kubelet_kube_proxy_needs_no_runtime(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"containerd", "runc"}
     made = chosen(tmp_path, START_MODE="nokubelet")
-    assert needs.components(made) == ["kube-proxy"]
-    assert "START_MODE=kubeletonly doit up adds one" in needs.left_out(made)
+    assert prerequisites.components(made) == ["kube-proxy"]
+    assert "START_MODE=kubeletonly doit up adds one" in prerequisites.left_out(made)
     machine -= {"iptables", "unshare"}
-    assert needs.components(made) == []
-    said = needs.left_out(made)
+    assert prerequisites.components(made) == []
+    said = prerequisites.left_out(made)
     assert "kube-proxy was left out, for want of iptables and unshare" in said
     assert "apt-get install -y iptables util-linux" in said
 
@@ -109,16 +109,16 @@ def test_a_lone_kubelet_needs_a_control_plane(tmp_path: Path) -> None:
     port = str(toycluster.free_port())
     made = chosen(tmp_path, START_MODE="kubeletonly", API_SECURE_PORT=port)
     with pytest.raises(Failure, match=f"no control plane is ready at https://localhost:{port}"):
-        needs.require_possible(made)
-    needs.require_possible(chosen(tmp_path))
+        prerequisites.require_possible(made)
+    prerequisites.require_possible(chosen(tmp_path))
 
 
 def test_a_runtime_of_the_host_is_out_of_a_sandboxes_reach(tmp_path: Path) -> None:
     own = {"CONTAINER_RUNTIME_ENDPOINT": "unix:///run/x.sock"}
     with pytest.raises(Failure, match=r"CONTAINER_RUNTIME_ENDPOINT.* of the host") as caught:
-        needs.require_possible(chosen(tmp_path, **own))
+        prerequisites.require_possible(chosen(tmp_path, **own))
     assert "STEPKUBE_NODE_SANDBOX=false" in caught.value.hint
-    needs.require_possible(chosen(tmp_path, STEPKUBE_NODE_SANDBOX="false", **own))
+    prerequisites.require_possible(chosen(tmp_path, STEPKUBE_NODE_SANDBOX="false", **own))
 
 
 def test_a_lone_kubelet_makes_no_authority_of_its_own(tmp_path: Path) -> None:
@@ -148,25 +148,25 @@ def test_a_lone_kubelet_makes_no_authority_of_its_own(tmp_path: Path) -> None:
 def test_the_sandbox_is_led_to_the_right_api(
     tmp_path: Path, host: str, mode: str, mapping: str
 ) -> None:
-    assert mapping in relays.mappings(chosen(tmp_path, API_HOST=host, START_MODE=mode))
+    assert mapping in port_forwards.mappings(chosen(tmp_path, API_HOST=host, START_MODE=mode))
 
 
 def test_without_iptables_only_kube_proxy_is_left_out(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"iptables"}
-    assert needs.components(chosen(tmp_path)) == ["containerd", "kubelet"]
-    assert "kube-proxy was left out, for want of iptables" in needs.left_out(chosen(tmp_path))
+    assert prerequisites.components(chosen(tmp_path)) == ["containerd", "kubelet"]
+    assert "kube-proxy was left out, for want of iptables" in prerequisites.left_out(chosen(tmp_path))
     machine |= {"nft"}
     other = chosen(tmp_path, KUBE_PROXY_MODE="nftables")
-    assert needs.components(other) == ["containerd", "kubelet", "kube-proxy"]
-    assert needs.left_out(other) == ""
+    assert prerequisites.components(other) == ["containerd", "kubelet", "kube-proxy"]
+    assert prerequisites.left_out(other) == ""
 
 
 def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
     given = {"KUBELET_READ_ONLY_PORT": "7255", "ENABLE_TRACING": "true"}
     stock = chosen(tmp_path)
     more = chosen(tmp_path, **given)
-    plain, told = [*relays.mappings(stock), *map(str, relays.own_ports(stock, "kubelet"))], [
-        *relays.mappings(more), *map(str, relays.own_ports(more, "kubelet"))
+    plain, told = [*port_forwards.mappings(stock), *map(str, port_forwards.own_ports(stock, "kubelet"))], [
+        *port_forwards.mappings(more), *map(str, port_forwards.own_ports(more, "kubelet"))
     ]
     assert set(told) - set(plain) == {
         "7255", "out:127.0.0.1:4317:127.0.0.1:4317"
@@ -190,10 +190,10 @@ def test_a_control_group_of_the_user_stays(tmp_path: Path, monkeypatch: pytest.M
 def test_a_state_of_another_policy_is_removed_before_the_start(tmp_path: Path) -> None:
     state = tmp_path / "cpu_manager_state"
     wanted = Component("kubelet", (), Health(""), states={state: '"policyName":"static"'})
-    launch.prepare(wanted)
+    processes.prepare(wanted)
     for policy, stays in (("static", True), ("none", False)):
         state.write_text('{"policyName":"' + policy + '","defaultCpuSet":""}')
-        launch.prepare(wanted)
+        processes.prepare(wanted)
         assert state.exists() is stays
 
 
@@ -211,8 +211,8 @@ def test_an_old_kubelet_wants_the_first_kind_of_control_groups(
     if unified:
         files.write(tmp_path / "cgroup/cgroup.controllers", "cpu memory")
     if works:
-        needs.require_cgroups(made)
+        prerequisites.require_cgroups(made)
         return
     with pytest.raises(Failure, match=r"from Kubernetes 1\.19 on, and this is v1\.18\.20") as said:
-        needs.require_cgroups(made)
+        prerequisites.require_cgroups(made)
     assert "START_MODE=nokubelet" in said.value.hint

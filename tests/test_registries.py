@@ -16,7 +16,7 @@ from tasks.settings import load as settings
 from tasks.components import containerd, image_mirrors
 from tasks.components.base import Context
 from tasks.core.errors import Failure
-from tasks.running import launch
+from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import ports, process, signals
 
@@ -122,7 +122,7 @@ def test_a_real_containerd_asks_the_mirror_and_nobody_else(
     config = next(path for path in component.files if path.name == "containerd.toml")
     # its state would lie below /run: this one belongs to nobody
     text = component.files[config].replace("/run/stepkube-default", str(tmp_path / "state"))
-    launch.prepare(component)
+    processes.prepare(component)
     config.write_text(text)
     record = process.spawn(
         "containerd", component.argv, {"PATH": os.environ["PATH"]}, cwd=tmp_path,

@@ -14,7 +14,7 @@ import pytest
 
 from tasks.settings import load
 from tasks.core.errors import Failure
-from tasks.node import relay, relays
+from tasks.runtime import forwarder, port_forwards
 from tasks.system import ports, process
 from tests.toycluster import free_port
 
@@ -47,7 +47,7 @@ def echo() -> Iterator[int]:
 def port(echo: int) -> Iterator[int]:
     """Return the port of a relay that leads to the echo."""
     port = free_port()
-    argv = [sys.executable, relay.__file__, "/proc/self/ns/net"]
+    argv = [sys.executable, forwarder.__file__, "/proc/self/ns/net"]
     with subprocess.Popen([*argv, f"in:127.0.0.1:{port}:127.0.0.1:{echo}"]) as running:
         assert process.until(
             lambda: ports.owner(port) is not None, lambda: running.poll() is None, 60.0
@@ -114,7 +114,7 @@ def test_the_proxy_goes_out_over_the_network_and_not_to_the_host_itself() -> Non
     urls = ("http://10.9.9.1/v2/?a=b", "http://10.9.9.1/next", "http://127.0.0.1/")
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     done = subprocess.run(
-        [*argv, relay.__file__, *urls],
+        [*argv, forwarder.__file__, *urls],
         cwd=load.ROOT, env=env, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines() == [
@@ -128,7 +128,7 @@ def test_the_proxy_of_the_host_is_used_with_its_password(tmp_path: Path) -> None
         port = free_port()
         where = f"http://me:s%20ecret@127.0.0.1:{upstream.getsockname()[1]}"
         env = {"PATH": os.defpath, "https_proxy": where, "no_proxy": "inside.example.org"}
-        argv = [sys.executable, relay.__file__, "/proc/self/ns/net", f"proxy:127.0.0.1:{port}"]
+        argv = [sys.executable, forwarder.__file__, "/proc/self/ns/net", f"proxy:127.0.0.1:{port}"]
         with subprocess.Popen(argv, env=env) as running:
             assert process.until(
                 lambda: ports.owner(port) is not None, lambda: running.poll() is None, 60.0
@@ -155,7 +155,7 @@ def chosen(tmp_path: Path, forward: str) -> load.Settings:
 
 
 def test_forwarded_ports_lead_to_the_address_of_the_node(tmp_path: Path) -> None:
-    mappings = relays.mappings(chosen(tmp_path, "30080,8080:30081"))
+    mappings = port_forwards.mappings(chosen(tmp_path, "30080,8080:30081"))
     assert mappings[-2:] == [
         "in:127.0.0.1:30080:10.99.0.1:30080", "in:127.0.0.1:8080:10.99.0.1:30081",
     ]  # fmt: skip
@@ -164,4 +164,4 @@ def test_forwarded_ports_lead_to_the_address_of_the_node(tmp_path: Path) -> None
 @pytest.mark.parametrize("wrong", ["http", "0", "70000", "1:2:3"])
 def test_what_is_no_port_is_refused(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(Failure, match=r"STEPKUBE_NODE_FORWARD.*is not a port"):
-        relays.mappings(chosen(tmp_path, wrong))
+        port_forwards.mappings(chosen(tmp_path, wrong))

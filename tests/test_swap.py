@@ -15,7 +15,7 @@ from tasks.settings import load
 from tasks.components import registry
 from tasks.debugging import journal, swap
 from tasks.core.errors import Failure
-from tasks.running import launch
+from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import files, ports, process, procfs, signals
 from tests import toycluster
@@ -32,17 +32,17 @@ def chosen(
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
     monkeypatch.setitem(swap.OFFSETS, "toy", 0)
-    monkeypatch.setattr(launch, "accepted", toycluster.accept)
+    monkeypatch.setattr(processes, "accepted", toycluster.accept)
     yield made
     swap.clear(made, "toy")
-    launch.stop(made, "toy")
+    processes.stop(made, "toy")
     for mark in ("toy", "dlv-toy"):
         assert process.marked(process.mark(mark, made.paths.instance)) == []
 
 
 @pytest.fixture
 def running(chosen: Settings) -> process.Record:
-    return launch.start(chosen, launch.wanted(chosen, "toy"))
+    return processes.start(chosen, processes.wanted(chosen, "toy"))
 
 
 def current(chosen: Settings) -> process.Record:
@@ -52,7 +52,7 @@ def current(chosen: Settings) -> process.Record:
 
 
 def calls(chosen: Settings) -> int:
-    url = launch.wanted(chosen, "toy").health.url
+    url = processes.wanted(chosen, "toy").health.url
     with urlopen(url, timeout=60) as answer:
         return int(answer.read())
 
@@ -191,7 +191,7 @@ def test_a_stripped_binary_is_refused_before_anything_is_touched(
 ) -> None:
     value = files.read_json(chosen.paths.built("toy"))
     files.write_json(chosen.paths.built("toy"), {**value, "path": str(toy_stripped)})
-    running = launch.start(chosen, launch.wanted(chosen, "toy"))
+    running = processes.start(chosen, processes.wanted(chosen, "toy"))
     with pytest.raises(Failure, match="debug"):
         enter(chosen, "attach")
     assert current(chosen).identity == running.identity

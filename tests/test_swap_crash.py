@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tasks.debugging import journal, swap
-from tasks.running import launch
+from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
 from tasks.system import ports, process, procfs
 from tests.test_swap import PORT, chosen, current, enter, goes_on, running
@@ -66,5 +66,5 @@ def test_every_step_can_be_healed(
 
 def break_was_outside_the_swap(chosen: Settings) -> None:
     """Start the component again that died after the swap was over: that is `doit up`'s part."""
-    launch.stop(chosen, "toy")
-    launch.start(chosen, launch.wanted(chosen, "toy"))
+    processes.stop(chosen, "toy")
+    processes.start(chosen, processes.wanted(chosen, "toy"))

@@ -24,10 +24,11 @@ from tasks.components.base import Component, Context, Health
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.build import prebuilt
-from tasks.node import needs
+from tasks.runtime import prerequisites
 from tasks.settings.table import Row, table
 from tasks.rules import known, runtimes
-from tasks.running import foreground, launch
+from tasks.running import foreground
+from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs, run
 from tasks.toolchain import cni
@@ -99,7 +100,7 @@ def words(chosen: Settings, minor: str) -> Counter[str]:
         found.append(f"addon {name} {files_of}" if addon.wanted(chosen) else f"no {name}")
     found.append(f"cloud program {cloud_controller_manager.own_binary(chosen)}")
     if chosen.start.kubectl:
-        found.append(f"kubectl {needs.client(chosen)}")
+        found.append(f"kubectl {prerequisites.client(chosen)}")
     return Counter(found)
 
 
@@ -110,7 +111,7 @@ def patience(chosen: Settings) -> float:
         patch.setattr(process, "until", lambda *given: asked.append(given[2]) or True)
         record = process.Record.__new__(process.Record)
         object.__setattr__(record, "identity", procfs.identify(os.getpid()))
-        launch.wait_ready(chosen, Component("kube-apiserver", (), Health("")), record)
+        processes.wait_ready(chosen, Component("kube-apiserver", (), Health("")), record)
     return asked[0]
 
 

@@ -19,7 +19,7 @@ from tasks.components import registry
 from tasks.components.base import Component, Context, Health
 from tasks.debugging import journal, swap
 from tasks.core.errors import Failure
-from tasks.running import launch
+from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import files, process, signals
 
@@ -103,11 +103,11 @@ def main(words: list[str]) -> int:
     made = load(Path(home), int(base))
     registry.COMPONENTS["toy"] = spec(int(port))
     swap.OFFSETS["toy"] = 0
-    launch.accepted = accept
+    processes.accepted = accept
     dying = Dying(made, victim, int(step))
     for owner, name in (
         (journal, "write"), (journal, "remove"), (process, "spawn"), (signals, "stop"),
-        (process, "save"), (delve, "wait_ready"), (delve.Delve, "detach"), (launch, "wait_ready"),
+        (process, "save"), (delve, "wait_ready"), (delve.Delve, "detach"), (processes, "wait_ready"),
     ):  # fmt: skip
         dying.watch(owner, name)
     try:

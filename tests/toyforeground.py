@@ -13,7 +13,8 @@ from tasks.settings import load
 from tasks import start
 from tasks.components import registry
 from tasks.debugging import swap
-from tasks.running import foreground, launch
+from tasks.running import foreground
+from tasks.runtime import processes
 from tests import toycluster
 
 
@@ -23,13 +24,13 @@ def main(home: str, base: str, port: str, broken: str = "") -> None:
     })  # fmt: skip
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
     swap.OFFSETS["toy"] = 0
-    launch.accepted = toycluster.accept
+    processes.accepted = toycluster.accept
     console.every["up"] = SimpleNamespace(task_dep=[], setup_tasks=[])
     console.asked[:] = ["up"]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     foreground.arm(made, partial(start.end, made))
-    record = launch.start(made, launch.wanted(made, "toy"))
+    record = processes.start(made, processes.wanted(made, "toy"))
     console.say(f"staying, pid {record.identity.pid}")
     if broken:
         raise ValueError(broken)

@@ -18,7 +18,7 @@ PAUSE = "localhost/pause:stepkube"
 """The image that holds a pod's namespaces, built from the tree; see tasks/images.py."""
 
 PROXY_PORT = 3128
-"""Port inside the sandbox by which containerd gets at registries, see tasks/node/relay.py."""
+"""Port inside the sandbox by which containerd gets at registries, see tasks/runtime/forwarder.py."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from tasks.debugging import journal
 from tasks.debugging.journal import Swap
 from tasks.debugging.preflight import check_go_version
 from tasks.core.errors import Failure
-from tasks.node import sandbox
-from tasks.running import launch
+from tasks.runtime import sandbox
+from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs, signals
 from tasks.system.process import Record
@@ -75,7 +75,7 @@ def _execute(settings: Settings, name: str, record: Record, wanted: Swap) -> Rec
     started = replace(record, identity=target, since=debugger.since)
     process.save(settings.paths.run, started)
     if not wanted.hold:
-        launch.wait_ready(settings, launch.wanted(settings, name), started)
+        processes.wait_ready(settings, processes.wanted(settings, name), started)
     return _entered(settings, name, started, replace(wanted, debugger=debugger.identity))
 
 
@@ -89,7 +89,7 @@ def _spawn_beside(
     cwd, log = Path(record.cwd), Path(record.log)
     if sandbox.holds(settings, name):
         sandbox.forward(settings, f"dlv-{name}", wanted.port)
-    start = launch.place(settings, name)
+    start = processes.place(settings, name)
     return start(tuple(argv), record.env, cwd=cwd, log=log, fingerprint="")
 
 

@@ -11,7 +11,7 @@ from tasks import delve
 from tasks.debugging import clients, journal
 from tasks.debugging.journal import Swap
 from tasks.core.errors import Failure
-from tasks.running import launch
+from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import process, signals
 from tasks.system.process import Record
@@ -64,9 +64,9 @@ def end(settings: Settings, name: str, record: Record | None, swap: Swap) -> Non
 
 def restart(settings: Settings, record: Record) -> Record:
     """Start a component again exactly as it was recorded, and wait until it is ready."""
-    component = launch.wanted(settings, record.component)
-    fresh = launch.spawn(
+    component = processes.wanted(settings, record.component)
+    fresh = processes.spawn(
         settings, record.component, record.argv, record.env, record.fingerprint
     )
-    launch.wait_ready(settings, component, fresh)
+    processes.wait_ready(settings, component, fresh)
     return fresh

@@ -10,7 +10,7 @@ from tasks.components.base import Component
 from tasks.components.provenance import value
 from tasks.debugging.journal import OFFSETS
 from tasks.core.errors import Failure
-from tasks.node import relays
+from tasks.runtime import port_forwards
 from tasks.settings.table import table
 from tasks.rules.known import said
 from tasks.settings.load import Settings
@@ -19,14 +19,14 @@ from tasks.settings.load import Settings
 def shared(settings: Settings, built: Mapping[str, Component]) -> Iterator[Failure]:
     """Yield a failure for every port that two components that run would listen on."""
     try:
-        relays.mappings(settings)
+        port_forwards.mappings(settings)
     except Failure as failure:
         yield failure
         return
     users = defaultdict(list)
     for name, component in built.items():
         if _runs(settings, name):
-            for port in relays.reached(settings, component):
+            for port in port_forwards.reached(settings, component):
                 users[port].append(name)
     if settings.start.kubelet and settings.node.sandbox:
         for words in settings.node.forward:

@@ -6,7 +6,7 @@ from tasks.kubernetes import facts
 from tasks.certs import credentials, kubeconfig
 from tasks.components import flags
 from tasks.debugging import swap
-from tasks.node import needs
+from tasks.runtime import prerequisites
 from tasks.settings.load import Settings
 from tasks.kubernetes.tree import load_checkout
 
@@ -38,5 +38,5 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
         f"  doit debug:{example:<20}# Delve listens on 127.0.0.1:{delve_port}",
         f"  doit undebug:{example}",
     ]
-    left_out = needs.left_out(settings)
+    left_out = prerequisites.left_out(settings)
     return [*said, *(["", left_out] if left_out else [])]

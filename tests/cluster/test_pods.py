@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tasks.node import oci, relays, sandbox
-from tasks.running import launch
+from tasks.runtime import oci, port_forwards, sandbox
+from tasks.runtime import processes
 from tasks.system import files, ports, process, procfs
 from tasks.system.run import Result, run
 from tests.cluster import host, registry
@@ -300,7 +300,7 @@ def test_the_host_looks_as_before_while_pods_run(node: Node, before: dict[str, s
     own = f"/stepkube-{node.cluster.settings.name}"
     assert [name for name in changed if not (name.startswith("cgroup /") and own in name)] == []
     assert changed, "the node's own control groups are seen"
-    names = (relays.MAIN, relays.of("kubelet"), relays.of("kube-proxy"))
+    names = (port_forwards.MAIN, port_forwards.of("kubelet"), port_forwards.of("kube-proxy"))
     running = [psutil.Process(node.cluster.record(name).identity.pid) for name in names]
     listening = {
         one.laddr for relay in running for one in relay.net_connections()
@@ -314,7 +314,7 @@ def test_the_host_looks_as_before_while_pods_run(node: Node, before: dict[str, s
 
 
 def test_a_second_up_touches_nothing(node: Node) -> None:
-    records = [node.cluster.record(name) for name in (*NODE, sandbox.HOLDER, relays.MAIN)]
+    records = [node.cluster.record(name) for name in (*NODE, sandbox.HOLDER, port_forwards.MAIN)]
     containers = node.containers()
     said = node.doit("up")
     assert "start:" not in said and "image:" not in said
@@ -367,7 +367,7 @@ def test_down_and_up_bring_the_pods_back_without_a_registry(
 ) -> None:
     chosen = node.cluster.settings
     holder = node.cluster.record(sandbox.HOLDER)
-    shims = launch.shims(chosen)
+    shims = processes.shims(chosen)
     assert shims
     node.doit("down")
     assert not any(one.alive() for one in (*shims, holder.identity))

@@ -14,7 +14,7 @@ from tasks.build.tasks import load_binary
 from tasks.components import containerd, docker, kube_proxy, kubelet, registry
 from tasks.components.base import Component, Context
 from tasks.core.errors import Failure
-from tasks.node import container, kernel, relays, sandbox
+from tasks.runtime import container, kernel, port_forwards, sandbox
 from tasks.settings.load import Settings
 from tasks.system import files, mounts, ports, process, procfs, signals
 from tasks.system.process import Record
@@ -183,7 +183,7 @@ def stop(settings: Settings, name: str) -> bool:
     process.forget(settings.paths.run, name)
     container.remove(settings, name)
     if sandbox.holds(settings, name):
-        relays.leave(settings, name)
+        port_forwards.leave(settings, name)
     return ran
 
 

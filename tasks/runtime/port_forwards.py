@@ -140,7 +140,7 @@ def _not_started(settings: Settings, name: str) -> Failure:
 
 
 def _command(holder: Record, wanted: list[str]) -> tuple[str, ...]:
-    script = str(Path(__file__).with_name("relay.py"))
+    script = str(Path(__file__).with_name("forwarder.py"))
     return (sys.executable, script, f"/proc/{holder.identity.pid}/ns/net", *wanted)
 
 

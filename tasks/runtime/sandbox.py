@@ -16,7 +16,7 @@ from pathlib import Path
 from tasks.settings import templates
 from tasks.certs import kubeconfig
 from tasks.core.errors import Failure
-from tasks.node import relays
+from tasks.runtime import port_forwards
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs, signals
 from tasks.system.process import Record
@@ -48,7 +48,7 @@ def spawn(
     The record names the component itself, not the nsenter(1) that waits for it.
     """
     holder = ensure(settings)
-    relays.bring_out(settings, holder, name)
+    port_forwards.bring_out(settings, holder, name)
     cwd.mkdir(parents=True, exist_ok=True)
     enter = [program("nsenter"), f"--target={holder.identity.pid}", *NAMESPACES, f"--wd={cwd}"]
     outer = process.spawn(
@@ -68,14 +68,14 @@ def ensure(settings: Settings) -> Record:
         if holder is None or not holder.alive():
             end(settings)
             holder = _make(settings)
-        relays.connect(settings, holder)
+        port_forwards.connect(settings, holder)
     return holder
 
 
 def end(settings: Settings) -> bool:
     """End the sandbox with everything in it; True when there was one."""
     ended = False
-    for name in (*map(relays.of, INSIDE), relays.MAIN, HOLDER):
+    for name in (*map(port_forwards.of, INSIDE), port_forwards.MAIN, HOLDER):
         record = process.load(settings.paths.run, name)
         marked = process.marked(process.mark(name, settings.paths.instance))
         for identity in [*([record.identity] if record else []), *marked]:
@@ -117,8 +117,8 @@ def _make(settings: Settings) -> Record:
         pod_logs=paths.logs / "pods",
         address=settings.node.address,
         gateway=_gateway(settings),
-        api=relays.other_host(settings),
-        api_is_address=kubeconfig.is_address(relays.other_host(settings)),
+        api=port_forwards.other_host(settings),
+        api_is_address=kubeconfig.is_address(port_forwards.other_host(settings)),
         hostname=f"stepkube-{settings.name}",
         cgroup=cgroup(settings),
     )
@@ -147,7 +147,7 @@ def _make(settings: Settings) -> Record:
 
 def forward(settings: Settings, name: str, port: int) -> Record:
     """Start a relay of its own for one more port, from the host's loopback into the sandbox."""
-    return relays.start(settings, ensure(settings), name, [relays.inward(port)])
+    return port_forwards.start(settings, ensure(settings), name, [port_forwards.inward(port)])
 
 
 def _gateway(settings: Settings) -> str:

@@ -14,7 +14,7 @@ from tasks.build.tasks import load_binary
 from tasks.components import containerd
 from tasks.components.base import Health
 from tasks.core.errors import Failure
-from tasks.node import container, sandbox
+from tasks.runtime import container, sandbox
 from tasks.settings.load import Settings
 from tasks.system import ports
 from tasks.system.process import load, tail

@@ -1,1 +1,0 @@
-"""What surrounds kubelet and kube-proxy: namespaces, relays, kernel, images."""

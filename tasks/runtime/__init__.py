@@ -1,0 +1,1 @@
+"""From a component to a process: spawn, sandbox, container, port forwards, kubectl."""
