@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tasks import addons, bench, breaks, check, checkout, debug, downloads, explain, ide, images, reference, start, status, versions
+from tasks import addons, check, checkout, downloads, explain, ide, images, reference, start, status, versions
+from tasks.debug import bench, breakpoints, tasks as debug
 from tasks.build import generated, prune, sources, tasks as build
 from tasks.certs import tasks as certs
 from tasks.toolchain import tasks as toolchain
@@ -14,7 +15,7 @@ from tasks.host import tasks as host
 PIPELINE = (
     start.task_up, start.task_down, status.task_status,
     debug.task_debug, debug.task_undebug, debug.task_resume,
-    breaks.task_break, ide.task_ide,
+    breakpoints.task_break, ide.task_ide,
     check.task_check, downloads.task_downloads, bundle.task_unbundle, checkout.task_checkout,
     toolchain.task_toolchain, generated.task_generated, sources.task_sources, build.task_build,
     certs.task_certs, start.task_start, start.task_stop, addons.task_manifests,

@@ -18,7 +18,7 @@ from typing import Any
 
 from tasks.core import console
 from tasks.components import cloud_controller_manager
-from tasks.debugging import swap
+from tasks.debug import swap
 from tasks.editors import inplace, jsonc
 from tasks.editors.entries import (
     EDITORS,

@@ -12,7 +12,7 @@ from tasks.settings import groups
 from tasks.core import console
 from tasks.components import cloud_controller_manager, containerd, kube_proxy, registry
 from tasks.components.registry import COMPONENTS
-from tasks.debugging import clients, journal, swap
+from tasks.debug import journal, saved_breakpoints, swap
 from tasks.core.errors import Failure
 from tasks.manifests import ADDONS
 from tasks.runtime import kernel, prerequisites, sandbox
@@ -51,7 +51,7 @@ def reconcile(settings: Settings, name: str) -> None:
             if again is not None:
                 wanted, marks = again
                 swap.enter(settings, name, wanted)
-                clients.restore(wanted.local, marks)
+                saved_breakpoints.restore(wanted.local, marks)
                 console.note(f"again in mode {wanted.mode} with {len(marks)} breakpoints")
             return
         swap.clear(settings, name)

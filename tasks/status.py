@@ -10,7 +10,7 @@ from typing import Any
 from tasks.core import console
 from tasks import start
 from tasks.components.registry import COMPONENTS
-from tasks.debugging import journal
+from tasks.debug import journal
 from tasks.core.errors import Failure
 from tasks.runtime import port_forwards
 from tasks.runtime import processes

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tasks import bench
+from tasks.debug import bench
 from tasks.settings import load
 
 

@@ -19,11 +19,12 @@ import pytest
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from tasks import breaks, delve
+from tasks.debug import breakpoints
+from tasks import delve
 from tasks.cli import reporter
 from tasks.core import console
 from tasks.components import registry
-from tasks.debugging import swap
+from tasks.debug import swap
 from tasks.delve import locations, tracepoint
 from tasks.delve.probe import Answer, Question
 from tasks.delve.types import Frame, Hit, Variable
@@ -44,7 +45,7 @@ WORK = next(number for number, line in enumerate(SOURCE, 1) if line.startswith("
 
 def ask(chosen: Settings, at: str, run: str = "", condition: str = "", **more: Any) -> Answer:
     question = Question(at, tuple(shlex.split(run)), condition, **{"timeout": 20.0, **more})
-    return breaks.ask(chosen, "toy", question, lambda hit: None)
+    return breakpoints.ask(chosen, "toy", question, lambda hit: None)
 
 
 def python(program: str) -> str:
@@ -194,7 +195,7 @@ def test_a_command_without_end_is_ended(chosen: Settings, running: process.Recor
     answer = ask(chosen, "work", "sleep 4711", timeout=1.5)
     assert answer.complete and answer.code is None
     assert "sleep 4711 did not end within 1.5 s" in str(answer.failure())
-    assert list(breaks.closing(answer)) == ["$ sleep 4711", "  it was ended"]
+    assert list(breakpoints.closing(answer)) == ["$ sleep 4711", "  it was ended"]
     assert_untouched(chosen, running)
 
 
@@ -488,7 +489,7 @@ def test_an_interrupted_run_leaves_the_toy_as_it_was(found: Settings, number: in
 
 
 def test_there_is_a_task_for_every_component() -> None:
-    group, *tasks = breaks.task_break()
+    group, *tasks = breakpoints.task_break()
     assert [task["name"] for task in tasks] == list(swap.OFFSETS)
     assert all(task["doc"] and task["params"] for task in tasks) and group["doc"]
 
@@ -498,14 +499,14 @@ def main(home: str, base: str, port: str, *words: str) -> int:
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
     swap.OFFSETS["toy"] = 0
     processes.accepted = toycluster.accept
-    breaks.current = lambda: toycluster.load(Path(home), int(base))
+    breakpoints.current = lambda: toycluster.load(Path(home), int(base))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
 
     def loud() -> Iterator[dict[str, Any]]:
         yield {"name": "delve", "actions": [(console.say, ["noise of an earlier step"])]}
 
-    tasks = {"task_break": breaks.task_break, "task_toolchain": loud}
+    tasks = {"task_break": breakpoints.task_break, "task_toolchain": loud}
     state = {"dep_file": f"{home}/doit", "reporter": reporter.Reporter, "verbosity": 2}
     config = {"GLOBAL": state}
     loader = ModuleTaskLoader(tasks)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks import delve
-from tasks.debugging import clients, journal, swap
+from tasks.debug import journal, saved_breakpoints, swap
 from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import ports, process
@@ -158,7 +158,7 @@ def test_a_restart_sets_the_breakpoints_again(
     assert not running.identity.alive()
     processes.start(chosen, processes.wanted(chosen, "toy"))
     swap.enter(chosen, "toy", wanted)
-    clients.restore(wanted.local, marks)
+    saved_breakpoints.restore(wanted.local, marks)
     with delve.Delve(address(chosen)) as client, client.halted():
         found = {point.function: point.condition for point in client.breakpoints()}
     assert found.keys() == {"main.work", "main.main"}

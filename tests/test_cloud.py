@@ -11,7 +11,7 @@ from tasks.settings import load
 from tasks.components import cloud_controller_manager as ccm
 from tasks.components import registry
 from tasks.components.base import Component, Context
-from tasks.debugging import preflight
+from tasks.debug import preflight
 from tasks.core.errors import Failure
 from tasks.runtime import processes
 from tasks.settings.load import Settings

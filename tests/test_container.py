@@ -16,7 +16,7 @@ from tasks.kubernetes import facts
 from tasks.settings import load as settings
 from tasks.components import docker, kubelet, registry
 from tasks.components.base import Context
-from tasks.debugging import swap
+from tasks.debug import swap
 from tasks.core.errors import Failure
 from tasks.runtime import container as node_container
 from tasks.runtime import processes

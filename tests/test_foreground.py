@@ -10,7 +10,7 @@ import pytest
 
 from tasks.settings import load
 from tasks.components import registry
-from tasks.debugging import swap
+from tasks.debug import swap
 from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files, ports, process, signals

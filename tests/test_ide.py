@@ -14,7 +14,7 @@ import pytest
 
 from tasks import ide
 from tasks.settings import load
-from tasks.debugging import swap
+from tasks.debug import swap
 from tasks.editors import entries, inplace, positions
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files

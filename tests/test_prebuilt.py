@@ -10,7 +10,7 @@ import pytest
 
 from tasks.build import tasks as build
 from tasks.settings import groups, load as settings
-from tasks.debugging import preflight
+from tasks.debug import preflight
 from tasks.core.errors import Failure
 from tasks.build import dwarf_check, prebuilt
 from tasks.settings.load import Settings

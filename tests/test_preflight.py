@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import debug
+from tasks.debug import tasks as debug
 from tasks.settings import load
-from tasks.debugging import journal, preflight, swap
+from tasks.debug import journal, preflight, swap
 from tasks.core.errors import Failure
 from tasks.system import firewall, process, procfs
 from tests.test_swap import chosen, current, running

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.debugging import journal
+from tasks.debug import journal
 from tasks.delve import client, commands
 from tasks.system import process, procfs
 

@@ -13,7 +13,7 @@ import pytest
 from tasks import delve
 from tasks.settings import load
 from tasks.components import registry
-from tasks.debugging import journal, swap
+from tasks.debug import journal, swap
 from tasks.core.errors import Failure
 from tasks.runtime import processes
 from tasks.settings.load import Settings

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tasks.debugging import journal, swap
+from tasks.debug import journal, swap
 from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
 from tasks.system import ports, process, procfs

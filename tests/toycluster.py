@@ -17,7 +17,7 @@ from tasks import delve
 from tasks.settings import load as settings
 from tasks.components import registry
 from tasks.components.base import Component, Context, Health
-from tasks.debugging import journal, swap
+from tasks.debug import journal, swap
 from tasks.core.errors import Failure
 from tasks.runtime import processes
 from tasks.settings.load import Settings

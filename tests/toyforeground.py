@@ -12,7 +12,7 @@ from tasks.core import console
 from tasks.settings import load
 from tasks import start
 from tasks.components import registry
-from tasks.debugging import swap
+from tasks.debug import swap
 from tasks.running import foreground
 from tasks.runtime import processes
 from tests import toycluster

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
-from tasks.debugging import journal as swaps
+from tasks.debug import journal as swaps
 from tasks.settings.templates import render
 
 EDITORS = {"vscode": "VS Code", "goland": "GoLand", "nvim": "Neovim with nvim-dap"}

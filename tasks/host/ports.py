@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.core import console
-from tasks.debugging import swap
+from tasks.debug import swap
 from tasks.core.errors import Failure
 from tasks.host import apply
 from tasks.settings.load import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks.kubernetes import facts
 from tasks.certs import credentials, kubeconfig
 from tasks.components import flags
-from tasks.debugging import swap
+from tasks.debug import swap
 from tasks.runtime import prerequisites
 from tasks.settings.load import Settings
 from tasks.kubernetes.tree import load_checkout

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tasks import delve
-from tasks.debugging import entering
+from tasks.debug import attach
 from tasks.system import ports, procfs, signals
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 
@@ -132,7 +132,7 @@ def test_exec_starts_it_again_with_the_same_bytes(cluster: Cluster) -> None:
     assert held.identity != before.identity
     assert Path(f"/proc/{held.identity.pid}/cmdline").read_bytes() == raw
     added = procfs.environ_of(held.identity.pid).items() - env.items()
-    assert {key for key, _ in added} <= entering.ADDED_BY_DELVE
+    assert {key for key, _ in added} <= attach.ADDED_BY_DELVE
     breakpoint_is_hit(cluster, "127.0.0.1:39999", "executed")
     cluster.doit("undebug:kube-apiserver")
     after = cluster.record("kube-apiserver")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks import delve
-from tasks.debugging import journal
+from tasks.debug import journal
 from tasks.system import signals
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 

@@ -14,7 +14,7 @@ import pytest
 from tasks.build import tasks as build
 from tasks.settings import load
 from tasks.components.registry import COMPONENTS
-from tasks.debugging import journal
+from tasks.debug import journal
 from tasks.system import ports, process, procfs, signals
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import signal
 
 from tasks import delve
-from tasks.debugging import clients, journal
-from tasks.debugging.journal import Swap
+from tasks.debug import journal, saved_breakpoints
+from tasks.debug.journal import Swap
 from tasks.core.errors import Failure
 from tasks.runtime import processes
 from tasks.settings.load import Settings
@@ -29,7 +29,7 @@ def runs_on(settings: Settings, name: str, record: Record, swap: Swap) -> bool:
     if swap.mode == "debug-exec":
         return False  # Delve kills what it started, also when it is told to let go
     if not _let_go(swap, debuggers[0]):
-        clients.drop(swap.port)
+        saved_breakpoints.drop(swap.port)
         _let_go(swap, debuggers[0])
     for debugger in debuggers:
         signals.stop(debugger, ((signal.SIGTERM, 3.0),))

@@ -18,7 +18,7 @@ from typing import IO, Any
 from doit import get_initial_workdir
 
 from tasks.core import console
-from tasks.debugging import swap
+from tasks.debug import swap
 from tasks.delve.probe import Answer, Question
 from tasks.delve.types import Hit
 from tasks.delve.tracepoint import watching

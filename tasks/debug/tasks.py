@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.kubernetes import facts
 from tasks.core import console
-from tasks.debugging import preflight, swap
+from tasks.debug import preflight, swap
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings, current
 from tasks.system import files, firewall, process

@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks import delve
 from tasks.build.tasks import load_binary
 from tasks.components.registry import COMPONENTS, own_binary
-from tasks.debugging.journal import Swap
+from tasks.debug.journal import Swap
 from tasks.core.errors import Failure
 from tasks.build import dwarf_check, go_command
 from tasks.settings.load import Settings

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks import delve
-from tasks.debugging import journal
-from tasks.debugging.journal import Swap
-from tasks.debugging.preflight import check_go_version
+from tasks.debug import journal
+from tasks.debug.journal import Swap
+from tasks.debug.preflight import check_go_version
 from tasks.core.errors import Failure
 from tasks.runtime import sandbox
 from tasks.runtime import processes

@@ -9,20 +9,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tasks import delve
-from tasks.debugging import clients, entering, journal, leaving
-from tasks.debugging.journal import (
-    OFFSETS,
-    Swap,
-    as_mode,
-    describe,
-    is_paused,
-    load,
-    mode,
-    modes,
-    port,
-    request,
-)  # fmt: skip
-from tasks.debugging.preflight import require_possible
+from tasks.debug import attach, detach, journal, saved_breakpoints
+from tasks.debug.journal import OFFSETS, Swap, as_mode, describe, is_paused, load, mode, modes, port, request  # fmt: skip
+from tasks.debug.preflight import require_possible
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import firewall, process
@@ -44,7 +33,7 @@ def enter(settings: Settings, name: str, wanted: Swap) -> Record:
     try:
         if wanted.firewall:
             firewall.open_port(wanted.port)
-        return entering.follow(settings, name, record, wanted)
+        return attach.follow(settings, name, record, wanted)
     except BaseException:
         with suppress(Failure):  # the first failure is the one to tell
             leave(settings, name)
@@ -62,9 +51,9 @@ def leave(settings: Settings, name: str) -> Record | None:
         return record
     journal.write(settings, name, replace(swap, step="leaving"))
     if record is not None:
-        if not leaving.runs_on(settings, name, record, swap):
-            leaving.end(settings, name, record, swap)
-            record = leaving.restart(settings, record)
+        if not detach.runs_on(settings, name, record, swap):
+            detach.end(settings, name, record, swap)
+            record = detach.restart(settings, record)
         record = process.with_mode(record, "normal")
         process.save(settings.paths.run, record)
     _over(settings, name, swap)
@@ -81,12 +70,12 @@ def heal(settings: Settings, name: str) -> bool:
 
 def leave_for_restart(
     settings: Settings, name: str
-) -> tuple[Swap, tuple[clients.Mark, ...]] | None:
+) -> tuple[Swap, tuple[saved_breakpoints.Mark, ...]] | None:
     """Free a component that is about to be started again; return how it was being debugged."""
     swap = load(settings, name)
     if swap is None:
         return None
-    marks = clients.collect(swap.local)
+    marks = saved_breakpoints.collect(swap.local)
     clear(settings, name)
     return replace(swap, step="entering", debugger=None, hold=False), marks
 
@@ -96,7 +85,7 @@ def clear(settings: Settings, name: str) -> None:
     swap = load(settings, name)
     if swap is not None:
         record = process.load(settings.paths.run, name)
-        leaving.end(settings, name, record, swap)
+        detach.end(settings, name, record, swap)
         _over(settings, name, swap)
 
 

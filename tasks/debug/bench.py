@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.core import console
-from tasks.debugging import swap
+from tasks.debug import swap
 from tasks.settings.load import Settings, current
 from tasks.system import files
 
