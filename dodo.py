@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tasks import addons, check, checkout, downloads, explain, ide, images, reference, start, status, versions
+from tasks.addons import images, tasks as addons
+from tasks import check, checkout, downloads, explain, ide, reference, start, status, versions
 from tasks.debug import bench, breakpoints, tasks as debug
 from tasks.build import generated, prune, sources, tasks as build
 from tasks.certs import tasks as certs

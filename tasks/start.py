@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from tasks import addons, check, images
+from tasks.addons import images, tasks as addons
+from tasks import check
 from tasks.settings import groups
 from tasks.core import console
 from tasks.components import cloud_controller_manager, containerd, kube_proxy, registry
 from tasks.components.registry import COMPONENTS
 from tasks.debug import journal, saved_breakpoints, swap
 from tasks.core.errors import Failure
-from tasks.manifests import ADDONS
+from tasks.addons.catalog import ADDONS
 from tasks.runtime import kernel, prerequisites, sandbox
 from tasks.running import foreground, summary
 from tasks.runtime import processes

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks import addons, manifests
+from tasks.addons import catalog, tasks as addons
 from tasks.kubernetes import facts
 from tasks.settings import load as settings
 from tasks.core.errors import Failure
@@ -79,7 +79,7 @@ def tree(root: Path, minor: str) -> Checkout:
     for name, text in texts.items():
         write(root / "cluster/addons" / name, text)
     if number >= (1, 19):
-        for name in manifests.ADDONS["csi-snapshotter"].places(load(), facts.minor(minor))[0]:
+        for name in catalog.ADDONS["csi-snapshotter"].places(load(), facts.minor(minor))[0]:
             write(root / name, simple(Path(name).stem.replace("_", "-")))
     if number < (1, 11):
         for name in ("policies", "roles", "bindings"):
@@ -97,7 +97,7 @@ def load(home: str = "/workspace", **environ: str) -> Settings:
 
 
 def rendered(root: Path, minor: str, name: str, **environ: str) -> list[dict]:
-    text = manifests.render(load(**environ), tree(root, minor), name)
+    text = catalog.render(load(**environ), tree(root, minor), name)
     return [document for document in yaml.safe_load_all(text) if document]
 
 
@@ -129,7 +129,7 @@ def test_the_dns_addon_is_the_scripts_unless_one_is_named(
 def test_every_way_to_write_a_placeholder(tmp_path: Path, marks: dict[str, str]) -> None:
     checkout = tree(tmp_path, "1.20")
     write(tmp_path / "cluster/addons/dns/kube-dns/kube-dns.yaml.in", dns("kube-dns", marks))
-    text = manifests.render(load(), checkout, "dns")
+    text = catalog.render(load(), checkout, "dns")
     assert yaml.safe_load(text.split("---")[0])["spec"]["clusterIP"] == "10.0.0.10"
     assert "cluster.local in-addr.arpa" in text
 
@@ -142,7 +142,7 @@ def test_an_unknown_placeholder_names_the_file(tmp_path: Path, mark: str) -> Non
     file = tmp_path / "cluster/addons/dns/kube-dns/kube-dns.yaml.in"
     file.write_text(f"{SERVICE % BARE}  port: {mark}\n")
     with pytest.raises(Failure) as caught:
-        manifests.render(load(), checkout, "dns")
+        catalog.render(load(), checkout, "dns")
     assert str(file) in caught.value.message and mark in caught.value.message
 
 
@@ -210,7 +210,7 @@ def test_policies_where_the_tree_has_examples(tmp_path: Path) -> None:
     assert names(rendered(tmp_path / "a", "1.10", "psp", **on)) == ["policies", "roles", "bindings"]
     assert rendered(tmp_path / "a", "1.10", "psp") == []
     assert rendered(tmp_path / "a", "1.10", "psp", AUTHORIZATION_MODE="Node", **on) == []
-    text = manifests.render(load(**on), tree(tmp_path / "b", "1.20"), "psp")
+    text = catalog.render(load(**on), tree(tmp_path / "b", "1.20"), "psp")
     assert text.startswith("# ") and "no pod starts" in text
 
 
@@ -219,12 +219,12 @@ def test_the_storage_class_is_the_clouds(tmp_path: Path) -> None:
     gce = tmp_path / "cluster/addons/storage-class/gce/default.yaml"
     gce.write_text(CLASS.replace("standard", "gce"))
     for cloud, name in (("", "standard"), ("gce", "gce")):
-        text = manifests.render(load(CLOUD_PROVIDER=cloud), checkout, "storage-class")
+        text = catalog.render(load(CLOUD_PROVIDER=cloud), checkout, "storage-class")
         assert yaml.safe_load(text)["metadata"]["name"] == name
-    text = manifests.render(load(CLOUD_PROVIDER="nebula"), checkout, "storage-class")
+    text = catalog.render(load(CLOUD_PROVIDER="nebula"), checkout, "storage-class")
     assert text == "# the tree has no storage class for this cloud provider\n"
     off = load(KUBE_DEFAULT_STORAGE_CLASS="false")
-    assert manifests.render(off, checkout, "storage-class") == ""
+    assert catalog.render(off, checkout, "storage-class") == ""
 
 
 def test_rights_only_where_they_are_looked_at(tmp_path: Path) -> None:
@@ -239,10 +239,10 @@ def test_rights_only_where_they_are_looked_at(tmp_path: Path) -> None:
 def test_objects_of_lists_and_of_damaged_manifests() -> None:
     text = f"{simple('a')}---\n# nothing\n---\napiVersion: v1\nkind: List\nitems:\n- "
     text += simple("b").strip().replace("\n", "\n  ")
-    assert [one.name for one in manifests.objects(text, Path("x"))] == ["a", "b"]
+    assert [one.name for one in catalog.objects(text, Path("x"))] == ["a", "b"]
     for damaged in ("a: [", "kind: Service\n", "- 1\n"):
         with pytest.raises(Failure, match=r"/the/file is not a manifest"):
-            manifests.objects(damaged, Path("/the/file"))
+            catalog.objects(damaged, Path("/the/file"))
 
 
 KUBECTL = """#!/bin/sh
@@ -344,9 +344,9 @@ def test_one_object_written_two_ways_is_not_removed(workspace: Workspace) -> Non
 
 
 def test_objects_of_two_namespaces_are_two() -> None:
-    one = manifests.Object("apps/v1", "Deployment", "a", "x")
-    assert not one.same(manifests.Object("apps/v1", "Deployment", "b", "x"))
-    assert not one.same(manifests.Object("v1", "Deployment", "a", "x"))
+    one = catalog.Object("apps/v1", "Deployment", "a", "x")
+    assert not one.same(catalog.Object("apps/v1", "Deployment", "b", "x"))
+    assert not one.same(catalog.Object("v1", "Deployment", "a", "x"))
 
 
 def test_switching_off_removes_all_it_made(workspace: Workspace) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, delve, images
+from tasks import check, delve
+from tasks.addons import images
 from tasks.kubernetes import facts
 from tasks.settings import load as settings
 from tasks.components import docker, kubelet, registry

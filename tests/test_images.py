@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import images
+from tasks.addons import images
 from tasks.settings import load
 from tasks.core import console
 from tasks.components import containerd

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tasks.certs import tasks as certs
-from tasks import check, manifests, start
+from tasks import check, start
+from tasks.addons import catalog
 from tasks.kubernetes import facts
 from tasks.cli import verbosity
 from tasks.settings import groups, load as settings
@@ -95,7 +96,7 @@ def words(chosen: Settings, minor: str) -> Counter[str]:
         f"logs {chosen.paths.logs}",
         f"patience {patience(chosen)}",
     ]
-    for name, addon in manifests.ADDONS.items():
+    for name, addon in catalog.ADDONS.items():
         files_of = addon.places(chosen, facts.minor(minor))
         found.append(f"addon {name} {files_of}" if addon.wanted(chosen) else f"no {name}")
     found.append(f"cloud program {cloud_controller_manager.own_binary(chosen)}")
@@ -223,7 +224,7 @@ def test_go_out(tmp_path: Path) -> None:
 
 def test_kube_dns_memory_limit(tmp_path: Path) -> None:
     files.write(tmp_path / "dns.yaml.in", "memory: __DNS__MEMORY__LIMIT__\n")
-    filled_in = manifests.fill(tmp_path / "dns.yaml.in", load({"KUBE_DNS_MEMORY_LIMIT": "99Mi"}))
+    filled_in = catalog.fill(tmp_path / "dns.yaml.in", load({"KUBE_DNS_MEMORY_LIMIT": "99Mi"}))
     assert filled_in == "memory: 99Mi\n"
 
 

@@ -15,7 +15,7 @@ NAME = "containerd"
 AFTER: tuple[str, ...] = ()
 CERTS: tuple[str, ...] = ()
 PAUSE = "localhost/pause:stepkube"
-"""The image that holds a pod's namespaces, built from the tree; see tasks/images.py."""
+"""The image that holds a pod's namespaces, built from the tree; see tasks/addons/images.py."""
 
 PROXY_PORT = 3128
 """Port inside the sandbox by which containerd gets at registries, see tasks/runtime/forwarder.py."""

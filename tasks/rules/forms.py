@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from tasks.kubernetes import facts
-from tasks import placeholders
+from tasks.addons import template_values
 from tasks.certs import kubeconfig
 from tasks.components import flags
 from tasks.components.provenance import value
@@ -169,8 +169,8 @@ def _bounds(match: re.Match[str]) -> tuple[int, int]:
 
 def _dns(settings: Settings) -> Iterator[Failure]:
     """Check what is filled into the manifests of the DNS addons."""
-    own = (placeholders.dns_domain, placeholders.dns_memory_limit)
-    near = (placeholders.local_dns,)
+    own = (template_values.dns_domain, template_values.dns_memory_limit)
+    near = (template_values.local_dns,)
     checks = (*(own if settings.dns.enabled else ()), *(near if settings.dns.nodelocal else ()))
     for check in checks:
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tasks.kubernetes import facts
 from tasks.core.errors import Failure
-from tasks.placeholders import fill
+from tasks.addons.template_values import fill
 from tasks.settings.load import ROOT, Settings
 from tasks.kubernetes.tree import Checkout
 

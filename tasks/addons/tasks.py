@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks import manifests
+from tasks.addons import catalog
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.manifests import ADDONS, Object
+from tasks.addons.catalog import ADDONS, Object
 from tasks.runtime import prerequisites
 from tasks.settings.load import Settings, current
 from tasks.system import files, process
@@ -67,7 +67,7 @@ def forget(settings: Settings) -> None:
 @console.action
 def render(settings: Settings, name: str) -> None:
     """Write an addon's manifest; an unchanged one keeps its time stamp."""
-    text = manifests.render(settings, load_checkout(settings.paths.lock), name)
+    text = catalog.render(settings, load_checkout(settings.paths.lock), name)
     files.write_if_changed(rendered(settings, name), text)
 
 
@@ -77,7 +77,7 @@ def apply(settings: Settings, name: str) -> None:
     with files.locked(settings.paths.run / "addons.lock"):
         file = rendered(settings, name)
         text = file.read_text()
-        new = manifests.objects(text, file)
+        new = catalog.objects(text, file)
         record = load(settings, name)
         old = record.objects if record else ()
         gone = tuple(one for one in old if not any(one.same(other) for other in new))

@@ -1,0 +1,1 @@
+"""Addons of the cluster: manifests from the tree, their template values, images."""
