@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks.addons import images, tasks as addons
-from tasks import check, checkout, downloads, explain, ide, reference, start, status, versions
+from tasks import check, checkout, downloads, explain, ide, reference, versions
+from tasks.cluster import status, tasks as cluster
 from tasks.debug import bench, breakpoints, tasks as debug
 from tasks.build import generated, prune, sources, tasks as build
 from tasks.certs import tasks as certs
@@ -14,12 +15,12 @@ from tasks.bundle import tasks as bundle
 from tasks.host import tasks as host
 
 PIPELINE = (
-    start.task_up, start.task_down, status.task_status,
+    cluster.task_up, cluster.task_down, status.task_status,
     debug.task_debug, debug.task_undebug, debug.task_resume,
     breakpoints.task_break, ide.task_ide,
     check.task_check, downloads.task_downloads, bundle.task_unbundle, checkout.task_checkout,
     toolchain.task_toolchain, generated.task_generated, sources.task_sources, build.task_build,
-    certs.task_certs, start.task_start, start.task_stop, addons.task_manifests,
+    certs.task_certs, cluster.task_start, cluster.task_stop, addons.task_manifests,
     addons.task_addons, images.task_load, images.task_image,
     prune.task_prune, bundle.task_bundle, bench.task_bench,
     host.task_mirror, host.task_packages, host.task_firewall,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, checkout, explain, start
+from tasks import check, checkout, explain
+from tasks.cluster import tasks as cluster
 from tasks.settings import load as settings
 from tasks.core.errors import Failure
 from tasks.runtime import prerequisites
@@ -87,7 +88,7 @@ def test_a_version_that_only_the_checkout_tells_is_judged_there(
 def test_no_component_is_started_with_settings_that_do_not_suit(tmp_path: Path) -> None:
     chosen = load(tmp_path, PSP_ADMISSION="true")
     lock(chosen, "v1.30.1", "auto")
-    assert "PSP_ADMISSION" in str(start.reconcile(chosen, "etcd"))
+    assert "PSP_ADMISSION" in str(cluster.reconcile(chosen, "etcd"))
     assert not list(chosen.paths.run.glob("*.json"))
 
 

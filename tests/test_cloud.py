@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, start
+from tasks import check
+from tasks.cluster import tasks as cluster
 from tasks.kubernetes import facts
 from tasks.settings import load
 from tasks.components import cloud_controller_manager as ccm
@@ -179,11 +180,11 @@ def test_the_sample_of_1_20_is_called_one(tmp_path: Path) -> None:
 
 
 def test_it_starts_in_the_scripts_order_and_only_when_asked_for() -> None:
-    assert ccm.NAME not in start.chosen(context(START_MODE="nokubelet,nokubeproxy").settings)
-    names = start.chosen(external(START_MODE="nokubelet,nokubeproxy").settings)
+    assert ccm.NAME not in cluster.chosen(context(START_MODE="nokubelet,nokubeproxy").settings)
+    names = cluster.chosen(external(START_MODE="nokubelet,nokubeproxy").settings)
     assert names == ["etcd", "kube-apiserver", "kube-controller-manager", ccm.NAME,
                      "kube-scheduler"]  # fmt: skip
-    assert ccm.NAME not in start.chosen(external(START_MODE="kubeletonly").settings)
+    assert ccm.NAME not in cluster.chosen(external(START_MODE="kubeletonly").settings)
 
 
 @pytest.fixture(name="own")
@@ -229,21 +230,21 @@ def test_a_program_of_ones_own_needs_no_build_and_is_started_again_when_it_chang
     assert registry.built_module(chosen, ccm.NAME) is None
     assert preflight.check_go_version(chosen, ccm.NAME)
     check.require(chosen, (1, 11))
-    assert start.reconcile(chosen, ccm.NAME) is None
+    assert cluster.reconcile(chosen, ccm.NAME) is None
     first = record(chosen)
     assert first.alive() and first.argv[0] == own["EXTERNAL_CLOUD_PROVIDER_BINARY"]
     assert "--cloud-provider=nebula" in first.argv
-    assert start.Running(chosen, ccm.NAME)()
+    assert cluster.Running(chosen, ccm.NAME)()
     Path(own["EXTERNAL_CLOUD_PROVIDER_BINARY"]).write_text(script(toy) + "# newer\n")
-    assert not start.Running(chosen, ccm.NAME)()
-    assert start.reconcile(chosen, ccm.NAME) is None
+    assert not cluster.Running(chosen, ccm.NAME)()
+    assert cluster.reconcile(chosen, ccm.NAME) is None
     assert record(chosen).identity != first.identity and not first.identity.alive()
 
 
-@pytest.mark.parametrize("way", [start.up, start.down])
+@pytest.mark.parametrize("way", [cluster.up, cluster.down])
 def test_it_does_not_outlive_its_option_nor_the_cluster(own: dict[str, str], way) -> None:
     chosen = load.load(own)
-    assert start.reconcile(chosen, ccm.NAME) is None
+    assert cluster.reconcile(chosen, ccm.NAME) is None
     running = record(chosen).identity
     off = load.load({**own, "EXTERNAL_CLOUD_PROVIDER": "false"})
     assert way(off) is None
@@ -255,7 +256,7 @@ def test_a_program_that_ends_is_quoted_with_the_advice(own: dict[str, str]) -> N
     chosen = load.load(own)
     program = Path(own["EXTERNAL_CLOUD_PROVIDER_BINARY"])
     program.write_text("#!/bin/sh\n[ \"$1\" ] && echo no cloud here >&2\nexit 1\n")
-    failed = start.reconcile(chosen, ccm.NAME)
+    failed = cluster.reconcile(chosen, ccm.NAME)
     assert "no cloud here" in failed.get_msg()
     assert str(chosen.paths.log(ccm.NAME)) in failed.get_msg()
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from tasks.build import tasks as build
-from tasks import checkout, ide, start
+from tasks import checkout, ide
+from tasks.cluster import tasks as cluster
 from tasks.settings import load
 from tasks.build import dwarf_check, layout
 from tasks.settings.load import Settings
 from tasks.build.sources import refresh
-from tasks.status import rows
+from tasks.cluster.status import rows
 from tasks.system import process
 from tasks.system.ports import _OPENER, owner
 from tasks.system.run import run
@@ -58,7 +59,7 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[M
 
     yield choose
     for one in made:
-        start.down(one)
+        cluster.down(one)
         shutil.rmtree(one.paths.instance)
 
 
@@ -91,7 +92,7 @@ def run_through(one: Settings, era: eras.Era, said: pytest.CaptureFixture[str]) 
     assert_paths_lead_to_the_checkout(one, build.load_binary(one, "kube-apiserver").path)
     said.readouterr()
     for name in eras.MODULES:
-        problem = start.reconcile(one, name)
+        problem = cluster.reconcile(one, name)
         assert problem is None, problem
     refusal = f"kube-scheduler does not know --{eras.REFUSED}: left out"
     assert said.readouterr().out.count(refusal) == 1, "once"
@@ -107,10 +108,10 @@ def run_through(one: Settings, era: eras.Era, said: pytest.CaptureFixture[str]) 
         assert (answer["gitTreeState"], answer["gitMinor"]) == ("clean", f"1.{era.minor[1]}")
         assert answer["limit"] == ("24h0m0s" if era.deadline else "1m0s")
     for name in eras.MODULES:
-        start.reconcile(one, name)
+        cluster.reconcile(one, name)
     assert refusal not in said.readouterr().out, "the second time it is known"
     records = [process.load(one.paths.run, name) for name in eras.MODULES]
-    start.down(one)
+    cluster.down(one)
     assert not any(record and record.alive() for record in records)
     assert all(owner(row.port or 0) is None for row in running.values())
 
@@ -200,7 +201,7 @@ def test_an_unpacked_archive_inside_another_repository(chosen: Maker, tmp_path: 
     one = chosen(tree)
     make(one, "kube-scheduler")
     before = build.load_binary(one, "kube-scheduler")
-    assert start.reconcile(one, "kube-scheduler") is None
+    assert cluster.reconcile(one, "kube-scheduler") is None
     answer = ask(one, "kube-scheduler")
     assert (answer["gitVersion"], answer["gitTreeState"]) == (era.version, "archive")
     assert answer["gitCommit"] == miniature.git(own, "rev-parse", "HEAD")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tasks.settings import load
-from tasks import start
+from tasks.cluster import tasks as cluster
 from tasks.components.base import Component, Health
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
@@ -69,8 +69,8 @@ def test_the_start_mode_decides(
     made = chosen(tmp_path, START_MODE=mode)
     assert prerequisites.components(made) == names
     control = [] if "kubeletonly" in mode else CONTROL
-    assert start.chosen(made) == control + names
-    assert start.concerned(made) == ([*COMPONENTS] if control else ["containerd", "kubelet"])
+    assert cluster.chosen(made) == control + names
+    assert cluster.concerned(made) == ([*COMPONENTS] if control else ["containerd", "kubelet"])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tasks.certs import tasks as certs
-from tasks import check, start
+from tasks import check
+from tasks.cluster import tasks as cluster
 from tasks.addons import catalog
 from tasks.kubernetes import facts
 from tasks.cli import verbosity
@@ -28,7 +29,7 @@ from tasks.build import prebuilt
 from tasks.runtime import prerequisites
 from tasks.settings.table import Row, table
 from tasks.rules import known, runtimes
-from tasks.running import foreground
+from tasks.cluster import foreground
 from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs, run
@@ -199,14 +200,14 @@ def test_preserve_etcd(tmp_path: Path) -> None:
         environ = {"STEPKUBE_HOME": str(tmp_path), "PRESERVE_ETCD": told}
         chosen = settings.load(environ, {}, Path(os.devnull))
         files.write(chosen.paths.etcd / "member", "")
-        assert start.down(chosen) is None
+        assert cluster.down(chosen) is None
         assert chosen.paths.etcd.exists() is kept
 
 
 def test_start_mode() -> None:
-    assert "kubelet" in start.chosen(load({}))
-    assert start.chosen(load({"START_MODE": "kubeletonly"})) == ["containerd", "kubelet"]
-    assert "kubelet" not in start.chosen(load({"START_MODE": "nokubelet"}))
+    assert "kubelet" in cluster.chosen(load({}))
+    assert cluster.chosen(load({"START_MODE": "kubeletonly"})) == ["containerd", "kubelet"]
+    assert "kubelet" not in cluster.chosen(load({"START_MODE": "nokubelet"}))
 
 
 def test_enable_daemon(monkeypatch: pytest.MonkeyPatch) -> None:

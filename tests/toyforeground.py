@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 from tasks.core import console
 from tasks.settings import load
-from tasks import start
+from tasks.cluster import tasks as cluster
 from tasks.components import registry
 from tasks.debug import swap
-from tasks.running import foreground
+from tasks.cluster import foreground
 from tasks.runtime import processes
 from tests import toycluster
 
@@ -29,7 +29,7 @@ def main(home: str, base: str, port: str, broken: str = "") -> None:
     console.asked[:] = ["up"]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
-    foreground.arm(made, partial(start.end, made))
+    foreground.arm(made, partial(cluster.end, made))
     record = processes.start(made, processes.wanted(made, "toy"))
     console.say(f"staying, pid {record.identity.pid}")
     if broken:

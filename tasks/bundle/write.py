@@ -16,7 +16,7 @@ from doit import get_initial_workdir
 from doit.exceptions import TaskFailed
 
 from tasks.build import sources, tasks as build
-from tasks import start
+from tasks.cluster import tasks as cluster
 from tasks.core import console
 from tasks.bundle import manifest, source
 from tasks.bundle.manifest import Entry, Manifest
@@ -128,7 +128,7 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
 
 def _binaries(settings: Settings) -> dict[str, Path]:
     """Return the binaries of what an `up` here would run, built first when they are not."""
-    wanted = {COMPONENTS[name].module for name in start.chosen(settings)} | {"kubectl"}
+    wanted = {COMPONENTS[name].module for name in cluster.chosen(settings)} | {"kubectl"}
     found = {}
     for module in sorted(filter(None, wanted)):
         for step in (sources.refresh, build.build):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tasks.core import console
-from tasks import start
+from tasks.cluster import tasks as cluster
 from tasks.components.registry import COMPONENTS
 from tasks.debug import journal
 from tasks.core.errors import Failure
@@ -50,7 +50,7 @@ def rows(settings: Settings) -> list[Row]:
                     journal.describe(settings, name), record.argv, log,
                 )
             )
-        elif name in start.chosen(settings):
+        elif name in cluster.chosen(settings):
             lost = journal.describe(settings, name)
             found.append(Row(name, "stopped", None, None, "-", None, lost, (), log))
     return found

@@ -17,7 +17,7 @@ from tasks.debug import journal, saved_breakpoints, swap
 from tasks.core.errors import Failure
 from tasks.addons.catalog import ADDONS
 from tasks.runtime import kernel, prerequisites, sandbox
-from tasks.running import foreground, summary
+from tasks.cluster import foreground, summary
 from tasks.runtime import processes
 from tasks.settings.load import Settings, current
 from tasks.system import files, process

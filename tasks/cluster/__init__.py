@@ -1,0 +1,1 @@
+"""Up, down, start, stop, status."""
