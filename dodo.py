@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks.addons import images, tasks as addons
-from tasks import check, checkout, downloads, explain, ide, reference, versions
+from tasks import check, downloads, explain, ide, reference, versions
+from tasks.checkout import tasks as checkout
 from tasks.cluster import status, tasks as cluster
 from tasks.debug import bench, breakpoints, tasks as debug
 from tasks.build import generated, prune, sources, tasks as build

@@ -36,7 +36,7 @@ from tasks.editors.entries import (
 )  # fmt: skip
 from tasks.core.errors import Failure
 from tasks.build import layout
-from tasks.origins import bundled
+from tasks.checkout import from_bundle
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.kubernetes.tree import Checkout, load_checkout
@@ -116,7 +116,7 @@ def _view(settings: Settings, checkout: Checkout, host: str, local_path: str) ->
     local = _absolute(local_path or str(tree))
     binary = PurePosixPath(layout.of(settings.paths, checkout).root)
     found = rules(local, binary, _vendored(tree))
-    elsewhere = bundled.built_at(settings, tree)
+    elsewhere = from_bundle.built_at(settings, tree)
     if elsewhere is not None:  # binaries that a bundle brought name the files of another machine
         found += rules(local, PurePosixPath(elsewhere), _vendored(tree))
     return replace(view, rules=tuple(dict.fromkeys(found)))

@@ -11,11 +11,11 @@ from typing import Any
 
 from tasks.kubernetes import facts
 from tasks.core import console
-from tasks.checkout import normal
+from tasks.checkout.tasks import normal
 from tasks.components import containerd
 from tasks.core.errors import Failure
 from tasks.kubernetes import version_stamp
-from tasks.origins.base import is_minor
+from tasks.checkout.base import is_minor
 from tasks.settings.load import Settings, current
 from tasks.system.run import program, run
 from tasks.toolchain import versions

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.build import sources, tasks as build
-from tasks import checkout
+from tasks.checkout import tasks as checkout
 from tasks.kubernetes import facts
 from tasks.settings import load
 from tasks.core import console

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout
+from tasks.checkout import tasks as checkout
 from tasks.toolchain import tasks as toolchain
 from tasks.settings import load as settings
 from tasks.bundle import manifest, read, source, write
 from tasks.core.errors import Failure
-from tasks.origins import bundled
+from tasks.checkout import from_bundle
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
@@ -401,9 +401,9 @@ def test_a_user_who_names_another_origin_gets_that(
 ) -> None:
     other = load(tmp_path / "two")
     assert take(other, bundle) == ""
-    assert bundled.taken(other) is not None
-    assert bundled.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="git")) is None
-    assert bundled.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_PATH="/tree")) is None
+    assert from_bundle.taken(other) is not None
+    assert from_bundle.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="git")) is None
+    assert from_bundle.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_PATH="/tree")) is None
     newer = load(
         tmp_path / "two", STEPKUBE_VERSION="main", STEPKUBE_ORIGIN_GIT=ready.origin.git[0]
     )

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, origins
+from tasks.checkout import origins, tasks as checkout
 from tasks.kubernetes import tree
 from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.kubernetes import version_stamp
 from tasks.system import apt_sources
-from tasks.origins.package import upstream
+from tasks.checkout.debian import upstream
 from tasks.system import unpack
 from tests import miniature
 
@@ -220,7 +220,7 @@ def test_an_interrupted_checkout_leaves_nothing_half_done(
 ) -> None:
     made = chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote))
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.origins.git.require_kubernetes", _interrupt)
+        patch.setattr("tasks.checkout.git.require_kubernetes", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             checkout.take(made)
     shutil.rmtree(made.paths.source)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tasks.build import tasks as build
-from tasks import checkout, ide
+from tasks.checkout import tasks as checkout
+from tasks import ide
 from tasks.cluster import tasks as cluster
 from tasks.settings import load
 from tasks.build import dwarf_check, layout

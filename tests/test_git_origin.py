@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout
+from tasks.checkout import tasks as checkout
 from tasks.kubernetes import tree
 from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.build import layout
-from tasks.origins import store
+from tasks.checkout import git_store
 from tests import miniature
 from tests.servers import git_server
 
@@ -46,7 +46,7 @@ def require_whole(tree: Path) -> None:
 def test_files_come_in_batches_and_a_broken_one_is_asked_for_again(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_BATCH", 10)
+    monkeypatch.setattr(git_store, "_BATCH", 10)
 
     def cut(number: int, _: bytes) -> int:
         return 600 if number == 2 else -1
@@ -60,7 +60,7 @@ def test_files_come_in_batches_and_a_broken_one_is_asked_for_again(
 def test_an_interrupted_fetch_goes_on_where_it_was(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_BATCH", 10)
+    monkeypatch.setattr(git_store, "_BATCH", 10)
     made = None
 
     def cut(number: int, _: bytes) -> int:
@@ -127,7 +127,7 @@ def test_a_lock_that_a_killed_git_left_is_removed(
 ) -> None:
     url = f"file://{remote}"
     checkout.take(chosen(tmp_path, url, STEPKUBE_VERSION="v1.9.11"))
-    left = store.Store(chosen(tmp_path, url), url).folder / name
+    left = git_store.Store(chosen(tmp_path, url), url).folder / name
     left.write_text("")
     require_whole(checkout.take(chosen(tmp_path, url)).tree)
     assert not left.exists()
@@ -135,7 +135,7 @@ def test_a_lock_that_a_killed_git_left_is_removed(
 
 def test_a_store_that_is_no_repository_is_made_again(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, str(remote))
-    folder = store.Store(made, str(remote)).folder
+    folder = git_store.Store(made, str(remote)).folder
     (folder / "objects").mkdir(parents=True)
     (folder / "HEAD").write_text("")
     require_whole(checkout.take(made).tree)
@@ -144,7 +144,7 @@ def test_a_store_that_is_no_repository_is_made_again(tmp_path: Path, remote: Pat
 def test_a_damaged_store_with_worktrees_is_left_to_its_owner(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, str(remote))
     written = checkout.take(made).tree
-    folder = store.Store(made, str(remote)).folder
+    folder = git_store.Store(made, str(remote)).folder
     (folder / "config").write_text("[core\n")
     with pytest.raises(Failure, match="is damaged, and worktrees depend on it"):
         checkout.take(made)
@@ -216,7 +216,7 @@ def test_a_short_commit_is_found_without_the_files_of_all_others(
         made = chosen(tmp_path, f"{address}/k8s/.git", STEPKUBE_VERSION=first[:10])
         got = checkout.take(made)
     assert got.commit == first and not (got.tree / "file-1.txt").exists()
-    folder = store.Store(made, f"{address}/k8s/.git").folder
+    folder = git_store.Store(made, f"{address}/k8s/.git").folder
     blob = miniature.git(remote, "rev-parse", "HEAD:file-1.txt")
     held = miniature.git(folder, "cat-file", "--batch-all-objects", "--batch-check")
     assert blob not in held

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, checkout, ide, versions
+from tasks import check, ide, versions
+from tasks.checkout import tasks as checkout
 from tasks.kubernetes import tree
 from tasks.settings import load
 from tasks.kubernetes import version_stamp

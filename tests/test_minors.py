@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, versions
+from tasks.checkout import tasks as checkout
+from tasks import versions
 from tasks.settings import load
 from tasks.bundle.manifest import Manifest, require_fit
 from tasks.core.errors import Failure
 from tasks.system import apt
-from tasks.origins import base
+from tasks.checkout import base
 from tests import miniature
 from tests.test_modules_origin import Proxy
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout
+from tasks.checkout import tasks as checkout
 from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.build import layout

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checkout, downloads
+from tasks.checkout import tasks as checkout
+from tasks import downloads
 from tasks.settings import load
 from tasks.core import console
 from tasks.core.errors import Failure

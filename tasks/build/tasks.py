@@ -19,7 +19,7 @@ from tasks.components import docker
 from tasks.core.errors import Failure
 from tasks.build import go_build, prebuilt, recipes
 from tasks.build.go_command import MODULES, Recipe
-from tasks.origins import bundled
+from tasks.checkout import from_bundle
 from tasks.settings.load import Settings, current
 from tasks.system import files, resources
 from tasks.kubernetes.tree import load_checkout
@@ -99,7 +99,7 @@ def _plan(settings: Settings, module: str) -> _Plan:
         sources.refresh(settings, module)
     text = manifest.read_text()
     recipe = recipes.of(settings, checkout, module, text)
-    elsewhere = bundled.built_at(settings, checkout.tree)
+    elsewhere = from_bundle.built_at(settings, checkout.tree)
     if elsewhere is not None:
         came = _planned(settings, module, replace(recipe, root=elsewhere), text)
         if came.path.is_file():

@@ -14,12 +14,12 @@ from typing import Any
 
 from doit import get_initial_workdir
 
-from tasks import checkout
+from tasks.checkout import tasks as checkout
 from tasks.core import console
 from tasks.bundle import manifest, source
 from tasks.bundle.manifest import Entry, Manifest
 from tasks.core.errors import Failure
-from tasks.origins.base import slug
+from tasks.checkout.base import slug
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.kubernetes import tool_record

@@ -17,7 +17,7 @@ from doit.tools import config_changed
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.origins import bundled
+from tasks.checkout import from_bundle
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.core.redact import masked
@@ -38,7 +38,7 @@ DELVE = "github.com/go-delve/delve"
 
 def provide(settings: Settings, name: str, make: Callable[[Settings], Any]) -> Any:
     """Take the tool that a bundle brought for this very tree, else find, fetch or build one."""
-    given = bundled.tool(settings, name, load_checkout(settings.paths.lock).tree)
+    given = from_bundle.tool(settings, name, load_checkout(settings.paths.lock).tree)
     if given is None or (name == "etcd" and settings.etcd.version):
         return make(settings)
     found, more = given

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.origins import bundled
-from tasks.origins.base import Origin
-from tasks.origins.git import Git
-from tasks.origins.modules import Modules
-from tasks.origins.package import Package
-from tasks.origins.tarball import Tarball
-from tasks.origins.worktree import Worktree
+from tasks.checkout import from_bundle
+from tasks.checkout.base import Origin
+from tasks.checkout.git import Git
+from tasks.checkout.module_proxy import Modules
+from tasks.checkout.debian import Package
+from tasks.checkout.tarball import Tarball
+from tasks.checkout.worktree import Worktree
 from tasks.settings.load import Settings
 from tasks.gomod import goproxy
 
@@ -21,9 +21,9 @@ def of(settings: Settings) -> Iterator[Origin]:
     if origin.path and order in ("auto", "path"):
         yield Worktree(settings)
         return
-    record = bundled.taken(settings)
+    record = from_bundle.taken(settings)
     if record is not None:
-        yield bundled.Bundled(settings, record)
+        yield from_bundle.Bundled(settings, record)
     if origin.tarball and order in ("auto", "tarball"):
         yield Tarball(settings)
     if order in ("auto", "git"):

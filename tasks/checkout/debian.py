@@ -7,16 +7,7 @@ import shutil
 from pathlib import Path
 
 from tasks.core.errors import Failure
-from tasks.origins.base import (
-    TREE_GIB,
-    NoSuchVersion,
-    Unreachable,
-    commit_everything,
-    is_minor,
-    newest,
-    slug,
-    start_repository,
-)
+from tasks.checkout.base import NoSuchVersion, TREE_GIB, Unreachable, commit_everything, is_minor, newest, slug, start_repository
 from tasks.settings.load import Settings
 from tasks.system import files, resources, unpack
 from tasks.system.run import run

@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import version_stamp
-from tasks.origins.base import TREE_GIB, NoSuchVersion, satisfies
+from tasks.checkout.base import NoSuchVersion, TREE_GIB, satisfies
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.core import console
-from tasks.origins.base import TREE_GIB, NoSuchVersion, Unreachable, is_minor, newest, slug
-from tasks.origins.store import Store
+from tasks.checkout.base import NoSuchVersion, TREE_GIB, Unreachable, is_minor, newest, slug
+from tasks.checkout.git_store import Store
 from tasks.settings.load import Settings
 from tasks.system import resources
 from tasks.core.redact import mask

@@ -15,9 +15,9 @@ from pathlib import Path
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.build import layout
-from tasks.origins import losses
-from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable
-from tasks.origins.remote import REFUSED, Remote, git_version, lacked
+from tasks.checkout import missing_files
+from tasks.checkout.base import Incomplete, NoSuchVersion, Unreachable
+from tasks.checkout.git_remote import REFUSED, Remote, git_version, lacked
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import Result, run
@@ -184,7 +184,7 @@ class Store:
                 some.remove(lacked(said))
         if spared:
             lost = [path for paths in spared.values() for path in paths]
-            if needed := losses.unnoticed(lost, self._names(commit, losses.VENDOR)):
+            if needed := missing_files.unnoticed(lost, self._names(commit, missing_files.VENDOR)):
                 raise _incomplete(f"it has lost {needed}")
             names = ", ".join(lost)
             console.say(f"  the repository has lost files that a build can do without: {names}")
@@ -203,7 +203,7 @@ class Store:
         paths = self._paths(commit, {blob})
         by_modules = bool(self._names(commit, str(layout.LISTED)))
         for path in paths:
-            if not losses.spare(path, by_modules=by_modules):
+            if not missing_files.spare(path, by_modules=by_modules):
                 raise _incomplete(f"it has lost {path} ({blob[:12]})")
         return paths
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import Failure
-from tasks.origins.base import NoSuchVersion, Unreachable, satisfies
+from tasks.checkout.base import NoSuchVersion, Unreachable, satisfies
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.kubernetes.tool_record import Tool

@@ -16,17 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.origins.base import (
-    TREE_GIB,
-    NoSuchVersion,
-    Unreachable,
-    commit_everything,
-    satisfies,
-    slug,
-    start_repository,
-    stated_commit,
-    version_script,
-)
+from tasks.checkout.base import NoSuchVersion, TREE_GIB, Unreachable, commit_everything, satisfies, slug, start_repository, stated_commit, version_script
 from tasks.settings.load import Settings
 from tasks.system import download, files, network, resources, unpack
 from tasks.core.redact import mask

@@ -14,18 +14,7 @@ from typing import Any
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.origins.base import (
-    TREE_GIB,
-    VERSION_SCRIPT,
-    NoSuchVersion,
-    Unreachable,
-    commit_everything,
-    is_minor,
-    newest,
-    start_repository,
-    stated_commit,
-    version_script,
-)
+from tasks.checkout.base import NoSuchVersion, TREE_GIB, Unreachable, VERSION_SCRIPT, commit_everything, is_minor, newest, start_repository, stated_commit, version_script
 from tasks.settings.load import Settings
 from tasks.system import download, files, resources
 from tasks.gomod import goproxy, modzip

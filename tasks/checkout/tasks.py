@@ -9,14 +9,15 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import check, origins
+from tasks import check
+from tasks.checkout import origins
 from tasks.kubernetes import facts
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import version_stamp
 from tasks.build import layout
-from tasks.origins import bundled
-from tasks.origins.base import Incomplete, NoSuchVersion, Unreachable, is_minor
+from tasks.checkout import from_bundle
+from tasks.checkout.base import Incomplete, NoSuchVersion, Unreachable, is_minor
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.core.redact import masked
@@ -138,7 +139,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "actions": [(make, [settings])],
             "targets": [str(settings.paths.lock)],
             "task_dep": ["check", "downloads", "unbundle"],
-            "file_dep": given + ([str(settings.paths.bundle)] if bundled.taken(settings) else []),
+            "file_dep": given + ([str(settings.paths.bundle)] if from_bundle.taken(settings) else []),
             "uptodate": [
                 config_changed(choice),
                 AsLocked(settings.paths.lock, own=bool(settings.origin.path)),

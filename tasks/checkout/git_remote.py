@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.origins.base import Unreachable
+from tasks.checkout.base import Unreachable
 from tasks.settings.load import Settings
 from tasks.core import redact
 from tasks.system import network

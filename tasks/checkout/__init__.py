@@ -1,0 +1,1 @@
+"""Source of Kubernetes: worktree, git, archive, Debian package, module proxy, bundle."""
