@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks.addons import images, tasks as addons
-from tasks import check, downloads, explain, ide, reference, versions
+from tasks.check import mirrors, tasks as check
+from tasks import explain, ide, reference, versions
 from tasks.checkout import tasks as checkout
 from tasks.cluster import status, tasks as cluster
 from tasks.debug import bench, breakpoints, tasks as debug
@@ -19,7 +20,7 @@ PIPELINE = (
     cluster.task_up, cluster.task_down, status.task_status,
     debug.task_debug, debug.task_undebug, debug.task_resume,
     breakpoints.task_break, ide.task_ide,
-    check.task_check, downloads.task_downloads, bundle.task_unbundle, checkout.task_checkout,
+    check.task_check, mirrors.task_downloads, bundle.task_unbundle, checkout.task_checkout,
     toolchain.task_toolchain, generated.task_generated, sources.task_sources, build.task_build,
     certs.task_certs, cluster.task_start, cluster.task_stop, addons.task_manifests,
     addons.task_addons, images.task_load, images.task_image,

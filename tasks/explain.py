@@ -17,7 +17,7 @@ from tasks.components.provenance import DROPPED, FILE, FLAGS, Build, Origin, Wor
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.runtime import kernel
-from tasks.rules import known
+from tasks.check import versions
 from tasks.runtime import processes
 from tasks.settings.load import Settings, current
 from tasks.system import files
@@ -47,7 +47,7 @@ def explained(settings: Settings, name: str) -> Explanation:
     context = Context(settings, checkout.minor, binary)
     build, tools = _builders(settings, name)
     sections = trace(context, build, tools)
-    problems = [failure.message for failure in known.unknown(settings, checkout.minor)]
+    problems = [failure.message for failure in versions.unknown(settings, checkout.minor)]
     notes = "; ".join(filter(None, (note, context.facts.note, *problems)))
     return Explanation(
         name, checkout.version, str(binary), notes,

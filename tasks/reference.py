@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args, get_origin
 
-from tasks import check
+from tasks.check import tasks as check
 from tasks.settings import groups
 from tasks.core import console
 from tasks.settings.table import Row, table
-from tasks.rules import known
+from tasks.check import versions
 from tasks.settings.load import Settings, current
 
 HEADER = """# Configuration
@@ -94,7 +94,7 @@ def _mark(row: Row, settings: Settings, value: Any) -> str:
     minor, source = check.minor(settings), settings.sources[row.key]
     if minor is None or source == "default" or value == row.default:
         return ""
-    failure = known.refusal(row, source, minor)
+    failure = versions.refusal(row, source, minor)
     return f" - NOT KNOWN: {failure.message.partition(': ')[2]}" if failure else ""
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, explain
+from tasks.check import tasks as check
+from tasks import explain
 from tasks.checkout import tasks as checkout
 from tasks.cluster import tasks as cluster
 from tasks.settings import load as settings

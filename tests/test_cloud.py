@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check
+from tasks.check import tasks as check
 from tasks.cluster import tasks as cluster
 from tasks.kubernetes import facts
 from tasks.settings import load

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, delve
+from tasks.check import tasks as check
+from tasks import delve
 from tasks.addons import images
 from tasks.kubernetes import facts
 from tasks.settings import load as settings

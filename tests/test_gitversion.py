@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import check, ide, versions
+from tasks.check import tasks as check
+from tasks import ide, versions
 from tasks.checkout import tasks as checkout
 from tasks.kubernetes import tree
 from tasks.settings import load

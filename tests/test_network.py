@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tasks.checkout import tasks as checkout
-from tasks import downloads
+from tasks.check import mirrors
 from tasks.settings import load
 from tasks.core import console
 from tasks.core.errors import Failure
@@ -179,13 +179,13 @@ def test_a_bundle_that_is_none_is_named_before_anything_is_fetched(
      ("STEPKUBE_MIRROR_GO", "http://mirror:port/go"), ("STEPKUBE_MIRROR_APT", "debian")],
 )  # fmt: skip
 def test_a_mirror_that_is_no_address_is_named(tmp_path: Path, name: str, value: str) -> None:
-    said = str(downloads.make(load.load({"STEPKUBE_HOME": str(tmp_path), name: value})))
+    said = str(mirrors.make(load.load({"STEPKUBE_HOME": str(tmp_path), name: value})))
     assert name in said and f"'{value}' is not an address" in said and "fix:" in said
 
 
 def test_blanks_and_a_last_comma_in_a_list_of_proxies_do_no_harm(tmp_path: Path) -> None:
     value = "https://a.example.org, https://b.example.org | direct,"
-    assert downloads.make(load.load({"STEPKUBE_HOME": str(tmp_path), "GOPROXY": value})) is None
+    assert mirrors.make(load.load({"STEPKUBE_HOME": str(tmp_path), "GOPROXY": value})) is None
 
 
 def test_both_spellings_of_the_proxy_variables_are_given() -> None:

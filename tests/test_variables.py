@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.certs import tasks as certs
-from tasks import check
+from tasks.check import tasks as check
 from tasks.cluster import tasks as cluster
 from tasks.addons import catalog
 from tasks.kubernetes import facts
@@ -28,7 +28,7 @@ from tasks.core.errors import Failure
 from tasks.build import prebuilt
 from tasks.runtime import prerequisites
 from tasks.settings.table import Row, table
-from tasks.rules import known, runtimes
+from tasks.check import container_runtime, versions
 from tasks.cluster import foreground
 from tasks.runtime import processes
 from tasks.settings.load import Settings
@@ -156,7 +156,7 @@ def test_a_variable_that_a_version_does_not_know_is_an_error(
     effect, (absent, first, _, gone) = EFFECTS[name], SCRIPT[name]
     for minor in filter(None, (absent, gone)):
         chosen = load({**effect.needs, name: effect.value}, places)
-        found = [str(one) for one in known.unknown(chosen, facts.parse(minor)) if name in str(one)]
+        found = [str(one) for one in versions.unknown(chosen, facts.parse(minor)) if name in str(one)]
         if effect.everywhere:
             assert not found
             continue
@@ -166,7 +166,7 @@ def test_a_variable_that_a_version_does_not_know_is_an_error(
         assert "fix: " in text
         # it names versions, and the one at hand is not among them
         assert re.search(r"\d\.\d+( to \d\.\d+| and newer)?;? (do|does)\b|that of \d", text), text
-        there = known.refusal(row(name), f"the environment ({name})", facts.parse(first))
+        there = versions.refusal(row(name), f"the environment ({name})", facts.parse(first))
         assert there is None or not within(first, effect)
 
 
@@ -182,7 +182,7 @@ def test_an_empty_variable_and_the_default_are_no_error(name: str) -> None:
         default = row(name).default
         text = str(default).lower() if isinstance(default, bool) else str(default)
         text = ",".join(default) if isinstance(default, tuple) else text
-        assert not list(known.unknown(load({name: text}), facts.parse(minor)))
+        assert not list(versions.unknown(load({name: text}), facts.parse(minor)))
 
 
 def test_no_variable_of_upstream_is_in_the_table_without_a_row_here() -> None:
@@ -261,7 +261,7 @@ def test_digest_of_cni_plugins(monkeypatch: pytest.MonkeyPatch, arch: str) -> No
     chosen = load({name: "a1", "CNI_PLUGINS_VERSION": "v1.5.1"})
     assert not check.problems(chosen, (1, 28))
     for here in ("amd64", "arm64"):
-        for module in (cni, runtimes):
+        for module in (cni, container_runtime):
             monkeypatch.setattr(module, "architecture", lambda here=here: here)
         assert cni.wanted(chosen)["digest"] == ("a1" if arch == here else "")
 

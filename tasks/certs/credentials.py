@@ -17,7 +17,7 @@ from pathlib import Path
 from tasks.certs import kubeconfig
 from tasks.components import flags
 from tasks.core.errors import Failure
-from tasks.rules.known import said
+from tasks.check.versions import said
 from tasks.settings.load import Settings
 
 USER = "user"

@@ -9,7 +9,7 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks import check
+from tasks.check import tasks as check
 from tasks.checkout import origins
 from tasks.kubernetes import facts
 from tasks.core import console

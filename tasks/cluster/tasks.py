@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from tasks.addons import images, tasks as addons
-from tasks import check
+from tasks.check import tasks as check
 from tasks.settings import groups
 from tasks.core import console
 from tasks.components import cloud_controller_manager, containerd, kube_proxy, registry

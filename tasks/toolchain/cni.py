@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 from tasks.core.errors import Failure
-from tasks.rules.known import said
+from tasks.check.versions import said
 from tasks.settings.load import Settings
 from tasks.system import download, files
 from tasks.toolchain import go_install

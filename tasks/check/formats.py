@@ -17,7 +17,7 @@ from tasks.components import flags
 from tasks.components.provenance import value
 from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
-from tasks.rules.known import said
+from tasks.check.versions import said
 from tasks.settings.load import Settings
 
 _DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|ms|s|m|h))+|0")

@@ -12,7 +12,7 @@ from tasks.debug.journal import OFFSETS
 from tasks.core.errors import Failure
 from tasks.runtime import port_forwards
 from tasks.settings.table import table
-from tasks.rules.known import said
+from tasks.check.versions import said
 from tasks.settings.load import Settings
 
 

@@ -15,8 +15,8 @@ from tasks.components import admission, flags
 from tasks.components.provenance import value
 from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
-from tasks.rules import forms, runtimes
-from tasks.rules.known import given, said
+from tasks.check import container_runtime, formats
+from tasks.check.versions import given, said
 from tasks.settings.load import Settings
 
 FILES = (
@@ -36,10 +36,10 @@ def of(settings: Settings, minor: Minor) -> Iterator[Failure]:
     yield from _authorization(settings, minor)
     yield from _admission(settings)
     yield from _signer(settings)
-    yield from forms.problems(settings, minor)
+    yield from formats.problems(settings, minor)
     yield from _kubelet(settings, minor)
     yield from _refused(settings)
-    yield from runtimes.contradictions(settings, minor)
+    yield from container_runtime.contradictions(settings, minor)
     yield from credentials.contradictions(settings)
 
 

@@ -16,7 +16,7 @@ from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
-from tasks.rules import contradictions, known, listening
+from tasks.check import conflicts, ports, versions
 from tasks.settings.load import Settings, current
 from tasks.kubernetes.tree import load_checkout
 
@@ -52,7 +52,7 @@ def _refuse(found: list[Failure]) -> None:
 def problems(settings: Settings, minor: Minor) -> list[Failure]:
     """Return what is wrong with the settings, as far as it can be known without building."""
     facts.minor(minor)  # or it is too old for everything
-    found = list(known.unknown(settings, minor)) or list(contradictions.of(settings, minor))
+    found = list(versions.unknown(settings, minor)) or list(conflicts.of(settings, minor))
     if found:
         return found
     built: dict[str, Component] = {}
@@ -61,7 +61,7 @@ def problems(settings: Settings, minor: Minor) -> list[Failure]:
             built[name] = spec.build(Context(settings, minor, Path(os.devnull, name)))
         except Failure as failure:
             found.append(failure)
-    return [*found, *listening.shared(settings, built), *listening.debuggers(settings)]
+    return [*found, *ports.shared(settings, built), *ports.debuggers(settings)]
 
 
 def _cloud(settings: Settings, minor: Minor) -> Iterator[Failure]:

@@ -12,7 +12,7 @@ from tasks.components import containerd, docker, flags
 from tasks.components.provenance import value
 from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
-from tasks.rules.known import said
+from tasks.check.versions import said
 from tasks.settings.load import Settings
 from tasks.kubernetes.tool_record import architecture
 

@@ -1,0 +1,1 @@
+"""Settings that cannot work are refused before anything is fetched."""

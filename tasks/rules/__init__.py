@@ -1,1 +1,0 @@
-"""What the settings must satisfy, each rule with the words that refuse it."""
