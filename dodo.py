@@ -5,7 +5,8 @@ from typing import Any
 
 from tasks.addons import images, tasks as addons
 from tasks.check import mirrors, tasks as check
-from tasks import explain, ide, reference, versions
+from tasks import explain, reference, versions
+from tasks.editors import tasks as editors
 from tasks.checkout import tasks as checkout
 from tasks.cluster import status, tasks as cluster
 from tasks.debug import bench, breakpoints, tasks as debug
@@ -19,7 +20,7 @@ from tasks.host import tasks as host
 PIPELINE = (
     cluster.task_up, cluster.task_down, status.task_status,
     debug.task_debug, debug.task_undebug, debug.task_resume,
-    breakpoints.task_break, ide.task_ide,
+    breakpoints.task_break, editors.task_ide,
     check.task_check, mirrors.task_downloads, bundle.task_unbundle, checkout.task_checkout,
     toolchain.task_toolchain, generated.task_generated, sources.task_sources, build.task_build,
     certs.task_certs, cluster.task_start, cluster.task_stop, addons.task_manifests,

@@ -13,7 +13,7 @@ import pytest
 
 from tasks.build import tasks as build
 from tasks.checkout import tasks as checkout
-from tasks import ide
+from tasks.editors import tasks as editors
 from tasks.cluster import tasks as cluster
 from tasks.settings import load
 from tasks.build import dwarf_check, layout
@@ -120,7 +120,7 @@ def run_through(one: Settings, era: eras.Era, said: pytest.CaptureFixture[str]) 
 def assert_paths_lead_to_the_checkout(one: Settings, binary: Path) -> None:
     """Check that an editor's path becomes, by its rules, the one that the binary knows."""
     locked = load_checkout(one.paths.lock)
-    rules = ide._view(one, locked, "127.0.0.1", "").rules
+    rules = editors._view(one, locked, "127.0.0.1", "").rules
     known = binary.read_bytes()
     for name in ("pkg/mini/mini.go", f"staging/src/{eras.LIMIT}/rest.go", f"vendor/{eras.THIRD}"):
         mine = str(locked.tree / name)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tasks.check import tasks as check
-from tasks import ide, versions
+from tasks.editors import tasks as editors
+from tasks import versions
 from tasks.checkout import tasks as checkout
 from tasks.kubernetes import tree
 from tasks.settings import load
@@ -143,10 +144,10 @@ def test_editors_are_told_of_an_archive_too(tmp_path: Path, own: Path) -> None:
     one = chosen(tmp_path, folder)
     assert checkout.make(one) is None
     before = sorted(folder.rglob("*"))
-    assert ide.write(one, "127.0.0.1", "", "all") is None
+    assert editors.write(one, "127.0.0.1", "", "all") is None
     assert (folder / ".vscode/launch.json").is_file()
     assert not (folder / ".git").exists()
-    assert ide.clean(one) is None
+    assert editors.clean(one) is None
     assert sorted(folder.rglob("*")) == before
 
 

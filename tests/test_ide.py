@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tasks import ide
+from tasks.editors import tasks as editors
 from tasks.settings import load
 from tasks.debug import swap
-from tasks.editors import entries, inplace, positions
+from tasks.editors import configurations, jsonc_parser, tree_files
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files
 from tests import miniature
@@ -29,7 +29,7 @@ PORTS = {
 }
 NAMES = [f"stepkube: debug {name}" for name in PORTS]
 CLOUD = "cloud-controller-manager"  # written only where it runs
-OWN = [name for name in entries.OWN if CLOUD not in name]
+OWN = [name for name in configurations.OWN if CLOUD not in name]
 
 COMMENTED = """\
 // mine, all mine
@@ -96,12 +96,12 @@ def write(
     chosen: Settings, host: str = "127.0.0.1", local: str = "", editor: str = "all"
 ) -> str:
     """Run the task and return the words it failed with."""
-    failed = ide.write(chosen, host, local, editor)
+    failed = editors.write(chosen, host, local, editor)
     return failed.message if failed else ""
 
 
 def clean(chosen: Settings) -> str:
-    failed = ide.clean(chosen)
+    failed = editors.clean(chosen)
     return failed.message if failed else ""
 
 
@@ -124,11 +124,11 @@ def status(tree: Path) -> str:
 
 
 def launch(tree: Path) -> Any:
-    return positions.parse((tree / entries.LAUNCH).read_bytes().decode()).value
+    return jsonc_parser.parse((tree / configurations.LAUNCH).read_bytes().decode()).value
 
 
 def user_writes(tree: Path, text: str) -> Path:
-    path = tree / entries.LAUNCH
+    path = tree / configurations.LAUNCH
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(text.encode())
     return path
@@ -158,7 +158,7 @@ def test_a_fresh_launch_json_is_plain_json_with_every_component(
     chosen: Settings, tree: Path
 ) -> None:
     assert not write(chosen)
-    value = json.loads((tree / entries.LAUNCH).read_text())
+    value = json.loads((tree / configurations.LAUNCH).read_text())
     assert [*PORTS, CLOUD] == list(swap.OFFSETS)
     assert value["version"] == "0.2.0"
     assert value["configurations"] == [
@@ -198,14 +198,14 @@ def test_goland_gets_one_file_per_component_and_a_compound(chosen: Settings, tre
 
 def test_the_lua_snippet_names_every_component_and_port(chosen: Settings, tree: Path) -> None:
     assert not write(chosen, local='/odd "path"/k8s')
-    text = (tree / entries.SNIPPET).read_text()
+    text = (tree / configurations.SNIPPET).read_text()
     assert re.findall(r'\{ "([a-z-]+)", (\d+) \}', text) == [
         (name, str(port)) for name, port in PORTS.items()
     ]
     assert f'{{ from = "/odd \\"path\\"/k8s", to = "{tree}" }}' in text
     interpreter = shutil.which("luac") or shutil.which("luac5.1") or shutil.which("luac5.4")
     if interpreter:
-        subprocess.run([interpreter, "-p", tree / entries.SNIPPET], check=True)
+        subprocess.run([interpreter, "-p", tree / configurations.SNIPPET], check=True)
 
 
 def test_the_checkout_stays_clean_for_git(chosen: Settings, tree: Path) -> None:
@@ -231,7 +231,7 @@ def test_clean_takes_out_all_that_was_added(chosen: Settings, tree: Path) -> Non
     assert contents(tree) == before
     assert not clean(chosen), "twice is harmless"
     assert contents(tree) == before
-    assert not (chosen.paths.instance / inplace.JOURNAL).exists()
+    assert not (chosen.paths.instance / tree_files.JOURNAL).exists()
 
 
 def test_clean_keeps_folders_and_files_that_are_not_ours(chosen: Settings, tree: Path) -> None:
@@ -303,7 +303,7 @@ def test_what_the_user_edits_afterwards_survives(chosen: Settings, tree: Path, t
 
 def test_an_entry_the_user_adds_to_our_file_is_kept(chosen: Settings, tree: Path) -> None:
     assert not write(chosen)
-    path = tree / entries.LAUNCH
+    path = tree / configurations.LAUNCH
     mine = '{ "name": "mine" }'
     path.write_text(path.read_text().replace('"configurations": [', f'"configurations": [{mine},'))
     assert not write(chosen)
@@ -318,7 +318,7 @@ def test_our_file_goes_when_the_user_has_taken_their_entry_out(
 ) -> None:
     before = contents(tree)
     assert not write(chosen)
-    path = tree / entries.LAUNCH
+    path = tree / configurations.LAUNCH
     ours = path.read_text()
     path.write_text(ours.replace('"configurations": [', '"configurations": [{"name": "mine"},'))
     assert not write(chosen)
@@ -344,7 +344,7 @@ def test_without_a_journal_clean_still_takes_our_entries_out(
     path = user_writes(tree, text)
     before = contents(tree)
     assert not write(chosen)
-    (chosen.paths.instance / inplace.JOURNAL).unlink()
+    (chosen.paths.instance / tree_files.JOURNAL).unlink()
     assert not clean(chosen)
     assert path.read_text() == text
     assert {*contents(tree)} - {*before} <= {str(tree / ".run")}
@@ -377,9 +377,9 @@ def test_a_linked_launch_json_stays_a_link_and_keeps_its_mode(
     dotfile.write_text("{}\n")
     dotfile.chmod(0o600)
     (tree / ".vscode").mkdir()
-    (tree / entries.LAUNCH).symlink_to(dotfile)
+    (tree / configurations.LAUNCH).symlink_to(dotfile)
     assert not write(chosen)
-    assert (tree / entries.LAUNCH).is_symlink()
+    assert (tree / configurations.LAUNCH).is_symlink()
     assert "stepkube: debug kubelet" in dotfile.read_text()
     assert dotfile.stat().st_mode & 0o777 == 0o600
     assert not clean(chosen)
@@ -403,11 +403,11 @@ def test_the_cloud_controller_manager_has_a_configuration_where_it_runs(
 ) -> None:
     chosen = taken(tmp_path, tree, EXTERNAL_CLOUD_PROVIDER="true")
     assert not write(chosen)
-    value = json.loads((tree / entries.LAUNCH).read_text())
+    value = json.loads((tree / configurations.LAUNCH).read_text())
     ports = {one["name"]: one["port"] for one in value["configurations"]}
     assert ports[f"stepkube: debug {CLOUD}"] == 40001
     assert f"stepkube: debug {CLOUD}" in value["compounds"][0]["configurations"]
-    assert (tree / entries.GOLAND[CLOUD]).is_file()
+    assert (tree / configurations.GOLAND[CLOUD]).is_file()
 
 
 def test_paths_that_agree_are_not_mapped(chosen: Settings, tree: Path) -> None:
@@ -474,7 +474,7 @@ def test_worktrees_share_gits_file_and_keep_their_own_block(tmp_path: Path, tree
     assert (status(tree), status(other)) == ("", "")
     assert not clean(one)
     assert status(other) == ""
-    assert not (other / ".git").is_dir() and (other / entries.LAUNCH).is_file()
+    assert not (other / ".git").is_dir() and (other / configurations.LAUNCH).is_file()
     assert not clean(two)
     assert exclude.read_bytes() == before
 
@@ -505,8 +505,8 @@ def test_a_tracked_file_is_not_excluded_and_that_is_said(
     miniature.commit(tree, "second")
     assert not write(chosen)
     assert status(tree) == "M .vscode/launch.json"
-    assert f"git tracks {tree / entries.LAUNCH}" in capsys.readouterr().err
-    assert entries.LAUNCH not in (tree / ".git/info/exclude").read_text()
+    assert f"git tracks {tree / configurations.LAUNCH}" in capsys.readouterr().err
+    assert configurations.LAUNCH not in (tree / ".git/info/exclude").read_text()
     assert not clean(chosen)
     assert status(tree) == ""
 
@@ -523,15 +523,15 @@ def test_a_tree_within_a_larger_repository_stays_clean(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("editor", "names"),
     [
-        ("vscode", {entries.LAUNCH}),
-        ("goland", {name for name in OWN if name != entries.SNIPPET}),
-        ("nvim", {entries.SNIPPET}),
+        ("vscode", {configurations.LAUNCH}),
+        ("goland", {name for name in OWN if name != configurations.SNIPPET}),
+        ("nvim", {configurations.SNIPPET}),
     ],
 )
 def test_one_editor_alone(chosen: Settings, tree: Path, editor: str, names: set[str]) -> None:
     before = contents(tree)
     assert not write(chosen, editor=editor)
-    assert {name for name in (entries.LAUNCH, *entries.OWN) if (tree / name).exists()} == names
+    assert {name for name in (configurations.LAUNCH, *configurations.OWN) if (tree / name).exists()} == names
     assert status(tree) == ""
     assert not write(chosen)
     assert not write(chosen, editor=editor)
@@ -562,9 +562,9 @@ def test_another_host_is_written_for_every_editor(
     assert "devbox.example.org, ports 39999, 39997" in said
     assert re.search(r"ssh -NL .*(@| )devbox\.example\.org$", said, re.MULTILINE)
     assert {entry["host"] for entry in launch(tree)["configurations"]} == {"devbox.example.org"}
-    (configuration,) = ET.parse(tree / entries.GOLAND["kubelet"]).getroot()
+    (configuration,) = ET.parse(tree / configurations.GOLAND["kubelet"]).getroot()
     assert configuration.get("host") == "devbox.example.org"
-    assert 'host = "devbox.example.org"' in (tree / entries.SNIPPET).read_text()
+    assert 'host = "devbox.example.org"' in (tree / configurations.SNIPPET).read_text()
 
 
 @pytest.mark.parametrize(

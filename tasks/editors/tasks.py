@@ -19,21 +19,8 @@ from typing import Any
 from tasks.core import console
 from tasks.components import cloud_controller_manager
 from tasks.debug import swap
-from tasks.editors import inplace, jsonc
-from tasks.editors.entries import (
-    EDITORS,
-    LAUNCH,
-    NEW_LAUNCH,
-    OWN,
-    SNIPPET,
-    VENDOR,
-    View,
-    excluded,
-    goland,
-    launch,
-    rules,
-    snippet,
-)  # fmt: skip
+from tasks.editors import jsonc_edit, tree_files
+from tasks.editors.configurations import EDITORS, LAUNCH, NEW_LAUNCH, OWN, SNIPPET, VENDOR, View, excluded, goland, launch, rules, snippet  # fmt: skip
 from tasks.core.errors import Failure
 from tasks.build import layout
 from tasks.checkout import from_bundle
@@ -52,12 +39,12 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
     view = _view(settings, checkout, remote_host, local_path)
     chosen = _chosen(editor)
     with files.locked(settings.paths.run / "ide.lock"):
-        journals = inplace.journals(settings)
-        journal = journals.get(str(tree), inplace.Journal())
+        journals = tree_files.journals(settings)
+        journal = journals.get(str(tree), tree_files.Journal())
         wanted: dict[Path, str] = {}
         if "vscode" in chosen:
-            before = inplace.without_us(tree / LAUNCH, journal)
-            after = jsonc.add(before if before.strip() else NEW_LAUNCH, launch(view))
+            before = tree_files.without_us(tree / LAUNCH, journal)
+            after = jsonc_edit.add(before if before.strip() else NEW_LAUNCH, launch(view))
             wanted[tree / LAUNCH] = after
             journal = replace(journal, before=before, after=files.digest(after))
         if "goland" in chosen:
@@ -65,15 +52,15 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
         if "nvim" in chosen:
             wanted[tree / SNIPPET] = snippet(view)
         ours = [name for name in (LAUNCH, *OWN) if tree / name in wanted or (tree / name).exists()]
-        tracked = inplace.tracked(tree, ours)
-        exclude, prefix = inplace.exclude_file(tree)
+        tracked = tree_files.tracked(tree, ours)
+        exclude, prefix = tree_files.exclude_file(tree)
         patterns = [f"/{prefix}{name}" for name in ours if name not in tracked]
         if exclude is not None and (patterns or exclude.exists()):
-            wanted[exclude] = excluded(inplace.read(exclude), tree, patterns)
-        made = {str(place) for path in wanted for place in inplace.missing(path)}
+            wanted[exclude] = excluded(tree_files.read(exclude), tree, patterns)
+        made = {str(place) for path in wanted for place in tree_files.missing(path)}
         journal = replace(journal, made=tuple(sorted(made.union(journal.made))))
-        inplace.save(settings, {**journals, str(tree): journal})
-        changed = [path for path, text in wanted.items() if inplace.put(path, text, tree)]
+        tree_files.save(settings, {**journals, str(tree): journal})
+        changed = [path for path, text in wanted.items() if tree_files.put(path, text, tree)]
     for name in tracked:
         console.warn(f"git tracks {tree / name}: git status shows what was added to it")
     console.note(f"{len(changed)} files written in {tree}" if changed else "nothing to change")
@@ -85,14 +72,14 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
 def clean(settings: Settings) -> None:
     """Take out of every tree what this instance put into it."""
     with files.locked(settings.paths.run / "ide.lock"):
-        journals = inplace.journals(settings)
+        journals = tree_files.journals(settings)
         with suppress(Failure):
-            journals.setdefault(str(load_checkout(settings.paths.lock).tree), inplace.Journal())
+            journals.setdefault(str(load_checkout(settings.paths.lock).tree), tree_files.Journal())
         for name in list(journals):
             if Path(name).is_dir():
-                inplace.restore(Path(name), journals[name])
+                tree_files.restore(Path(name), journals[name])
             del journals[name]
-            inplace.save(settings, journals)
+            tree_files.save(settings, journals)
 
 
 def _chosen(editor: str) -> Collection[str]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from tasks.editors.positions import Damaged, Item, line_of, parse
+from tasks.editors.jsonc_parser import Damaged, Item, line_of, parse
 
 _REST_OF_LINE = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/)(?=[ \t]*\r?\n)")
 _UNIT = "    "

@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tasks.editors import jsonc, positions
-from tasks.editors.entries import LAUNCH, LISTS, NEW_LAUNCH, OWN, PREFIX, excluded
+from tasks.editors import jsonc_edit, jsonc_parser
+from tasks.editors.configurations import LAUNCH, LISTS, NEW_LAUNCH, OWN, PREFIX, excluded
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import files
@@ -60,12 +60,12 @@ def without_us(path: Path, journal: Journal) -> str:
         if files.digest(text) == journal.after:
             return journal.before
         if str(path) in journal.made:
-            return jsonc.strip(text, LISTS, PREFIX, drop=LISTS)
-        added = set(LISTS) - jsonc.keys(journal.before) if journal.after else ()
-        return jsonc.strip(text, LISTS, PREFIX, drop=added)
+            return jsonc_edit.strip(text, LISTS, PREFIX, drop=LISTS)
+        added = set(LISTS) - jsonc_edit.keys(journal.before) if journal.after else ()
+        return jsonc_edit.strip(text, LISTS, PREFIX, drop=added)
     except UnicodeDecodeError as error:
         line, problem = error.object[: error.start].count(b"\n") + 1, "it is not UTF-8"
-    except positions.Damaged as error:
+    except jsonc_parser.Damaged as error:
         line, problem = error.line, str(error)
     raise Failure(f"{path}:{line}: {problem}", "correct that line, or move the file away")
 
