@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.addons import images, tasks as addons
 from tasks.check import mirrors, tasks as check
-from tasks import explain, reference, versions
+from tasks.explain import config, tasks as explain, versions
 from tasks.editors import tasks as editors
 from tasks.checkout import tasks as checkout
 from tasks.cluster import status, tasks as cluster
@@ -27,7 +27,7 @@ PIPELINE = (
     addons.task_addons, images.task_load, images.task_image,
     prune.task_prune, bundle.task_bundle, bench.task_bench,
     host.task_mirror, host.task_packages, host.task_firewall,
-    explain.task_explain, versions.task_versions, reference.task_config,
+    explain.task_explain, versions.task_versions, config.task_config,
 )  # fmt: skip
 DOIT_CONFIG = entry.configuration(PIPELINE)
 

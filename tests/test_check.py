@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.check import tasks as check
-from tasks import explain
+from tasks.explain import tasks as explain
 from tasks.checkout import tasks as checkout
 from tasks.cluster import tasks as cluster
 from tasks.settings import load as settings

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import explain
+from tasks.explain import tasks as explain
 from tasks.kubernetes import facts
 from tasks.settings import groups, load as settings
-from tasks.components import containerd, provenance
+from tasks.components import containerd
+from tasks.explain import provenance
 from tasks.components.base import Context
-from tasks.components.provenance import DROPPED, FLAGS, Origin, Word
+from tasks.explain.provenance import DROPPED, FLAGS, Origin, Word
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.settings.load import ROOT, Settings

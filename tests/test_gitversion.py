@@ -7,7 +7,7 @@ import pytest
 
 from tasks.check import tasks as check
 from tasks.editors import tasks as editors
-from tasks import versions
+from tasks.explain import versions
 from tasks.checkout import tasks as checkout
 from tasks.kubernetes import tree
 from tasks.settings import load

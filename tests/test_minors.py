@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.checkout import tasks as checkout
-from tasks import versions
+from tasks.explain import versions
 from tasks.settings import load
 from tasks.bundle.manifest import Manifest, require_fit
 from tasks.core.errors import Failure

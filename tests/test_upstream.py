@@ -13,7 +13,7 @@ from tasks.components.base import Component, Health
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import files
-from tasks.upstream import script
+from tasks.explain import upstream
 
 NAMESPACES = ["--mount", "--pid", "--net", "--ipc", "--fork"]
 
@@ -37,7 +37,7 @@ def chosen(tmp_path: Path) -> Settings:
 
 def tree(tmp_path: Path, text: str) -> Path:
     """Return a tree whose script is this text, run with DRY_RUN set."""
-    files.write(tmp_path / "tree" / script.SCRIPT, text, 0o755)
+    files.write(tmp_path / "tree" / upstream.SCRIPT, text, 0o755)
     return tmp_path / "tree"
 
 
@@ -76,7 +76,7 @@ def test_the_dry_run_changes_nothing_and_is_compared(
         place = tree(tmp_path, text)
         scratch = tmp_path / "scratch"
         scratch.mkdir()
-        said = script._dry_run(place, scratch, script.environment(chosen))
+        said = upstream._dry_run(place, scratch, upstream.environment(chosen))
     assert "RUN kubelet" in said
     for word in ("WROTE", "CONNECTED", "DEVICES", "LEAKED"):
         assert word not in said, said
@@ -85,7 +85,7 @@ def test_the_dry_run_changes_nothing_and_is_compared(
         chosen, "--v=4", "--same=1", f"--config={chosen.paths.config}/kubelet.yaml",
         f"--kubeconfig={chosen.paths.certs}/kubelet.kubeconfig", "--ours=(a b)",
     )
-    found = script.compared(chosen, place, ours)
+    found = upstream.compared(chosen, place, ours)
     assert found.here == {"--ours": "(a b)", "kubelet.yaml:extra": "a,b"}
     assert found.upstream == {
         "--theirs": "", "kubelet.yaml:mode": "", "kubelet.yaml:logs": str(chosen.paths.logs),
@@ -102,23 +102,23 @@ def test_a_script_that_cannot_start_is_not_taken_for_a_dry_run(
 ) -> None:
     place = tree(tmp_path, "DRY_RUN=1\necho broken >&2\nexit 1\n")
     with pytest.raises(Failure, match=r"cannot be sealed off here: .*broken"):
-        script.compared(chosen, place, kubelet(chosen))
+        upstream.compared(chosen, place, kubelet(chosen))
     place = tree(tmp_path, "DRY_RUN=1\necho skipping running commands\n")
     with pytest.raises(Failure, match="shows no kubelet"):
-        script.compared(chosen, place, kubelet(chosen))
+        upstream.compared(chosen, place, kubelet(chosen))
 
 
 def test_older_scripts_are_never_run(tmp_path: Path, chosen: Settings) -> None:
     place = tree(tmp_path, f"touch {tmp_path}/ran\n")
     with pytest.raises(Failure, match="has no dry run") as caught:
-        script.compared(chosen, place, kubelet(chosen))
+        upstream.compared(chosen, place, kubelet(chosen))
     assert "1.34" in caught.value.hint
     assert not (tmp_path / "ran").exists()
 
 
 def test_only_what_upstream_knows_is_passed_on(chosen: Settings) -> None:
-    passed = script.environment(chosen)
+    passed = upstream.environment(chosen)
     assert passed["LOG_LEVEL"] == "5" and passed["API_SECURE_PORT"] == "6443"
     assert not [name for name in passed if name.startswith("STEPKUBE_")]
-    assert not passed.keys() & script._OURS
+    assert not passed.keys() & upstream._OURS
     assert "FEATURE_GATES" not in passed, "a default is upstream's own affair"

@@ -21,7 +21,8 @@ from tasks.cli import verbosity
 from tasks.settings import groups, load as settings
 from tasks.core import console
 from tasks.certs import credentials, kubeconfig
-from tasks.components import cloud_controller_manager, provenance
+from tasks.components import cloud_controller_manager
+from tasks.explain import provenance
 from tasks.components.base import Component, Context, Health
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.settings import load
-from tasks import versions
+from tasks.explain import versions
 from tasks.components import containerd
 from tasks.settings.load import Settings
 from tasks.system import files

@@ -12,7 +12,7 @@ from pathlib import Path
 from tasks.settings import groups
 from tasks.certs import credentials
 from tasks.components import admission, flags
-from tasks.components.provenance import value
+from tasks.explain.provenance import value
 from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
 from tasks.check import container_runtime, formats

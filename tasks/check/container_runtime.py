@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasks.kubernetes import facts
 from tasks.components import containerd, docker, flags
-from tasks.components.provenance import value
+from tasks.explain.provenance import value
 from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
 from tasks.check.versions import said

@@ -14,7 +14,7 @@ from tasks.kubernetes import facts
 from tasks.addons import template_values
 from tasks.certs import kubeconfig
 from tasks.components import flags
-from tasks.components.provenance import value
+from tasks.explain.provenance import value
 from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
 from tasks.check.versions import said

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from tasks.components import cloud_controller_manager
 from tasks.components.base import Component
-from tasks.components.provenance import value
+from tasks.explain.provenance import value
 from tasks.debug.journal import OFFSETS
 from tasks.core.errors import Failure
 from tasks.runtime import port_forwards

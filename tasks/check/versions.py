@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.kubernetes import facts
-from tasks.components.provenance import value
+from tasks.explain.provenance import value
 from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
 from tasks.settings.table import Row, table

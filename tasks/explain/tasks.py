@@ -13,7 +13,7 @@ from typing import Any
 from tasks.core import console
 from tasks.components import containerd, kube_proxy
 from tasks.components.base import Component, Context
-from tasks.components.provenance import DROPPED, FILE, FLAGS, Build, Origin, Word, trace
+from tasks.explain.provenance import Build, DROPPED, FILE, FLAGS, Origin, Word, trace
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.runtime import kernel
@@ -22,7 +22,7 @@ from tasks.runtime import processes
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.kubernetes.tree import load_checkout
-from tasks.upstream import script
+from tasks.explain import upstream
 
 WIDTH = 58
 """Columns of a word before its origins."""
@@ -120,14 +120,14 @@ def explain(
         console.say("\n".join(["\ndifference from hack/local-up-cluster.sh", *other.lines()]))
 
 
-def _beside_upstream(settings: Settings, name: str) -> script.Difference:
+def _beside_upstream(settings: Settings, name: str) -> upstream.Difference:
     """Compare a component, without the flags its binary refused, with upstream's dry run."""
     checkout = load_checkout(settings.paths.lock)
     context = Context(settings, checkout.minor, _binary(settings, name)[0])
     component = _builders(settings, name)[0](context)
     refused = _refused(settings, component)
     argv = tuple(word for word in component.argv if _flag(word) not in refused)
-    return script.compared(settings, checkout.tree, replace(component, argv=argv))
+    return upstream.compared(settings, checkout.tree, replace(component, argv=argv))
 
 
 def _binary(settings: Settings, name: str) -> tuple[Path, str]:

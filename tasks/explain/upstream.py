@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.components.base import Component
-from tasks.components.provenance import value
+from tasks.explain.provenance import value
 from tasks.core.errors import Failure
 from tasks.settings import table
 from tasks.settings.load import Settings

@@ -1,0 +1,1 @@
+"""Where every flag, setting and version comes from."""

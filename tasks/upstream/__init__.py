@@ -1,1 +1,0 @@
-"""What the tree's own hack/local-up-cluster.sh would run."""
