@@ -20,7 +20,7 @@ import pytest
 from tasks.checkout import tasks as checkout
 from tasks.toolchain import tasks as toolchain
 from tasks.settings import load as settings
-from tasks.bundle import manifest, read, source, write
+from tasks.bundle import index, read, source, write
 from tasks.core.errors import Failure
 from tasks.checkout import from_bundle
 from tasks.settings.load import Settings
@@ -441,11 +441,11 @@ def test_options_of_up_are_settings() -> None:
 
 def test_the_manifest_survives_a_round_trip() -> None:
     about = {"version": "v1.28.3+x", "commit": "a" * 40, "head": "b" * 40, "requested": "auto"}
-    one = manifest.Manifest("amd64", about, {}, {"bin/a/kubelet": manifest.Entry("0", 1, True)})
-    assert manifest.parse(manifest.dump(one), "it") == one
+    one = index.Manifest("amd64", about, {}, {"bin/a/kubelet": index.Entry("0", 1, True)})
+    assert index.parse(index.dump(one), "it") == one
     assert one.modules() == ["kubelet"] and one.size == 1
-    assert manifest.runs_here(" ".join(manifest.platform.libc_ver()))
-    assert not manifest.runs_here("musl 1.2")
+    assert index.runs_here(" ".join(index.platform.libc_ver()))
+    assert not index.runs_here("musl 1.2")
 
 
 def test_edits_are_told_from_none(made: Settings, tmp_path: Path) -> None:

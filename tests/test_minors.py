@@ -12,7 +12,7 @@ import pytest
 from tasks.checkout import tasks as checkout
 from tasks.explain import versions
 from tasks.settings import load
-from tasks.bundle.manifest import Manifest, require_fit
+from tasks.bundle.index import Manifest, require_fit
 from tasks.core.errors import Failure
 from tasks.system import apt
 from tasks.checkout import base

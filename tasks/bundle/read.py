@@ -16,8 +16,8 @@ from doit import get_initial_workdir
 
 from tasks.checkout import tasks as checkout
 from tasks.core import console
-from tasks.bundle import manifest, source
-from tasks.bundle.manifest import Entry, Manifest
+from tasks.bundle import index, source
+from tasks.bundle.index import Entry, Manifest
 from tasks.core.errors import Failure
 from tasks.checkout.base import slug
 from tasks.settings.load import Settings
@@ -100,10 +100,10 @@ def _unpack(settings: Settings, path: Path, stage: Path) -> Manifest:
             lacking = dict(contents.members)
             done, beat = 0, console.Heartbeat()
             for member in members:
-                manifest.require_name(member.name, str(path))
+                index.require_name(member.name, str(path))
                 entry = lacking.pop(member.name, None)
                 if entry is None or not member.isfile() or member.size != entry.size:
-                    raise Failure(f"{path}: {member.name} is not what its {manifest.NAME} says")
+                    raise Failure(f"{path}: {member.name} is not what its {index.NAME} says")
                 _write(tar, member, entry, stage, path)
                 done += entry.size
                 beat.beat(f"{done / 1e6:.0f} of {contents.size / 1e6:.0f} MB unpacked and checked")
@@ -120,13 +120,13 @@ def _contents(
     settings: Settings, tar: tarfile.TarFile, member: tarfile.TarInfo | None, path: Path
 ) -> Manifest:
     stream = tar.extractfile(member) if member and member.isfile() else None
-    if member is None or stream is None or member.name != manifest.NAME:
-        raise Failure(f"{path} is no bundle: it does not begin with a {manifest.NAME}")
-    if member.size > manifest.LIMIT:
-        raise Failure(f"{path} is no bundle: its {manifest.NAME} is too long")
-    contents = manifest.parse(stream.read(), str(path))
+    if member is None or stream is None or member.name != index.NAME:
+        raise Failure(f"{path} is no bundle: it does not begin with a {index.NAME}")
+    if member.size > index.LIMIT:
+        raise Failure(f"{path} is no bundle: its {index.NAME} is too long")
+    contents = index.parse(stream.read(), str(path))
     wanted = checkout.normal(settings.version)
-    manifest.require_fit(contents, tool_record.architecture(), wanted, str(path))
+    index.require_fit(contents, tool_record.architecture(), wanted, str(path))
     _require_free(settings, contents, path)
     need = round(2 * contents.size / resources.GIB + 0.1, 2)
     resources.require_disk(settings.paths.home, need, f"the content of {path.name}")
@@ -138,7 +138,7 @@ def _require_free(settings: Settings, contents: Manifest, path: Path) -> None:
     tree = _tree(settings, contents)
     if not tree.exists():
         return
-    edits = contents.members.get(manifest.EDITS)
+    edits = contents.members.get(index.EDITS)
     with tempfile.TemporaryDirectory(dir=settings.paths.home) as scratch:
         patch = edits.sha256 if edits else ""
         if not source.same(tree, contents.checkout["head"], patch, Path(scratch)):
@@ -202,7 +202,7 @@ def _place(settings: Settings, contents: Manifest, path: Path, stage: Path) -> s
         _rename(folder, home / "toolchain" / folder.name)
     modules = contents.modules()
     said = ""
-    if modules and manifest.runs_here(contents.libc):
+    if modules and index.runs_here(contents.libc):
         for folder in _folders(stage, "bin"):
             _rename(folder, settings.paths.binaries / folder.name)
         said = f" with {len(modules)} binaries"

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.bundle import manifest
+from tasks.bundle import index as manifest
 from tasks.core.errors import Failure
 from tasks.system import files
 from tasks.system.run import run

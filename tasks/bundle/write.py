@@ -18,8 +18,8 @@ from doit.exceptions import TaskFailed
 from tasks.build import sources, tasks as build
 from tasks.cluster import tasks as cluster
 from tasks.core import console
-from tasks.bundle import manifest, source
-from tasks.bundle.manifest import Entry, Manifest
+from tasks.bundle import index, source
+from tasks.bundle.index import Entry, Manifest
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.build import layout
@@ -155,8 +155,8 @@ def _write(target: Path, contents: Manifest, members: Mapping[str, Path]) -> Non
             gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as packed,
             tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
         ):
-            text = manifest.dump(contents)
-            tar.addfile(_info(manifest.NAME, len(text), False), io.BytesIO(text))
+            text = index.dump(contents)
+            tar.addfile(_info(index.NAME, len(text), False), io.BytesIO(text))
             for name, entry in contents.members.items():
                 with members[name].open("rb") as stream:
                     tar.addfile(_info(name, entry.size, entry.executable), stream)
