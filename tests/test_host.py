@@ -15,7 +15,7 @@ from doit.doit_cmd import DoitMain
 from tasks.cli import reporter
 from tasks.settings import load
 from tasks.core.errors import Failure
-from tasks.host import apply, apt, install, packages, tasks, yum
+from tasks.host import apt, file_changes, install, packages, tasks, yum
 from tasks.host.plan import Mirrors
 from tasks.system import files
 
@@ -182,7 +182,7 @@ def snapshot(root: Path) -> dict[str, tuple[object, ...]]:
 
 
 def originals(root: Path) -> dict[str, tuple[object, ...]]:
-    return {name: at for name, at in snapshot(root).items() if not name.endswith(apply.SUFFIX)}
+    return {name: at for name, at in snapshot(root).items() if not name.endswith(file_changes.SUFFIX)}
 
 
 @pytest.mark.skipif(not shutil.which("sed"), reason="compares with sed")
@@ -293,7 +293,7 @@ def test_files_change_once_and_come_back_byte_for_byte(doit: Doit, root: Path, h
     after = snapshot(root)
     for name in changed:
         assert after[name][1:4] == before[name][1:4], "mode and owner stay"
-        assert after[name + apply.SUFFIX] == before[name]
+        assert after[name + file_changes.SUFFIX] == before[name]
     assert "nothing to change" in doit("mirror", "--root", str(root))
     assert snapshot(root) == after, "twice changes nothing, not even a time"
     assert doit("clean", "-n", "mirror").count("restored:") == 4
@@ -321,16 +321,16 @@ def test_a_file_edited_since_is_left_alone(doit: Doit, root: Path, home: Path) -
     edited.write_text("deb http://my.own/debian bookworm main\n")
     assert "sources.list: edited since" in doit("mirror", "--root", str(root))
     said = doit("clean", "mirror")
-    assert f"{edited}: edited since; its original is {edited}{apply.SUFFIX}" in said
+    assert f"{edited}: edited since; its original is {edited}{file_changes.SUFFIX}" in said
     assert edited.read_text() == "deb http://my.own/debian bookworm main\n"
-    assert snapshot(root)[f"{edited}{apply.SUFFIX}"] == before[str(edited)]
+    assert snapshot(root)[f"{edited}{file_changes.SUFFIX}"] == before[str(edited)]
     others = {name: at for name, at in originals(root).items() if name != str(edited)}
     assert others == {name: at for name, at in before.items() if name != str(edited)}
-    assert list(apply.load(home).files) == [str(edited)]
+    assert list(file_changes.load(home).files) == [str(edited)]
 
 
 @pytest.mark.parametrize(
-    "step", ["tasks.host.apply.os.link", "tasks.system.files.write", "tasks.host.apply.os.chown"]
+    "step", ["tasks.host.file_changes.os.link", "tasks.system.files.write", "tasks.host.file_changes.os.chown"]
 )
 @pytest.mark.parametrize("then", ["restore", "again"])
 def test_a_run_cut_off_can_be_undone_and_repeated(
@@ -464,7 +464,7 @@ def test_apt_installs_what_is_missing_once(doit: Doit, pretend: Pretend, home: P
     assert f"apt-get install --yes --no-install-recommends {names} " in said, "the exact command"
     doit("packages")
     assert len(ran()) == 3, "a second time does nothing"
-    assert apply.load(home).packages == tuple(names.split())
+    assert file_changes.load(home).packages == tuple(names.split())
     said = doit("clean", "packages")
     assert f"apt-get remove --yes {names} " in said and "disable --now containerd" in said
     assert len(ran()) == 3, "removing is left to the user"
@@ -481,7 +481,7 @@ def test_docker_is_installed_and_started_where_it_is_the_runtime(
     _, install_, start = ran()
     assert " docker.io runc " in install_ and " containerd " not in install_
     assert start == "systemctl enable --now docker"
-    assert "docker.io" in apply.load(home).packages
+    assert "docker.io" in file_changes.load(home).packages
     assert "disable --now docker" in doit("clean", "packages")
 
 
@@ -507,7 +507,7 @@ def test_dnf_adds_epel_first_and_names_what_no_repository_has(
     assert first == f"dnf install -y --setopt=strict=0 {epel}"
     assert "containerd runc" in second and "conntrack-tools" in second
     assert "no repository of this system offers: runc" in said
-    assert "runc" not in apply.load(home).packages
+    assert "runc" not in file_changes.load(home).packages
 
 
 def test_epel_has_a_name_where_the_distribution_offers_it() -> None:
@@ -549,7 +549,7 @@ def test_the_firewall_opens_the_ports_of_delve_and_closes_them(
     doit("firewall", "--port", "39999")
     assert ran() == ["firewall-cmd --zone=public --add-port=39999/tcp"]
     doit("firewall")
-    assert len(apply.load(home).ports) == 6
+    assert len(file_changes.load(home).ports) == 6
     doit("firewall", "--close", "--port", "39997")
     assert ran()[-1] == "firewall-cmd --zone=public --remove-port=39997/tcp"
     doit("clean", "firewall")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.host import apply
+from tasks.host import file_changes
 from tasks.host.packages import MANAGERS, Manager, Runtime, epel_release, installing, starting
 from tasks.host.plan import Command, Mirrors
 from tasks.system.run import follow, run
@@ -79,22 +79,22 @@ def carry_out(
     """
     service, package = runtime.service, manager.name(runtime.package)
     absent = lacking(manager, runtime)
-    before = apply.load(home)
+    before = file_changes.load(home)
     journal = replace(
         before,
         manager=manager.program if absent else before.manager,
         packages=tuple(dict.fromkeys((*before.packages, *absent))),
     )
-    apply.save(home, journal)
+    file_changes.save(home, journal)
     for command in wanted:
         if command == starting(service):
             if package in journal.packages and missing(manager, [package]):
                 continue
             journal = replace(journal, services=tuple(dict.fromkeys((*journal.services, service))))
-            apply.save(home, journal)
+            file_changes.save(home, journal)
         execute(command)
     still = lacking(manager, runtime)
-    apply.save(
+    file_changes.save(
         home, replace(journal, packages=tuple(n for n in journal.packages if n not in still))
     )
     return still

@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.core import console
 from tasks.debug import swap
 from tasks.core.errors import Failure
-from tasks.host import apply
+from tasks.host import file_changes
 from tasks.settings.load import Settings
 from tasks.system import files, firewall
 
@@ -31,9 +31,9 @@ def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
                 return console.say(f"nothing opened: {failure.message}")
             console.say(f"  {number}/tcp; closed again by: {shlex.join(closing)}")
             if not dry_run:
-                journal = apply.load(home)
+                journal = file_changes.load(home)
                 ports = {**journal.ports, str(number): closing}
-                apply.save(home, replace(journal, ports=ports))
+                file_changes.save(home, replace(journal, ports=ports))
                 firewall.open_port(number)
     return None
 
@@ -43,12 +43,12 @@ def close_all(settings: Settings, dryrun: bool) -> None:
     """Close all ports that were opened."""
     home = settings.paths.home
     with files.locked(home / "host.lock"):
-        _close(home, list(apply.load(home).ports), dryrun)
+        _close(home, list(file_changes.load(home).ports), dryrun)
 
 
 def _close(home: Path, ports: list[str], dry_run: bool) -> None:
     for port in ports:
-        journal = apply.load(home)
+        journal = file_changes.load(home)
         command = journal.ports.get(port)
         if command is None:
             console.say(f"  {port}/tcp was not opened from here")
@@ -57,4 +57,4 @@ def _close(home: Path, ports: list[str], dry_run: bool) -> None:
         else:
             firewall.close_port(command)
             kept = {key: value for key, value in journal.ports.items() if key != port}
-            apply.save(home, replace(journal, ports=kept))
+            file_changes.save(home, replace(journal, ports=kept))

@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.host import apply, apt, install, ports, yum
+from tasks.host import apt, file_changes, install, ports, yum
 from tasks.host.packages import MANAGERS, RUNTIMES, removing
 from tasks.host.plan import Command, Mirrors, Plan, plan
 from tasks.settings.load import Settings, current
@@ -30,11 +30,11 @@ def mirrors_of(settings: Settings) -> Mirrors:
     )
 
 
-def make_plan(root: Path, mirrors: Mirrors, journal: apply.Journal) -> Plan:
+def make_plan(root: Path, mirrors: Mirrors, journal: file_changes.Journal) -> Plan:
     """Return what the mirrors change in the files below `root`."""
     whole = Plan()
     for patterns, edit in KINDS:
-        found, left = apply.look(root, patterns, journal)
+        found, left = file_changes.look(root, patterns, journal)
         whole += plan(found, edit, mirrors) + Plan(left=tuple(left))
     return whole
 
@@ -47,14 +47,14 @@ def mirror(settings: Settings, mirrors: Mirrors, dry_run: bool, root: str) -> No
     if not place.is_dir():
         raise Failure(f"--root: {place} is not a folder", "name the root of a system")
     with files.locked(home / "host.lock"):
-        whole = make_plan(place, mirrors, apply.load(home))
+        whole = make_plan(place, mirrors, file_changes.load(home))
         for line in (*whole.lines(), *_remarks(place, mirrors)):
             console.say(line)
         if dry_run:
             return
-        apply.require_writable((change.path for change in whole.changes), "mirror")
+        file_changes.require_writable((change.path for change in whole.changes), "mirror")
         for change in whole.changes:
-            apply.apply(home, change)
+            file_changes.apply(home, change)
     count = len(whole.changes)
     undo = "doit clean mirror restores them"
     console.note(f"files changed: {count}; {undo}" if count else "nothing to change")
@@ -65,9 +65,9 @@ def undo_mirror(settings: Settings, dryrun: bool) -> None:
     """Restore the files of the host that are still as they were left."""
     home = settings.paths.home
     with files.locked(home / "host.lock"):
-        changed = (path for path in map(Path, apply.load(home).files) if path.exists())
-        apply.require_writable(changed, "clean", "mirror")
-        for line in apply.restore(home, dry_run=dryrun):
+        changed = (path for path in map(Path, file_changes.load(home).files) if path.exists())
+        file_changes.require_writable(changed, "clean", "mirror")
+        for line in file_changes.restore(home, dry_run=dryrun):
             console.say(line)
 
 
@@ -101,7 +101,7 @@ def packages(settings: Settings, mirrors: Mirrors, dry_run: bool) -> None:
 @console.action
 def undo_packages(settings: Settings) -> None:
     """Say what removes the packages that were installed; removing them is left to the user."""
-    journal = apply.load(settings.paths.home)
+    journal = file_changes.load(settings.paths.home)
     for manager in MANAGERS:
         if manager.program == journal.manager:
             gone = install.missing(manager, journal.packages)
