@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tasks.core import console
-from tasks.settings import load
 from tasks.core.errors import Failure
+from tasks.settings import load
 from tasks.settings.table import table
 from tasks.system import files, process, procfs
 from tasks.system.run import run

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.addons import catalog, tasks as addons
-from tasks.kubernetes import facts
-from tasks.settings import load as settings
+from tasks.addons import catalog
+from tasks.addons import tasks as addons
 from tasks.core.errors import Failure
+from tasks.kubernetes import facts
+from tasks.kubernetes.tree import Checkout
+from tasks.settings import load as settings
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs
-from tasks.kubernetes.tree import Checkout
 
 SERVICE = """\
 apiVersion: v1

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tasks.settings import load
 from tasks.core.errors import Failure
+from tasks.settings import load
 from tasks.system import apt, apt_sources
 from tasks.system.apt import Archive
 from tasks.system.apt_sources import Source

@@ -19,16 +19,15 @@ import pytest
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from tasks.debug import breakpoints
 from tasks import delve
 from tasks.cli import reporter
-from tasks.core import console
 from tasks.components import registry
-from tasks.debug import swap
+from tasks.core import console
+from tasks.core.errors import Failure
+from tasks.debug import breakpoints, swap
 from tasks.delve import locations, tracepoint
 from tasks.delve.probe import Answer, Question
 from tasks.delve.types import Frame, Hit, Variable
-from tasks.core.errors import Failure
 from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
 from tasks.system import process, procfs

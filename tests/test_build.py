@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tasks.build import sources, tasks as build
+from tasks.build import dwarf_check, go_build, go_command, recipes, sources
+from tasks.build import tasks as build
 from tasks.checkout import tasks as checkout
-from tasks.kubernetes import facts
-from tasks.settings import load
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.build import dwarf_check, go_build, go_command, recipes
+from tasks.kubernetes import facts, tool_record
+from tasks.settings import load
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
-from tasks.kubernetes import tool_record
 from tests import miniature
 
 

@@ -17,16 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.checkout import tasks as checkout
-from tasks.toolchain import tasks as toolchain
-from tasks.settings import load as settings
 from tasks.bundle import index, read, source, write
+from tasks.checkout import tasks as checkout
 from tasks.core.errors import Failure
-from tasks.checkout import from_bundle
+from tasks.kubernetes import bundle_record, tool_record
+from tasks.settings import load as settings
 from tasks.settings.load import Settings
-from tasks.system import files
+from tasks.system import files, resources
 from tasks.system.run import run
-from tasks.kubernetes import tool_record
+from tasks.toolchain import tasks as toolchain
 from tests import miniature
 
 GENERATED = "pkg/generated/zz_generated.go"
@@ -130,7 +129,7 @@ def test_a_bundle_holds_what_its_checksum_and_manifest_say(bundle: Path) -> None
             assert stream is not None
             assert hashlib.sha256(stream.read()).hexdigest() == value["members"][name]["sha256"]
     assert names == ["manifest.json", *sorted(value["members"])]
-    assert value["architecture"] == tool_record.architecture()
+    assert value["architecture"] == resources.architecture()
     assert value["checkout"]["version"] == "v1.28.3"
     assert "toolchain/go1.21.5/pkg/tool/asm" in names
     assert not [name for name in names if "/test/" in name or "linux_amd64" in name]
@@ -260,7 +259,7 @@ def test_another_version_is_refused_before_anything_is_taken(
 def test_a_bundle_of_another_architecture_is_refused(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own, other = tool_record.architecture(), load(tmp_path / "two")
+    own, other = resources.architecture(), load(tmp_path / "two")
     monkeypatch.setattr(tool_record.platform, "machine", lambda: "riscv64")
     assert f"is for {own}, this machine is riscv64" in take(other, bundle)
     require_nothing_taken(other)
@@ -401,9 +400,9 @@ def test_a_user_who_names_another_origin_gets_that(
 ) -> None:
     other = load(tmp_path / "two")
     assert take(other, bundle) == ""
-    assert from_bundle.taken(other) is not None
-    assert from_bundle.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="git")) is None
-    assert from_bundle.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_PATH="/tree")) is None
+    assert bundle_record.taken(other) is not None
+    assert bundle_record.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="git")) is None
+    assert bundle_record.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_PATH="/tree")) is None
     newer = load(
         tmp_path / "two", STEPKUBE_VERSION="main", STEPKUBE_ORIGIN_GIT=ready.origin.git[0]
     )

@@ -26,10 +26,10 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 from doit.exceptions import TaskFailed
 
+from tasks.certs import certificates, kubeconfig, pki
 from tasks.certs import tasks as certs
-from tasks.settings import load as settings
-from tasks.certs import kubeconfig, pki
 from tasks.core.errors import Failure
+from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files
 
@@ -178,9 +178,9 @@ def test_files(made: Settings, folder: Path) -> None:
     )}
     expected = both(*stems) | configs | {"service-account.key", "service-account.pub"}
     assert set(snapshot(folder)) == expected
-    assert {item.stem for item in certs.certificates(made)} == stems
-    assert certs.pair(made, "server-ca") == (folder / "server-ca.crt", folder / "server-ca.key")
-    assert certs.service_account_key(made) == folder / "service-account.key"
+    assert {item.stem for item in certificates.certificates(made)} == stems
+    assert certificates.pair(made, "server-ca") == (folder / "server-ca.crt", folder / "server-ca.key")
+    assert certificates.service_account_key(made) == folder / "service-account.key"
 
 
 def test_modes(folder: Path) -> None:
@@ -218,7 +218,7 @@ def test_names_in_serving_certificates(folder: Path, stem: str, names: list[str]
 
 def test_names_follow_the_settings(tmp_path: Path) -> None:
     def names(**environ: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        all_of_them = certs.certificates(load(tmp_path, **environ))
+        all_of_them = certificates.certificates(load(tmp_path, **environ))
         api = next(item for item in all_of_them if item.stem == "serving-kube-apiserver")
         return api.dns, api.ips
 
@@ -238,7 +238,7 @@ def test_users_and_groups(folder: Path) -> None:
 
 def test_a_node_is_named_as_the_kubelet_names_itself(tmp_path: Path) -> None:
     chosen = load(tmp_path, HOSTNAME_OVERRIDE=" Node-B")
-    found = {item.stem: item for item in certs.certificates(chosen)}
+    found = {item.stem: item for item in certificates.certificates(chosen)}
     assert found["client-kubelet"].common_name == "system:node:node-b"
     assert "node-b" in found["serving-kubelet"].dns
 
@@ -338,7 +338,7 @@ def test_kubeconfig(tmp_path: Path) -> None:
                 "cluster": "local-up-cluster", "user": "local-up-cluster"}}],
             "current-context": "local-up-cluster",
         }
-        assert certs.kubeconfig_files(chosen, name) == (authority, crt, key)
+        assert certificates.kubeconfig_files(chosen, name) == (authority, crt, key)
         assert all(path.is_file() for path in (authority, crt, key))
 
 
@@ -478,7 +478,7 @@ def test_renewal(
 
 def test_two_at_once_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = load(tmp_path)
-    wanted, issue, calls = certs.certificates(chosen)[0], pki.issue, []
+    wanted, issue, calls = certificates.certificates(chosen)[0], pki.issue, []
 
     def slow(*args: Any) -> pki.Pair:
         calls.append(args)
@@ -486,7 +486,7 @@ def test_two_at_once_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return issue(*args)
 
     monkeypatch.setattr(pki, "issue", slow)
-    args = (wanted, certs.pair(chosen, wanted.stem), None)
+    args = (wanted, certificates.pair(chosen, wanted.stem), None)
     threads = [threading.Thread(target=certs.make, args=args) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -541,7 +541,7 @@ def test_a_key_of_the_user_is_only_read(tmp_path: Path) -> None:
     key = own_key(tmp_path / "mine.pem")
     before = key.read_bytes(), key.stat()
     chosen = load(tmp_path, SERVICE_ACCOUNT_KEY=str(key))
-    assert certs.service_account_key(chosen) == key
+    assert certificates.service_account_key(chosen) == key
     assert doit(chosen, "certs:service-account")[0] == 0
     folder = chosen.paths.certs
     assert not (folder / "service-account.key").exists()
@@ -560,7 +560,7 @@ def test_the_public_half_follows_the_key_in_use(
     key = own_key(tmp_path / "mine.pem")
     for chosen in (load(home, SERVICE_ACCOUNT_KEY=str(key)), load(home)):
         make(chosen)
-        assert certs.halves(certs.service_account_key(chosen), folder / "service-account.pub")
+        assert certs.halves(certificates.service_account_key(chosen), folder / "service-account.pub")
     for _ in range(2):  # the same setting, another key
         own_key(key)
         make(load(home, SERVICE_ACCOUNT_KEY=str(key)))
@@ -600,16 +600,16 @@ def test_bad_addresses_name_their_source(tmp_path: Path) -> None:
         ("HOSTNAME_OVERRIDE", "kubelet.hostname_override", "a" * 53),
     ]:
         with pytest.raises(Failure) as caught:
-            certs.certificates(load(tmp_path, **{name: value}))
+            certificates.certificates(load(tmp_path, **{name: value}))
         assert caught.value.message.startswith(f"the environment ({name}): {value!r} is not ")
         assert caught.value.hint
         file = tmp_path / "stepkube.yaml"
         group, leaf = key.split(".")
         file.write_text(yaml.safe_dump({group: {leaf: value}}))
         with pytest.raises(Failure) as caught:
-            certs.certificates(settings.load({"STEPKUBE_HOME": str(tmp_path)}, file=file))
+            certificates.certificates(settings.load({"STEPKUBE_HOME": str(tmp_path)}, file=file))
         assert caught.value.message.startswith(f"{file} ({key}): ")
-    assert certs.certificates(load(tmp_path, HOSTNAME_OVERRIDE="a" * 52))
+    assert certificates.certificates(load(tmp_path, HOSTNAME_OVERRIDE="a" * 52))
 
 
 def test_tasks_describe_themselves(made: Settings) -> None:
@@ -622,7 +622,7 @@ def test_tasks_describe_themselves(made: Settings) -> None:
         assert task["clean"] is True
         assert task["meta"] == {"quiet": True}
     [admin] = [task for task in tasks if task["name"] == "client-admin"]
-    assert set(admin["file_dep"]) == set(certs.pair(made, "client-ca"))
+    assert set(admin["file_dep"]) == set(certificates.pair(made, "client-ca"))
     assert repr(admin["uptodate"][1]) == "client-admin is as wanted and valid for 30 more days"
 
 
@@ -649,7 +649,7 @@ def test_describing_loads_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_keys_stay_out_of_words(tmp_path: Path, made: Settings, folder: Path) -> None:
-    found = pki.read(*certs.pair(made, "client-admin"))
+    found = pki.read(*certificates.pair(made, "client-admin"))
     assert b"PRIVATE KEY" in found.key
     assert "PRIVATE" not in f"{found} {found!r} {[found]}"
     assert "BEGIN" not in "".join(path.read_text() for path in folder.glob("*.kubeconfig"))

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from tasks.check import tasks as check
-from tasks.explain import tasks as explain
 from tasks.checkout import tasks as checkout
 from tasks.cluster import tasks as cluster
-from tasks.settings import load as settings
 from tasks.core.errors import Failure
+from tasks.explain import tasks as explain
+from tasks.kubernetes.tree import Checkout
 from tasks.runtime import prerequisites
+from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files
-from tasks.kubernetes.tree import Checkout
 
 
 def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:

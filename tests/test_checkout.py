@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.checkout import origins, tasks as checkout
-from tasks.kubernetes import tree
-from tasks.settings import load
-from tasks.core.errors import Failure
-from tasks.kubernetes import version_stamp
-from tasks.system import apt_sources
+from tasks.checkout import origins
+from tasks.checkout import tasks as checkout
 from tasks.checkout.debian import upstream
-from tasks.system import unpack
+from tasks.core.errors import Failure
+from tasks.kubernetes import tree, version_stamp
+from tasks.settings import load
+from tasks.system import apt_sources, unpack
 from tests import miniature
 
 

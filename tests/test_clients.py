@@ -11,10 +11,10 @@ import pytest
 
 from tasks import delve
 from tasks.debug import journal, saved_breakpoints, swap
+from tasks.kubernetes.tool_record import load_tool
 from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import ports, process
-from tasks.kubernetes.tool_record import load_tool
 from tests.dap import Dap
 from tests.test_swap import chosen, current, debugger, enter, goes_on, running
 

@@ -7,14 +7,14 @@ import pytest
 
 from tasks.check import tasks as check
 from tasks.cluster import tasks as cluster
-from tasks.kubernetes import facts
-from tasks.settings import load
 from tasks.components import cloud_controller_manager as ccm
 from tasks.components import registry
 from tasks.components.base import Component, Context
-from tasks.debug import preflight
 from tasks.core.errors import Failure
+from tasks.debug import preflight
+from tasks.kubernetes import facts
 from tasks.runtime import processes
+from tasks.settings import load
 from tasks.settings.load import Settings
 from tasks.system import files, process
 from tests import toycluster

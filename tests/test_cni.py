@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.settings import load as settings
-from tasks.toolchain import tasks as toolchain
 from tasks.core.errors import Failure
+from tasks.settings import load as settings
 from tasks.settings.load import Settings
+from tasks.system.resources import architecture
 from tasks.toolchain import cni
-from tasks.kubernetes.tool_record import architecture
+from tasks.toolchain import tasks as toolchain
 
 ARCHIVE = f"v1.5.1/cni-plugins-linux-{architecture()}-v1.5.1.tgz"
 

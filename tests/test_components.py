@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.kubernetes import facts
-from tasks.settings import load
 from tasks.components import containerd, kubelet
 from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
+from tasks.kubernetes import facts
+from tasks.settings import load
 
 GOLDEN = Path(__file__).parent / "golden"
 MINORS = ("1.10", "1.13", "1.16", "1.20", "1.24", "1.27", "1.31", "1.35", "1.36")

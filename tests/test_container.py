@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tasks.check import tasks as check
 from tasks import delve
 from tasks.addons import images
-from tasks.kubernetes import facts
-from tasks.settings import load as settings
+from tasks.check import tasks as check
 from tasks.components import docker, kubelet, registry
 from tasks.components.base import Context
-from tasks.debug import swap
 from tasks.core.errors import Failure
+from tasks.debug import swap
+from tasks.kubernetes import facts
 from tasks.runtime import container as node_container
 from tasks.runtime import processes
+from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files, process, procfs
 from tests import toycluster

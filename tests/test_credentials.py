@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.settings import load as settings
 from tasks.certs import credentials, ownership
 from tasks.core.errors import Failure
+from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
 
 SECRET = "s3cret-t0ken"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.errors import Failure
 from tasks.build import dwarf_check
+from tasks.core.errors import Failure
 
 
 def test_a_debug_build_is_proven(toy: Path) -> None:

@@ -11,22 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from tasks.build import tasks as build
-from tasks.checkout import tasks as checkout
-from tasks.editors import tasks as editors
-from tasks.cluster import tasks as cluster
-from tasks.settings import load
 from tasks.build import dwarf_check, layout
-from tasks.settings.load import Settings
+from tasks.build import tasks as build
 from tasks.build.sources import refresh
+from tasks.checkout import tasks as checkout
+from tasks.cluster import tasks as cluster
 from tasks.cluster.status import rows
+from tasks.editors import tasks as editors
+from tasks.gomod import release, sumdb
+from tasks.kubernetes import tool_record
+from tasks.kubernetes.tree import load_checkout
+from tasks.settings import load
+from tasks.settings.load import Settings
 from tasks.system import process
 from tasks.system.ports import _OPENER, owner
 from tasks.system.run import run
 from tasks.toolchain import goroot, versions
-from tasks.kubernetes import tool_record
-from tasks.gomod import sumdb
-from tasks.kubernetes.tree import load_checkout
 from tests import eras, miniature
 from tests.conftest import in_words
 from tests.test_build import forget
@@ -259,5 +259,5 @@ def test_an_era_with_its_own_go(
     one = chosen(eras.make(tmp_path / "tree", era, unique=tmp_path.name))
     with in_words():
         tool_record.save_tool(one, goroot.obtain(one, era.go))
-    assert tool_record.load_tool(one, "go").release[:2] == versions.require_release(era.go, "")[:2]
+    assert tool_record.load_tool(one, "go").release[:2] == release.require_release(era.go, "")[:2]
     run_through(one, era, capsys)

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from tasks.explain import tasks as explain
-from tasks.kubernetes import facts
-from tasks.settings import groups, load as settings
 from tasks.components import containerd
-from tasks.explain import provenance
 from tasks.components.base import Context
-from tasks.explain.provenance import DROPPED, FLAGS, Origin, Word
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
+from tasks.explain import provenance
+from tasks.explain import tasks as explain
+from tasks.explain.provenance import DROPPED, FLAGS, Origin, Word
+from tasks.kubernetes import facts
+from tasks.settings import groups
+from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files
 

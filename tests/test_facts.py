@@ -3,8 +3,8 @@ from dataclasses import fields
 
 import pytest
 
-from tasks.kubernetes import facts
 from tasks.core.errors import Failure
+from tasks.kubernetes import facts
 from tasks.settings.load import ROOT
 
 MINORS = [(1, number) for number in range(10, 37)]

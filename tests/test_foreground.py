@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.settings import load
 from tasks.components import registry
 from tasks.debug import swap
 from tasks.runtime import processes
+from tasks.settings import load
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files, ports, process, signals
 from tests import toycluster

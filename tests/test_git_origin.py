@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.checkout import tasks as checkout
-from tasks.kubernetes import tree
-from tasks.settings import load
-from tasks.core.errors import Failure
 from tasks.build import layout
 from tasks.checkout import git_store
+from tasks.checkout import tasks as checkout
+from tasks.core.errors import Failure
+from tasks.kubernetes import tree
+from tasks.settings import load
 from tests import miniature
 from tests.servers import git_server
 

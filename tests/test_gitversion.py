@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 
 from tasks.check import tasks as check
+from tasks.checkout import tasks as checkout
 from tasks.editors import tasks as editors
 from tasks.explain import versions
-from tasks.checkout import tasks as checkout
-from tasks.kubernetes import tree
-from tasks.settings import load
-from tasks.kubernetes import version_stamp
-from tasks.system import unpack
+from tasks.kubernetes import tree, version_stamp
 from tasks.kubernetes.tree import Checkout, load_checkout
+from tasks.settings import load
+from tasks.system import unpack
 from tests import eras, miniature
 
 HASH = "0123456789abcdef0123456789abcdef01234567"

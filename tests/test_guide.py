@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tasks.settings import load
 from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
+from tasks.settings import load
 
 PS = """
 --authorization-mode=Node,RBAC

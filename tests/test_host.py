@@ -13,10 +13,10 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
 from tasks.cli import reporter
-from tasks.settings import load
 from tasks.core.errors import Failure
 from tasks.host import apt, file_changes, install, packages, tasks, yum
 from tasks.host.plan import Mirrors
+from tasks.settings import load
 from tasks.system import files
 
 RPM, EPEL, APT = "http://mirror.test", "http://epel.test/all/", "http://apt.test/x/debian"

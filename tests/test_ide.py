@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tasks.editors import tasks as editors
-from tasks.settings import load
 from tasks.debug import swap
 from tasks.editors import configurations, jsonc_parser, tree_files
+from tasks.editors import tasks as editors
+from tasks.settings import load
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files
 from tests import miniature

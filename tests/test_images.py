@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tasks.addons import images
-from tasks.settings import load
-from tasks.core import console
 from tasks.components import containerd
+from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.runtime import processes
+from tasks.settings import load
 from tasks.system import files, process, procfs, signals
 
 OLD = "unpacking docker.io/library/web:1 (sha256:0a1b)...done\nunpacking a/b:2 (sha256:3c)...done\n"

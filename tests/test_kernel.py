@@ -6,8 +6,7 @@ import pytest
 from tasks.components import kube_proxy
 from tasks.components.base import Context
 from tasks.core.errors import Failure
-from tasks.runtime import kernel
-from tasks.runtime import processes
+from tasks.runtime import kernel, processes
 from tasks.system import files
 from tests.test_components import context
 

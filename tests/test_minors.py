@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.checkout import tasks as checkout
-from tasks.explain import versions
-from tasks.settings import load
 from tasks.bundle.index import Manifest, require_fit
+from tasks.checkout import tasks as checkout
 from tasks.core.errors import Failure
+from tasks.explain import versions
+from tasks.kubernetes import releases
+from tasks.settings import load
 from tasks.system import apt
-from tasks.checkout import base
 from tests import miniature
 from tests.test_modules_origin import Proxy
 
@@ -119,9 +119,9 @@ def test_a_bundle_has_to_be_of_it() -> None:
 
 
 def test_the_newest_of_what_is_offered() -> None:
-    assert base.newest("auto", TAGS) == "v1.10.11"
-    assert base.newest("v1.9", TAGS) == "v1.9.9"
-    assert base.newest("v1.1", TAGS) == ""
+    assert releases.newest("auto", TAGS) == "v1.10.11"
+    assert releases.newest("v1.9", TAGS) == "v1.9.9"
+    assert releases.newest("v1.1", TAGS) == ""
 
 
 def test_yaml_takes_no_zero_from_a_version(tmp_path: Path) -> None:

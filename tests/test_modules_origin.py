@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.checkout import tasks as checkout
-from tasks.settings import load
-from tasks.core.errors import Failure
 from tasks.build import layout
-from tasks.system import files
+from tasks.checkout import tasks as checkout
+from tasks.core.errors import Failure
 from tasks.gomod import sumdb
+from tasks.settings import load
+from tasks.system import files
 from tests import miniature
 from tests.test_sumdb import Database, record
 

@@ -13,16 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.checkout import tasks as checkout
 from tasks.check import mirrors
-from tasks.settings import load
+from tasks.checkout import tasks as checkout
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.system import apt
-from tasks.system import download, network
 from tasks.core.redact import mask, split
-from tasks.system.run import run
 from tasks.kubernetes import tool_record
+from tasks.settings import load
+from tasks.system import apt, download, network
+from tasks.system.run import run
 from tests import miniature
 from tests.servers import NAME, GitHandler, authority, connect_proxy, served
 

@@ -2,14 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.settings import load
 from tasks.cluster import tasks as cluster
-from tasks.components.base import Component, Health
+from tasks.components import forwarding
+from tasks.components.base import Component
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
-from tasks.runtime import port_forwards, prerequisites, sandbox
-from tasks.runtime import processes
+from tasks.runtime import prerequisites, processes, sandbox
+from tasks.settings import load
 from tasks.system import files
+from tasks.system.ports import Health
 from tests import toycluster
 from tests.test_graph import doit
 
@@ -148,7 +149,7 @@ def test_a_lone_kubelet_makes_no_authority_of_its_own(tmp_path: Path) -> None:
 def test_the_sandbox_is_led_to_the_right_api(
     tmp_path: Path, host: str, mode: str, mapping: str
 ) -> None:
-    assert mapping in port_forwards.mappings(chosen(tmp_path, API_HOST=host, START_MODE=mode))
+    assert mapping in forwarding.mappings(chosen(tmp_path, API_HOST=host, START_MODE=mode))
 
 
 def test_without_iptables_only_kube_proxy_is_left_out(tmp_path: Path, machine: set[str]) -> None:
@@ -165,8 +166,8 @@ def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
     given = {"KUBELET_READ_ONLY_PORT": "7255", "ENABLE_TRACING": "true"}
     stock = chosen(tmp_path)
     more = chosen(tmp_path, **given)
-    plain, told = [*port_forwards.mappings(stock), *map(str, port_forwards.own_ports(stock, "kubelet"))], [
-        *port_forwards.mappings(more), *map(str, port_forwards.own_ports(more, "kubelet"))
+    plain, told = [*forwarding.mappings(stock), *map(str, forwarding.own_ports(stock, "kubelet"))], [
+        *forwarding.mappings(more), *map(str, forwarding.own_ports(more, "kubelet"))
     ]
     assert set(told) - set(plain) == {
         "7255", "out:127.0.0.1:4317:127.0.0.1:4317"

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks.build import tasks as build
-from tasks.settings import groups, load as settings
-from tasks.debug import preflight
-from tasks.core.errors import Failure
 from tasks.build import dwarf_check, prebuilt
+from tasks.build import tasks as build
+from tasks.core.errors import Failure
+from tasks.debug import preflight
+from tasks.settings import groups
+from tasks.settings import load as settings
 from tasks.settings.load import Settings
 from tasks.system import files
 from tests.test_graph import doit

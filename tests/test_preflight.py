@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tasks.core.errors import Failure
+from tasks.debug import journal, preflight, swap
 from tasks.debug import tasks as debug
 from tasks.settings import load
-from tasks.debug import journal, preflight, swap
-from tasks.core.errors import Failure
 from tasks.system import firewall, process, procfs
 from tests.test_swap import chosen, current, running
 

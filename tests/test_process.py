@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.components.base import Health
 from tasks.core.errors import Failure
 from tasks.system import files, ports, process, procfs, signals
+from tasks.system.ports import Health
 
 HEADLESS = """
 import ctypes, platform, socket, threading

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.settings import load as settings
 from tasks.components import containerd, image_mirrors
 from tasks.components.base import Context
 from tasks.core.errors import Failure
 from tasks.runtime import processes
+from tasks.settings import load as settings
 from tasks.settings.load import Settings
 from tasks.system import ports, process, signals
 

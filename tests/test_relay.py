@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.settings import load
+from tasks.components import forwarding
 from tasks.core.errors import Failure
-from tasks.runtime import forwarder, port_forwards
+from tasks.runtime import forwarder
+from tasks.settings import load
 from tasks.system import ports, process
 from tests.toycluster import free_port
 
@@ -155,7 +156,7 @@ def chosen(tmp_path: Path, forward: str) -> load.Settings:
 
 
 def test_forwarded_ports_lead_to_the_address_of_the_node(tmp_path: Path) -> None:
-    mappings = port_forwards.mappings(chosen(tmp_path, "30080,8080:30081"))
+    mappings = forwarding.mappings(chosen(tmp_path, "30080,8080:30081"))
     assert mappings[-2:] == [
         "in:127.0.0.1:30080:10.99.0.1:30080", "in:127.0.0.1:8080:10.99.0.1:30081",
     ]  # fmt: skip
@@ -164,4 +165,4 @@ def test_forwarded_ports_lead_to_the_address_of_the_node(tmp_path: Path) -> None
 @pytest.mark.parametrize("wrong", ["http", "0", "70000", "1:2:3"])
 def test_what_is_no_port_is_refused(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(Failure, match=r"STEPKUBE_NODE_FORWARD.*is not a port"):
-        port_forwards.mappings(chosen(tmp_path, wrong))
+        forwarding.mappings(chosen(tmp_path, wrong))

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.core.errors import Failure
 from tasks.explain import config
 from tasks.settings import load as settings
-from tasks.core.errors import Failure
 
 
 def load(tmp_path: Path, text: str = "", words: dict[str, str] | None = None, **environ: str):

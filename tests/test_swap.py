@@ -11,11 +11,11 @@ from urllib.request import urlopen
 import pytest
 
 from tasks import delve
-from tasks.settings import load
-from tasks.components import registry
-from tasks.debug import journal, swap
+from tasks.components import debug_ports, registry
 from tasks.core.errors import Failure
+from tasks.debug import swap
 from tasks.runtime import processes
+from tasks.settings import load
 from tasks.settings.load import Settings
 from tasks.system import files, ports, process, procfs, signals
 from tests import toycluster
@@ -167,7 +167,7 @@ def test_a_port_that_a_connection_has_is_refused_before_anything_is_touched(
 
 def test_the_ports_of_debuggers_are_odd_as_those_of_connections_are_even(tmp_path: Path) -> None:
     ports_of = {
-        name: {journal.port(made, one) for one in swap.OFFSETS}
+        name: {debug_ports.port(made, one) for one in swap.OFFSETS}
         for name in ("default", "two", "i1", "i2", "i3")
         for made in [load.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_INSTANCE": name})]
     }

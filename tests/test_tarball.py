@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.checkout import tasks as checkout
-from tasks.settings import load
-from tasks.core.errors import Failure
 from tasks.build import go_command, recipes
+from tasks.checkout import tasks as checkout
+from tasks.core.errors import Failure
+from tasks.settings import load
 from tasks.system import unpack
 from tests import miniature
 from tests.servers import served

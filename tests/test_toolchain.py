@@ -14,17 +14,19 @@ from typing import Any
 
 import pytest
 
-from tasks.settings import load
-from tasks.toolchain import tasks as toolchain
 from tasks.core.errors import Failure
-from tasks.system import files
-from tasks.toolchain import cni, go_install, goroot, versions as golang
-from tasks.kubernetes import tool_record
+from tasks.gomod import release as release_
 from tasks.gomod import sumdb
+from tasks.kubernetes import tool_record
 from tasks.kubernetes.tool_record import Tool
+from tasks.settings import load
+from tasks.system import files, resources
+from tasks.toolchain import cni, go_install, goroot
+from tasks.toolchain import tasks as toolchain
+from tasks.toolchain import versions as golang
 from tests.test_sumdb import Database, record
 
-ARCH = tool_record.architecture()
+ARCH = resources.architecture()
 OLD_VERSION = {"build/build-image/cross/VERSION": "v1.15.5-1\n"}
 NEW_VERSION = {"build/build-image/cross/VERSION": "v1.23.0-go1.17.3-bullseye.0\n"}
 SHELL = {"hack/lib/golang.sh": "  local minimum_go_version\n  minimum_go_version=go1.25\n"}
@@ -95,17 +97,17 @@ def test_the_etcd_of_a_tree_is_read_from_its_script(tmp_path: Path) -> None:
     ],
 )
 def test_delve_knows_a_range_of_go(delve: str, expected: golang.Range) -> None:
-    assert golang.delve_range(golang.require_release(delve, "x")) == expected
+    assert golang.delve_range(release_.require_release(delve, "x")) == expected
 
 
 def test_releases_are_read_and_written_as_go_does() -> None:
-    assert golang.release("go1.15") == golang.release("v1.15.0") == (1, 15, 0)
-    assert golang.release("1.26rc1") is golang.release("v3.7.0-beta.0") is None
+    assert release_.release("go1.15") == release_.release("v1.15.0") == (1, 15, 0)
+    assert release_.release("1.26rc1") is release_.release("v3.7.0-beta.0") is None
     assert [golang.go_name(v) for v in ((1, 20, 0), (1, 20, 1), (1, 21, 0))] == [
         "1.20", "1.20.1", "1.21.0"
     ]
     with pytest.raises(Failure, match=r"etcd\.version: 'x'"):
-        golang.require_release("x", "etcd.version")
+        release_.require_release("x", "etcd.version")
 
 
 def test_a_newer_patch_stands_in_only_when_it_is_needed() -> None:
@@ -619,4 +621,4 @@ def test_the_tasks_describe_what_they_depend_on(tmp_path: Path) -> None:
 def test_architectures_are_named_as_go_does(monkeypatch: pytest.MonkeyPatch) -> None:
     for machine, name in (("x86_64", "amd64"), ("aarch64", "arm64"), ("riscv64", "riscv64")):
         monkeypatch.setattr(platform, "machine", lambda machine=machine: machine)
-        assert tool_record.architecture() == name
+        assert resources.architecture() == name

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.settings import load
-from tasks.components.base import Component, Health
+from tasks.components.base import Component
 from tasks.core.errors import Failure
+from tasks.explain import upstream
+from tasks.settings import load
 from tasks.settings.load import Settings
 from tasks.system import files
-from tasks.explain import upstream
+from tasks.system.ports import Health
 
 NAMESPACES = ["--mount", "--pid", "--net", "--ipc", "--fork"]
 

@@ -12,28 +12,29 @@ from pathlib import Path
 
 import pytest
 
-from tasks.certs import tasks as certs
-from tasks.check import tasks as check
-from tasks.cluster import tasks as cluster
 from tasks.addons import catalog
-from tasks.kubernetes import facts
-from tasks.cli import verbosity
-from tasks.settings import groups, load as settings
-from tasks.core import console
-from tasks.certs import credentials, kubeconfig
-from tasks.components import cloud_controller_manager
-from tasks.explain import provenance
-from tasks.components.base import Component, Context, Health
-from tasks.components.registry import COMPONENTS
-from tasks.core.errors import Failure
 from tasks.build import prebuilt
-from tasks.runtime import prerequisites
-from tasks.settings.table import Row, table
+from tasks.certs import certificates, credentials, kubeconfig
+from tasks.certs import tasks as certs
 from tasks.check import container_runtime, versions
+from tasks.check import tasks as check
+from tasks.cli import verbosity
 from tasks.cluster import foreground
-from tasks.runtime import processes
+from tasks.cluster import tasks as cluster
+from tasks.components import cloud_controller_manager
+from tasks.components.base import Component, Context
+from tasks.components.registry import COMPONENTS
+from tasks.core import console
+from tasks.core.errors import Failure
+from tasks.explain import provenance
+from tasks.kubernetes import facts
+from tasks.runtime import prerequisites, processes
+from tasks.settings import groups
+from tasks.settings import load as settings
 from tasks.settings.load import Settings
+from tasks.settings.table import Row, table
 from tasks.system import files, process, procfs, run
+from tasks.system.ports import Health
 from tasks.toolchain import cni
 from tests.variables import ALWAYS, EFFECTS, SPANS, Effect
 
@@ -88,7 +89,7 @@ def words(chosen: Settings, minor: str) -> Counter[str]:
         found += [f"{name} {section} {word}" for section, told in view.items()
                   if section != provenance.DROPPED for word in told]
         found.append(f"{name} timeout {spec.build(context).health.timeout}")
-    found += [f"certificate {astuple(one)}" for one in certs.certificates(chosen)]
+    found += [f"certificate {astuple(one)}" for one in certificates.certificates(chosen)]
     pair = Path("/crt"), Path("/key")
     found += [
         f"server {kubeconfig.server(chosen, 'admin')}",

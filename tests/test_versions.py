@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.settings import load
-from tasks.explain import versions
 from tasks.components import containerd
-from tasks.settings.load import Settings
-from tasks.system import files
-from tasks.system.run import run
+from tasks.explain import versions
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tool_record import Tool
 from tasks.kubernetes.tree import Checkout
+from tasks.settings import load
+from tasks.settings.load import Settings
+from tasks.system import files
+from tasks.system.run import run
 
 
 @pytest.fixture(name="tree")
@@ -177,19 +177,19 @@ def test_json_is_nothing_but_json_and_nothing_is_written(
         return {path: path.stat().st_mtime_ns for path in tree.parent.rglob("*")}
 
     before = times()
-    assert versions.versions(chosen, "json") is None
+    assert versions.print_versions(chosen, "json") is None
     answer = json.loads(capsys.readouterr().out)
     assert answer["checkout"]["tree"] == str(tree)
     assert [choice["what"] for choice in answer["choices"]][:4] == [
         "Kubernetes", "Go", "etcd", "Delve"
     ]
     assert answer["stamp"]["gitVersion"] == "v1.20.2"
-    assert versions.versions(chosen, "text") is None
+    assert versions.print_versions(chosen, "text") is None
     assert "asked for  3.4.13 in hack/lib/etcd.sh" in capsys.readouterr().out
     assert times() == before
 
 
 def test_without_a_checkout_it_says_what_to_do(tmp_path: Path) -> None:
     empty = load.load({"STEPKUBE_HOME": str(tmp_path)}, {}, Path("/dev/null"))
-    said = versions.versions(empty, "text")
+    said = versions.print_versions(empty, "text")
     assert "doit checkout" in said.message

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from tasks import delve
-from tasks.settings import load as settings
 from tasks.components import registry
-from tasks.components.base import Component, Context, Health
-from tasks.debug import journal, swap
+from tasks.components.base import Component, Context
 from tasks.core.errors import Failure
+from tasks.debug import journal, swap
 from tasks.runtime import processes
+from tasks.settings import load as settings
 from tasks.settings.load import Settings
 from tasks.system import files, process, signals
+from tasks.system.ports import Health
 
 ODD = ("a (b) $c", "", "--x=", "'\"", "/127.0.0.1(:[0-9]+)?$")
 

@@ -8,13 +8,13 @@ import sys
 from functools import partial
 from types import SimpleNamespace
 
-from tasks.core import console
-from tasks.settings import load
+from tasks.cluster import foreground
 from tasks.cluster import tasks as cluster
 from tasks.components import registry
+from tasks.core import console
 from tasks.debug import swap
-from tasks.cluster import foreground
 from tasks.runtime import processes
+from tasks.settings import load
 from tests import toycluster
 
 

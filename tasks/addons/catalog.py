@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.kubernetes import facts
-from tasks.core.errors import Failure
 from tasks.addons.template_values import fill
-from tasks.settings.load import ROOT, Settings
+from tasks.core.errors import Failure
+from tasks.kubernetes import facts
 from tasks.kubernetes.tree import Checkout
+from tasks.settings.load import ROOT, Settings
 
 OWN = ROOT / "templates" / "addons"
 _ADDONS = "cluster/addons"

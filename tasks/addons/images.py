@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.core import console
 from tasks.components import containerd, docker
+from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, oci
 from tasks.settings.load import Settings, current
 from tasks.system import files, process
 from tasks.system.run import Result, program, run
-from tasks.kubernetes.tree import load_checkout
 
 LIMIT = 900.0
 """Seconds an archive may take to be unpacked."""

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from tasks.addons import catalog
+from tasks.addons.catalog import ADDONS, Object
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.addons.catalog import ADDONS, Object
+from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import prerequisites
 from tasks.settings.load import Settings, current
 from tasks.system import files, process
 from tasks.system.run import Result
-from tasks.kubernetes.tree import load_checkout
 
 NAMESPACE = 30.0
 """Seconds to wait for a namespace: for kube-system after a first start, or for one that ends."""

@@ -9,8 +9,8 @@ from ipaddress import ip_address, ip_network
 from operator import attrgetter
 from pathlib import Path
 
-from tasks.certs.kubeconfig import address, refusal
 from tasks.core.errors import Failure
+from tasks.settings.addresses import address, refusal
 from tasks.settings.load import Settings
 
 # {{ pillar['dns_server'] }}, __PILLAR__DNS__SERVER__, __DNS__SERVER__, $DNS_SERVER_IP, dns_server

@@ -9,11 +9,11 @@ from typing import Any
 
 from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.kubernetes import tool_record
+from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings, current
 from tasks.system import files, resources
 from tasks.system.run import follow, program
-from tasks.kubernetes import tool_record
-from tasks.kubernetes.tree import load_checkout
 
 OPENAPI = Path("pkg/generated/openapi/zz_generated.openapi.go")
 """Ignored by git and absent up to 1.23; kube-apiserver does not compile without it."""

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.core import console
-from tasks.core.errors import Failure
 from tasks.build import dwarf_check, go_command, layout
 from tasks.build.go_command import Recipe
+from tasks.core import console
+from tasks.core.errors import Failure
+from tasks.kubernetes.tool_record import go_env, load_tool
+from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow, program
-from tasks.kubernetes.tool_record import go_env, load_tool
-from tasks.kubernetes.tree import load_checkout
 
 
 @contextmanager

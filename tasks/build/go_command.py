@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.kubernetes.facts import Facts
-from tasks.kubernetes import version_stamp
 from tasks.build.layout import Layout
-from tasks.system import files
+from tasks.kubernetes import version_stamp
+from tasks.kubernetes.facts import Facts
 from tasks.kubernetes.tree import Checkout
+from tasks.system import files
 
 MODULES = (
     "kube-apiserver",

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.kubernetes import facts
 from tasks.core.errors import Failure
+from tasks.kubernetes import facts
+from tasks.kubernetes.tree import Checkout
 from tasks.settings.paths import Paths
 from tasks.system import files
-from tasks.kubernetes.tree import Checkout
 
 PACKAGE = "k8s.io/kubernetes"
 GOPATH = "gopath"

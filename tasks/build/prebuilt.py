@@ -14,17 +14,16 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks.kubernetes import facts
-from tasks.build import prune
-from tasks.settings import groups
+from tasks.build import dwarf_check, prune
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.build import dwarf_check
+from tasks.kubernetes import facts
+from tasks.kubernetes.tree import load_checkout
+from tasks.settings import groups
 from tasks.settings.load import Settings
 from tasks.system import files
+from tasks.system.resources import architecture
 from tasks.system.run import run
-from tasks.kubernetes.tool_record import architecture
-from tasks.kubernetes.tree import load_checkout
 
 
 def chosen(settings: Settings) -> bool:

@@ -6,15 +6,15 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.components import docker
-from tasks.kubernetes.facts import minor as facts_of
 from tasks.build import go_command, layout
-from tasks.kubernetes import version_stamp
 from tasks.build.go_command import Recipe
-from tasks.settings.load import Settings
-from tasks.system.run import run
+from tasks.components import docker
+from tasks.kubernetes import version_stamp
+from tasks.kubernetes.facts import minor as facts_of
 from tasks.kubernetes.tool_record import load_tool
 from tasks.kubernetes.tree import Checkout, changes
+from tasks.settings.load import Settings
+from tasks.system.run import run
 
 
 def of(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Recipe:

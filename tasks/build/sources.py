@@ -11,16 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.kubernetes import facts
-from tasks.core import console
-from tasks.core.errors import Failure
 from tasks.build import go_command, layout
 from tasks.build.go_command import MODULES, go_minor
+from tasks.core import console
+from tasks.core.errors import Failure
+from tasks.kubernetes import facts, tool_record
+from tasks.kubernetes.tree import Checkout, load_checkout, manifest, snapshot
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.system.run import run
-from tasks.kubernetes import tool_record
-from tasks.kubernetes.tree import Checkout, load_checkout, manifest, snapshot
 
 DEPS = (1, 11)
 """From this Go on `go list` follows dependencies itself."""

@@ -13,16 +13,15 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks.build import prune, sources
-from tasks.core import console
-from tasks.components import docker
-from tasks.core.errors import Failure
-from tasks.build import go_build, prebuilt, recipes
+from tasks.build import go_build, prebuilt, prune, recipes, sources
 from tasks.build.go_command import MODULES, Recipe
-from tasks.checkout import from_bundle
+from tasks.components import docker
+from tasks.core import console
+from tasks.core.errors import Failure
+from tasks.kubernetes import bundle_record
+from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings, current
 from tasks.system import files, resources
-from tasks.kubernetes.tree import load_checkout
 
 DISK_GIB = 6.0
 """GiB a first build of all modules takes, Go's cache included (measured with 1.20 and 1.35)."""
@@ -99,7 +98,7 @@ def _plan(settings: Settings, module: str) -> _Plan:
         sources.refresh(settings, module)
     text = manifest.read_text()
     recipe = recipes.of(settings, checkout, module, text)
-    elsewhere = from_bundle.built_at(settings, checkout.tree)
+    elsewhere = bundle_record.built_at(settings, checkout.tree)
     if elsewhere is not None:
         came = _planned(settings, module, replace(recipe, root=elsewhere), text)
         if came.path.is_file():

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tasks.core.errors import Failure
-from tasks.checkout import from_bundle
+from tasks.kubernetes import bundle_record
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -105,7 +105,7 @@ def require_fit(manifest: Manifest, architecture: str, wanted: str, where: str) 
             f"{where} is for {manifest.architecture}, this machine is {architecture}",
             f"make one on a machine with {architecture}",
         )
-    if not from_bundle.has(manifest.checkout, wanted):
+    if not bundle_record.has(manifest.checkout, wanted):
         has = manifest.checkout["version"]
         raise Failure(
             f"{where} has Kubernetes {has}, but version is {wanted}",

@@ -14,16 +14,15 @@ from typing import Any
 
 from doit import get_initial_workdir
 
-from tasks.checkout import tasks as checkout
-from tasks.core import console
 from tasks.bundle import index, source
 from tasks.bundle.index import Entry, Manifest
-from tasks.core.errors import Failure
+from tasks.checkout import tasks as checkout
 from tasks.checkout.base import slug
+from tasks.core import console
+from tasks.core.errors import Failure
+from tasks.kubernetes.tree import require_kubernetes
 from tasks.settings.load import Settings
 from tasks.system import files, resources
-from tasks.kubernetes import tool_record
-from tasks.kubernetes.tree import require_kubernetes
 
 _MARK = ".stepkube-origin"
 _CHUNK = 1 << 20
@@ -126,7 +125,7 @@ def _contents(
         raise Failure(f"{path} is no bundle: its {index.NAME} is too long")
     contents = index.parse(stream.read(), str(path))
     wanted = checkout.normal(settings.version)
-    index.require_fit(contents, tool_record.architecture(), wanted, str(path))
+    index.require_fit(contents, resources.architecture(), wanted, str(path))
     _require_free(settings, contents, path)
     need = round(2 * contents.size / resources.GIB + 0.1, 2)
     resources.require_disk(settings.paths.home, need, f"the content of {path.name}")

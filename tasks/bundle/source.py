@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tasks.bundle import index as manifest
 from tasks.core.errors import Failure
+from tasks.kubernetes.tree import GIT
 from tasks.system import files
 from tasks.system.run import run
-from tasks.kubernetes.tree import GIT
 
 _NO_FILTERS = ("-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null")
 

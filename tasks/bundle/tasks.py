@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.core import console
 from tasks.bundle import read, write
+from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings, current
 from tasks.system import files

@@ -15,19 +15,19 @@ from pathlib import Path
 from doit import get_initial_workdir
 from doit.exceptions import TaskFailed
 
-from tasks.build import sources, tasks as build
-from tasks.cluster import tasks as cluster
-from tasks.core import console
+from tasks.build import layout, sources
+from tasks.build import tasks as build
 from tasks.bundle import index, source
 from tasks.bundle.index import Entry, Manifest
+from tasks.cluster import tasks as cluster
 from tasks.components.registry import COMPONENTS
+from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.build import layout
+from tasks.kubernetes import tool_record
+from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
-from tasks.kubernetes import tool_record
-from tasks.kubernetes.tree import load_checkout
 
 TOOLS = ("go", "etcd", "delve", "cni")
 _MARK = ".stepkube-origin"
@@ -62,7 +62,7 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
             members |= found
         members |= _binaries(settings) if binaries else {}
         contents = Manifest(
-            architecture=tool_record.architecture(),
+            architecture=resources.architecture(),
             checkout={
                 **{k: str(v) for k, v in asdict(checkout).items()},
                 "head": head,
@@ -96,7 +96,7 @@ def _require_vendor(tree: Path) -> None:
 
 def _name(version: str, binaries: bool) -> str:
     kind = "-binaries" if binaries else ""
-    return f"stepkube-{version.replace('+', '-')}-{tool_record.architecture()}{kind}.tar.gz"
+    return f"stepkube-{version.replace('+', '-')}-{resources.architecture()}{kind}.tar.gz"
 
 
 def _tool(settings: Settings, name: str) -> tuple[dict[str, str], dict[str, Path]]:

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tasks.certs import kubeconfig
+from tasks.check.versions import said
 from tasks.components import flags
 from tasks.core.errors import Failure
-from tasks.check.versions import said
 from tasks.settings.load import Settings
 
 USER = "user"

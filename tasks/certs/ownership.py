@@ -12,9 +12,9 @@ from typing import Any
 from tasks.certs import credentials
 from tasks.components import flags
 from tasks.core.console import action
+from tasks.core.uptodate import Check
 from tasks.settings.load import Settings
 from tasks.system import files
-from tasks.core.uptodate import Check
 
 Text = Callable[[], str]
 """Makes the content of a file when it is needed."""

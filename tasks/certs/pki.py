@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tasks.certs.tasks import Certificate
+from tasks.certs.certificates import Certificate
 
 AUTHORITY_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(hours=43800)

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from tasks.settings import groups
 from tasks.certs import credentials
-from tasks.components import admission, flags
-from tasks.explain.provenance import value
-from tasks.kubernetes.facts import Minor
-from tasks.core.errors import Failure
 from tasks.check import container_runtime, formats
 from tasks.check.versions import given, said
+from tasks.components import admission, flags
+from tasks.core.errors import Failure
+from tasks.explain.provenance import value
+from tasks.kubernetes.facts import Minor
+from tasks.settings import groups
 from tasks.settings.load import Settings
 
 FILES = (

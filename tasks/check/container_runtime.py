@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.kubernetes import facts
-from tasks.components import containerd, docker, flags
-from tasks.explain.provenance import value
-from tasks.kubernetes.facts import Minor
-from tasks.core.errors import Failure
 from tasks.check.versions import said
+from tasks.components import containerd, docker, flags
+from tasks.core.errors import Failure
+from tasks.explain.provenance import value
+from tasks.kubernetes import facts
+from tasks.kubernetes.facts import Minor
 from tasks.settings.load import Settings
-from tasks.kubernetes.tool_record import architecture
+from tasks.system.resources import architecture
 
 NEEDS = {
     "node.docker_opts": "docker", "node.docker_root": "docker",

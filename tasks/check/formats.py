@@ -10,14 +10,14 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from tasks.kubernetes import facts
 from tasks.addons import template_values
-from tasks.certs import kubeconfig
-from tasks.components import flags
-from tasks.explain.provenance import value
-from tasks.kubernetes.facts import Minor
-from tasks.core.errors import Failure
 from tasks.check.versions import said
+from tasks.components import flags
+from tasks.core.errors import Failure
+from tasks.explain.provenance import value
+from tasks.kubernetes import facts
+from tasks.kubernetes.facts import Minor
+from tasks.settings import addresses
 from tasks.settings.load import Settings
 
 _DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|ms|s|m|h))+|0")
@@ -54,7 +54,7 @@ def _addresses(settings: Settings) -> Iterator[Failure]:
     for key in ("api.bind_address", "api.advertise_address", "kubelet.host", "etcd.host"):
         name = value(settings, key)
         local = key == "etcd.host" and name == "localhost"  # the one name that etcd listens at
-        if name and not local and not kubeconfig.is_address(name):
+        if name and not local and not addresses.is_address(name):
             yield Failure(
                 f"{said(settings, key)}: {name!r} is not an IP address", "for example 127.0.0.1"
             )

@@ -11,12 +11,12 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from tasks.core import console
 from tasks.components import image_mirrors
-from tasks.settings.load import Settings, current
-from tasks.system import files, network
+from tasks.core import console
 from tasks.core.redact import masked
 from tasks.gomod import goproxy
+from tasks.settings.load import Settings, current
+from tasks.system import files, network
 
 
 @console.action

@@ -5,28 +5,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from tasks.components import cloud_controller_manager
-from tasks.components.base import Component
-from tasks.explain.provenance import value
-from tasks.debug.journal import OFFSETS
-from tasks.core.errors import Failure
-from tasks.runtime import port_forwards
-from tasks.settings.table import table
 from tasks.check.versions import said
+from tasks.components import cloud_controller_manager, forwarding
+from tasks.components.base import Component
+from tasks.components.debug_ports import OFFSETS
+from tasks.core.errors import Failure
+from tasks.explain.provenance import value
 from tasks.settings.load import Settings
+from tasks.settings.table import table
 
 
 def shared(settings: Settings, built: Mapping[str, Component]) -> Iterator[Failure]:
     """Yield a failure for every port that two components that run would listen on."""
     try:
-        port_forwards.mappings(settings)
+        forwarding.mappings(settings)
     except Failure as failure:
         yield failure
         return
     users = defaultdict(list)
     for name, component in built.items():
         if _runs(settings, name):
-            for port in port_forwards.reached(settings, component):
+            for port in forwarding.reached(settings, component):
                 users[port].append(name)
     if settings.start.kubelet and settings.node.sandbox:
         for words in settings.node.forward:

@@ -9,16 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.kubernetes import facts
-from tasks.core import console
+from tasks.check import conflicts, ports, versions
 from tasks.components import cloud_controller_manager
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
-from tasks.kubernetes.facts import Minor
+from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.check import conflicts, ports, versions
-from tasks.settings.load import Settings, current
+from tasks.kubernetes import facts
+from tasks.kubernetes.facts import Minor
 from tasks.kubernetes.tree import load_checkout
+from tasks.settings.load import Settings, current
 
 RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
 

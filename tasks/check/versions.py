@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.kubernetes import facts
-from tasks.explain.provenance import value
-from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
-from tasks.settings.table import Row, table
+from tasks.explain.provenance import value
+from tasks.kubernetes import facts
+from tasks.kubernetes.facts import Minor
 from tasks.settings.load import Settings
+from tasks.settings.table import Row, table
 
 
 def said(settings: Settings, key: str) -> str:

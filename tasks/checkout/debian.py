@@ -6,12 +6,20 @@ import re
 import shutil
 from pathlib import Path
 
+from tasks.checkout.base import (
+    TREE_GIB,
+    NoSuchVersion,
+    Unreachable,
+    commit_everything,
+    slug,
+    start_repository,
+)
 from tasks.core.errors import Failure
-from tasks.checkout.base import NoSuchVersion, TREE_GIB, Unreachable, commit_everything, is_minor, newest, slug, start_repository
+from tasks.kubernetes.releases import is_minor, newest
+from tasks.kubernetes.tree import GIT, Checkout, require_kubernetes
 from tasks.settings.load import Settings
 from tasks.system import files, resources, unpack
 from tasks.system.run import run
-from tasks.kubernetes.tree import Checkout, GIT, require_kubernetes
 
 _DAY = "2000-01-01T00:00:00Z"
 

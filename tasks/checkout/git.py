@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.core import console
-from tasks.checkout.base import NoSuchVersion, TREE_GIB, Unreachable, is_minor, newest, slug
+from tasks.checkout.base import TREE_GIB, NoSuchVersion, Unreachable, slug
 from tasks.checkout.git_store import Store
+from tasks.core import console
+from tasks.core.redact import mask
+from tasks.kubernetes.releases import is_minor, newest
+from tasks.kubernetes.tree import Checkout, guess_version, is_version, require_kubernetes
 from tasks.settings.load import Settings
 from tasks.system import resources
-from tasks.core.redact import mask
-from tasks.kubernetes.tree import Checkout, guess_version, is_version, require_kubernetes
 
 
 class Git:

@@ -8,14 +8,13 @@ import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tasks.core import console
-from tasks.core.errors import Failure
 from tasks.checkout.base import Unreachable
+from tasks.core import console, redact
+from tasks.core.errors import Failure
+from tasks.kubernetes.tree import GIT
 from tasks.settings.load import Settings
-from tasks.core import redact
 from tasks.system import network
 from tasks.system.run import follow, run
-from tasks.kubernetes.tree import GIT
 
 _TRIES = 3
 REFUSED = re.compile(

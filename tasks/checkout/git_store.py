@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.core import console
-from tasks.core.errors import Failure
 from tasks.build import layout
 from tasks.checkout import missing_files
 from tasks.checkout.base import Incomplete, NoSuchVersion, Unreachable
 from tasks.checkout.git_remote import REFUSED, Remote, git_version, lacked
+from tasks.core import console
+from tasks.core.errors import Failure
+from tasks.kubernetes.tree import GIT
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import Result, run
-from tasks.kubernetes.tree import GIT
 
 PARTIAL = (2, 29)
 """The first git that fetches files by name without telling the server what it has already."""

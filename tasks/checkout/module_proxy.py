@@ -12,14 +12,24 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tasks.checkout.base import (
+    TREE_GIB,
+    VERSION_SCRIPT,
+    NoSuchVersion,
+    Unreachable,
+    commit_everything,
+    start_repository,
+    stated_commit,
+    version_script,
+)
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.checkout.base import NoSuchVersion, TREE_GIB, Unreachable, VERSION_SCRIPT, commit_everything, is_minor, newest, start_repository, stated_commit, version_script
+from tasks.gomod import goproxy, modzip
+from tasks.gomod.release import dotted
+from tasks.kubernetes.releases import is_minor, newest
+from tasks.kubernetes.tree import Checkout, is_version, require_kubernetes
 from tasks.settings.load import Settings
 from tasks.system import download, files, resources
-from tasks.gomod import goproxy, modzip
-from tasks.toolchain.versions import dotted
-from tasks.kubernetes.tree import Checkout, is_version, require_kubernetes
 
 MODULE = "k8s.io/kubernetes"
 OLDEST = (1, 24)

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from tasks.checkout import from_bundle
 from tasks.checkout.base import Origin
+from tasks.checkout.debian import Package
 from tasks.checkout.git import Git
 from tasks.checkout.module_proxy import Modules
-from tasks.checkout.debian import Package
 from tasks.checkout.tarball import Tarball
 from tasks.checkout.worktree import Worktree
-from tasks.settings.load import Settings
 from tasks.gomod import goproxy
+from tasks.kubernetes import bundle_record
+from tasks.settings.load import Settings
 
 
 def of(settings: Settings) -> Iterator[Origin]:
@@ -21,7 +22,7 @@ def of(settings: Settings) -> Iterator[Origin]:
     if origin.path and order in ("auto", "path"):
         yield Worktree(settings)
         return
-    record = from_bundle.taken(settings)
+    record = bundle_record.taken(settings)
     if record is not None:
         yield from_bundle.Bundled(settings, record)
     if origin.tarball and order in ("auto", "tarball"):

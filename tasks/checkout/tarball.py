@@ -14,13 +14,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from tasks.checkout.base import (
+    TREE_GIB,
+    NoSuchVersion,
+    Unreachable,
+    commit_everything,
+    slug,
+    start_repository,
+    stated_commit,
+    version_script,
+)
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.checkout.base import NoSuchVersion, TREE_GIB, Unreachable, commit_everything, satisfies, slug, start_repository, stated_commit, version_script
+from tasks.core.redact import mask
+from tasks.kubernetes.releases import satisfies
+from tasks.kubernetes.tree import Checkout, guess_version, is_version, require_kubernetes
 from tasks.settings.load import Settings
 from tasks.system import download, files, network, resources, unpack
-from tasks.core.redact import mask
-from tasks.kubernetes.tree import Checkout, guess_version, is_version, require_kubernetes
 
 _SHA256, _SHA512 = 64, 128
 _CHECKSUM = "[0-9a-fA-F]{64}|[0-9a-fA-F]{128}"

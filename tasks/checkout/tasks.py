@@ -9,19 +9,18 @@ from typing import Any
 
 from doit.tools import config_changed
 
+from tasks.build import layout
 from tasks.check import tasks as check
 from tasks.checkout import origins
-from tasks.kubernetes import facts
+from tasks.checkout.base import Incomplete, NoSuchVersion, Unreachable
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.kubernetes import version_stamp
-from tasks.build import layout
-from tasks.checkout import from_bundle
-from tasks.checkout.base import Incomplete, NoSuchVersion, Unreachable, is_minor
+from tasks.core.redact import masked
+from tasks.kubernetes import bundle_record, facts, version_stamp
+from tasks.kubernetes.releases import is_minor
+from tasks.kubernetes.tree import Checkout, load_checkout
 from tasks.settings.load import Settings, current
 from tasks.system import files
-from tasks.core.redact import masked
-from tasks.kubernetes.tree import Checkout, load_checkout
 
 
 @console.action
@@ -139,7 +138,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "actions": [(make, [settings])],
             "targets": [str(settings.paths.lock)],
             "task_dep": ["check", "downloads", "unbundle"],
-            "file_dep": given + ([str(settings.paths.bundle)] if from_bundle.taken(settings) else []),
+            "file_dep": given + ([str(settings.paths.bundle)] if bundle_record.taken(settings) else []),
             "uptodate": [
                 config_changed(choice),
                 AsLocked(settings.paths.lock, own=bool(settings.origin.path)),

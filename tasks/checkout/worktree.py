@@ -6,14 +6,15 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from tasks.checkout.base import TREE_GIB, NoSuchVersion
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import version_stamp
-from tasks.checkout.base import NoSuchVersion, TREE_GIB, satisfies
+from tasks.kubernetes.releases import satisfies
+from tasks.kubernetes.tree import GIT, Checkout, guess_version, require_kubernetes
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
-from tasks.kubernetes.tree import Checkout, GIT, guess_version, require_kubernetes
 
 _DAY = "2000-01-01T00:00:00Z"
 _WHO = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tasks.cli import task_names, verbosity
-from tasks.settings import load
-from tasks.core.errors import Failure
 from tasks.cli.reporter import Reporter
+from tasks.core.errors import Failure
+from tasks.settings import load
 
 Creator = Callable[[], Any]
 TELLING = {"dumpdb", "help", "info", "list"}

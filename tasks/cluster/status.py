@@ -7,12 +7,12 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks.core import console
 from tasks.cluster import tasks as cluster
+from tasks.components import forwarding
 from tasks.components.registry import COMPONENTS
-from tasks.debug import journal
+from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.runtime import port_forwards
+from tasks.debug import journal
 from tasks.runtime import processes
 from tasks.settings.load import Settings, current
 from tasks.system import ports, process
@@ -75,7 +75,7 @@ def _health(settings: Settings, name: str) -> tuple[str, int | None]:
         component = processes.wanted(settings, name)
     except Failure:
         return "unknown", None
-    port = next(iter(port_forwards.reached(settings, component)), None)
+    port = next(iter(forwarding.reached(settings, component)), None)
     if journal.is_paused(settings, name):
         return "paused", port
     return ("ok" if ports.healthy(component.health, timeout=3.0) else "not ready"), port

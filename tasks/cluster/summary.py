@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tasks.kubernetes import facts
 from tasks.certs import credentials, kubeconfig
 from tasks.components import flags
 from tasks.debug import swap
+from tasks.kubernetes import facts
+from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import prerequisites
 from tasks.settings.load import Settings
-from tasks.kubernetes.tree import load_checkout
 
 
 def lines(settings: Settings, names: list[str]) -> list[str]:

@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from tasks.addons import images, tasks as addons
+from tasks.addons import images
+from tasks.addons import tasks as addons
+from tasks.addons.catalog import ADDONS
 from tasks.check import tasks as check
-from tasks.settings import groups
-from tasks.core import console
+from tasks.cluster import foreground, summary
 from tasks.components import cloud_controller_manager, containerd, kube_proxy, registry
 from tasks.components.registry import COMPONENTS
-from tasks.debug import journal, saved_breakpoints, swap
+from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.addons.catalog import ADDONS
-from tasks.runtime import kernel, prerequisites, sandbox
-from tasks.cluster import foreground, summary
-from tasks.runtime import processes
+from tasks.debug import journal, saved_breakpoints, swap
+from tasks.kubernetes.tree import load_checkout
+from tasks.runtime import kernel, prerequisites, processes, sandbox
+from tasks.settings import groups
 from tasks.settings.load import Settings, current
 from tasks.system import files, process
-from tasks.kubernetes.tree import load_checkout
 
 
 @console.action

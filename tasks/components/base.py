@@ -8,19 +8,7 @@ from pathlib import Path
 
 from tasks.kubernetes import facts
 from tasks.settings.load import Settings
-
-
-@dataclass(frozen=True)
-class Health:
-    """Where a component answers once it is ready; an https certificate is not verified.
-
-    `accept` are the status codes that count as ready. Upstream's /readyz and /healthz are open to
-    anonymous callers. `timeout` are the seconds one look may take.
-    """
-
-    url: str
-    accept: tuple[int, ...] = (200,)
-    timeout: float = 2.0
+from tasks.system.ports import Health
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.settings import templates
 from tasks.components import flags, image_mirrors
-from tasks.components.base import Component, Context, Health
+from tasks.components.base import Component, Context
+from tasks.settings import templates
 from tasks.settings.load import Settings
 from tasks.system import files
+from tasks.system.ports import Health
 
 NAME = "containerd"
 AFTER: tuple[str, ...] = ()

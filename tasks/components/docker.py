@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tasks.components import flags
-from tasks.kubernetes.facts import Minor
 from tasks.core.errors import Failure
+from tasks.kubernetes.facts import Minor
 from tasks.settings.groups import Node
 from tasks.settings.load import Settings
 

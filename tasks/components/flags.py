@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
 
-from tasks.kubernetes import facts
-from tasks.components.base import Component, Context, Health
+from tasks.components.base import Component, Context
 from tasks.core.errors import Failure
+from tasks.kubernetes import facts
 from tasks.settings.load import Settings
+from tasks.system.ports import Health
 
 Value = str | int | float | bool | Path
 _TRUE = ("true", "t", "1")

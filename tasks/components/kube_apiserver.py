@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tasks.components import admission, flags
-from tasks.components.base import Component, Context, Health
+from tasks.components.base import Component, Context
+from tasks.system.ports import Health
 
 NAME = "kube-apiserver"
 AFTER = ("etcd",)

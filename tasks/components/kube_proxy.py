@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.settings import templates
 from tasks.components import flags
-from tasks.components.base import Component, Context, Health
+from tasks.components.base import Component, Context
 from tasks.core.errors import Failure
+from tasks.settings import templates
 from tasks.settings.load import Settings
+from tasks.system.ports import Health
 
 NAME = "kube-proxy"
 DEFAULT = "iptables"

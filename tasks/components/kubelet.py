@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tasks.components import containerd, docker, flags
+from tasks.components.base import Component, Context
 from tasks.kubernetes import facts
 from tasks.settings import templates
-from tasks.components import containerd, docker, flags
-from tasks.components.base import Component, Context, Health
 from tasks.settings.groups import Node
 from tasks.settings.load import Settings
+from tasks.system.ports import Health
 
 NAME = "kubelet"
 AFTER = ("kube-apiserver", "containerd")

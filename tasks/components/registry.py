@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.components import cloud_controller_manager, containerd, etcd, flags, kube_apiserver, kube_controller_manager, kube_proxy, kube_scheduler, kubelet
+from tasks.components import (
+    cloud_controller_manager,
+    containerd,
+    etcd,
+    flags,
+    kube_apiserver,
+    kube_controller_manager,
+    kube_proxy,
+    kube_scheduler,
+    kubelet,
+)
 from tasks.components.base import Component, Context
 from tasks.settings.load import Settings
 

@@ -11,17 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks import delve
+from tasks.core.errors import Failure
 from tasks.debug import journal
 from tasks.debug.journal import Swap
 from tasks.debug.preflight import check_go_version
-from tasks.core.errors import Failure
-from tasks.runtime import sandbox
-from tasks.runtime import processes
+from tasks.kubernetes import tool_record
+from tasks.runtime import processes, sandbox
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.procfs import Identity
-from tasks.kubernetes import tool_record
 
 TELEMETRY = "go/telemetry/mode"
 """Read by Delve below XDG_CONFIG_HOME: `off` keeps it from collecting anything."""

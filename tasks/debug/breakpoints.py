@@ -20,8 +20,8 @@ from doit import get_initial_workdir
 from tasks.core import console
 from tasks.debug import swap
 from tasks.delve.probe import Answer, Question
-from tasks.delve.types import Hit
 from tasks.delve.tracepoint import watching
+from tasks.delve.types import Hit
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.system.run import ending, program

@@ -8,9 +8,9 @@ from __future__ import annotations
 import signal
 
 from tasks import delve
+from tasks.core.errors import Failure
 from tasks.debug import journal, saved_breakpoints
 from tasks.debug.journal import Swap
-from tasks.core.errors import Failure
 from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import process, signals

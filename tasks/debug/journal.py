@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from tasks import delve
+from tasks.components.debug_ports import port
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs
@@ -22,19 +23,6 @@ from tasks.system.process import Mode, Record
 from tasks.system.procfs import Identity
 
 Step = Literal["entering", "ready", "leaving"]
-OFFSETS = {
-    "kube-apiserver": 9,
-    "kube-controller-manager": 7,
-    "kube-scheduler": 5,
-    "kubelet": 3,
-    "kube-proxy": 1,
-    "cloud-controller-manager": 11,
-}
-"""Delve port of a component, counted from debug.base_port; kube-apiserver's is the guide's.
-
-All are odd: Linux gives the near end of a connection an even port as long as there is one, and a
-cluster has a hundred connections over loopback, any of which would keep Delve from its port.
-"""
 MODES = (
     ("attach", "leave the process alone and trace it"),
     ("exec", "start it again under Delve, for main() and start-up code"),
@@ -67,11 +55,6 @@ class Swap:
         """Return the address to reach Delve at from this machine."""
         host = self.listen.rpartition(":")[0]
         return f"127.0.0.1:{self.port}" if host in ("0.0.0.0", "[::]", "") else self.listen  # noqa: S104
-
-
-def port(settings: Settings, name: str) -> int:
-    """Return the Delve port of a component: always the same, so that editors can remember it."""
-    return settings.debug.base_port + OFFSETS[name]
 
 
 def request(settings: Settings, name: str, mode: Mode, *, hold: bool = False) -> Swap:

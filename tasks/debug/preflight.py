@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 from tasks import delve
+from tasks.build import dwarf_check, go_command
 from tasks.build.tasks import load_binary
 from tasks.components.registry import COMPONENTS, own_binary
-from tasks.debug.journal import Swap
 from tasks.core.errors import Failure
-from tasks.build import dwarf_check, go_command
+from tasks.debug.journal import Swap
 from tasks.settings.load import Settings
 from tasks.system import files, ports
 from tasks.system.process import Record

@@ -9,10 +9,11 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tasks import delve
-from tasks.debug import attach, detach, journal, saved_breakpoints
-from tasks.debug.journal import OFFSETS, Swap, as_mode, describe, is_paused, load, mode, modes, port, request  # fmt: skip
-from tasks.debug.preflight import require_possible
+from tasks.components.debug_ports import OFFSETS, port  # fmt: skip
 from tasks.core.errors import Failure
+from tasks.debug import attach, detach, journal, saved_breakpoints
+from tasks.debug.journal import Swap, as_mode, describe, is_paused, load, mode, modes, request
+from tasks.debug.preflight import require_possible
 from tasks.settings.load import Settings
 from tasks.system import firewall, process
 from tasks.system.process import Record

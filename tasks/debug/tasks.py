@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tasks.kubernetes import facts
 from tasks.core import console
-from tasks.debug import preflight, swap
 from tasks.core.errors import Failure
+from tasks.debug import preflight, swap
+from tasks.kubernetes import facts
+from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings, current
 from tasks.system import files, firewall, process
-from tasks.kubernetes.tree import load_checkout
 
 
 @console.action

@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tasks.delve.client import Delve
 from tasks.core.errors import Failure
+from tasks.delve.client import Delve
 
 SHOWN = 10
 _LINE = re.compile(r"(.+\.\w+):(\d+)")

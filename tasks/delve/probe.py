@@ -6,8 +6,8 @@ import shlex
 from dataclasses import dataclass
 from typing import Self
 
-from tasks.delve.types import Hit
 from tasks.core.errors import Failure
+from tasks.delve.types import Hit
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,30 @@ from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from tasks.core import console
+from tasks.build import layout
 from tasks.components import cloud_controller_manager
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.debug import swap
 from tasks.editors import jsonc_edit, tree_files
-from tasks.editors.configurations import EDITORS, LAUNCH, NEW_LAUNCH, OWN, SNIPPET, VENDOR, View, excluded, goland, launch, rules, snippet  # fmt: skip
-from tasks.core.errors import Failure
-from tasks.build import layout
-from tasks.checkout import from_bundle
+from tasks.editors.configurations import (  # fmt: skip
+    EDITORS,
+    LAUNCH,
+    NEW_LAUNCH,
+    OWN,
+    SNIPPET,
+    VENDOR,
+    View,
+    excluded,
+    goland,
+    launch,
+    rules,
+    snippet,
+)
+from tasks.kubernetes import bundle_record
+from tasks.kubernetes.tree import Checkout, load_checkout
 from tasks.settings.load import Settings, current
 from tasks.system import files
-from tasks.kubernetes.tree import Checkout, load_checkout
 
 _HOST = re.compile(r"\w[\w.-]*|[0-9A-Fa-f:]+(%\w+)?", re.ASCII)
 
@@ -103,7 +116,7 @@ def _view(settings: Settings, checkout: Checkout, host: str, local_path: str) ->
     local = _absolute(local_path or str(tree))
     binary = PurePosixPath(layout.of(settings.paths, checkout).root)
     found = rules(local, binary, _vendored(tree))
-    elsewhere = from_bundle.built_at(settings, tree)
+    elsewhere = bundle_record.built_at(settings, tree)
     if elsewhere is not None:  # binaries that a bundle brought name the files of another machine
         found += rules(local, PurePosixPath(elsewhere), _vendored(tree))
     return replace(view, rules=tuple(dict.fromkeys(found)))

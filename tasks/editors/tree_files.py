@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tasks.core.errors import Failure
 from tasks.editors import jsonc_edit, jsonc_parser
 from tasks.editors.configurations import LAUNCH, LISTS, NEW_LAUNCH, OWN, PREFIX, excluded
-from tasks.core.errors import Failure
+from tasks.kubernetes.tree import GIT
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
-from tasks.kubernetes.tree import GIT
 
 JOURNAL = "ide.json"
 

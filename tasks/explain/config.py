@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal, get_args, get_origin
 
 from tasks.check import tasks as check
-from tasks.settings import groups
-from tasks.core import console
-from tasks.settings.table import Row, table
 from tasks.check import versions
+from tasks.core import console
+from tasks.settings import groups
 from tasks.settings.load import Settings, current
+from tasks.settings.table import Row, table
 
 HEADER = """# Configuration
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from tasks.kubernetes import facts
-from tasks.settings import load
 from tasks.components import flags
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
-from tasks.kubernetes.facts import Facts
 from tasks.core.errors import Failure
-from tasks.settings.table import Row, table
+from tasks.kubernetes import facts
+from tasks.kubernetes.facts import Facts
+from tasks.settings import load
 from tasks.settings.load import Settings
+from tasks.settings.table import Row, table
 
 EVIDENCE = {
     "V": "read in the tree", "T": "read in the tagged repositories", "R": "release notes",

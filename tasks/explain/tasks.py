@@ -10,19 +10,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tasks.core import console
+from tasks.check import versions
 from tasks.components import containerd, kube_proxy
 from tasks.components.base import Component, Context
-from tasks.explain.provenance import Build, DROPPED, FILE, FLAGS, Origin, Word, trace
 from tasks.components.registry import COMPONENTS
+from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.runtime import kernel
-from tasks.check import versions
-from tasks.runtime import processes
+from tasks.explain import upstream
+from tasks.explain.provenance import DROPPED, FILE, FLAGS, Build, Origin, Word, trace
+from tasks.kubernetes.tree import load_checkout
+from tasks.runtime import kernel, processes
 from tasks.settings.load import Settings, current
 from tasks.system import files
-from tasks.kubernetes.tree import load_checkout
-from tasks.explain import upstream
 
 WIDTH = 58
 """Columns of a word before its origins."""

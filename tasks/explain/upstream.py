@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.components.base import Component
-from tasks.explain.provenance import value
 from tasks.core.errors import Failure
+from tasks.explain.provenance import value
 from tasks.settings import table
 from tasks.settings.load import Settings
 from tasks.system.run import program, run

@@ -9,19 +9,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.kubernetes import facts
-from tasks.core import console
 from tasks.checkout.tasks import normal
 from tasks.components import containerd
+from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.kubernetes import version_stamp
-from tasks.checkout.base import is_minor
+from tasks.gomod import release
+from tasks.gomod.release import Release, dotted
+from tasks.kubernetes import facts, version_stamp
+from tasks.kubernetes.releases import is_minor
+from tasks.kubernetes.tool_record import Tool, load_tool
+from tasks.kubernetes.tree import Checkout, load_checkout
 from tasks.settings.load import Settings, current
 from tasks.system.run import program, run
 from tasks.toolchain import versions
-from tasks.toolchain.versions import Release, dotted
-from tasks.kubernetes.tool_record import Tool, load_tool
-from tasks.kubernetes.tree import Checkout, load_checkout
 
 NOT_MADE = "not made yet"
 SPEAKS = {(0, 0, 0): ("v1alpha2",), (1, 6, 0): ("v1alpha2", "v1"), (2, 0, 0): ("v1",)}
@@ -157,7 +157,7 @@ def _choice(
 ) -> Choice:
     if made is None:
         return Choice(what, asked, asked_in, NOT_MADE, "", "")
-    reason = why(versions.release(asked) or (0, 0, 0), made.release)
+    reason = why(release.release(asked) or (0, 0, 0), made.release)
     return Choice(what, asked, asked_in, made.version, made.origin, reason)
 
 

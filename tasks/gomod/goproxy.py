@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from tasks.core.errors import Failure
+from tasks.gomod.release import Release, dotted, release
 from tasks.settings.load import Settings
 from tasks.system import download
-from tasks.toolchain.versions import Release, dotted, release
 
 
 def addresses(settings: Settings) -> list[str]:

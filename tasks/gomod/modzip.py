@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.gomod import goproxy, sumdb
 from tasks.settings.load import Settings
 from tasks.system import download, resources
-from tasks.gomod import goproxy, sumdb
 
 Program = Callable[[str, bytes], bool]
 """Tells from the name of a file, and how it begins, whether it is to be executable."""

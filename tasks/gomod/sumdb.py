@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.system import download, files
 from tasks.gomod.tlog import Read, Signer, check, open_note, signer, tiles
+from tasks.system import download, files
 
 KNOWN = {
     "sum.golang.org": "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",

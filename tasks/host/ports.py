@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.core import console
-from tasks.debug import swap
 from tasks.core.errors import Failure
+from tasks.debug import swap
 from tasks.host import file_changes
 from tasks.settings.load import Settings
 from tasks.system import files, firewall

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from tasks.settings import templates
 from tasks.host.plan import Edit, Mirrors
+from tasks.settings import templates
 
 FILES = ("etc/yum.repos.d/*.repo",)
 _LISTED = re.compile(r"^(mirrorlist|metalink)[ \t]*=", re.MULTILINE)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.errors import Failure
+from tasks.gomod.release import Release, release
 from tasks.settings.load import Settings
 from tasks.system import files, network
+from tasks.system.resources import architecture
 from tasks.system.run import run
-from tasks.toolchain.versions import Release, release
 
-ARCHITECTURES = {
-    "aarch64": "arm64", "armv6l": "arm", "armv7l": "arm", "i686": "386", "x86_64": "amd64",
-}
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED = re.compile(r"(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO", re.IGNORECASE)
 
@@ -55,11 +52,6 @@ def save_tool(settings: Settings, tool: Tool, **more: str) -> None:
     if tool.root:
         record["root"] = str(tool.root)
     files.write_json(settings.paths.tool(tool.name), record)
-
-
-def architecture() -> str:
-    """Return this machine's architecture as Go calls it."""
-    return ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
 def installed_go() -> Iterator[Tool]:

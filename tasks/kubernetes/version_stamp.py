@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.core.errors import Failure
-from tasks.system.run import run
 from tasks.kubernetes.tree import Checkout, guess_version, is_version
+from tasks.system.run import run
 
 SCRIPT = "hack/lib/version.sh"
 _NUMBERS = re.compile(r"v(\d+)\.(\d+)(?:\.\d+)?(-.*)?(?:\+.*)?")

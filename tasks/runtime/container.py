@@ -11,14 +11,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.core import console
 from tasks.components import docker, kubelet
+from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.system import process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.run import Result, program, run
-from tasks.kubernetes.tree import load_checkout
 
 PULL = 1800.0
 """Seconds an image may take to be pulled."""

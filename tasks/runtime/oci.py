@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.system import files
-from tasks.kubernetes.tool_record import architecture
+from tasks.system.resources import architecture
 
 _TYPES = "application/vnd.oci.image"
 _FOLDERS = ("dev", "etc", "proc", "sys", "tmp")

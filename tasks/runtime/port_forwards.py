@@ -7,15 +7,11 @@ are only taken while it runs.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import sys
 from pathlib import Path
 
-from tasks.certs import kubeconfig
-from tasks.components import containerd
-from tasks.components.base import Component
-from tasks.components.kubelet import TRACES
+from tasks.components.forwarding import inward, mappings, own_ports
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import network, ports, process, procfs, signals
@@ -62,58 +58,6 @@ def leave(settings: Settings, name: str) -> None:
     if record is not None:
         signals.stop(record.identity)
         process.forget(settings.paths.run, record.component)
-
-
-def own_ports(settings: Settings, name: str) -> list[int]:
-    """Return the ports of a component that the host is to reach."""
-    kubelet = settings.kubelet
-    optional = [kubelet.read_only_port] if kubelet.read_only_port else []
-    return {
-        "kubelet": [kubelet.port, kubelet.healthz_port, *optional],
-        "kube-proxy": [settings.proxy.healthz_port],
-    }.get(name, [])
-
-
-def reached(settings: Settings, component: Component) -> tuple[int, ...]:
-    """Return the host's ports of a component; those of a node in its sandbox its relay holds."""
-    return tuple(dict.fromkeys((*component.ports, *own_ports(settings, component.name))))
-
-
-def mappings(settings: Settings) -> list[str]:
-    """Return what the main relay connects, in the words of relay.py.
-
-    Forwarded ports lead to the node's address: not every kube-proxy serves NodePorts on loopback.
-    """
-    api, target = settings.api.secure_port, "127.0.0.1"
-    if not settings.start.control_plane:
-        target = other_host(settings) or target
-    found = [f"out:0.0.0.0:{api}:{target}:{api}"]
-    if settings.kubelet.tracing:
-        found.append(f"out:127.0.0.1:{TRACES}:127.0.0.1:{TRACES}")
-    if settings.node.pull:
-        found.append(f"proxy:127.0.0.1:{containerd.PROXY_PORT}")
-    for words in settings.node.forward:
-        host, _, inside = words.partition(":")
-        for number in (host, inside or host):
-            if not number.isdigit() or not 0 < int(number) < 65536:
-                source = settings.sources.get("node.forward", "node.forward")
-                raise Failure(
-                    f"{source}: {words!r} is not a port", "for example 30080, or 8080:30080"
-                )
-        found.append(f"in:127.0.0.1:{host}:{settings.node.address}:{inside or host}")
-    return found
-
-
-def other_host(settings: Settings) -> str:
-    """Return what the kubeconfigs call kube-apiserver, unless that is loopback anyway."""
-    host = kubeconfig.host(settings, "api.host")
-    loopback = kubeconfig.is_address(host) and ipaddress.ip_address(host).is_loopback
-    return "" if loopback or host == "localhost" else host
-
-
-def inward(port: int) -> str:
-    """Return the mapping that brings a port of the sandbox to the same one of the host."""
-    return f"in:127.0.0.1:{port}:127.0.0.1:{port}"
 
 
 def start(settings: Settings, holder: Record, name: str, wanted: list[str]) -> Record:

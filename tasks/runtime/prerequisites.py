@@ -7,19 +7,19 @@ import shutil
 import time
 from pathlib import Path
 
-from tasks.kubernetes import facts
-from tasks.core import console
-from tasks.certs import kubeconfig
 from tasks.build.tasks import load_binary
+from tasks.certs import kubeconfig
 from tasks.components import containerd
-from tasks.components.base import Health
+from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.kubernetes import facts
+from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, sandbox
 from tasks.settings.load import Settings
 from tasks.system import ports
+from tasks.system.ports import Health
 from tasks.system.process import load, tail
 from tasks.system.run import Result, program, run
-from tasks.kubernetes.tree import load_checkout
 
 READY = 120.0
 """Seconds a node may take to turn Ready; a 1.20 kubelet takes 12."""

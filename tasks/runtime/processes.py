@@ -9,19 +9,19 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tasks.core import console
 from tasks.build.tasks import load_binary
 from tasks.components import containerd, docker, kube_proxy, kubelet, registry
 from tasks.components.base import Component, Context
+from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.kubernetes import tool_record
+from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, kernel, port_forwards, sandbox
 from tasks.settings.load import Settings
 from tasks.system import files, mounts, ports, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.procfs import Identity
 from tasks.system.run import program, run
-from tasks.kubernetes import tool_record
-from tasks.kubernetes.tree import load_checkout
 
 READY = 90.0
 """Seconds a component other than kube-apiserver may take to become ready."""

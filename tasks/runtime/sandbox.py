@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.settings import templates
-from tasks.certs import kubeconfig
+from tasks.components import forwarding
 from tasks.core.errors import Failure
 from tasks.runtime import port_forwards
+from tasks.settings import addresses, templates
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs, signals
 from tasks.system.process import Record
@@ -117,8 +117,8 @@ def _make(settings: Settings) -> Record:
         pod_logs=paths.logs / "pods",
         address=settings.node.address,
         gateway=_gateway(settings),
-        api=port_forwards.other_host(settings),
-        api_is_address=kubeconfig.is_address(port_forwards.other_host(settings)),
+        api=forwarding.other_host(settings),
+        api_is_address=addresses.is_address(forwarding.other_host(settings)),
         hostname=f"stepkube-{settings.name}",
         cgroup=cgroup(settings),
     )
@@ -147,7 +147,7 @@ def _make(settings: Settings) -> Record:
 
 def forward(settings: Settings, name: str, port: int) -> Record:
     """Start a relay of its own for one more port, from the host's loopback into the sandbox."""
-    return port_forwards.start(settings, ensure(settings), name, [port_forwards.inward(port)])
+    return port_forwards.start(settings, ensure(settings), name, [forwarding.inward(port)])
 
 
 def _gateway(settings: Settings) -> str:

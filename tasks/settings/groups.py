@@ -6,9 +6,15 @@ hack/local-up-cluster.sh knows keep upstream's environment name, the others are
 STEPKUBE_GROUP_FIELD.
 """
 
-from tasks.settings.declare import Pair, option
 from tasks.settings.cluster import Addons, Certs, Debug, Logs, Start, StartWord
-from tasks.settings.control_plane import Api, CloudControllerManager, ControllerManager, Etcd, Scheduler
+from tasks.settings.control_plane import (
+    Api,
+    CloudControllerManager,
+    ControllerManager,
+    Etcd,
+    Scheduler,
+)
+from tasks.settings.declare import Pair, option
 from tasks.settings.node import Dns, Kubelet, Node, Proxy
 from tasks.settings.source import Build, Mirror, Order, Origin
 from tasks.settings.up import GUESS, UP

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_origin
 
-from tasks.settings import groups
 from tasks.core.errors import Failure
+from tasks.settings import groups
 from tasks.settings.convert import convert
+from tasks.settings.paths import Paths
 from tasks.settings.table import Row, table
 from tasks.settings.yaml_file import read
-from tasks.settings.paths import Paths
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = "stepkube.yaml"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.settings import groups as options
 from tasks.core.errors import Failure
+from tasks.settings import groups as options
 
 
 def read(file: Path, explicit: bool) -> dict[str, Any]:

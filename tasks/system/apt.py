@@ -18,9 +18,8 @@ from pathlib import Path
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.settings.groups import Mirror
-from tasks.system import apt_sources
 from tasks.settings.load import Settings
-from tasks.system import files, network
+from tasks.system import apt_sources, files, network
 from tasks.system.run import Result, follow, run
 
 _HOOKS = (

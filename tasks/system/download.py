@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tasks.core import console
+from tasks.core import console, redact
 from tasks.core.errors import Failure
 from tasks.system import files, network, resources
-from tasks.core import redact
 
 Verify = Callable[[Path], None]
 

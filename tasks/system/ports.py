@@ -12,9 +12,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.components.base import Health
 from tasks.core.errors import Failure
 from tasks.system.procfs import argv_of
 
@@ -114,3 +114,16 @@ def healthy(health: Health, timeout: float | None = None) -> bool:
         return error.code in health.accept
     except (OSError, http.client.HTTPException):
         return False
+
+
+@dataclass(frozen=True)
+class Health:
+    """Where a component answers once it is ready; an https certificate is not verified.
+
+    `accept` are the status codes that count as ready. Upstream's /readyz and /healthz are open to
+    anonymous callers. `timeout` are the seconds one look may take.
+    """
+
+    url: str
+    accept: tuple[int, ...] = (200,)
+    timeout: float = 2.0

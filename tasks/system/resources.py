@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 from pathlib import Path
 
@@ -56,3 +57,12 @@ def require_memory(gib: float, what: str) -> None:
             f"{what} needs about {gib:g} GiB of memory, but only {available:.1f} GiB are available",
             "close other programs, add memory or add swap",
         )
+
+ARCHITECTURES = {
+    "aarch64": "arm64", "armv6l": "arm", "armv7l": "arm", "i686": "386", "x86_64": "amd64",
+}
+
+
+def architecture() -> str:
+    """Return this machine's architecture as Go calls it."""
+    return ARCHITECTURES.get(platform.machine(), platform.machine())

@@ -6,13 +6,14 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from tasks.core.errors import Failure
 from tasks.check.versions import said
+from tasks.core.errors import Failure
+from tasks.gomod.release import Release, dotted, require_release
+from tasks.kubernetes.tool_record import Tool
 from tasks.settings.load import Settings
 from tasks.system import download, files
+from tasks.system.resources import architecture
 from tasks.toolchain import go_install
-from tasks.toolchain.versions import Release, dotted, require_release
-from tasks.kubernetes.tool_record import Tool, architecture
 
 MODULE = "github.com/containernetworking/plugins"
 PLUGINS = {

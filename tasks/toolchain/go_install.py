@@ -10,13 +10,14 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.gomod import goproxy
+from tasks.gomod.release import Release, dotted, release
+from tasks.kubernetes.tool_record import Tool, go_env, installed_go, save_tool
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow
-from tasks.gomod import goproxy
 from tasks.toolchain import goroot
-from tasks.toolchain.versions import Release, dotted, go_name, release
-from tasks.kubernetes.tool_record import Tool, go_env, installed_go, save_tool
+from tasks.toolchain.versions import go_name
 
 TOOLS_GO = (1, 26, 11)
 """The Go that builds the tools where none is installed."""

@@ -11,13 +11,15 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.system.apt import Archive
+from tasks.gomod import goproxy, modzip
+from tasks.gomod.release import Release, dotted, release, require_release
+from tasks.kubernetes.tool_record import Tool, go_env, installed_go
 from tasks.settings.load import Settings
 from tasks.system import download, files
+from tasks.system.apt import Archive
+from tasks.system.resources import architecture
 from tasks.system.run import run
-from tasks.gomod import goproxy, modzip
-from tasks.toolchain.versions import Release, dotted, go_name, release, require_release
-from tasks.kubernetes.tool_record import Tool, architecture, go_env, installed_go
+from tasks.toolchain.versions import go_name
 
 MODULE = "golang.org/toolchain"
 _MARK = ".stepkube-origin"

@@ -17,16 +17,17 @@ from doit.tools import config_changed
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.checkout import from_bundle
-from tasks.settings.load import Settings, current
-from tasks.system import files
 from tasks.core.redact import masked
-from tasks.system.run import run
-from tasks.toolchain import cni, go_install, goroot
 from tasks.gomod import goproxy
-from tasks.toolchain.versions import DWARF5, OLDEST_DELVE, Release, delve_range, dotted, require_release, wanted_etcd, wanted_go
+from tasks.gomod.release import Release, dotted, require_release
+from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tool_record import Tool, go_env, load_tool, save_tool
 from tasks.kubernetes.tree import load_checkout
+from tasks.settings.load import Settings, current
+from tasks.system import files
+from tasks.system.run import run
+from tasks.toolchain import cni, go_install, goroot
+from tasks.toolchain.versions import DWARF5, OLDEST_DELVE, delve_range, wanted_etcd, wanted_go
 
 __all__ = ["Tool", "go_env", "load_tool"]
 
@@ -38,7 +39,7 @@ DELVE = "github.com/go-delve/delve"
 
 def provide(settings: Settings, name: str, make: Callable[[Settings], Any]) -> Any:
     """Take the tool that a bundle brought for this very tree, else find, fetch or build one."""
-    given = from_bundle.tool(settings, name, load_checkout(settings.paths.lock).tree)
+    given = bundle_record.tool(settings, name, load_checkout(settings.paths.lock).tree)
     if given is None or (name == "etcd" and settings.etcd.version):
         return make(settings)
     found, more = given

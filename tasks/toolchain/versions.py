@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from tasks.core.errors import Failure
+from tasks.gomod.release import _NUMBER, Release, _numbers, dotted, release
 
-Release = tuple[int, int, int]
-"""A version as numbers, (1, 15, 15); a missing patch is 0."""
 Range = tuple[tuple[int, int], tuple[int, int]]
 """Oldest and newest minor line of something."""
 
-_NUMBER = r"(\d+)\.(\d+)(?:\.(\d+))?"
 
 DELVE = (
     ("1.3.0", (1, 10), (1, 13)),
@@ -47,25 +45,6 @@ OLDEST_DELVE = (1, 22, 1)
 
 DWARF5 = (1, 25)
 """From this Go on a binary has DWARF 5, which Delve reads only when built with this Go or newer."""
-
-
-def release(text: str) -> Release | None:
-    """Read go1.15.15, v3.5.30 or 1.25; None for anything else, pre-releases included."""
-    match = re.fullmatch(rf"(?:go|v)?{_NUMBER}", text.strip())
-    return _numbers(match) if match else None
-
-
-def require_release(text: str, key: str) -> Release:
-    """Read a release as `release` does; a Failure names the setting or file it came from."""
-    found = release(text)
-    if found is None:
-        raise Failure(f"{key}: {text!r} is not a release", "write it like 1.25.1")
-    return found
-
-
-def dotted(version: Iterable[int]) -> str:
-    """Write numbers as a version: 1.15.15."""
-    return ".".join(str(number) for number in version)
 
 
 def go_name(version: Release) -> str:
@@ -158,5 +137,3 @@ def _search(pattern: str, text: str) -> Release | None:
     return _numbers(match) if match else None
 
 
-def _numbers(match: re.Match[str]) -> Release:
-    return int(match[1]), int(match[2]), int(match[3] or 0)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.kubernetes.tree import load_checkout
 from tasks.settings import load
 from tasks.system import process
-from tasks.kubernetes.tree import load_checkout
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 

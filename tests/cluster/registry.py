@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tasks.certs import pki
-from tasks.certs.tasks import Certificate
+from tasks.certs.certificates import Certificate
 
 HOST = "registry.stepkube.test"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks import delve
+from tasks.components import debug_ports
 from tasks.debug import journal
 from tasks.system import signals
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
@@ -17,7 +18,7 @@ SCHEDULE = "k8s.io/kubernetes/pkg/scheduler/core.(*genericScheduler).Schedule"
 
 
 def address(cluster: Cluster, name: str) -> str:
-    return f"127.0.0.1:{journal.port(cluster.settings, name)}"
+    return f"127.0.0.1:{debug_ports.port(cluster.settings, name)}"
 
 
 def raw(cluster: Cluster, name: str) -> bytes:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tasks.build import tasks as build
-from tasks.settings import load
+from tasks.components import debug_ports
 from tasks.components.registry import COMPONENTS
-from tasks.debug import journal
+from tasks.settings import load
 from tasks.system import ports, process, procfs, signals
 from tests.cluster.conftest import CONTROL_PLANE, Cluster
 
@@ -133,7 +133,7 @@ def test_in_the_foreground_a_death_is_told_and_an_interrupt_ends_it_all(cluster:
     assert run.returncode == 130
     assert "Cleaning up" in said and "Traceback" not in said
     assert running(cluster) == {}
-    debugger = journal.port(cluster.settings, "kube-scheduler")
+    debugger = debug_ports.port(cluster.settings, "kube-scheduler")
     for port in (cluster.settings.api.secure_port, cluster.settings.etcd.port, debugger):
         assert ports.owner(port) is None
 

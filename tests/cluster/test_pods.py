@@ -11,8 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tasks.runtime import oci, port_forwards, sandbox
-from tasks.runtime import processes
+from tasks.runtime import oci, port_forwards, processes, sandbox
 from tasks.system import files, ports, process, procfs
 from tasks.system.run import Result, run
 from tests.cluster import host, registry

@@ -1,0 +1,45 @@
+"""Host names and IP addresses among the settings."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from operator import attrgetter
+
+from tasks.core.errors import Failure
+from tasks.settings.load import Settings
+
+# what looks like an IPv4 address and is none is a typing error, not a name
+_NAME = re.compile(r"(?!\d+(\.\d+){3}$)[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?")
+
+
+def is_address(host: str) -> bool:
+    """Tell an IPv4 or IPv6 address from a name."""
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
+
+
+def host(settings: Settings, key: str) -> str:
+    """Return a setting that is a name or an address, spelled as certificates spell it."""
+    value = str(attrgetter(key)(settings)).strip().strip("[]").lower()
+    if is_address(value):
+        return str(ip_address(value))
+    if not _NAME.fullmatch(value):
+        raise refusal(settings, key, "a host name or an IP address", "for example: localhost")
+    return value
+
+
+def address(settings: Settings, key: str) -> str:
+    """Return a setting that has to be an IP address."""
+    value = str(attrgetter(key)(settings)).strip().strip("[]")
+    if not is_address(value):
+        raise refusal(settings, key, "an IP address", "for example: 10.0.0.1 or fd00::1")
+    return str(ip_address(value))
+
+
+def refusal(settings: Settings, key: str, expected: str, hint: str) -> Failure:
+    """Return the failure that says where a wrong value came from."""
+    source = settings.sources.get(key, key)
+    return Failure(f"{source}: {attrgetter(key)(settings)!r} is not {expected}", hint)
