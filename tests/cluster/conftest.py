@@ -20,7 +20,7 @@ CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-sche
 class Cluster:
     """The instance the tests share, and the commands a user has for it."""
 
-    load: load.Settings
+    settings: load.Settings
 
     def doit(self, *words: str, code: int = 0, **environ: str) -> str:
         """Run doit as a user does; return what it printed."""
