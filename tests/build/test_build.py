@@ -1,0 +1,296 @@
+"""Builds with a real Go, of a small tree that looks like Kubernetes."""
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.build import dwarf_check, go_build, go_command, recipes, sources
+from tasks.build import tasks as build
+from tasks.checkout import tasks as checkout
+from tasks.core import console
+from tasks.core.errors import Failure
+from tasks.kubernetes import facts, tool_record
+from tasks.settings import load
+from tasks.settings.load import Settings
+from tasks.system import files, resources
+from tasks.system.run import run
+from tests.support import miniature
+
+
+@pytest.fixture
+def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[Settings]:
+    """Yield settings whose tree is a miniature; Go's cache is shared with earlier runs."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    made = miniature.make(tmp_path / "tree", unique=name)
+    environ = {
+        "STEPKUBE_HOME": str(cache / "home"),
+        "STEPKUBE_INSTANCE": name,
+        "STEPKUBE_ORIGIN_PATH": str(made),
+    }
+    loaded = load.load(environ)
+    assert checkout.make(loaded) is None
+    root = Path(run(go, "env", "GOROOT").stdout.strip())
+    tool_record.save_tool(loaded, tool_record.Tool("go", go_version, root / "bin/go", root, "here"))
+    forget()
+    yield loaded
+    shutil.rmtree(loaded.paths.instance)
+
+
+def forget() -> None:
+    """Forget what this process saw of the tree, as a new doit does."""
+    sources.seen.cache_clear()
+    recipes.forget()
+    build._compiled.clear()
+
+
+def make(chosen: Settings, module: str) -> build.Binary:
+    forget()
+    assert sources.refresh(chosen, module) is None
+    said = build.build(chosen, module)
+    assert said is None, said
+    return build.load_binary(chosen, module)
+
+
+def test_a_build_is_debuggable_stamped_and_runs(chosen: Settings) -> None:
+    binary = make(chosen, "kube-scheduler")
+    assert chosen.name in run(binary.path).stderr
+    assert dwarf_check.prove_debuggable(binary.path).optimized == 0
+    assert (chosen.paths.instance / "bin" / "kube-scheduler").resolve() == binary.path
+
+
+def test_only_the_module_whose_files_changed_is_built_again(chosen: Settings) -> None:
+    scheduler, apiserver = make(chosen, "kube-scheduler"), make(chosen, "kube-apiserver")
+    file = Path(chosen.origin.path) / "pkg/scheduler/scheduler.go"
+    original = file.read_text()
+    file.write_text(original.replace("return name", 'return "edited " + name'))
+    edited = make(chosen, "kube-scheduler")
+    assert edited.path != scheduler.path
+    assert "edited" in run(edited.path).stderr
+    assert make(chosen, "kube-apiserver") == apiserver
+    file.write_text(original)
+    stamp = scheduler.path.stat().st_ino
+    back = make(chosen, "kube-scheduler")
+    assert back.path == scheduler.path
+    assert back.path.stat().st_ino == stamp, "kept, not built again"
+
+
+def test_a_binary_that_is_there_waits_for_no_other_run(chosen: Settings) -> None:
+    built = make(chosen, "kube-scheduler")
+    chosen.paths.built("kube-scheduler").unlink()
+    with ThreadPoolExecutor() as pool, files.locked(chosen.paths.cache / "build.lock"):
+        again = pool.submit(make, chosen, "kube-scheduler")
+        done, _ = wait([again], timeout=60)
+    assert done and again.result() == built
+
+
+def test_what_was_compiled_together_is_not_pruned_before_it_is_used(
+    chosen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = replace(chosen, build=replace(chosen.build, keep=0))
+    own = replace(own, paths=replace(own.paths, home=tmp_path / "home"))
+    monkeypatch.setattr(console, "requested", lambda _: ["build:kube-apiserver"])
+    forget()
+    for module in ("kube-scheduler", "kube-apiserver"):
+        assert sources.refresh(own, module) is None
+        assert build.build(own, module) is None
+    for module in ("kube-scheduler", "kube-apiserver"):
+        assert build.load_binary(own, module).path.is_file()
+
+
+def test_what_a_killed_build_left_is_removed(chosen: Settings) -> None:
+    left = chosen.paths.binaries / ".building-killed"
+    files.write(left / "kube-scheduler", "half")
+    make(chosen, "kube-scheduler")
+    assert not left.exists()
+
+
+def test_an_unchanged_manifest_keeps_its_time_and_says_nothing(chosen: Settings) -> None:
+    make(chosen, "kube-scheduler")
+    manifest = chosen.paths.sources("kube-scheduler")
+    before = manifest.stat().st_mtime_ns
+    tree = Path(chosen.origin.path)
+    (tree / "pkg/kubelet/kubelet.go").write_text("package kubelet // another module\n")
+    (tree / "pkg/scheduler/scheduler_test.go").write_text("package scheduler // a test\n")
+    forget()
+    sources.refresh(chosen, "kube-scheduler")
+    assert manifest.stat().st_mtime_ns == before
+
+
+def test_what_another_version_of_the_tool_remembered_is_found_out_again(chosen: Settings) -> None:
+    sources.refresh(chosen, "kube-scheduler")
+    memory = chosen.paths.sources("kube-scheduler").with_suffix(".packages")
+    found = files.read_json(memory)
+    files.write_json(memory, {**found, "packages": len(found["packages"])})
+    assert sources.refresh(chosen, "kube-scheduler") is None
+    assert files.read_json(memory) == found
+
+
+def test_embedded_files_and_new_packages_count(chosen: Settings) -> None:
+    make(chosen, "kube-scheduler")
+    tree = Path(chosen.origin.path)
+    manifest = chosen.paths.sources("kube-scheduler")
+    assert "pkg/scheduler/data/name.txt" in manifest.read_text()
+    (tree / "pkg/fresh").mkdir()
+    (tree / "pkg/fresh/fresh.go").write_text("package fresh\n")
+    file = tree / "pkg/scheduler/scheduler.go"
+    more = 'import _ "embed"\nimport _ "k8s.io/kubernetes/pkg/fresh"'
+    file.write_text(file.read_text().replace('import _ "embed"', more))
+    make(chosen, "kube-scheduler")
+    assert "pkg/fresh/fresh.go" in manifest.read_text()
+
+
+def test_an_edit_made_during_the_build_is_not_lost(
+    chosen: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path(chosen.origin.path) / "pkg/scheduler/data/name.txt"
+    original, compile_ = file.read_text(), go_build._go
+
+    def meddle(*words: object, **named: object) -> None:
+        compile_(*words, **named)  # type: ignore[arg-type]
+        file.write_text("edited meanwhile\n")
+
+    monkeypatch.setattr(go_build, "_go", meddle)
+    during = make(chosen, "kube-scheduler")
+    assert during.path.parent.name.endswith("-edited")
+    monkeypatch.setattr(go_build, "_go", compile_)
+    after = make(chosen, "kube-scheduler")
+    assert "edited meanwhile" in run(after.path).stderr
+    file.write_text(original)
+    assert chosen.name in run(make(chosen, "kube-scheduler").path).stderr
+
+
+def test_a_compile_error_is_quoted(chosen: Settings) -> None:
+    file = Path(chosen.origin.path) / "pkg/scheduler/scheduler.go"
+    file.write_text("package scheduler\n\nfunc Name() string { return 1 }\n")
+    forget()
+    sources.refresh(chosen, "kube-scheduler")
+    said = str(build.build(chosen, "kube-scheduler"))
+    assert "pkg/scheduler/scheduler.go:3" in said
+    assert "fix:" in said
+    assert not chosen.paths.built("kube-scheduler").exists()
+    assert not list(chosen.paths.binaries.glob(".building-*"))
+
+
+def test_a_module_the_tree_does_not_have_is_named(chosen: Settings) -> None:
+    assert "has no cmd/kubelet" in str(sources.refresh(chosen, "kubelet"))
+
+
+def test_no_c_compiler_is_said_before_anything_is_compiled(
+    chosen: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = Path(chosen.origin.path) / "cmd/kubelet/main.go"
+    main.parent.mkdir()
+    main.write_text("package main\n\nfunc main() {}\n")
+    forget()
+    sources.refresh(chosen, "kubelet")
+    monkeypatch.setenv("PATH", str(Path(shutil.which("git") or "").parent / "nowhere"))
+    monkeypatch.setattr(recipes, "_now", lambda one: one)
+    monkeypatch.setattr(recipes, "_edited", lambda _: frozenset())
+    monkeypatch.setattr(recipes, "commit_date", lambda _: "2026-01-01T00:00:00Z")
+    said = str(build.build(chosen, "kubelet"))
+    assert "kubelet is linked against C" in said
+    assert "apt-get install -y gcc" in said
+
+
+def test_the_stamp_tells_clean_from_dirty() -> None:
+    one = tree_at("v1.20.2")
+    clean = go_command.stamp(one, ["p"], dirty=False, date="d")
+    assert clean["p.gitVersion"] == "v1.20.2"
+    assert clean["p.gitMajor"] == "1"
+    dirty = go_command.stamp(one, ["p"], dirty=True, date="d")
+    assert dirty["p.gitVersion"] == "v1.20.2-dirty"
+    assert (clean["p.gitMinor"], dirty["p.gitMinor"]) == ("20", "20+")
+    assert dirty["p.gitTreeState"] == "dirty"
+
+
+@pytest.mark.parametrize(
+    ("go", "flags"), [("1.9.3", "-N -l"), ("1.10", "all=-N -l"), ("1.25.5", "all=-N -l")]
+)
+def test_flags_of_every_go(go: str, flags: str) -> None:
+    made = recipe("kube-apiserver", go)
+    assert made.gcflags == flags
+    words = made.arguments(2, Path("/out"), Path("/overlay"), ["./cmd/kube-apiserver"])
+    assert "-trimpath" not in " ".join(words)
+    assert "-s" not in words[words.index("-ldflags") + 1].split()
+
+
+def test_a_whole_program_is_linked_with_the_c_library_in_it() -> None:
+    for whole in (False, True):
+        made = replace(recipe("kubelet", "1.10.8"), whole=whole)
+        words = made.arguments(2, Path("/out"), Path("/overlay"), ["./cmd/kubelet"])
+        linked = words[words.index("-ldflags") + 1]
+        assert linked.startswith("-linkmode external -extldflags -static -X ") is whole
+
+
+def test_every_part_of_a_recipe_is_part_of_the_digest() -> None:
+    base = recipe("kube-apiserver", "1.25.5")
+    assert base.digest("sources") == recipe("kube-apiserver", "1.25.5").digest("sources")
+    others = [
+        base.digest("other sources"),
+        recipe("kube-apiserver", "1.25.6").digest("sources"),
+        recipe("kubelet", "1.25.5").digest("sources"),
+        recipe("kube-apiserver", "1.25.5", overlay={"a": "b"}).digest("sources"),
+        recipe("kube-apiserver", "1.25.5", dirty=True).digest("sources"),
+        replace(base, whole=True).digest("sources"),
+    ]
+    assert len({base.digest("sources"), *others}) == len(others) + 1
+
+
+def test_the_write_deadline_is_lifted_where_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "staging/src" / go_command.LIMIT_FILE
+    files.write(file, f"const {go_command.LIMIT}\n")
+    lifted = go_command.write_deadline_overlay(tmp_path)
+    assert lifted == {str(file): f"const {go_command.LIFTED}\n"}
+    assert file.read_text() == f"const {go_command.LIMIT}\n"
+    file.write_text("const another = 1\n")
+    assert go_command.write_deadline_overlay(tmp_path) == {}
+
+
+def test_too_little_disk_is_said_with_the_fix(tmp_path: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        resources.require_disk(tmp_path / "not" / "yet", 1e9, "a first build")
+    assert "a first build needs about 1e+09 GiB" in caught.value.message
+    assert "STEPKUBE_HOME" in caught.value.hint
+
+
+def test_jobs_follow_memory_not_only_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources.os, "sched_getaffinity", lambda _: set(range(16)))
+    for gib, jobs in ((1.0, 1), (4.0, 2), (100.0, 16)):
+        monkeypatch.setattr(resources, "available_memory", lambda gib=gib: gib)
+        assert resources.jobs() == jobs
+    assert resources.jobs(3) == 3
+    monkeypatch.setattr(resources, "available_memory", lambda: 0.3)
+    with pytest.raises(Failure, match=r"only 0\.3 GiB are available"):
+        resources.require_memory(1.0, "compiling")
+
+
+def test_meminfo_is_read(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 99 kB\nMemAvailable:    1048576 kB\n")
+    assert resources.available_memory(meminfo) == 1.0
+
+
+def tree_at(version: str) -> checkout.Checkout:
+    return checkout.Checkout(Path("/tree"), version, "0123456789abcdef", "here", "auto")
+
+
+def recipe(
+    module: str, go: str, *, dirty: bool = False, overlay: dict[str, str] | None = None
+) -> go_command.Recipe:
+    return go_command.recipe(
+        module, tree_at("v1.28.0"), Path("/tree"), facts.minor("1.28"), go,
+        dirty=dirty, date="d", overlay=overlay or {},
+    )
+
+
+def test_the_record_names_what_was_built(chosen: Settings) -> None:
+    make(chosen, "kube-apiserver")
+    value = json.loads(chosen.paths.built("kube-apiserver").read_text())
+    assert value["version"].startswith("v1.28.3+")
+    assert Path(value["path"]).is_file()

@@ -1,0 +1,197 @@
+"""A release out of a Go module proxy: a folder with zips and a signed checksum database."""
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tasks.build import layout
+from tasks.checkout import tasks as checkout
+from tasks.core.errors import Failure
+from tasks.gomod import sumdb
+from tasks.settings import load
+from tasks.system import files
+from tests.gomod.test_sumdb import Database, record
+from tests.support import miniature
+
+KUBERNETES, API = "k8s.io/kubernetes", "k8s.io/api"
+HASH = "0123456789abcdef0123456789abcdef01234567"
+INFO = {"Version": "v1.30.2", "Time": "2024-06-11T20:19:28Z"}
+SCRIPT = """if [[ '$Format:%%$' == "%" ]]; then
+  KUBE_GIT_COMMIT='$Format:%H$'
+  if [[ '$Format:%D$' =~ tag:\\ (v[^ ,]+) ]]; then
+"""
+TREE = {
+    "cmd/kube-apiserver/main.go": "package main\n",
+    "go.mod": "module k8s.io/kubernetes\n\nreplace (\n"
+    "\tk8s.io/api => ./staging/src/k8s.io/api\n\tother.io/x => ./third_party/x\n)\n",
+    "hack/lib/version.sh": SCRIPT,
+    "hack/run.sh": "#!/bin/sh\n",
+    "staging/README.md": "# staged\n",
+    "vendor/modules.txt": "# nothing of it is there\n",
+}
+
+
+class Proxy:
+    """A module proxy that has one release, in a folder."""
+
+    def __init__(
+        self, folder: Path, version: str = "v1.30.2", tree: dict[str, str] = TREE, **info: object
+    ) -> None:
+        self.folder, self.version = folder, version
+        self.staged = version.replace("v1.", "v0.", 1)
+        records = [
+            record(KUBERNETES, version, self.zip(KUBERNETES, version, tree)),
+            record(API, self.staged, self.zip(API, self.staged, {"api.go": "package api\n"})),
+        ]
+        self.database = Database(records)
+        self.database.write(folder)
+        told = {**INFO, "Version": version, **info}
+        files.write(folder / KUBERNETES / f"@v/{version}.info", json.dumps(told))
+        files.write(folder / KUBERNETES / "@v/list", f"v1.9.0\n{version}\nv1.31.0-rc.1\n")
+
+    def zip(self, module: str, version: str, content: dict[str, str]) -> str:
+        path = self.folder / module / "@v" / f"{version}.zip"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, text in content.items():
+                archive.writestr(f"{module}@{version}/{name}", text)
+        return sumdb.hash_zip(path).removeprefix("h1:")
+
+    def settings(self, tmp_path: Path, version: str = "auto", **environ: str) -> load.Settings:
+        return load.load({
+            "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_VERSION": version,
+            "STEPKUBE_ORIGIN_APT": "", "STEPKUBE_ORIGIN_GIT": "",
+            "GOPROXY": self.folder.as_uri(),
+            "GOSUMDB": f"{self.database.key} {self.folder.as_uri()}/sumdb/{self.database.name}",
+            **environ,
+        })
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Proxy:
+    return Proxy(tmp_path / "proxy")
+
+
+@pytest.mark.parametrize("version", ["v1.30.2", "1.30.2", "auto"])
+def test_a_release_is_put_together_of_its_modules(
+    tmp_path: Path, proxy: Proxy, version: str
+) -> None:
+    chosen = proxy.settings(tmp_path, version)
+    got = checkout.take(chosen)
+    assert (got.version, got.minor, got.origin) == ("v1.30.2", (1, 30), "the Go module proxy")
+    assert (got.tree / "staging/src/k8s.io/api/api.go").read_text() == "package api\n"
+    assert (got.tree / "staging/README.md").is_file()
+    assert not (got.tree / "vendor").exists(), "go would take the list for the packages"
+    assert "GOPROXY" not in layout.of(chosen.paths, got).environment({})
+    assert os.access(got.tree / "hack/run.sh", os.X_OK)
+    assert not os.access(got.tree / "go.mod", os.X_OK)
+    assert miniature.git(got.tree, "status", "--porcelain", "--ignored") == ""
+    assert miniature.git(got.tree, "log", "-1", "--format=%cs %s") == (
+        "2024-06-11 Import k8s.io/kubernetes v1.30.2"
+    )
+    assert got.commit == miniature.git(got.tree, "rev-parse", "HEAD")
+    miniature.git(got.tree, "pack-refs", "--all")
+    assert checkout.take(chosen).commit == got.commit
+    assert list((chosen.paths.cache / "downloads").iterdir()) == []
+
+
+def test_the_commit_is_upstreams_where_the_proxy_knows_it(tmp_path: Path) -> None:
+    proxy = Proxy(tmp_path / "proxy", Origin={"VCS": "git", "Hash": HASH})
+    got = checkout.take(proxy.settings(tmp_path))
+    assert got.commit == HASH
+    script = (got.tree / "hack/lib/version.sh").read_text()
+    assert f"KUBE_GIT_COMMIT='{HASH}'" in script and "'tag: v1.30.2' =~ tag:" in script
+    assert "[[ '%' ==" in script
+
+
+def test_what_was_put_together_once_needs_no_proxy(tmp_path: Path, proxy: Proxy) -> None:
+    first = checkout.take(proxy.settings(tmp_path, "v1.30.2"))
+    (first.tree / "go.mod").write_text("edited")
+    nowhere = proxy.settings(tmp_path, "v1.30.2", GOPROXY=(tmp_path / "gone").as_uri())
+    assert checkout.take(nowhere) == first
+    assert (first.tree / "go.mod").read_text() == "edited"
+
+
+def test_another_hash_is_refused_and_leaves_nothing(tmp_path: Path, proxy: Proxy) -> None:
+    proxy.zip(API, proxy.staged, {"api.go": "package evil\n"})
+    chosen = proxy.settings(tmp_path)
+    with pytest.raises(Failure, match="the checksum database says h1:"):
+        checkout.take(chosen)
+    left = [path.name for path in chosen.paths.source.iterdir()]
+    assert left == [".modules.lock"]
+
+
+@contextmanager
+def over_http(folder: Path) -> Iterator[str]:
+    """Serve a folder on loopback, quietly: what is not in it is answered by 404."""
+    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": print_nothing})
+    serve = functools.partial(handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def print_nothing(*_: object) -> None:
+    pass
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_a_sample_may_be_missing_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], served: bool
+) -> None:
+    line = "\tk8s.io/sample-x => ./staging/src/k8s.io/sample-x\n)"
+    tree = {**TREE, "go.mod": TREE["go.mod"].replace(")", line)}
+    proxy = Proxy(tmp_path / "proxy", tree=tree)
+    with over_http(proxy.folder) as address:
+        chosen = proxy.settings(tmp_path, GOPROXY=address if served else proxy.folder.as_uri())
+        got = checkout.take(chosen)
+        said = capsys.readouterr().out
+        assert "k8s.io/sample-x v0.30.2 is not to be had: left out" in said
+        left = got.tree / "staging/src/k8s.io/sample-x/go.mod"
+        assert left.read_text() == "module k8s.io/sample-x\n", "go.work may name the folder"
+        shutil.rmtree(chosen.paths.source)
+        (proxy.folder / API / "@v/v0.30.2.zip").unlink()
+        with pytest.raises(Failure, match=r"api/@v/v0\.30\.2\.zip.*(answered 404|no such file)"):
+            checkout.take(chosen)
+    assert [path.name for path in chosen.paths.source.iterdir()] == [".modules.lock"]
+
+
+@pytest.mark.parametrize("version", ["v1.23.9", "master", HASH])
+def test_what_a_proxy_cannot_make_whole_is_not_tried(
+    tmp_path: Path, proxy: Proxy, version: str
+) -> None:
+    with pytest.raises(Failure, match=rf"releases from v1\.24\.0 on, not {version}"):
+        checkout.take(proxy.settings(tmp_path, version))
+
+
+@pytest.mark.parametrize("environ", [{}, {"GOPROXY": "file:///gone"}])
+def test_a_release_that_is_not_there_is_not_to_be_had(
+    tmp_path: Path, proxy: Proxy, environ: dict[str, str]
+) -> None:
+    with pytest.raises(Failure, match=r"v1\.30\.9 is not to be had from any origin") as caught:
+        checkout.take(proxy.settings(tmp_path, "v1.30.9", **environ))
+    assert "the Go module proxy: " in caught.value.message
+
+
+def test_git_comes_first(tmp_path: Path, proxy: Proxy) -> None:
+    remote = miniature.make(tmp_path / "remote", tags=("v1.30.2",))
+    both = proxy.settings(tmp_path, "v1.30.2", STEPKUBE_ORIGIN_GIT=str(remote))
+    assert checkout.take(both).origin == f"git {remote}"
+    alone = {"STEPKUBE_ORIGIN_GIT": str(remote), "STEPKUBE_ORIGIN_ORDER": "goproxy"}
+    assert checkout.take(proxy.settings(tmp_path, "v1.30.2", **alone)).origin == (
+        "the Go module proxy"
+    )

@@ -1,0 +1,269 @@
+"""The origin that is an archive, and what an archive may not do."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import lzma
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tasks.build import go_command, recipes
+from tasks.checkout import tasks as checkout
+from tasks.core.errors import Failure
+from tasks.settings import load
+from tasks.system import unpack
+from tests.support import miniature
+from tests.support.servers import served
+
+SCRIPT = """  if [[ '$Format:%%$' == "%" ]]; then
+    KUBE_GIT_COMMIT='$Format:%H$'
+    if [[ '$Format:%D$' =~ tag:\\ (v[^ ,]+) ]]; then
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    made = miniature.make(tmp_path / "source")
+    script = made / "hack/lib/version.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text(SCRIPT)
+    (made / ".gitattributes").write_text("hack/lib/version.sh export-subst\n")
+    (made / "vendor").mkdir()
+    (made / "vendor/link").symlink_to("../pkg/kubelet")
+    miniature.commit(made, "second")
+    miniature.git(made, "tag", "v1.28.4")
+    return made
+
+
+def archived(source: Path, name: str, *, prefix: str = "", at: str = "v1.28.4") -> Path:
+    """Make what `git archive` makes, and pack it as the name says."""
+    target = source.parent / name
+    plain = target.with_suffix(".plain")
+    miniature.git(source, "archive", f"--prefix={prefix}", "-o", str(plain), "--format=tar", at)
+    if name.endswith(".xz"):
+        target.write_bytes(lzma.compress(plain.read_bytes()))
+    elif name.endswith(".zst"):
+        subprocess.run(["zstd", "-q", plain, "-o", target], check=True)
+    elif name.endswith(".gz"):
+        miniature.git(source, "archive", f"--prefix={prefix}", "-o", str(target), at)
+    return target
+
+
+def chosen(tmp_path: Path, place: object, **environ: str) -> load.Settings:
+    return load.load({
+        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "",
+        "STEPKUBE_ORIGIN_GIT": "", "STEPKUBE_ORIGIN_TARBALL": str(place), "GOPROXY": "off",
+        **environ,
+    })
+
+
+def pack(path: Path, *members: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for member in members:
+            info, data = member if isinstance(member, tuple) else (member, b"")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname = kind, link
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("kubernetes-src.tar.gz", ""),
+        ("v1.28.4.tar.gz", "kubernetes-1.28.4/"),
+        ("source.tar.xz", "kubernetes/"),
+        pytest.param(
+            "source.tar.zst", "kubernetes/",
+            marks=pytest.mark.skipif(not shutil.which("zstd"), reason="needs the program zstd"),
+        ),
+    ],
+)
+def test_what_git_archive_made_tells_its_version_and_commit(
+    tmp_path: Path, source: Path, name: str, prefix: str
+) -> None:
+    made = chosen(tmp_path, archived(source, name, prefix=prefix))
+    got = checkout.take(made)
+    assert (got.version, got.minor) == ("v1.28.4", (1, 28))
+    assert got.commit == miniature.git(source, "rev-parse", "v1.28.4")
+    assert (got.tree / "vendor/link/kubelet.go").is_file()
+    assert miniature.git(got.tree, "status", "--porcelain", "--ignored") == ""
+    assert [item.name for item in made.paths.source.glob("[!.]*")] == [got.tree.name]
+    stamp = go_command.stamp(got, ["p"], dirty=False, date=recipes.commit_date(got))
+    assert stamp["p.gitVersion"] == "v1.28.4"
+    when = miniature.git(source, "log", "-1", "--format=%ct")
+    assert miniature.git(got.tree, "log", "-1", "--format=%ct") == when
+    kept = (got.tree / "go.mod").stat().st_ino
+    assert checkout.take(made) == got
+    assert (got.tree / "go.mod").stat().st_ino == kept, "not unpacked again"
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "expected"),
+    [
+        ("kubernetes-v1.28.4-rc.1.tar.gz", "auto", "v1.28.4-rc.1"),
+        ("k8s-1.28.4.tar.gz", "v1.28.4", "v1.28.4"),
+        ("mine.tar.gz", "1.28.7", "v1.28.7"),
+        ("mine.tar.gz", "auto", "v1.28.3+"),
+    ],
+)
+def test_an_archive_without_history_is_named_by_the_user_its_name_or_its_change_log(
+    tmp_path: Path, source: Path, name: str, version: str, expected: str
+) -> None:
+    (source / "hack/lib/version.sh").unlink()
+    miniature.commit(source, "third")
+    made = chosen(tmp_path, archived(source, name, at="HEAD"), STEPKUBE_VERSION=version)
+    got = checkout.take(made)
+    assert got.version == (expected + got.commit[:12] if expected.endswith("+") else expected)
+    assert got.commit == miniature.git(got.tree, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("version", ["v1.28.5", "v1.20.2", "main"])
+def test_another_version_than_the_archive_has_is_refused(
+    tmp_path: Path, source: Path, version: str
+) -> None:
+    with pytest.raises(Failure, match=rf"it is v1\.28\.4, not {version}"):
+        checkout.take(chosen(tmp_path, archived(source, "a.tar.gz"), STEPKUBE_VERSION=version))
+    assert not list((tmp_path / "home/src").glob("[!.]*"))
+    assert not list((tmp_path / "home/src").glob("*.making"))
+
+
+@pytest.mark.parametrize("kind", ["sha256", "sha512"])
+def test_a_local_archive_with_a_wrong_checksum_beside_it_is_refused(
+    tmp_path: Path, source: Path, kind: str
+) -> None:
+    archive = archived(source, "a.tar.gz")
+    beside = archive.with_name(f"a.tar.gz.{kind}")
+    right = hashlib.new(kind, archive.read_bytes()).hexdigest()
+    beside.write_text(f"{right[::-1]}  a.tar.gz\n")
+    with pytest.raises(Failure, match=f"the {kind} of .* is {right}, not"):
+        checkout.take(chosen(tmp_path, archive))
+    beside.write_text(f"{right}  ./a.tar.gz\n")
+    assert checkout.take(chosen(tmp_path, archive)).version == "v1.28.4"
+
+
+class Files(http.server.BaseHTTPRequestHandler):
+    root: Path
+
+    def do_GET(self) -> None:
+        file = self.root / self.path.strip("/")
+        body = file.read_bytes() if file.is_file() else b""
+        self.send_response(200 if file.is_file() else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_a_download_needs_a_checksum(tmp_path: Path, source: Path) -> None:
+    archive = archived(source, "v1.28.4.tar.gz", prefix="k/")
+    right = hashlib.sha256(archive.read_bytes()).hexdigest()
+    Files.root = archive.parent
+    with served(Files) as port:
+        url = f"http://user:s3cr3t@127.0.0.1:{port}/v1.28.4.tar.gz"
+        with pytest.raises(Failure, match="nothing says what") as caught:
+            checkout.take(chosen(tmp_path, url))
+        assert "origin.tarball_sha256" in caught.value.hint
+        assert "s3cr3t" not in str(caught.value)
+        with pytest.raises(Failure, match=r"the sha256 of .* is"):
+            checkout.take(chosen(tmp_path, url, STEPKUBE_ORIGIN_TARBALL_SHA256="0" * 64))
+        assert not list((tmp_path / "home").rglob("*.go"))
+        got = checkout.take(chosen(tmp_path, url, STEPKUBE_ORIGIN_TARBALL_SHA256=right))
+        assert got.version == "v1.28.4" and "s3cr3t" not in got.origin
+        archive.with_name(archive.name + ".sha256").write_text(f"{right}\n")
+        again = chosen(tmp_path / "two", url)
+        assert checkout.take(again).version == "v1.28.4"
+        assert not list((again.paths.cache / "downloads").iterdir())
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.1:1/v1.28.4.tar.gz", "here.tar.gz"])
+def test_a_checksum_that_is_none_is_said_before_anything_is_fetched(
+    tmp_path: Path, place: str
+) -> None:
+    with pytest.raises(Failure, match="'123' is no sha256"):
+        checkout.take(chosen(tmp_path, place, STEPKUBE_ORIGIN_TARBALL_SHA256="123"))
+
+
+@pytest.mark.parametrize("place", ["ftp://mirror.example.org/k.tar.gz", "http://[::1/k.tar.gz"])
+def test_an_address_that_is_none_is_named(tmp_path: Path, place: str) -> None:
+    with pytest.raises(Failure, match=r"STEPKUBE_ORIGIN_TARBALL.* is not an address"):
+        checkout.take(chosen(tmp_path, place))
+
+
+def test_an_archive_that_cannot_be_reached_leaves_it_to_the_next_origin(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = "http://127.0.0.1:1/v1.28.4.tar.gz"
+    made = chosen(tmp_path, gone, STEPKUBE_ORIGIN_GIT=str(source))
+    assert checkout.take(made).origin == f"git {source}"
+    assert "cannot be reached" in capsys.readouterr().out
+    with pytest.raises(Failure, match="there is no file"):
+        checkout.take(chosen(tmp_path, tmp_path / "none.tar.gz", STEPKUBE_ORIGIN_GIT=str(source)))
+
+
+@pytest.mark.parametrize("keep", [0, 100, -100])
+def test_a_damaged_archive_leaves_nothing(tmp_path: Path, source: Path, keep: int) -> None:
+    archive = archived(source, "a.tar.gz")
+    archive.write_bytes(archive.read_bytes()[:keep])
+    with pytest.raises(Failure, match="is damaged or no tar archive"):
+        checkout.take(chosen(tmp_path, archive))
+    assert not [item for item in (tmp_path / "home/src").iterdir() if item.is_dir()]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [entry("top/../../evil")],
+        [entry("/evil")],
+        [entry("link", tarfile.SYMTYPE, "/etc")],
+        [entry("link", tarfile.SYMTYPE, "../outside"), entry("link/evil")],
+        [entry("a/link", tarfile.SYMTYPE, "../../outside")],
+        [entry("d", tarfile.SYMTYPE, "../outside"), entry("d/evil", tarfile.SYMTYPE, "x")],
+        [
+            entry("d", tarfile.SYMTYPE, "e/../outside"), entry("e", tarfile.SYMTYPE, "f/g"),
+            entry("f/g", tarfile.SYMTYPE, ".."), entry("d/evil", tarfile.SYMTYPE, "x"),
+        ],
+        [entry("fifo", tarfile.FIFOTYPE)],
+        [entry("device", tarfile.CHRTYPE)],
+        [entry("hard", tarfile.LNKTYPE, "../../outside/file")],
+    ],
+)
+def test_no_archive_writes_or_leads_elsewhere(
+    tmp_path: Path, members: list[tarfile.TarInfo]
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("mine")
+    with pytest.raises(Failure):
+        unpack.extract(pack(tmp_path / "a.tar.gz", *members), tmp_path / "folder", strip=0)
+    assert [item.name for item in outside.iterdir()] == ["file"]
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_repository_inside_an_archive_is_left_out(tmp_path: Path) -> None:
+    hook = (entry("top/.git/config"), b"[core]\nfsmonitor = touch /tmp/evil\n")
+    pack(tmp_path / "a.tar.gz", hook, (entry("top/file"), b"text"))
+    unpack.extract(tmp_path / "a.tar.gz", tmp_path / "folder")
+    assert [item.name for item in (tmp_path / "folder").iterdir()] == ["file"]
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpack, "LIMIT", 1000)
+    pack(tmp_path / "a.tar.gz", (entry("a"), b"x" * 600), (entry("b"), b"x" * 600))
+    with pytest.raises(Failure, match="unpacks to more than"):
+        unpack.extract(tmp_path / "a.tar.gz", tmp_path / "folder")

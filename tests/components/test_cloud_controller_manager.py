@@ -1,0 +1,266 @@
+"""cloud-controller-manager: what it refuses, whose program it runs, and when it ends."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.check import tasks as check
+from tasks.cluster import tasks as cluster
+from tasks.components import cloud_controller_manager as ccm
+from tasks.components import registry
+from tasks.components.base import Component, Context
+from tasks.core.errors import Failure
+from tasks.debug import preflight
+from tasks.kubernetes import facts
+from tasks.runtime import processes
+from tasks.settings import load
+from tasks.settings.load import Settings
+from tasks.system import files, process
+from tests.support import toycluster
+
+IN_TREE = ("1.10", "1.15", "1.20", "1.25", "1.30")
+
+
+@pytest.fixture(name="config")
+def cloud_config(tmp_path: Path) -> Path:
+    path = tmp_path / "cloud.conf"
+    path.write_text("[Global]\n")
+    return path
+
+
+def context(minor: str = "1.24", **environ: object) -> Context:
+    named = {name: str(value) for name, value in environ.items()}
+    chosen = load.load({"STEPKUBE_HOME": "/workspace", **named}, {}, Path("/none.yaml"))
+    return Context(chosen, facts.parse(minor), Path("/workspace/bin/cloud-controller-manager"))
+
+
+def external(minor: str = "1.24", **environ: object) -> Context:
+    return context(minor, EXTERNAL_CLOUD_PROVIDER="true", **environ)
+
+
+def refused(given: Context) -> str:
+    with pytest.raises(Failure) as caught:
+        ccm.check(given)
+    return str(caught.value)
+
+
+def flag(built: Component, name: str) -> str:
+    (found,) = [word for word in built.argv if word.startswith(f"--{name}=")]
+    return found.partition("=")[2]
+
+
+def test_without_a_cloud_nothing_is_asked_for() -> None:
+    ccm.check(context())
+    ccm.check(context(CLOUD_PROVIDER="aws"))
+
+
+@pytest.mark.parametrize(
+    ("minor", "provider", "expected"),
+    [
+        ("1.24", "azur", "did you mean azure?"),
+        ("1.26", "openstack", "which has aws, azure, gce, vsphere"),
+        ("1.31", "aws", "the tree of Kubernetes 1.31, which has none"),
+        ("1.31", "aws", "set EXTERNAL_CLOUD_PROVIDER=true"),
+    ],
+)
+def test_a_provider_that_no_component_knows_is_refused(
+    minor: str, provider: str, expected: str
+) -> None:
+    said = refused(context(minor, CLOUD_PROVIDER=provider))
+    assert "the environment (CLOUD_PROVIDER)" in said and expected in said
+
+
+def test_openstack_needs_a_configuration_whoever_takes_care(config: Path) -> None:
+    said = refused(context(CLOUD_PROVIDER="openstack"))
+    assert "the environment (CLOUD_PROVIDER): openstack needs CLOUD_CONFIG" in said
+    said = refused(context(CLOUD_PROVIDER="openstack", CLOUD_CONFIG="/no/such/file"))
+    assert "the environment (CLOUD_CONFIG): the cloud config /no/such/file does not exist" in said
+    ccm.check(context(CLOUD_PROVIDER="openstack", CLOUD_CONFIG=config))
+
+
+def test_the_configuration_must_be_there(config: Path) -> None:
+    said = refused(external(CLOUD_PROVIDER="aws"))
+    assert "the environment (EXTERNAL_CLOUD_PROVIDER): it needs CLOUD_CONFIG" in said
+    said = refused(external(CLOUD_PROVIDER="aws", CLOUD_CONFIG=config.parent))
+    assert f"the environment (CLOUD_CONFIG): the cloud config {config.parent}" in said
+    ccm.check(external(CLOUD_PROVIDER="aws", CLOUD_CONFIG=config))
+
+
+@pytest.mark.parametrize("minor", IN_TREE)
+def test_a_provider_the_tree_does_not_have_is_refused_with_the_list(
+    minor: str, config: Path
+) -> None:
+    said = refused(external(minor, CLOUD_PROVIDER="nebula", CLOUD_CONFIG=config))
+    assert "the environment (CLOUD_PROVIDER): 'nebula' is no cloud provider" in said
+    assert f"Kubernetes {minor}" in said
+    assert ", ".join(facts.minor(minor).cloud_providers) in said
+    assert "gce" in said and "EXTERNAL_CLOUD_PROVIDER_BINARY" in said
+    said = refused(external(minor, CLOUD_CONFIG=config))
+    assert "it needs CLOUD_PROVIDER" in said and "gce" in said
+
+
+@pytest.mark.parametrize(
+    ("provider", "last"),
+    [("photon", "1.14"), ("openstack", "1.25"), ("aws", "1.26"), ("vsphere", "1.30")],
+)
+def test_providers_left_the_tree_one_by_one(provider: str, last: str, config: Path) -> None:
+    given = {"CLOUD_PROVIDER": provider, "CLOUD_CONFIG": config}
+    ccm.check(external(last, **given))
+    major, minor = facts.parse(last)
+    refused(external(f"{major}.{minor + 1}", **given))
+
+
+@pytest.mark.parametrize("minor", ["1.31", "1.36"])
+def test_from_the_version_without_providers_on_that_is_said(minor: str, config: Path) -> None:
+    said = refused(external(minor, CLOUD_PROVIDER="aws", CLOUD_CONFIG=config))
+    assert f"Kubernetes {minor} has no cloud provider in its tree" in said
+    assert "set EXTERNAL_CLOUD_PROVIDER_BINARY" in said
+
+
+def test_a_program_of_ones_own_may_have_any_provider(config: Path, tmp_path: Path) -> None:
+    program = tmp_path / "ccm"
+    program.write_text("#!/bin/sh\n")
+    given = {"CLOUD_PROVIDER": "nebula", "CLOUD_CONFIG": config}
+    own = external("1.36", EXTERNAL_CLOUD_PROVIDER_BINARY=program, **given)
+    assert f"(EXTERNAL_CLOUD_PROVIDER_BINARY): {program} is not a program" in refused(own)
+    program.chmod(0o755)
+    ccm.check(own)
+
+
+def test_flags_of_the_user_come_last(config: Path) -> None:
+    built = ccm.build(
+        external(
+            CLOUD_PROVIDER="aws", CLOUD_CONFIG=config, CONFIGURE_CLOUD_ROUTES="false",
+            CLOUD_CTLRMGR_FLAGS="--allow-untagged-cloud --cluster-name='a b'",
+        )
+    )
+    assert built.argv[-2:] == ("--allow-untagged-cloud", "--cluster-name=a b")
+    assert (flag(built, "cloud-provider"), flag(built, "cloud-config")) == ("aws", str(config))
+    assert flag(built, "configure-cloud-routes") == "false"
+    assert flag(built, "leader-elect") == "false"
+    assert config in built.inputs
+    with pytest.raises(Failure, match=r"CLOUD_CTLRMGR_FLAGS.*quotation"):
+        ccm.build(external(CLOUD_CTLRMGR_FLAGS="'"))
+
+
+@pytest.mark.parametrize(
+    ("minor", "url"),
+    [("1.11", "http://127.0.0.1:10253/healthz"), ("1.12", "https://127.0.0.1:10258/healthz"),
+     ("1.36", "https://127.0.0.1:10258/healthz")],
+)  # fmt: skip
+def test_health(minor: str, url: str) -> None:
+    assert ccm.build(context(minor)).health.url == url
+
+
+@pytest.mark.parametrize("minor", [(1, number) for number in range(10, 37)])
+def test_one_loopback_port(minor: facts.Minor) -> None:
+    built = ccm.build(context(f"{minor[0]}.{minor[1]}"))
+    (port,) = built.ports
+    secure = minor >= (1, 12)
+    assert flag(built, "secure-port" if secure else "port") == str(port)
+    assert flag(built, "bind-address" if secure else "address") == "127.0.0.1"
+    assert ("--port=0" in built.argv) == ((1, 12) <= minor <= (1, 23))
+
+
+@pytest.mark.parametrize(("minor", "plugin"), [("1.13", "aws"), ("1.20", "")])
+def test_volumes_of_the_provider_as_the_script_has_it(minor: str, plugin: str) -> None:
+    kcm = registry.COMPONENTS["kube-controller-manager"].build
+    built = kcm(external(minor, CLOUD_PROVIDER="aws"))
+    assert flag(built, "external-cloud-volume-plugin") == plugin
+    assert flag(built, "cloud-provider") == "external"
+    named = kcm(external(minor, CLOUD_PROVIDER="aws", EXTERNAL_CLOUD_VOLUME_PLUGIN="gce"))
+    assert flag(named, "external-cloud-volume-plugin") == "gce"
+
+
+def test_the_sample_of_1_20_is_called_one(tmp_path: Path) -> None:
+    assert "EXTERNAL_CLOUD_PROVIDER_BINARY" in ccm.build(context("1.20")).advice
+    assert ccm.build(context("1.19")).advice == ccm.build(context("1.21")).advice == ""
+    assert ccm.build(context("1.20", EXTERNAL_CLOUD_PROVIDER_BINARY=tmp_path)).advice == ""
+
+
+def test_it_starts_in_the_scripts_order_and_only_when_asked_for() -> None:
+    assert ccm.NAME not in cluster.chosen(context(START_MODE="nokubelet,nokubeproxy").settings)
+    names = cluster.chosen(external(START_MODE="nokubelet,nokubeproxy").settings)
+    assert names == ["etcd", "kube-apiserver", "kube-controller-manager", ccm.NAME,
+                     "kube-scheduler"]  # fmt: skip
+    assert ccm.NAME not in cluster.chosen(external(START_MODE="kubeletonly").settings)
+
+
+@pytest.fixture(name="own")
+def running_own_program(tmp_path: Path, toy: Path, config: Path) -> Iterator[dict[str, str]]:
+    """Yield variables of an instance of 1.11 whose cloud-controller-manager is a script's toy."""
+    program = tmp_path / "ccm"
+    program.write_text(script(toy))
+    program.chmod(0o755)
+    environ = {
+        "STEPKUBE_HOME": str(tmp_path / "home"),
+        "START_MODE": "nokubelet",
+        "EXTERNAL_CLOUD_PROVIDER": "true",
+        "EXTERNAL_CLOUD_PROVIDER_BINARY": str(program),
+        "CLOUD_PROVIDER": "nebula",
+        "CLOUD_CONFIG": str(config),
+        "STEPKUBE_CLOUD_CONTROLLER_MANAGER_PORT": str(toycluster.free_port()),
+    }
+    chosen = load.load(environ)
+    lock = dict.fromkeys(("commit", "origin", "requested", "tree"), "")
+    files.write_json(chosen.paths.lock, {**lock, "version": "v1.11.0"})
+    yield environ
+    processes.stop(chosen, ccm.NAME)
+
+
+def script(toy: Path) -> str:
+    """Return a program that takes every flag and serves /healthz on --port."""
+    return f"""#!/bin/sh
+for word; do case "$word" in --help) exit 0 ;; --port=*) port=$word ;; esac; done
+exec {toy} $port
+"""
+
+
+def record(chosen: Settings) -> process.Record:
+    found = process.load(chosen.paths.run, ccm.NAME)
+    assert found is not None
+    return found
+
+
+def test_a_program_of_ones_own_needs_no_build_and_is_started_again_when_it_changes(
+    own: dict[str, str], toy: Path
+) -> None:
+    chosen = load.load(own)
+    assert registry.built_module(chosen, ccm.NAME) is None
+    assert preflight.check_go_version(chosen, ccm.NAME)
+    check.require(chosen, (1, 11))
+    assert cluster.reconcile(chosen, ccm.NAME) is None
+    first = record(chosen)
+    assert first.alive() and first.argv[0] == own["EXTERNAL_CLOUD_PROVIDER_BINARY"]
+    assert "--cloud-provider=nebula" in first.argv
+    assert cluster.Running(chosen, ccm.NAME)()
+    Path(own["EXTERNAL_CLOUD_PROVIDER_BINARY"]).write_text(script(toy) + "# newer\n")
+    assert not cluster.Running(chosen, ccm.NAME)()
+    assert cluster.reconcile(chosen, ccm.NAME) is None
+    assert record(chosen).identity != first.identity and not first.identity.alive()
+
+
+@pytest.mark.parametrize("way", [cluster.up, cluster.down])
+def test_it_does_not_outlive_its_option_nor_the_cluster(own: dict[str, str], way) -> None:
+    chosen = load.load(own)
+    assert cluster.reconcile(chosen, ccm.NAME) is None
+    running = record(chosen).identity
+    off = load.load({**own, "EXTERNAL_CLOUD_PROVIDER": "false"})
+    assert way(off) is None
+    assert not running.alive()
+    assert process.load(chosen.paths.run, ccm.NAME) is None
+
+
+def test_a_program_that_ends_is_quoted_with_the_advice(own: dict[str, str]) -> None:
+    chosen = load.load(own)
+    program = Path(own["EXTERNAL_CLOUD_PROVIDER_BINARY"])
+    program.write_text("#!/bin/sh\n[ \"$1\" ] && echo no cloud here >&2\nexit 1\n")
+    failed = cluster.reconcile(chosen, ccm.NAME)
+    assert "no cloud here" in failed.get_msg()
+    assert str(chosen.paths.log(ccm.NAME)) in failed.get_msg()
+
+
+def test_what_cannot_work_is_said_before_anything_is_fetched() -> None:
+    with pytest.raises(Failure, match="it needs CLOUD_PROVIDER"):
+        check.require(external().settings, (1, 20))

@@ -1,0 +1,212 @@
+"""The debug swap on a small real program, with a real Delve: in, out, and every way to break it."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tasks import delve
+from tasks.components import debug_ports, registry
+from tasks.core.errors import Failure
+from tasks.debug import swap
+from tasks.runtime import processes
+from tasks.settings import load
+from tasks.settings.load import Settings
+from tasks.system import files, ports, process, procfs, signals
+from tests.support import toycluster
+
+PORT = toycluster.free_port()
+
+
+@pytest.fixture
+def chosen(
+    tmp_path: Path, toy: Path, dlv: Path, go_version: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """Yield settings of a workspace in which the toy is the only component."""
+    made = toycluster.load(tmp_path, toycluster.free_port())
+    toycluster.write(made, toy, dlv, go_version)
+    monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
+    monkeypatch.setitem(swap.OFFSETS, "toy", 0)
+    monkeypatch.setattr(processes, "accepted", toycluster.accept)
+    yield made
+    swap.clear(made, "toy")
+    processes.stop(made, "toy")
+    for mark in ("toy", "dlv-toy"):
+        assert process.marked(process.mark(mark, made.paths.instance)) == []
+
+
+@pytest.fixture
+def running(chosen: Settings) -> process.Record:
+    return processes.start(chosen, processes.wanted(chosen, "toy"))
+
+
+def current(chosen: Settings) -> process.Record:
+    record = process.load(chosen.paths.run, "toy")
+    assert record is not None and record.alive()
+    return record
+
+
+def calls(chosen: Settings) -> int:
+    url = processes.wanted(chosen, "toy").health.url
+    with urlopen(url, timeout=60) as answer:
+        return int(answer.read())
+
+
+def goes_on(chosen: Settings) -> bool:
+    before = calls(chosen)
+    identity = current(chosen).identity
+    return process.until(lambda: calls(chosen) > before + 3, identity.alive, 60.0)
+
+
+def enter(chosen: Settings, mode: str) -> process.Record:
+    return swap.enter(chosen, "toy", swap.request(chosen, "toy", swap.as_mode(mode)))
+
+
+def debugger(chosen: Settings) -> procfs.Identity:
+    journal = swap.load(chosen, "toy")
+    assert journal is not None and journal.debugger is not None
+    return journal.debugger
+
+
+def set_breakpoint(chosen: Settings) -> None:
+    journal = swap.load(chosen, "toy")
+    assert journal is not None
+    with delve.Delve(journal.listen) as client:
+        client.halt()
+        client.break_at(function="main.work")
+        client.resume()
+        assert client.wait_stop(10).function == "main.work"
+
+
+def test_attach_keeps_the_process_and_undebug_gives_it_back(
+    chosen: Settings, running: process.Record
+) -> None:
+    entered = enter(chosen, "attach")
+    assert entered.identity == running.identity
+    assert current(chosen).mode == "debug-attach"
+    assert "running" in swap.describe(chosen, "toy")
+    set_breakpoint(chosen)
+    assert swap.is_paused(chosen, "toy")
+    assert "in main.work" in swap.describe(chosen, "toy")
+    left = swap.leave(chosen, "toy")
+    assert left is not None and left.identity == running.identity
+    assert current(chosen).mode == "normal"
+    assert swap.load(chosen, "toy") is None
+    assert goes_on(chosen)
+
+
+def test_exec_starts_the_same_bytes_and_undebug_too(
+    chosen: Settings, running: process.Record
+) -> None:
+    raw = Path(f"/proc/{running.identity.pid}/cmdline").read_bytes()
+    entered = enter(chosen, "exec")
+    assert Path(f"/proc/{entered.identity.pid}/cmdline").read_bytes() == raw
+    assert procfs.environ_of(entered.identity.pid)["ODD"] == "a b$"
+    set_breakpoint(chosen)
+    left = swap.leave(chosen, "toy")
+    assert left is not None and not entered.identity.alive()
+    assert Path(f"/proc/{left.identity.pid}/cmdline").read_bytes() == raw
+    assert procfs.environ_of(left.identity.pid) == running.env
+    assert goes_on(chosen)
+
+
+@pytest.mark.parametrize("mode", ["attach", "exec"])
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("victim", ["debugger", "component"])
+def test_undebug_heals_after_a_kill(
+    chosen: Settings, running: process.Record, mode: str, paused: bool, victim: str
+) -> None:
+    enter(chosen, mode)
+    if paused:
+        set_breakpoint(chosen)
+    killed = debugger(chosen) if victim == "debugger" else current(chosen).identity
+    signals.send(killed, signal.SIGKILL)
+    assert signals.wait_gone(killed, 60.0)
+    if victim == "debugger":
+        assert "lost its debugger" in swap.describe(chosen, "toy")
+    left = swap.leave(chosen, "toy")
+    assert left is not None and left.argv == running.argv
+    assert procfs.argv_of(left.identity.pid) == running.argv
+    assert goes_on(chosen)
+
+
+def test_a_busy_port_is_refused_before_anything_is_touched(
+    chosen: Settings, running: process.Record
+) -> None:
+    wanted = swap.request(chosen, "toy", "debug-exec")
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", int(wanted.listen.rpartition(":")[2])))
+        holder.listen()
+        with pytest.raises(Failure, match="is in use by pid"):
+            swap.enter(chosen, "toy", wanted)
+    assert current(chosen).identity == running.identity
+    assert swap.load(chosen, "toy") is None
+
+
+def test_a_port_that_a_connection_has_is_refused_before_anything_is_touched(
+    chosen: Settings, running: process.Record
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as taken,
+    ):
+        port = taken.getsockname()[1]
+        assert ports.owner(port) is None, "nobody listens on it"
+        wanted = replace(swap.request(chosen, "toy", "debug-attach"), listen=f"127.0.0.1:{port}")
+        with pytest.raises(Failure, match=rf"near end .* of pid {os.getpid()}") as told:
+            swap.enter(chosen, "toy", wanted)
+    assert f"ip_local_reserved_ports={port}" in told.value.hint
+    assert current(chosen).identity == running.identity
+    assert swap.load(chosen, "toy") is None
+
+
+def test_the_ports_of_debuggers_are_odd_as_those_of_connections_are_even(tmp_path: Path) -> None:
+    ports_of = {
+        name: {debug_ports.port(made, one) for one in swap.OFFSETS}
+        for name in ("default", "two", "i1", "i2", "i3")
+        for made in [load.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_INSTANCE": name})]
+    }
+    assert all(port % 2 for own in ports_of.values() for port in own)
+    assert len(set().union(*ports_of.values())) == 5 * len(swap.OFFSETS), "no two share one"
+
+
+@pytest.mark.parametrize(("built_by", "words"), [("1.99.0", "Delve 1.27.2 knows Go up to 1.27")])
+def test_a_go_that_delve_does_not_know_is_refused_before_anything_is_touched(
+    chosen: Settings, running: process.Record, built_by: str, words: str
+) -> None:
+    value = files.read_json(chosen.paths.built("toy"))
+    files.write_json(chosen.paths.built("toy"), {**value, "go": built_by})
+    with pytest.raises(Failure, match=words):
+        enter(chosen, "attach")
+    assert current(chosen).identity == running.identity
+
+
+def test_a_stripped_binary_is_refused_before_anything_is_touched(
+    chosen: Settings, toy_stripped: Path
+) -> None:
+    value = files.read_json(chosen.paths.built("toy"))
+    files.write_json(chosen.paths.built("toy"), {**value, "path": str(toy_stripped)})
+    running = processes.start(chosen, processes.wanted(chosen, "toy"))
+    with pytest.raises(Failure, match="debug"):
+        enter(chosen, "attach")
+    assert current(chosen).identity == running.identity
+    assert goes_on(chosen)
+
+
+def test_a_swap_that_fails_restores_the_component(
+    chosen: Settings, running: process.Record, tmp_path: Path
+) -> None:
+    broken = files.read_json(chosen.paths.tool("delve"))
+    files.write(tmp_path / "dlv", "#!/bin/sh\necho cannot do this >&2\nexit 1\n", 0o755)
+    files.write_json(chosen.paths.tool("delve"), {**broken, "bin": str(tmp_path / "dlv")})
+    with pytest.raises(Failure):
+        enter(chosen, "exec")
+    assert current(chosen).mode == "normal"
+    assert procfs.argv_of(current(chosen).identity.pid) == running.argv
+    assert goes_on(chosen)
+    assert ports.owner(swap.port(chosen, "toy")) is None

@@ -1,0 +1,222 @@
+"""What a tree calls itself: by tags, by edits, by what an archive or a file tells."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tasks.check import tasks as check
+from tasks.checkout import tasks as checkout
+from tasks.editors import tasks as editors
+from tasks.explain import versions
+from tasks.kubernetes import tree, version_stamp
+from tasks.kubernetes.tree import Checkout, load_checkout
+from tasks.settings import load
+from tasks.system import unpack
+from tests.support import eras, miniature
+
+HASH = "0123456789abcdef0123456789abcdef01234567"
+ERA = eras.ERAS[3]
+
+
+def chosen(tmp_path: Path, tree_: Path, **environ: str) -> load.Settings:
+    return load.load({
+        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_PATH": str(tree_), **environ,
+    })
+
+
+def stamp(one: load.Settings) -> dict[str, str]:
+    return versions.stamp(load_checkout(one.paths.lock))
+
+
+@pytest.fixture(name="own")
+def tagged(tmp_path: Path) -> Path:
+    return eras.make(tmp_path / "tree", ERA)
+
+
+def archive(own: Path, folder: Path, what: str) -> Path:
+    """Unpack what git archive makes of a commit."""
+    packed = folder.with_suffix(".tar")
+    packed.parent.mkdir(exist_ok=True)
+    miniature.git(own, "archive", "--output", str(packed), what)
+    unpack.extract(packed, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("git", "semantic"),
+    [
+        ("v1.20.2", "v1.20.2"),
+        ("v1.20.0-rc.1", "v1.20.0-rc.1"),
+        ("v1.20.2-3-g0123456789abcd", "v1.20.2-3+0123456789abcd"),
+        ("v1.20.0-alpha.1-15-g0123456789abcd", "v1.20.0-alpha.1.15+0123456789abcd"),
+    ],
+)
+def test_what_git_describes_becomes_a_semantic_version(git: str, semantic: str) -> None:
+    assert version_stamp.described(git) == semantic
+    assert tree.is_version(semantic)
+
+
+@pytest.mark.parametrize(
+    ("version", "minor"),
+    [
+        ("v1.20.2", "20"), ("v1.20.2-dirty", "20+"), ("v1.20.0-alpha.1", "20+"),
+        ("v1.20.2-3+0123456789abcd", "20+"), ("v1.20.2+vendor.1", "20"),
+    ],
+)
+def test_only_what_stands_before_the_plus_makes_the_minor_a_plus(version: str, minor: str) -> None:
+    one = Checkout(Path("/tree"), version, HASH, "here", "auto")
+    assert version_stamp.values(one, dirty=False, date="")["gitMinor"] == minor
+
+
+def test_commits_and_edits_count_as_upstream_counts_them(tmp_path: Path, own: Path) -> None:
+    one = chosen(tmp_path, own)
+    assert checkout.make(one) is None
+    assert (stamp(one)["gitVersion"], stamp(one)["gitTreeState"]) == (ERA.version, "clean")
+    (own / "new.go").write_text("package new\n")
+    assert stamp(one)["gitVersion"] == f"{ERA.version}-dirty"
+    assert stamp(one)["gitTreeState"] == "dirty"
+    commit = miniature.commit(own, "mine")
+    assert stamp(one)["gitVersion"] == f"{ERA.version}-1+{commit[:14]}"
+    assert (stamp(one)["gitCommit"], stamp(one)["gitTreeState"]) == (commit, "clean")
+    assert checkout.make(one) is None, "a new look at the tree says the same"
+    assert load_checkout(one.paths.lock).version == f"{ERA.version}-1+{commit[:14]}"
+
+
+def test_a_tree_of_the_users_is_looked_at_again_when_its_commit_changed(
+    tmp_path: Path, own: Path
+) -> None:
+    one = chosen(tmp_path, own)
+    assert checkout.make(one) is None
+    locked = checkout.AsLocked(one.paths.lock, own=True)
+    assert locked()
+    (own / "more.txt").write_text("more")
+    miniature.commit(own, "more")
+    assert not locked()
+    assert checkout.AsLocked(one.paths.lock, own=False)(), "the tool's own worktree may move on"
+
+
+@pytest.mark.parametrize("surrounded", [True, False])
+def test_an_archive_knows_its_tag_and_is_watched_from_outside(
+    tmp_path: Path, own: Path, surrounded: bool
+) -> None:
+    if surrounded:
+        (tmp_path / "outer").mkdir()
+        (tmp_path / "outer/mine.txt").write_text("mine")
+        miniature.git(tmp_path / "outer", "init", "--quiet")
+        miniature.commit(tmp_path / "outer", "mine")
+        miniature.git(tmp_path / "outer", "tag", "v1.5.0")
+    folder = archive(own, tmp_path / "outer" / "kubernetes", ERA.version)
+    before = sorted(folder.rglob("*"))
+    one = chosen(tmp_path, folder)
+    assert checkout.make(one) is None
+    locked = load_checkout(one.paths.lock)
+    assert stamp(one) == {
+        "gitVersion": ERA.version, "gitCommit": miniature.git(own, "rev-parse", "HEAD"),
+        "gitTreeState": "archive", "gitMajor": "1", "gitMinor": str(ERA.minor[1]),
+    }
+    assert sorted(folder.rglob("*")) == before, "nothing is written into it"
+    seen = tree.snapshot(folder, locked.git)
+    assert seen == tree.snapshot(own) | {
+        "hack/lib/version.sh": seen["hack/lib/version.sh"]
+    }, "only the marks differ"
+    (folder / "pkg/mini/mini.go").write_text("package mini\n")
+    assert tree.changes(folder, locked.git) == (["pkg/mini/mini.go"], [])
+    assert checkout.AsLocked(one.paths.lock, own=True)()
+
+
+def test_an_archive_without_marks_gets_what_its_files_tell(tmp_path: Path, own: Path) -> None:
+    (own / "hack/lib/.gitattributes").unlink()
+    miniature.commit(own, "no marks")
+    folder = archive(own, tmp_path / "kubernetes", "HEAD")
+    one = chosen(tmp_path, folder)
+    assert checkout.make(one) is None
+    first = stamp(one)
+    assert first["gitVersion"] == f"{ERA.version}+{first['gitCommit'][:12]}"
+    assert first["gitTreeState"] == "clean"
+    (folder / "pkg/mini/mini.go").write_text("package mini\n")
+    assert stamp(one)["gitVersion"] == f"{first['gitVersion']}-dirty"
+
+
+def test_editors_are_told_of_an_archive_too(tmp_path: Path, own: Path) -> None:
+    folder = archive(own, tmp_path / "kubernetes", "HEAD")
+    one = chosen(tmp_path, folder)
+    assert checkout.make(one) is None
+    before = sorted(folder.rglob("*"))
+    assert editors.write(one, "127.0.0.1", "", "all") is None
+    assert (folder / ".vscode/launch.json").is_file()
+    assert not (folder / ".git").exists()
+    assert editors.clean(one) is None
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_lost_git_folder_is_made_again(tmp_path: Path, own: Path) -> None:
+    one = chosen(tmp_path, archive(own, tmp_path / "kubernetes", "HEAD"))
+    assert checkout.make(one) is None
+    shutil.rmtree(one.paths.cache)
+    assert not checkout.AsLocked(one.paths.lock, own=True)()
+    assert checkout.make(one) is None
+    assert tree.changes(Path(one.origin.path), load_checkout(one.paths.lock).git) == ([], [])
+
+
+def test_a_version_file_is_stamped_as_it_stands(tmp_path: Path, own: Path) -> None:
+    file = tmp_path / "version"
+    file.write_text(
+        f"KUBE_GIT_COMMIT='{HASH}'\nKUBE_GIT_TREE_STATE='clean'\n"
+        "KUBE_GIT_VERSION='v1.23.7-vendor.2+x'\nKUBE_GIT_MAJOR='1'\nKUBE_GIT_MINOR='23+'\n"
+    )
+    (own / "new.go").write_text("package new\n")
+    one = chosen(tmp_path, own, KUBE_GIT_VERSION_FILE=str(file))
+    assert checkout.make(one) is None
+    assert stamp(one) == {
+        "gitCommit": HASH, "gitTreeState": "clean", "gitVersion": "v1.23.7-vendor.2+x",
+        "gitMajor": "1", "gitMinor": "23+",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "word"), [(None, "cannot read"), ("KUBE_GIT_VERSION=''\n", "names no version")]
+)
+def test_a_version_file_that_is_none(tmp_path: Path, own: Path, text: str, word: str) -> None:
+    file = tmp_path / "version"
+    if text is not None:
+        file.write_text(text)
+    one = chosen(tmp_path, own, KUBE_GIT_VERSION_FILE=str(file))
+    said = checkout.make(one)
+    assert word in str(said)
+    assert "KUBE_GIT_VERSION_FILE" in str(said)
+    assert not one.paths.lock.exists()
+
+
+def test_a_release_too_old_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+    remote = miniature.make(tmp_path / "remote", tags=("v1.9.11",))
+    one = load.load({
+        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_GIT": str(remote),
+        "STEPKUBE_VERSION": "1.9.11",
+    })
+    said = str(check.check(one))
+    assert "Kubernetes 1.9 is older than 1.10" in said
+    assert not one.paths.cache.exists()
+    assert not one.paths.source.exists()
+
+
+def test_a_tree_from_before_there_was_a_change_log_per_minor_is_too_old(tmp_path: Path) -> None:
+    tree = miniature.make(tmp_path / "tree")
+    (tree / "CHANGELOG/CHANGELOG-1.28.md").unlink()
+    (tree / "CHANGELOG.md").write_text("- [v1.8.3](#v183)\n\n# v1.7.9\n\n# v1.8.3\n\n# v1.8.2\n")
+    miniature.commit(tree, "of old")
+    one = load.load({
+        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_PATH": str(tree),
+    })
+    assert "Kubernetes 1.8 is older than 1.10" in str(checkout.make(one))
+
+
+def test_a_release_newer_than_known_is_taken_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remote = miniature.make(tmp_path / "remote", tags=("v1.38.0",))
+    one = load.load({
+        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_GIT": str(remote),
+    })
+    assert checkout.make(one) is None
+    assert "Kubernetes 1.38 is newer than 1.36: treated as 1.36" in capsys.readouterr().out

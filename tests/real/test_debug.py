@@ -1,0 +1,115 @@
+"""Several components under the debugger at once, rebuilt, restarted, and given back."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks import delve
+from tasks.components import debug_ports
+from tasks.debug import journal
+from tasks.system import signals
+from tests.real.conftest import CONTROL_PLANE, Cluster
+
+pytestmark = pytest.mark.cluster
+
+TOGETHER = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+SCHEDULE = "k8s.io/kubernetes/pkg/scheduler/core.(*genericScheduler).Schedule"
+
+
+def address(cluster: Cluster, name: str) -> str:
+    return f"127.0.0.1:{debug_ports.port(cluster.settings, name)}"
+
+
+def raw(cluster: Cluster, name: str) -> bytes:
+    return Path(f"/proc/{cluster.record(name).identity.pid}/cmdline").read_bytes()
+
+
+@pytest.mark.parametrize("mode", ["attach", "exec"])
+def test_all_of_the_control_plane_at_once(cluster: Cluster, mode: str) -> None:
+    cluster.doit("up")
+    before = {name: raw(cluster, name) for name in CONTROL_PLANE}
+    for name in TOGETHER:
+        cluster.doit(f"debug:{name}", "--mode", mode)
+    rows = {row["name"]: row for row in json.loads(cluster.doit("status", "-o", "json"))}
+    for name in TOGETHER:
+        assert rows[name]["mode"] == f"debug-{mode}"
+        assert rows[name]["health"] == "ok"
+        assert rows[name]["debugger"].endswith("running")
+    assert rows["etcd"]["mode"] == "normal"
+    assert cluster.kubectl("get", "--raw", "/readyz") == "ok"
+    cluster.doit("undebug")
+    for name in CONTROL_PLANE:
+        assert raw(cluster, name) == before[name], name
+        assert cluster.record(name).mode == "normal"
+    assert cluster.kubectl("get", "--raw", "/readyz") == "ok"
+
+
+def test_a_rebuild_restarts_it_in_its_mode_with_its_breakpoints(cluster: Cluster) -> None:
+    cluster.doit("debug:kube-scheduler")
+    with delve.Delve(address(cluster, "kube-scheduler")) as client, client.halted():
+        client.break_at(function=SCHEDULE)
+    before = cluster.pids()
+    source = cluster.tree / "pkg" / "scheduler" / "scheduler.go"
+    original = source.read_text()
+    try:
+        source.write_text(f"{original}\nvar editedWhileDebugged = 1\n")
+        said = cluster.doit("up")
+        assert "again in mode debug-attach with 1 breakpoints" in said
+    finally:
+        source.write_text(original)
+    after = cluster.pids()
+    assert {name for name in before if before[name] != after[name]} == {"kube-scheduler"}
+    assert cluster.record("kube-scheduler").mode == "debug-attach"
+    with delve.Delve(address(cluster, "kube-scheduler")) as client:
+        cluster.kubectl("run", "scheduled", "--image=none.invalid/none")
+        stop = client.wait_stop(120)
+        assert stop.function == SCHEDULE
+    assert "paused at" in cluster.doit("status")
+    cluster.doit("resume:kube-scheduler")
+    assert "running" in cluster.doit("status")
+    cluster.doit("undebug:kube-scheduler")
+    cluster.doit("up")
+    cluster.kubectl("delete", "pod", "scheduled", "--force", "--grace-period=0")
+
+
+def test_stop_at_entry_holds_a_real_component_before_main(cluster: Cluster) -> None:
+    cluster.doit("debug:kube-scheduler", "--mode", "exec", "--stop-at-entry")
+    with delve.Delve(address(cluster, "kube-scheduler")) as client:
+        client.break_at(function="main.main")
+        client.resume()
+        assert client.wait_stop(120).function == "main.main"
+    cluster.doit("undebug:kube-scheduler")
+    assert cluster.kubectl("get", "--raw", "/readyz") == "ok"
+
+
+def test_up_heals_a_component_whose_debugger_was_killed(cluster: Cluster) -> None:
+    before = raw(cluster, "kube-controller-manager")
+    cluster.doit("debug:kube-controller-manager")
+    held = journal.load(cluster.settings, "kube-controller-manager")
+    assert held is not None and held.debugger is not None
+    signals.stop(held.debugger, ((9, 60.0),))
+    assert "lost its debugger" in cluster.doit("status")
+    assert "its debugger was lost" in cluster.doit("up")
+    assert cluster.record("kube-controller-manager").mode == "normal"
+    assert raw(cluster, "kube-controller-manager") == before
+
+
+def test_a_scripted_breakpoint_in_the_scheduler(cluster: Cluster) -> None:
+    before = cluster.pids()
+    said = cluster.doit(
+        "break:kube-scheduler",
+        "--at=genericScheduler).Schedule",
+        "--run=kubectl run watched --image=none.invalid/none",
+        "--output=json",
+    )
+    answer = json.loads(said[said.index("{") : said.rindex("}") + 1])
+    (hit,) = answer["hits"]
+    assert hit["function"] == SCHEDULE
+    pod = next(one["value"] for one in hit["arguments"] if one["name"] == "pod")
+    assert "watched" in pod
+    assert "kube-scheduler" in said or answer["component"] == "kube-scheduler"
+    assert any("scheduleOne" in frame["function"] for frame in hit["stack"])
+    assert cluster.pids() == before
+    assert cluster.record("kube-scheduler").mode == "normal"
+    cluster.kubectl("delete", "pod", "watched", "--force", "--grace-period=0")

@@ -1,0 +1,249 @@
+"""A kubelet in a container of Docker: what it is told, and what has to be so."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks import delve
+from tasks.addons import images
+from tasks.check import tasks as check
+from tasks.components import docker, kubelet, registry
+from tasks.components.base import Context
+from tasks.core.errors import Failure
+from tasks.debug import swap
+from tasks.kubernetes import facts
+from tasks.runtime import container as node_container
+from tasks.runtime import processes
+from tasks.settings import load as settings
+from tasks.settings.load import ROOT, Settings
+from tasks.system import files, process, procfs
+from tests.support import toycluster
+
+HOME = "/workspace"
+DOCKER = {"CONTAINER_RUNTIME": "docker", "STEPKUBE_NODE_SANDBOX": "false"}
+CONTAINED = {**DOCKER, "DOCKERIZE_KUBELET": "true"}
+
+
+def load(**environ: str) -> Settings:
+    return settings.load({"STEPKUBE_HOME": HOME, **environ}, {}, Path(os.devnull))
+
+
+def container(chosen: Settings, *argv: str) -> list[str]:
+    """Return the command around a kubelet, from the word after `docker` on."""
+    cidfile, state = Path("/workspace/run/kubelet.cid"), Path("/state")
+    words = docker.container(
+        chosen, "userland:1", argv,
+        names={"TZ", "HOME"}, cwd=Path("/workspace/run"), cidfile=cidfile, state=state,
+    )  # fmt: skip
+    assert words[0] == "docker"
+    return list(words[1:])
+
+
+def test_the_command_around_a_kubelet() -> None:
+    assert container(load(**CONTAINED), "/workspace/bin/kubelet", "--v=3") == [
+        "run", "--rm", "--cidfile=/workspace/run/kubelet.cid", "--log-driver=none",
+        "--net=host", "--pid=host", "--privileged=true", "--workdir=/workspace/run",
+        "--env=HOME", "--env=TZ",
+        "--volume=/:/rootfs:ro,rslave",
+        "--volume=/dev:/dev", "--volume=/run:/run", "--volume=/sys:/sys",
+        "--volume=/var/run:/var/run",
+        "--volume=/state:/state:rslave", "--volume=/workspace:/workspace:rslave",
+        "--entrypoint=", "userland:1", "/workspace/bin/kubelet", "--v=3",
+    ]  # fmt: skip
+
+
+def test_docker_is_called_where_the_kubelet_is_told_it_is() -> None:
+    chosen = load(**CONTAINED, DOCKER_OPTS="-H unix:///x.sock")
+    assert container(chosen, "/workspace/bin/kubelet")[:2] == ["--host=unix:///x.sock", "run"]
+
+
+def test_what_lies_outside_the_workspace_comes_with_it() -> None:
+    chosen = load(
+        **CONTAINED, CLOUD_PROVIDER="aws", CLOUD_CONFIG="/etc/cloud.conf",
+        POD_MANIFEST_PATH="/manifests", CERT_DIR="/certs", LOG_DIR="/run/logs",
+        CLIENT_CA_FILE="/workspace/ca.crt",
+    )  # fmt: skip
+    argv = ("/elsewhere/dlv", "exec", "/workspace/bin/kubelet", "--", "--v=3")
+    more = set(container(chosen, *argv)) - set(container(load(**CONTAINED), *argv[1:]))
+    credentials = str(Path("~/.aws/credentials").expanduser())
+    places = {credentials, "/etc/cloud.conf", "/manifests", "/certs", "/elsewhere/dlv"}
+    assert more == {*(f"--volume={place}:{place}" for place in places), "/elsewhere/dlv"}
+
+
+@pytest.mark.parametrize(
+    ("minor", "image"), [("1.10", "k8s.gcr.io/hyperkube:v1.10.0"),
+                         ("1.13", "k8s.gcr.io/hyperkube:v1.13.0")]
+)  # fmt: skip
+def test_the_image_is_the_users_or_that_of_the_minor(minor: str, image: str) -> None:
+    def built(chosen: Settings) -> str:
+        context = Context(chosen, facts.parse(minor), Path(f"{HOME}/bin/kubelet"))
+        return registry.COMPONENTS["kubelet"].build(context).image
+
+    assert built(load(**CONTAINED)) == image
+    assert built(load(**CONTAINED, KUBELET_IMAGE="mine:1")) == "mine:1"
+    assert built(load(**DOCKER)) == ""
+
+
+def test_it_brings_its_c_library_with_it() -> None:
+    for chosen, whole in ((load(**CONTAINED), True), (load(**DOCKER), False)):
+        assert docker.contains(chosen, "kubelet") is whole
+        assert not docker.contains(chosen, "kube-proxy")
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"DOCKERIZE_KUBELET": "true"}, "DOCKERIZE_KUBELET): the runtime of a kubelet"),
+        ({**DOCKER, "KUBELET_IMAGE": "mine:1"}, "KUBELET_IMAGE): that is for a kubelet in"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_refused(
+    environ: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: str(name))
+    (problem,) = check.problems(load(**environ), (1, 12))
+    assert words in problem.message and problem.hint
+
+
+def test_later_versions_name_those_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: str(name))
+    (problem,) = check.problems(load(**CONTAINED), (1, 14))
+    assert "1.14 does not know DOCKERIZE_KUBELET; 1.10 to 1.13 do" in problem.message
+
+
+# --- its life, with a program that stands in for Docker, and a real Delve ------------------------
+
+PORT = toycluster.free_port()
+
+
+@pytest.fixture(name="box")
+def contained(
+    tmp_path: Path, toy: Path, dlv: Path, go_version: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """Yield settings of a workspace in which the toy runs in a container."""
+    programs, folder = tmp_path / "programs", tmp_path / "docker"
+    folder.mkdir()
+    standin = ROOT / "tests" / "support" / "standindocker.py"
+    files.write(programs / "docker", f'#!/bin/sh\nexec {sys.executable} {standin} "$@"\n', 0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("STANDIN", str(folder))
+    monkeypatch.setattr(process, "PASSED_ON", (*process.PASSED_ON, "STANDIN"))
+    made = settings.load({
+        "STEPKUBE_HOME": str(tmp_path), "STEPKUBE_DEBUG_BASE_PORT": str(toycluster.free_port()),
+        **CONTAINED, "KUBELET_IMAGE": "userland:1",
+    })  # fmt: skip
+    toycluster.write(made, toy, dlv, go_version)
+    monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
+    monkeypatch.setitem(swap.OFFSETS, "toy", 0)
+    monkeypatch.setattr(processes, "accepted", toycluster.accept)
+    monkeypatch.setattr(docker, "CONTAINED", "toy")
+    yield made
+    swap.clear(made, "toy")
+    processes.stop(made, "toy")
+
+
+def cidfile(chosen: Settings) -> Path:
+    return chosen.paths.run / "toy.cid"
+
+
+def asked(tmp_path: Path, verb: str) -> list[str]:
+    lines = (tmp_path / "docker" / "asked").read_text().splitlines()
+    return [line for line in lines if line.startswith(verb)]
+
+
+def test_the_record_is_of_the_program_not_of_docker(box: Settings, tmp_path: Path) -> None:
+    component = processes.wanted(box, "toy")
+    record = processes.start(box, component)
+    assert record == process.load(box.paths.run, "toy")
+    assert procfs.argv_of(record.identity.pid) == record.argv == component.argv
+    assert record.env == procfs.environ_of(record.identity.pid)
+    assert (record.env["PATH"], record.env["HOSTNAME"]) == ("/image/bin", "box")
+    assert asked(tmp_path, "run")[0].count("--env=PATH") == 0
+    assert processes.stop(box, "toy")
+    assert not record.identity.alive() and not cidfile(box).exists()
+    mark = process.mark("toy", box.paths.instance)
+    assert process.marked(mark) == [], "the client of Docker has ended too"
+
+
+@pytest.mark.parametrize("how", ["attach", "exec"])
+def test_it_is_debugged_like_any_other(box: Settings, how: str) -> None:
+    first = processes.start(box, processes.wanted(box, "toy"))
+    inside = swap.enter(box, "toy", swap.request(box, "toy", swap.as_mode(how)))
+    assert procfs.argv_of(inside.identity.pid) == first.argv
+    assert delve.tracer(inside.identity.pid)
+    assert inside.identity == first.identity or how == "exec"
+    back = swap.leave(box, "toy")
+    assert back is not None and not delve.tracer(back.identity.pid)
+    assert procfs.argv_of(back.identity.pid) == first.argv
+    assert procfs.environ_of(back.identity.pid) == first.env
+    assert back.identity == first.identity or how == "exec"
+
+
+def test_what_is_left_of_a_container_is_removed_before_the_next(
+    box: Settings, tmp_path: Path
+) -> None:
+    files.write(cidfile(box), "old\n")
+    processes.start(box, processes.wanted(box, "toy"))
+    assert asked(tmp_path, "rm") == ["rm --force old"]
+    assert cidfile(box).read_text() == "container"
+
+
+@pytest.mark.parametrize(
+    ("image", "said", "fix"),
+    [
+        ("none:1", "has no image none:1 to run the kubelet in: manifest unknown", "KUBELET_IMAGE"),
+        ("broken:1", "did not start in a container of broken:1", "mount --make-rshared /"),
+    ],
+)  # fmt: skip
+def test_a_container_that_cannot_be_is_told_with_the_fix(
+    box: Settings, image: str, said: str, fix: str
+) -> None:
+    chosen = replace(box, kubelet=replace(box.kubelet, image=image))
+    with pytest.raises(Failure) as caught:
+        processes.start(chosen, processes.wanted(chosen, "toy"))
+    assert said in caught.value.message and fix in caught.value.hint
+    assert process.load(box.paths.run, "toy") is None and not cidfile(box).exists()
+
+
+def test_only_the_containers_of_this_nodes_pods_are_removed(box: Settings, tmp_path: Path) -> None:
+    (kubelet.root(box) / "pods" / "uid-1").mkdir(parents=True)
+    files.write(tmp_path / "docker" / "pods", "c1 uid-1\nc2 uid-2\nc3 \nc4 uid-1\n")
+    processes.end_pods(box)
+    assert asked(tmp_path, "rm") == ["rm --force c1 c4"]
+    processes.end_pods(replace(box, node=replace(box.node, container_runtime="remote")))
+    assert len(asked(tmp_path, "ps")) == 1, "another runtime is not asked"
+
+
+def test_images_go_where_the_kubelet_looks(box: Settings, tmp_path: Path) -> None:
+    assert images.bring_in(box, tmp_path / "web.tar") == ["web:1"]
+    assert asked(tmp_path, "load") == [f"load --input={tmp_path}/web.tar"]
+
+
+@pytest.mark.parametrize(("code", "works"), [(0, True), (1, False)])
+def test_rkt_is_asked_before_a_kubelet_relies_on_it(
+    tmp_path: Path, code: int, works: bool
+) -> None:
+    rkt = tmp_path / "rkt"
+    says = f'test "$*" = list || exit 9\necho no pods >&2\nexit {code}'
+    files.write(rkt, f"#!/bin/sh\n{says}\n", 0o755)
+    chosen = load(CONTAINER_RUNTIME="rkt", RKT_PATH=str(rkt), STEPKUBE_NODE_SANDBOX="false")
+    assert not check.problems(chosen, (1, 10))
+    if works:
+        node_container.require_runtime(chosen)
+        return
+    with pytest.raises(Failure, match="no pods") as caught:
+        node_container.require_runtime(chosen)
+    assert "RKT_PATH" in caught.value.hint
+
+
+def test_rkt_is_refused_where_the_kubelet_has_it_not() -> None:
+    chosen = load(CONTAINER_RUNTIME="rkt", STEPKUBE_NODE_SANDBOX="false")
+    (problem,) = check.problems(chosen, (1, 11))
+    assert "1.11 does not know rkt; that of 1.10 alone does" in problem.message

@@ -1,0 +1,168 @@
+"""The relay between two network namespaces; here both are ours, which still takes root."""
+
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.components import forwarding
+from tasks.core.errors import Failure
+from tasks.runtime import forwarder
+from tasks.settings import load
+from tasks.system import ports, process
+from tests.support.toycluster import free_port
+
+RESET = struct.pack("ii", 1, 0)
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="entering a namespace needs root")
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """Serve what comes back as it was sent, and end when the sender does."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                client.sendall(data)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+@pytest.fixture
+def port(echo: int) -> Iterator[int]:
+    """Return the port of a relay that leads to the echo."""
+    port = free_port()
+    argv = [sys.executable, forwarder.__file__, "/proc/self/ns/net"]
+    with subprocess.Popen([*argv, f"in:127.0.0.1:{port}:127.0.0.1:{echo}"]) as running:
+        assert process.until(
+            lambda: ports.owner(port) is not None, lambda: running.poll() is None, 60.0
+        )
+        yield port
+        running.terminate()
+
+
+def asked(port: int, text: bytes) -> bytes:
+    """Send, say that this was all, and return all that comes back."""
+    with socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(text)
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+@root_only
+def test_what_is_sent_after_a_half_close_still_arrives(port: int) -> None:
+    text = os.urandom(3_000_000)
+    assert asked(port, text) == text
+
+
+@root_only
+def test_connections_that_are_cut_off_harm_no_later_one(port: int) -> None:
+    for number in range(5):
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(b"cut")
+            assert client.recv(3) == b"cut"
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        assert asked(port, b"next %d" % number) == b"next %d" % number
+
+
+WORLD = """
+import http.server, os, subprocess, sys, threading, urllib.request
+from tasks.system import ports, process
+relay, *urls = sys.argv[1:]
+class Web(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = f"{self.path} {self.headers['Host']}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words): pass
+web = http.server.ThreadingHTTPServer(("10.9.9.1", 80), Web)
+threading.Thread(target=web.serve_forever, daemon=True).start()
+running = subprocess.Popen([sys.executable, relay, "/proc/self/ns/net", "proxy:127.0.0.1:3128"])
+process.until(lambda: ports.owner(3128) is not None, lambda: running.poll() is None, 60.0)
+handler = urllib.request.ProxyHandler({"http": "http://127.0.0.1:3128"})
+opener = urllib.request.build_opener(handler)
+for url in urls:
+    try:
+        print(opener.open(url, timeout=60).read().decode())
+    except OSError as error:
+        print(error.code, error.read().decode())
+running.terminate()
+"""
+
+
+@root_only
+def test_the_proxy_goes_out_over_the_network_and_not_to_the_host_itself() -> None:
+    network = "ip link set lo up && ip address add 10.9.9.1/32 dev lo && exec \"$@\""
+    argv = ["unshare", "--net", "bash", "-c", network, "bash", sys.executable, "-c", WORLD]
+    urls = ("http://10.9.9.1/v2/?a=b", "http://10.9.9.1/next", "http://127.0.0.1/")
+    env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    done = subprocess.run(
+        [*argv, forwarder.__file__, *urls],
+        cwd=load.ROOT, env=env, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "/v2/?a=b 10.9.9.1", "/next 10.9.9.1", "502 127.0.0.1 is an address of the host itself",
+    ]  # fmt: skip
+
+
+@root_only
+def test_the_proxy_of_the_host_is_used_with_its_password(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        port = free_port()
+        where = f"http://me:s%20ecret@127.0.0.1:{upstream.getsockname()[1]}"
+        env = {"PATH": os.defpath, "https_proxy": where, "no_proxy": "inside.example.org"}
+        argv = [sys.executable, forwarder.__file__, "/proc/self/ns/net", f"proxy:127.0.0.1:{port}"]
+        with subprocess.Popen(argv, env=env) as running:
+            assert process.until(
+                lambda: ports.owner(port) is not None, lambda: running.poll() is None, 60.0
+            )
+            with socket.create_connection(("127.0.0.1", port), 10) as client:
+                client.sendall(b"CONNECT r.example.org:443 HTTP/1.1\r\nHost: r\r\n\r\n")
+                upstream.settimeout(10)
+                served, _ = upstream.accept()
+                with served:
+                    asked = served.recv(65536)
+                    served.sendall(b"HTTP/1.1 200 yes\r\n\r\nhello")
+                    served.shutdown(socket.SHUT_WR)
+                    answer = b"".join(iter(lambda: client.recv(65536), b""))
+            running.terminate()
+    assert asked == (
+        b"CONNECT r.example.org:443 HTTP/1.1\r\n"
+        b"Proxy-Authorization: Basic bWU6cyBlY3JldA==\r\nHost: r\r\n\r\n"
+    )
+    assert answer == b"HTTP/1.1 200 yes\r\n\r\nhello"
+
+
+def chosen(tmp_path: Path, forward: str) -> load.Settings:
+    return load.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_NODE_FORWARD": forward})
+
+
+def test_forwarded_ports_lead_to_the_address_of_the_node(tmp_path: Path) -> None:
+    mappings = forwarding.mappings(chosen(tmp_path, "30080,8080:30081"))
+    assert mappings[-2:] == [
+        "in:127.0.0.1:30080:10.99.0.1:30080", "in:127.0.0.1:8080:10.99.0.1:30081",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", ["http", "0", "70000", "1:2:3"])
+def test_what_is_no_port_is_refused(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(Failure, match=r"STEPKUBE_NODE_FORWARD.*is not a port"):
+        forwarding.mappings(chosen(tmp_path, wrong))

@@ -1,0 +1,93 @@
+import platform
+from pathlib import Path
+
+import pytest
+
+from tasks.components import kube_proxy
+from tasks.components.base import Context
+from tasks.core.errors import Failure
+from tasks.runtime import kernel, processes
+from tasks.system import files
+from tests.components.test_components import context
+
+RELEASE = Path("lib", "modules", platform.release())
+
+
+def write(root: Path, what: dict[str, str]) -> None:
+    for name, text in what.items():
+        files.write(root / name, text)
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ({}, "this kernel has no ip_vs"),
+        ({"proc/modules": "ip_vs 1 0 - Live\nip_vs_rr 1 0 - Live\n"}, ""),
+        ({"sys/module/ip_vs/x": "", "sys/module/ip_vs_rr/x": ""}, ""),
+        ({"proc/net/ip_vs": "", f"{RELEASE}/modules.builtin": "kernel/net/ip_vs_rr.ko\n"}, ""),
+        ({"proc/net/ip_vs": ""}, "this kernel has no ip_vs_rr"),
+        ({"proc/modules": "ip_vs_x 1 0 - Live\n"}, "this kernel has no ip_vs"),
+        ({f"{RELEASE}/modules.dep": "net/ip_vs.ko.xz:\nnet/ip_vs_rr.ko.xz: net/ip_vs.ko.xz\n"},
+         "the module ip_vs is not loaded"),
+    ],
+)  # fmt: skip
+def test_ipvs_is_looked_for_and_never_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: dict[str, str], expected: str
+) -> None:
+    monkeypatch.setattr(kernel.shutil, "which", lambda name: name)
+    write(tmp_path, what)
+    assert kernel.lacks_ipvs(tmp_path).startswith(expected)
+    assert bool(kernel.lacks_ipvs(tmp_path)) == bool(expected)
+
+
+def test_ipvs_needs_ipset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel.shutil, "which", lambda _: None)
+    write(tmp_path, {"sys/module/ip_vs/x": "", "sys/module/ip_vs_rr/x": ""})
+    assert "ipset is not installed" in kernel.lacks_ipvs(tmp_path)
+
+
+def text(made: Context, *, ipvs: bool) -> str:
+    return next(iter(kube_proxy.build(made, ipvs=ipvs).files.values()))
+
+
+def test_without_ipvs_iptables_is_used() -> None:
+    made = context("kube-proxy", "1.20", proxy__mode="ipvs")
+    assert 'mode: "ipvs"' in text(made, ipvs=True)
+    assert 'mode: "iptables"' in text(made, ipvs=False)
+    other = context("kube-proxy", "1.20", proxy__mode="userspace")
+    assert 'mode: "userspace"' in text(other, ipvs=False)
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "refusal"),
+    [
+        ("1.20", {"proxy__mode": "nftables"}, r"Kubernetes 1\.20 has no mode nftables"),
+        ("1.28", {"proxy__mode": "nftables"}, "has no mode nftables"),
+        ("1.29", {"proxy__mode": "nftables"}, "behind a feature gate"),
+        ("1.30", {"proxy__mode": "nftables", "start__feature_gates": "NFTablesProxyMode=true"}, ""),
+        ("1.30", {"proxy__mode": "nftables", "start__feature_gates": "AllAlpha=true"}, ""),
+        ("1.31", {"proxy__mode": "nftables"}, ""),
+        ("1.26", {"proxy__mode": "userspace"}, "has no mode userspace"),
+        ("1.10", {"proxy__mode": "ipvs"}, ""),
+    ],
+)  # fmt: skip
+def test_a_mode_is_one_of_its_version(version: str, words: dict[str, str], refusal: str) -> None:
+    made = context("kube-proxy", version, **words)
+    if not refusal:
+        assert f'mode: "{words["proxy__mode"]}"' in text(made, ipvs=True)
+        return
+    with pytest.raises(Failure, match=refusal) as caught:
+        kube_proxy.build(made)
+    assert "proxy.mode" in caught.value.message
+    if "gate" in refusal:
+        assert "NFTablesProxyMode=true" in caught.value.hint
+
+
+def test_what_is_started_has_looked_at_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes.kernel, "lacks_ipvs", lambda: "none")
+    made = context("kube-proxy", "1.20", proxy__mode="ipvs")
+    monkeypatch.setattr(processes, "load_checkout", lambda _: type("C", (), {"minor": (1, 20)}))
+    monkeypatch.setattr(processes, "binary", lambda *_: Path("/x"))
+    monkeypatch.setattr(processes, "accepted", lambda _, component: component)
+    files_ = processes.wanted(made.settings, "kube-proxy").files
+    assert 'mode: "iptables"' in next(iter(files_.values()))

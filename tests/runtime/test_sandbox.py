@@ -1,0 +1,219 @@
+from pathlib import Path
+
+import pytest
+
+from tasks.cluster import tasks as cluster
+from tasks.components import forwarding
+from tasks.components.base import Component
+from tasks.components.registry import COMPONENTS
+from tasks.core.errors import Failure
+from tasks.runtime import prerequisites, processes, sandbox
+from tasks.settings import load
+from tasks.system import files
+from tasks.system.ports import Health
+from tests.cli.test_graph import doit
+from tests.support import toycluster
+
+CONTROL = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+
+
+def chosen(tmp_path: Path, **environ: str) -> load.Settings:
+    return load.load({"STEPKUBE_HOME": str(tmp_path), **environ})
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return the programs of a pretended machine on which we are root."""
+    programs = {"containerd", "runc", "iptables", "ip", "unshare", "nsenter"}
+    monkeypatch.setattr(prerequisites.shutil, "which", lambda name: name if name in programs else None)
+    monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 0)
+    return programs
+
+
+def test_without_a_runtime_the_node_is_left_out_in_one_line(
+    tmp_path: Path, machine: set[str]
+) -> None:
+    machine -= {"containerd", "runc"}
+    assert prerequisites.components(chosen(tmp_path)) == []
+    said = prerequisites.left_out(chosen(tmp_path))
+    assert "kubelet and kube-proxy were left out" in said
+    assert "containerd and runc" in said
+    assert "apt-get install" in said
+    assert "\n" not in said
+
+
+def test_a_user_who_is_not_root_has_no_node(
+    tmp_path: Path, machine: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 1000)
+    assert prerequisites.components(chosen(tmp_path)) == []
+    assert "for want of root;" in prerequisites.left_out(chosen(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("mode", "names"),
+    [
+        ("all", ["containerd", "kubelet", "kube-proxy"]),
+        ("kubeletonly", ["containerd", "kubelet"]),
+        ("nokubelet", ["kube-proxy"]),
+        ("nokubeproxy", ["containerd", "kubelet"]),
+        ("nokubelet,nokubeproxy", []),
+        ("nokubeproxy, nokubelet", []),
+        ("kubeletonly,nokubeproxy", ["containerd", "kubelet"]),
+        ("all,nokubelet", ["kube-proxy"]),
+        ("", ["containerd", "kubelet", "kube-proxy"]),
+    ],
+)
+def test_the_start_mode_decides(
+    tmp_path: Path, machine: set[str], mode: str, names: list[str]
+) -> None:
+    made = chosen(tmp_path, START_MODE=mode)
+    assert prerequisites.components(made) == names
+    control = [] if "kubeletonly" in mode else CONTROL
+    assert cluster.chosen(made) == control + names
+    assert cluster.concerned(made) == ([*COMPONENTS] if control else ["containerd", "kubelet"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("kubeletonly,nokubelet", "nothing would run"),
+        ("all,kubeletonly", "all is more than the kubelet"),
+        ("nokubelet,nokubproxy", r"kubeletonly, nokubelet.*did you mean nokubeproxy"),
+        ("none", "made of all, kubeletonly, nokubelet, nokubeproxy"),
+    ],
+)
+def test_a_wrong_start_mode_is_an_error_in_words(tmp_path: Path, mode: str, words: str) -> None:
+    with pytest.raises(Failure, match=rf"START_MODE.*{words}"):
+        chosen(tmp_path, START_MODE=mode)
+
+
+def test_a_runtime_of_the_users_own_needs_no_other(tmp_path: Path, machine: set[str]) -> None:
+    machine -= {"containerd", "runc"}
+    made = chosen(tmp_path, CONTAINER_RUNTIME_ENDPOINT="unix:///run/x.sock")
+    assert prerequisites.components(made) == ["kubelet", "kube-proxy"]
+
+
+def test_without_a_kubelet_kube_proxy_needs_no_runtime(tmp_path: Path, machine: set[str]) -> None:
+    machine -= {"containerd", "runc"}
+    made = chosen(tmp_path, START_MODE="nokubelet")
+    assert prerequisites.components(made) == ["kube-proxy"]
+    assert "START_MODE=kubeletonly doit up adds one" in prerequisites.left_out(made)
+    machine -= {"iptables", "unshare"}
+    assert prerequisites.components(made) == []
+    said = prerequisites.left_out(made)
+    assert "kube-proxy was left out, for want of iptables and unshare" in said
+    assert "apt-get install -y iptables util-linux" in said
+
+
+def test_a_lone_kubelet_needs_a_control_plane(tmp_path: Path) -> None:
+    port = str(toycluster.free_port())
+    made = chosen(tmp_path, START_MODE="kubeletonly", API_SECURE_PORT=port)
+    with pytest.raises(Failure, match=f"no control plane is ready at https://localhost:{port}"):
+        prerequisites.require_possible(made)
+    prerequisites.require_possible(chosen(tmp_path))
+
+
+def test_a_runtime_of_the_host_is_out_of_a_sandboxes_reach(tmp_path: Path) -> None:
+    own = {"CONTAINER_RUNTIME_ENDPOINT": "unix:///run/x.sock"}
+    with pytest.raises(Failure, match=r"CONTAINER_RUNTIME_ENDPOINT.* of the host") as caught:
+        prerequisites.require_possible(chosen(tmp_path, **own))
+    assert "STEPKUBE_NODE_SANDBOX=false" in caught.value.hint
+    prerequisites.require_possible(chosen(tmp_path, STEPKUBE_NODE_SANDBOX="false", **own))
+
+
+def test_a_lone_kubelet_makes_no_authority_of_its_own(tmp_path: Path) -> None:
+    made = chosen(tmp_path, START_MODE="kubeletonly")
+    done = doit(tmp_path, "certs:client-kubelet", START_MODE="kubeletonly")
+    assert done.returncode == 1
+    assert f"whose authority {made.paths.certs / 'client-ca.crt'} is not there" in done.stderr
+    assert not list(made.paths.certs.glob("*"))
+    assert doit(tmp_path, "certs:client-ca").returncode == 0
+    authority = (made.paths.certs / "client-ca.crt").read_bytes()
+    assert doit(tmp_path, "certs:client-kubelet", START_MODE="kubeletonly").returncode == 0
+    assert (made.paths.certs / "client-kubelet.crt").is_file()
+    assert doit(tmp_path, "clean", "certs:client-ca", START_MODE="kubeletonly").returncode == 0
+    assert (made.paths.certs / "client-ca.crt").read_bytes() == authority
+
+
+@pytest.mark.parametrize(
+    ("host", "mode", "mapping"),
+    [
+        ("localhost", "all", "out:0.0.0.0:6443:127.0.0.1:6443"),
+        ("127.0.0.1", "kubeletonly", "out:0.0.0.0:6443:127.0.0.1:6443"),
+        ("api.example.org", "all", "out:0.0.0.0:6443:127.0.0.1:6443"),
+        ("api.example.org", "kubeletonly", "out:0.0.0.0:6443:api.example.org:6443"),
+        ("192.0.2.7", "kubeletonly", "out:0.0.0.0:6443:192.0.2.7:6443"),
+    ],
+)
+def test_the_sandbox_is_led_to_the_right_api(
+    tmp_path: Path, host: str, mode: str, mapping: str
+) -> None:
+    assert mapping in forwarding.mappings(chosen(tmp_path, API_HOST=host, START_MODE=mode))
+
+
+def test_without_iptables_only_kube_proxy_is_left_out(tmp_path: Path, machine: set[str]) -> None:
+    machine -= {"iptables"}
+    assert prerequisites.components(chosen(tmp_path)) == ["containerd", "kubelet"]
+    assert "kube-proxy was left out, for want of iptables" in prerequisites.left_out(chosen(tmp_path))
+    machine |= {"nft"}
+    other = chosen(tmp_path, KUBE_PROXY_MODE="nftables")
+    assert prerequisites.components(other) == ["containerd", "kubelet", "kube-proxy"]
+    assert prerequisites.left_out(other) == ""
+
+
+def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
+    given = {"KUBELET_READ_ONLY_PORT": "7255", "ENABLE_TRACING": "true"}
+    stock = chosen(tmp_path)
+    more = chosen(tmp_path, **given)
+    plain, told = [*forwarding.mappings(stock), *map(str, forwarding.own_ports(stock, "kubelet"))], [
+        *forwarding.mappings(more), *map(str, forwarding.own_ports(more, "kubelet"))
+    ]
+    assert set(told) - set(plain) == {
+        "7255", "out:127.0.0.1:4317:127.0.0.1:4317"
+    }
+    assert not set(plain) - set(told)
+
+
+def test_a_control_group_of_the_user_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "CGROUPS", tmp_path)
+    cases: list[tuple[dict[str, str], bool]] = [({"CGROUP_ROOT": "/mine"}, True), ({}, False)]
+    for environ, stays in cases:
+        mine = chosen(tmp_path, **environ)
+        for top in (tmp_path / "cpu", tmp_path):
+            (top / sandbox.cgroup(mine) / "kubepods/pod1").mkdir(parents=True)
+        sandbox.remove_cgroups(mine)
+        for top in (tmp_path / "cpu", tmp_path):
+            assert (top / sandbox.cgroup(mine)).exists() is stays
+            assert not (top / sandbox.cgroup(mine) / "kubepods").exists()
+
+
+def test_a_state_of_another_policy_is_removed_before_the_start(tmp_path: Path) -> None:
+    state = tmp_path / "cpu_manager_state"
+    wanted = Component("kubelet", (), Health(""), states={state: '"policyName":"static"'})
+    processes.prepare(wanted)
+    for policy, stays in (("static", True), ("none", False)):
+        state.write_text('{"policyName":"' + policy + '","defaultCpuSet":""}')
+        processes.prepare(wanted)
+        assert state.exists() is stays
+
+
+@pytest.mark.parametrize(
+    ("version", "unified", "works"),
+    [("v1.18.20", True, False), ("v1.19.0", True, True), ("v1.18.20", False, True)],
+)
+def test_an_old_kubelet_wants_the_first_kind_of_control_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, unified: bool, works: bool
+) -> None:
+    made = chosen(tmp_path)
+    lock = dict.fromkeys(("commit", "origin", "requested"), "")
+    files.write_json(made.paths.lock, {**lock, "tree": "/", "version": version})
+    monkeypatch.setattr(sandbox, "CGROUPS", tmp_path / "cgroup")
+    if unified:
+        files.write(tmp_path / "cgroup/cgroup.controllers", "cpu memory")
+    if works:
+        prerequisites.require_cgroups(made)
+        return
+    with pytest.raises(Failure, match=r"from Kubernetes 1\.19 on, and this is v1\.18\.20") as said:
+        prerequisites.require_cgroups(made)
+    assert "START_MODE=nokubelet" in said.value.hint

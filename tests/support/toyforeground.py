@@ -1,0 +1,42 @@
+"""Stays beside the toy like `ENABLE_DAEMON=false doit up` beside a cluster.
+
+Usage: python -m tests.support.toyforeground HOME BASE_PORT PORT; `broken` as a fourth word lets it fail.
+"""
+
+import signal
+import sys
+from functools import partial
+from types import SimpleNamespace
+
+from tasks.cluster import foreground
+from tasks.cluster import tasks as cluster
+from tasks.components import registry
+from tasks.core import console
+from tasks.debug import swap
+from tasks.runtime import processes
+from tasks.settings import load
+from tests.support import toycluster
+
+
+def main(home: str, base: str, port: str, broken: str = "") -> None:
+    made = load.load({
+        "STEPKUBE_HOME": home, "STEPKUBE_DEBUG_BASE_PORT": base, "ENABLE_DAEMON": "false",
+    })  # fmt: skip
+    registry.COMPONENTS["toy"] = toycluster.spec(int(port))
+    swap.OFFSETS["toy"] = 0
+    processes.accepted = toycluster.accept
+    console.every["up"] = SimpleNamespace(task_dep=[], setup_tasks=[])
+    console.asked[:] = ["up"]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    foreground.arm(made, partial(cluster.end, made))
+    record = processes.start(made, processes.wanted(made, "toy"))
+    console.say(f"staying, pid {record.identity.pid}")
+    if broken:
+        raise ValueError(broken)
+    foreground.watch(made, ["toy"])
+    console.say("nothing left to watch")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
