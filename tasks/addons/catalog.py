@@ -100,39 +100,48 @@ def _storage_places(chosen: Settings, _: facts.Facts) -> tuple[tuple[str, ...], 
 
 ADDONS = {
     "rbac": Addon(
-        "rights of kube-apiserver and of nodes", "api.authorization_mode", _rbac,
+        "rights of kube-apiserver and of nodes",
+        "api.authorization_mode",
+        _rbac,
         lambda *_: ((str(OWN / "rbac.yaml"),),),
     ),
     "psp": Addon(
-        "pod security policies", "api.psp_admission",
+        "pod security policies",
+        "api.psp_admission",
         lambda chosen: chosen.api.psp_admission and _rbac(chosen),
         lambda *_: (_PSP,),
         "the tree has no example policies: no pod starts until you make some",
     ),
-    "dns": Addon(
-        "cluster DNS", "dns.enabled", lambda chosen: chosen.dns.enabled, _dns_places
-    ),
+    "dns": Addon("cluster DNS", "dns.enabled", lambda chosen: chosen.dns.enabled, _dns_places),
     "nodelocaldns": Addon(
-        "DNS cache of the node", "dns.nodelocal", lambda chosen: chosen.dns.nodelocal,
+        "DNS cache of the node",
+        "dns.nodelocal",
+        lambda chosen: chosen.dns.nodelocal,
         lambda *_: ((f"{_ADDONS}/dns/nodelocaldns/nodelocaldns.yaml",),),
     ),
     "dashboard": Addon(
-        "dashboard", "addons.dashboard", lambda chosen: chosen.addons.dashboard,
+        "dashboard",
+        "addons.dashboard",
+        lambda chosen: chosen.addons.dashboard,
         lambda *_: (
             (f"{_ADDONS}/dashboard/dashboard.yaml",),
             tuple(f"{_ADDONS}/dashboard/dashboard-{part}.yaml" for part in _DASHBOARD),
         ),
     ),
     "csi-snapshotter": Addon(
-        "CSI volume snapshot controller", "addons.csi_snapshotter",
-        lambda chosen: chosen.addons.csi_snapshotter, lambda *_: (_SNAPSHOTS,),
+        "CSI volume snapshot controller",
+        "addons.csi_snapshotter",
+        lambda chosen: chosen.addons.csi_snapshotter,
+        lambda *_: (_SNAPSHOTS,),
     ),
     "storage-class": Addon(
-        "default storage class", "addons.default_storage_class",
-        lambda chosen: chosen.addons.default_storage_class, _storage_places,
+        "default storage class",
+        "addons.default_storage_class",
+        lambda chosen: chosen.addons.default_storage_class,
+        _storage_places,
         "the tree has no storage class for this cloud provider",
     ),
-}  # fmt: skip
+}
 """Every addon, in the order of hack/local-up-cluster.sh."""
 
 
@@ -168,8 +177,10 @@ def objects(text: str, source: Path) -> tuple[Object, ...]:
     try:
         return tuple(
             Object(
-                str(one["apiVersion"]), str(one["kind"]),
-                str(one["metadata"].get("namespace", "")), str(one["metadata"]["name"]),
+                str(one["apiVersion"]),
+                str(one["kind"]),
+                str(one["metadata"].get("namespace", "")),
+                str(one["metadata"]["name"]),
             )
             for document in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
             for one in _flat(document)

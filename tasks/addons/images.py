@@ -21,9 +21,7 @@ LIMIT = 900.0
 """Seconds an archive may take to be unpacked."""
 _SOURCES = ("build/pause/linux/pause.c", "build/pause/pause.c")
 # what is printed of an image: by ctr up to 1.7, by ctr from 2.0 on, and by docker
-_NAMED = re.compile(
-    r"^(?:unpacking (\S+) \(|(\S+)\s+saved|Loaded image: (\S+))", re.MULTILINE
-)
+_NAMED = re.compile(r"^(?:unpacking (\S+) \(|(\S+)\s+saved|Loaded image: (\S+))", re.MULTILINE)
 
 
 def bring_in(settings: Settings, archive: Path) -> list[str]:
@@ -54,9 +52,15 @@ def _import(settings: Settings, archive: Path) -> Result:
     if runtime is None or not runtime.alive():
         raise Failure(f"containerd of the instance {settings.name} does not run", "run: doit up")
     return run(
-        "ctr", f"--address={containerd.socket(settings)}", "--namespace=k8s.io",
-        "images", "import", archive, check=False, timeout=LIMIT,
-    )  # fmt: skip
+        "ctr",
+        f"--address={containerd.socket(settings)}",
+        "--namespace=k8s.io",
+        "images",
+        "import",
+        archive,
+        check=False,
+        timeout=LIMIT,
+    )
 
 
 def imported(said: str) -> list[str]:
@@ -152,7 +156,10 @@ def _record(settings: Settings) -> Path:
 def task_load() -> dict[str, Any]:
     """Return the task that loads images from an archive."""
     archive = {
-        "name": "archive", "long": "archive", "type": str, "default": "",
+        "name": "archive",
+        "long": "archive",
+        "type": str,
+        "default": "",
         "help": "OCI or Docker archive, as docker save writes it",
     }
     return {
@@ -171,8 +178,9 @@ def task_image() -> Iterator[dict[str, Any]]:
         "name": "pause",
         "doc": "build the pause image from the tree, for pods without a registry",
         "actions": [(pause, [settings])],
-        "task_dep": ["checkout", *(
-            [f"start:{containerd.NAME}"] if containerd.runs(settings) else []
-        )],
+        "task_dep": [
+            "checkout",
+            *([f"start:{containerd.NAME}"] if containerd.runs(settings) else []),
+        ],
         "uptodate": [PauseLoaded(settings)],
     }

@@ -28,9 +28,11 @@ NAMESPACE = 30.0
 """Seconds to wait for a namespace: for kube-system after a first start, or for one that ends."""
 _WAIT = ('namespaces "kube-system" not found', "because it is being terminated")
 _ANEW = (
-    "field is immutable", "may not change once set", "Forbidden: updates to",
+    "field is immutable",
+    "may not change once set",
+    "Forbidden: updates to",
     "cannot change roleRef",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,8 @@ def task_addons() -> Iterator[dict[str, Any]]:
             "task_dep": [
                 *(["start:kube-apiserver"] if own else []),
                 *([] if settings.start.kubectl else ["build:kubectl"]),
-                "certs:client-admin", "certs:kubeconfig-admin",
+                "certs:client-admin",
+                "certs:kubeconfig-admin",
             ],
             "uptodate": [Applied(settings, name)],
             "meta": {"quiet": not addon.wanted(settings)},

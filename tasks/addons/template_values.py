@@ -82,9 +82,7 @@ _VALUES: dict[str, Callable[[Settings], str]] = {
 """What the placeholders stand for, checked: it goes into YAML unquoted."""
 
 
-def _checked(
-    settings: Settings, key: str, form: re.Pattern[str], expected: str, hint: str
-) -> str:
+def _checked(settings: Settings, key: str, form: re.Pattern[str], expected: str, hint: str) -> str:
     value = str(attrgetter(key)(settings))
     if form.fullmatch(value) is None:
         raise refusal(settings, key, expected, hint)

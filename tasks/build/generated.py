@@ -52,7 +52,9 @@ def _make(settings: Settings, tree: Path) -> None:
     shim = _rsync(settings.paths.cache / "shim")
     env |= {"GOPROXY": "off", "FORCE_HOST_GO": "y", "PATH": f"{env['PATH']}:{shim}"}
     beat, output = console.Heartbeat(), list[str]()
-    console.say("  make generated_files: upstream's generators are built first, which takes minutes")
+    console.say(
+        "  make generated_files: upstream's generators are built first, which takes minutes"
+    )
 
     def line(text: str) -> None:
         output.append(text)

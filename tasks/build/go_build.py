@@ -71,8 +71,10 @@ def _go(
     if follow(go, *words, on_line=line, cwd=folder, env=env):
         said = "\n".join(f"  | {text}" for text in output[-20:])
         killed = any("signal: killed" in text for text in output)
-        hint = "the machine ran out of memory: set build.jobs to 1" if killed else (
-            "correct the source it names and run the task again"
+        hint = (
+            "the machine ran out of memory: set build.jobs to 1"
+            if killed
+            else ("correct the source it names and run the task again")
         )
         raise Failure(f"go could not build {what} in {folder}\n{said}", hint)
     console.note(f"{packages} packages compiled for {what}")

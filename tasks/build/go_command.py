@@ -60,13 +60,18 @@ class Recipe:
         inside = {path.rpartition("/k8s.io/")[2]: text for path, text in self.overlay.items()}
         overlay = [part for item in sorted(inside.items()) for part in item]
         return files.digest(
-            sources, self.go, str(self.root), self.gcflags, ",".join(self.tags), str(self.cgo),
-            *stamp, *overlay, *(["whole"] if self.whole else []),
+            sources,
+            self.go,
+            str(self.root),
+            self.gcflags,
+            ",".join(self.tags),
+            str(self.cgo),
+            *stamp,
+            *overlay,
+            *(["whole"] if self.whole else []),
         )
 
-    def arguments(
-        self, jobs: int, out: Path, overlay: Path, targets: Sequence[str]
-    ) -> list[str]:
+    def arguments(self, jobs: int, out: Path, overlay: Path, targets: Sequence[str]) -> list[str]:
         """Return the words after `go` that build `targets` into the folder `out`.
 
         An older Go is told `out` by GOBIN (see `environment`).
@@ -94,8 +99,16 @@ def tags(names: Sequence[str], go: str) -> list[str]:
 
 
 def recipe(
-    module: str, checkout: Checkout, root: Path, facts: Facts, go: str, *, dirty: bool, date: str,
-    overlay: Mapping[str, str], whole: bool = False,
+    module: str,
+    checkout: Checkout,
+    root: Path,
+    facts: Facts,
+    go: str,
+    *,
+    dirty: bool,
+    date: str,
+    overlay: Mapping[str, str],
+    whole: bool = False,
 ) -> Recipe:
     """Return the recipe of one module; `date` is the commit's, so that a rebuild is the same."""
     return Recipe(
@@ -110,9 +123,7 @@ def recipe(
     )
 
 
-def stamp(
-    checkout: Checkout, packages: Sequence[str], *, dirty: bool, date: str
-) -> dict[str, str]:
+def stamp(checkout: Checkout, packages: Sequence[str], *, dirty: bool, date: str) -> dict[str, str]:
     """Return the -X values of hack/lib/version.sh for every package that may hold them.
 
     A package that a minor does not have is ignored by the linker.

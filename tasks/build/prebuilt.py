@@ -42,9 +42,13 @@ def guessed(tree: Path) -> Path:
     """Return the folder below a tree's _output with the newest kube-apiserver, as upstream does."""
     there = f"linux/{architecture()}"
     folders = (
-        "_output/bin", f"_output/dockerized/bin/{there}", f"_output/local/bin/{there}",
-        f"platforms/{there}", "_output/local/go/bin", "_output/dockerized/go/bin",
-    )  # fmt: skip
+        "_output/bin",
+        f"_output/dockerized/bin/{there}",
+        f"_output/local/bin/{there}",
+        f"platforms/{there}",
+        "_output/local/go/bin",
+        "_output/dockerized/go/bin",
+    )
     found = [path for name in folders if (path := tree / name / "kube-apiserver").is_file()]
     if not found:
         raise Failure(

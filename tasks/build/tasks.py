@@ -204,9 +204,11 @@ def _compiling(settings: Settings, module: str) -> dict[str, Any]:
         "file_dep": [str(settings.paths.sources(module)), str(settings.paths.tool("go"))],
         "task_dep": ["generated", f"sources:{module}"],
         "uptodate": [
-            config_changed({
-                "lift_write_deadline": settings.debug.lift_write_deadline,
-                "whole": docker.contains(settings, module),
-            }),
+            config_changed(
+                {
+                    "lift_write_deadline": settings.debug.lift_write_deadline,
+                    "whole": docker.contains(settings, module),
+                }
+            ),
         ],
     }

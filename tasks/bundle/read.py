@@ -51,15 +51,20 @@ def take(settings: Settings, place: str) -> None:
             binaries = _place(settings, contents, path, stage)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
-    files.write_json(settings.paths.bundle, {
-        **state(path),
-        "checkout": {**contents.checkout, "tree": str(tree)},
-        "tools": {
-            name: {key: str(home / text) if key in ("bin", "root") else text
-                   for key, text in record.items()}
-            for name, record in contents.tools.items()
+    files.write_json(
+        settings.paths.bundle,
+        {
+            **state(path),
+            "checkout": {**contents.checkout, "tree": str(tree)},
+            "tools": {
+                name: {
+                    key: str(home / text) if key in ("bin", "root") else text
+                    for key, text in record.items()
+                }
+                for name, record in contents.tools.items()
+            },
         },
-    })
+    )
     console.note(f"Kubernetes {contents.checkout['version']}{binaries}")
 
 

@@ -17,9 +17,7 @@ from tasks.system.run import run
 _NO_FILTERS = ("-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null")
 
 
-def collect(
-    tree: Path, commit: str, scratch: Path, git: Sequence[str] = GIT
-) -> dict[str, Path]:
+def collect(tree: Path, commit: str, scratch: Path, git: Sequence[str] = GIT) -> dict[str, Path]:
     """Return the members that make up a tree as it is now; what is made for them is in `scratch`.
 
     The tree and its repository are only read; `git` begins a command in it, see Checkout.git.

@@ -62,12 +62,17 @@ def task_bundle() -> dict[str, Any]:
         "uptodate": [False],
         "params": [
             {
-                "name": "output", "long": "output", "default": "",
+                "name": "output",
+                "long": "output",
+                "default": "",
                 "help": "the file to write, beside it its .sha256"
-                        " (default: stepkube-VERSION-ARCHITECTURE.tar.gz in the current folder)",
+                " (default: stepkube-VERSION-ARCHITECTURE.tar.gz in the current folder)",
             },
             {
-                "name": "binaries", "long": "binaries", "type": bool, "default": False,
+                "name": "binaries",
+                "long": "binaries",
+                "type": bool,
+                "default": False,
                 "help": "put the built binaries in too, so that nothing is compiled over there",
             },
         ],

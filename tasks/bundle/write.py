@@ -120,8 +120,10 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
         inside = here.relative_to(root)
         below[:] = [one for one in below if not _NOT_NEEDED.match(f"{inside / one}/")]
         for name in names:
-            if (here / name).is_file() and name != _MARK and not _NOT_NEEDED.fullmatch(
-                str(inside / name)
+            if (
+                (here / name).is_file()
+                and name != _MARK
+                and not _NOT_NEEDED.fullmatch(str(inside / name))
             ):
                 yield str(inside / name), here / name
 

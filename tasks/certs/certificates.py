@@ -42,7 +42,9 @@ def certificates(settings: Settings) -> tuple[Certificate, ...]:
     user = _USER.format(node)
     if len(user) > _USER_LIMIT:
         raise addresses.refusal(
-            settings, "kubelet.hostname_override", "short enough for a certificate",
+            settings,
+            "kubelet.hostname_override",
+            "short enough for a certificate",
             f"use at most {_USER_LIMIT - len(_USER.format(''))} characters",
         )
     sandbox = (node_ip,) if settings.node.sandbox else ()
@@ -51,13 +53,29 @@ def certificates(settings: Settings) -> tuple[Certificate, ...]:
         Certificate("server-ca", "server-ca", "authority"),
         Certificate("client-ca", "client-ca", "authority", one_ca),
         Certificate("request-header-ca", "request-header-ca", "authority"),
-        _serving("kube-apiserver", "kubernetes.default", (
-            "kubernetes.default", "kubernetes.default.svc", "localhost", "127.0.0.1",
-            api_ip, api, service_ip, *sandbox,
-        )),
-        _serving("kube-aggregator", "api.kube-public.svc", (
-            "api.kube-public.svc", "localhost", api_ip,
-        )),
+        _serving(
+            "kube-apiserver",
+            "kubernetes.default",
+            (
+                "kubernetes.default",
+                "kubernetes.default.svc",
+                "localhost",
+                "127.0.0.1",
+                api_ip,
+                api,
+                service_ip,
+                *sandbox,
+            ),
+        ),
+        _serving(
+            "kube-aggregator",
+            "api.kube-public.svc",
+            (
+                "api.kube-public.svc",
+                "localhost",
+                api_ip,
+            ),
+        ),
         _serving("kubelet", user, ("localhost", "127.0.0.1", node, node_ip), "system:nodes"),
         _client("admin", "system:admin", "system:masters"),
         _client("kubelet", user, "system:nodes"),

@@ -65,8 +65,8 @@ def contradictions(settings: Settings) -> Iterator[Failure]:
     token, source = settings.certs.kubeconfig_token, said(settings, "certs.kubeconfig_token")
     if token and not _TOKEN.fullmatch(token):
         yield Failure(
-            f"{source}: a token is one word of visible ASCII characters", "for example: openssl"
-            " rand -hex 16",
+            f"{source}: a token is one word of visible ASCII characters",
+            "for example: openssl rand -hex 16",
         )
     source = said(settings, "certs.auth_args")
     try:

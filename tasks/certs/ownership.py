@@ -66,19 +66,29 @@ def hand_over(settings: Settings) -> None:
 def given_away(settings: Settings) -> list[Path]:
     """Return the files that the user needs to be administrator."""
     paths = settings.paths
-    named = [*flags.pair(settings, "client-admin"), paths.kubeconfig("admin"),
-             paths.kubeconfig(credentials.USER)]
+    named = [
+        *flags.pair(settings, "client-admin"),
+        paths.kubeconfig("admin"),
+        paths.kubeconfig(credentials.USER),
+    ]
     return [path for path in named if path.is_file()]
 
 
 def tasks(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the tasks that keep these files."""
     for name, doc, path, text in (
-        ("tokens", "token that kube-apiserver knows the administrator by",
-         flags.tokens(settings), partial(credentials.tokens, settings)),
-        (f"kubeconfig-{credentials.USER}", "kubeconfig of the user's own credentials",
-         settings.paths.kubeconfig(credentials.USER),
-         partial(credentials.user_kubeconfig, settings)),
+        (
+            "tokens",
+            "token that kube-apiserver knows the administrator by",
+            flags.tokens(settings),
+            partial(credentials.tokens, settings),
+        ),
+        (
+            f"kubeconfig-{credentials.USER}",
+            "kubeconfig of the user's own credentials",
+            settings.paths.kubeconfig(credentials.USER),
+            partial(credentials.user_kubeconfig, settings),
+        ),
     ):
         yield {
             "name": name,
@@ -90,7 +100,9 @@ def tasks(settings: Settings) -> Iterator[dict[str, Any]]:
         "name": "owner",
         "doc": "give the administrator's credentials to the user who asked root for them",
         "task_dep": [
-            "certs:client-admin", "certs:kubeconfig-admin", f"certs:kubeconfig-{credentials.USER}"
+            "certs:client-admin",
+            "certs:kubeconfig-admin",
+            f"certs:kubeconfig-{credentials.USER}",
         ],
         "uptodate": [Check("they belong to that user", handed, (settings,))],
         "actions": [(hand_over, (settings,))],

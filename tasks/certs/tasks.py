@@ -131,7 +131,8 @@ def _certificate(settings: Settings, wanted: Certificate) -> dict[str, Any]:
         "file_dep": ca or (),
         "targets": own,
         "uptodate": [
-            config_changed(asdict(wanted)), Check(words, sound, (wanted, own, ca)),
+            config_changed(asdict(wanted)),
+            Check(words, sound, (wanted, own, ca)),
             settings.certs.reuse,
         ],
         "actions": [(make, (wanted, own, ca, settings.certs.reuse))],

@@ -20,12 +20,18 @@ from tasks.settings import groups
 from tasks.settings.load import Settings
 
 FILES = (
-    "api.admission_control_config_file", "api.authorization_config", "api.audit_policy_file",
-    "api.authorization_webhook_config_file", "api.authentication_webhook_config_file",
-    "api.egress_selector_config_file", "controller_manager.cluster_signing_cert_file",
-    "controller_manager.cluster_signing_key_file", "kubelet.client_ca_file",
-    "kubelet.resolv_conf", "start.cloud_config",
-)  # fmt: skip
+    "api.admission_control_config_file",
+    "api.authorization_config",
+    "api.audit_policy_file",
+    "api.authorization_webhook_config_file",
+    "api.authentication_webhook_config_file",
+    "api.egress_selector_config_file",
+    "controller_manager.cluster_signing_cert_file",
+    "controller_manager.cluster_signing_key_file",
+    "kubelet.client_ca_file",
+    "kubelet.resolv_conf",
+    "start.cloud_config",
+)
 """Settings that name a file which has to be there."""
 _RESERVED = re.compile(r"--(kube|system)-reserved=\S*cpu=|--reserved-cpus=")
 
@@ -66,7 +72,8 @@ def _files(settings: Settings) -> Iterator[Failure]:
         if settings.paths.config.stat().st_uid not in (os.geteuid(), 0):
             yield Failure(
                 f"{said(settings, 'start.config_dir')}: {settings.paths.config} belongs to"
-                " somebody else", "name another folder in start.config_dir",
+                " somebody else",
+                "name another folder in start.config_dir",
             )
 
 
@@ -77,7 +84,8 @@ def _authorization(settings: Settings, minor: Minor) -> Iterator[Failure]:
             if given(settings, other):
                 yield Failure(
                     f"{said(settings, config)} and {said(settings, other)}: kube-apiserver takes"
-                    " its authorizers from one of them", f"leave one of {config} and {other} out",
+                    " its authorizers from one of them",
+                    f"leave one of {config} and {other} out",
                 )
         if minor == (1, 29) and "StructuredAuthorizationConfiguration=true" not in (
             settings.start.feature_gates
@@ -94,7 +102,8 @@ def _authorization(settings: Settings, minor: Minor) -> Iterator[Failure]:
             f" {said(settings, 'api.authorization_webhook_config_file')}: the mode Webhook and the"
             " file that says whom to ask need each other",
             f"set both, for example AUTHORIZATION_MODE={api.authorization_mode},Webhook"
-            if not webhook else "set AUTHORIZATION_WEBHOOK_CONFIG_FILE",
+            if not webhook
+            else "set AUTHORIZATION_WEBHOOK_CONFIG_FILE",
         )
 
 
@@ -104,7 +113,8 @@ def _admission(settings: Settings) -> Iterator[Failure]:
         if plugin in admission.listed(api.disable_admission_plugins):
             yield Failure(
                 f"{said(settings, key)} and {said(settings, disabled)}: the admission plugin"
-                f" {plugin} is both enabled and disabled", "leave it in one of them",
+                f" {plugin} is both enabled and disabled",
+                "leave it in one of them",
             )
 
 
@@ -127,27 +137,33 @@ def _kubelet(settings: Settings, minor: Minor) -> Iterator[Failure]:
         yield Failure(
             f"{said(settings, 'kubelet.cgroup_root')} and"
             f" {said(settings, 'kubelet.cgroups_per_qos')}: without a cgroup per QoS class there"
-            " is nothing below a root", "leave one of them out",
+            " is nothing below a root",
+            "leave one of them out",
         )
     static = kubelet.cpumanager_policy == "static"
     if kubelet.cpumanager_policy_options and not static:
         yield Failure(
             f"{said(settings, 'kubelet.cpumanager_policy_options')}: only the policy static has"
-            " options", "set CPUMANAGER_POLICY=static",
+            " options",
+            "set CPUMANAGER_POLICY=static",
         )
     if static and not _RESERVED.search(kubelet.flags):
         yield Failure(
             f"{said(settings, 'kubelet.cpumanager_policy')}: the policy static needs CPU that is"
-            " reserved for the system", "for example KUBELET_FLAGS=--kube-reserved=cpu=500m",
+            " reserved for the system",
+            "for example KUBELET_FLAGS=--kube-reserved=cpu=500m",
         )
     if kubelet.limited_swap and kubelet.fail_swap_on:
         yield Failure(
             f"{said(settings, 'kubelet.limited_swap')} and"
             f" {said(settings, 'kubelet.fail_swap_on')}: pods cannot swap on a node that refuses"
-            " to start with swap", "leave one of them out",
+            " to start with swap",
+            "leave one of them out",
         )
-    if kubelet.limited_swap and minor < (1, 30) and (
-        "NodeSwap=true" not in settings.start.feature_gates
+    if (
+        kubelet.limited_swap
+        and minor < (1, 30)
+        and ("NodeSwap=true" not in settings.start.feature_gates)
     ):
         yield Failure(
             f"{said(settings, 'kubelet.limited_swap')}: before 1.30 that needs a feature gate",
@@ -161,7 +177,8 @@ def _refused(settings: Settings) -> Iterator[Failure]:
         "start.kubetest_in_docker": (
             "it makes upstream's script install etcd, CNI plugins and packages in a test"
             " container, and share its mounts; the tool has its own etcd and plugins, and the"
-            " node's sandbox has its own mounts", "unset it: nothing has to be prepared",
+            " node's sandbox has its own mounts",
+            "unset it: nothing has to be prepared",
         ),
     }
     for key, (why, fix) in reasons.items():

@@ -17,9 +17,11 @@ from tasks.settings.load import Settings
 from tasks.system.resources import architecture
 
 NEEDS = {
-    "node.docker_opts": "docker", "node.docker_root": "docker",
-    "node.rkt_path": "rkt", "node.rkt_stage1_image": "rkt",
-}  # fmt: skip
+    "node.docker_opts": "docker",
+    "node.docker_root": "docker",
+    "node.rkt_path": "rkt",
+    "node.rkt_stage1_image": "rkt",
+}
 """Settings that only one runtime has a use for."""
 HIDDEN = ("/run/", "/var/run/")
 """Folders of the host that the sandbox covers with its own."""
@@ -41,11 +43,14 @@ def _runtime(settings: Settings, minor: Minor) -> Iterator[Failure]:
         span = "1.10 to 1.23" if chosen == "docker" else "1.10 alone"
         yield Failure(
             f"{source}: the kubelet of Kubernetes {version} does not know {chosen}; that of {span}"
-            " does", "unset it: the tool brings a containerd of its own",
+            " does",
+            "unset it: the tool brings a containerd of its own",
         )
     elif chosen != "remote" and shutil.which(node.rkt_path or chosen) is None:
-        yield Failure(f"{source}: {node.rkt_path or chosen} is not installed",
-                      "install it, or unset it: the tool brings a containerd of its own")
+        yield Failure(
+            f"{source}: {node.rkt_path or chosen} is not installed",
+            "install it, or unset it: the tool brings a containerd of its own",
+        )
     if chosen != "remote" and settings.node.sandbox:
         yield Failure(
             f"{source}: {chosen} runs on the host, out of reach of a node in its own namespaces",
@@ -54,7 +59,8 @@ def _runtime(settings: Settings, minor: Minor) -> Iterator[Failure]:
     if chosen != "remote" and node.container_runtime_endpoint:
         yield Failure(
             f"{source} and {said(settings, 'node.container_runtime_endpoint')}: only a CRI"
-            " runtime has an endpoint", "leave one of them out",
+            " runtime has an endpoint",
+            "leave one of them out",
         )
     for key, runtime in NEEDS.items():
         if value(settings, key) and chosen != runtime:
@@ -97,7 +103,8 @@ def _network(settings: Settings) -> Iterator[Failure]:
     if node.cni_conf_dir and node.cni_config_dir:
         yield Failure(
             f"{said(settings, 'node.cni_conf_dir')} and {said(settings, 'node.cni_config_dir')}:"
-            " two names of one folder", "leave one of them out",
+            " two names of one folder",
+            "leave one of them out",
         )
     own = containerd.own_networks(settings)
     if own and not any(Path(own).glob("*.conf*")) and not any(Path(own).glob("*.json")):
@@ -121,7 +128,8 @@ def _network(settings: Settings) -> Iterator[Failure]:
     if node.cni_targetarch not in ("", architecture()):
         yield Failure(
             f"{said(settings, 'node.cni_targetarch')}: plugins for {node.cni_targetarch} do not"
-            f" run on this machine, which is {architecture()}", "unset it",
+            f" run on this machine, which is {architecture()}",
+            "unset it",
         )
     for arch in ("amd64", "arm64", "ppc64le", "s390x"):
         key = f"node.cni_plugins_{arch}_sha256sum"
@@ -137,10 +145,20 @@ def _hidden(settings: Settings) -> Iterator[Failure]:
     runs = "nokubelet" not in settings.start.mode and not os.geteuid()
     if not (runs and settings.node.sandbox):
         return
-    for key in ("node.container_runtime_endpoint", "node.image_service_endpoint",
-                "kubelet.pod_manifest_path", "kubelet.client_ca_file", "kubelet.resolv_conf",
-                "start.cloud_config", "start.config_dir", "certs.dir", "logs.dir",
-                "node.cni_config_dir", "node.cni_conf_dir", "node.cni_bin_dir"):
+    for key in (
+        "node.container_runtime_endpoint",
+        "node.image_service_endpoint",
+        "kubelet.pod_manifest_path",
+        "kubelet.client_ca_file",
+        "kubelet.resolv_conf",
+        "start.cloud_config",
+        "start.config_dir",
+        "certs.dir",
+        "logs.dir",
+        "node.cni_config_dir",
+        "node.cni_conf_dir",
+        "node.cni_bin_dir",
+    ):
         text = value(settings, key).removeprefix("unix://")
         if text.startswith(HIDDEN):
             yield Failure(

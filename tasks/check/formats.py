@@ -22,18 +22,25 @@ from tasks.settings.load import Settings
 
 _DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|ms|s|m|h))+|0")
 _DURATIONS = (
-    "kubelet.runtime_request_timeout", "kubelet.cpumanager_reconcile_period",
-    "kubelet.eviction_pressure_transition_period", "kubelet.eviction_soft_grace_period",
+    "kubelet.runtime_request_timeout",
+    "kubelet.cpumanager_reconcile_period",
+    "kubelet.eviction_pressure_transition_period",
+    "kubelet.eviction_soft_grace_period",
     "controller_manager.claim_binder_sync_period",
-)  # fmt: skip
+)
 _PORTS = re.compile(r"(\d+)(?:([-+])(\d+))?")
 _THRESHOLD = re.compile(r"\s*([a-zA-Z.]+)\s*<\s*\d+(\.\d+)?([KMGTPE]i|[kMGTPE]|%)?\s*")
 _GATE = re.compile(r"\s*\w+\s*=\s*(true|false|t|f|1|0)\s*", re.IGNORECASE)
 _RANGES = {
-    "api.wait": (1, 86400), "api.probe_timeout": (1, 86400), "build.jobs": (0, 1024),
-    "build.keep": (0, 1 << 20), "kubelet.chaos_chance": (0, 1), "logs.level": (0, 99),
-    "origin.timeout": (0.1, 86400), "mirror.timeout": (0.1, 86400),
-}  # fmt: skip
+    "api.wait": (1, 86400),
+    "api.probe_timeout": (1, 86400),
+    "build.jobs": (0, 1024),
+    "build.keep": (0, 1 << 20),
+    "kubelet.chaos_chance": (0, 1),
+    "logs.level": (0, 99),
+    "origin.timeout": (0.1, 86400),
+    "mirror.timeout": (0.1, 86400),
+}
 """The least and the most that a number may be."""
 _ENDPOINT = re.compile(r"(unix://)?/\S+")
 _AUTHORIZERS = ("Node", "RBAC", "ABAC", "Webhook", "AlwaysAllow", "AlwaysDeny")
@@ -91,8 +98,10 @@ def _services(settings: Settings) -> Iterator[Failure]:
     except Failure as failure:
         yield failure
         return
-    variables = {"api.first_service_cluster_ip": ("FIRST_SERVICE_CLUSTER_IP", 1),
-                 "dns.server_ip": ("KUBE_DNS_SERVER_IP", 10)}
+    variables = {
+        "api.first_service_cluster_ip": ("FIRST_SERVICE_CLUSTER_IP", 1),
+        "dns.server_ip": ("KUBE_DNS_SERVER_IP", 10),
+    }
     for key, (variable, number) in variables.items():
         try:
             address = ipaddress.ip_address(value(settings, key))
@@ -205,5 +214,6 @@ def _versioned(settings: Settings, minor: Minor) -> Iterator[Failure]:
         elif facts.parse(wanted) > minor:
             yield Failure(
                 f"{said(settings, 'start.emulated_version')}: Kubernetes {minor[0]}.{minor[1]}"
-                f" cannot behave like {wanted}, which is newer", "name an older minor",
+                f" cannot behave like {wanted}, which is newer",
+                "name an older minor",
             )

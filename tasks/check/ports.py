@@ -31,14 +31,18 @@ def shared(settings: Settings, built: Mapping[str, Component]) -> Iterator[Failu
         for words in settings.node.forward:
             users[int(words.partition(":")[0])].append("node.forward")
     for port, names in users.items():
-        keys = [row.key for row in table() if row.key.endswith("port")
-                and value(settings, row.key) == port]
+        keys = [
+            row.key
+            for row in table()
+            if row.key.endswith("port") and value(settings, row.key) == port
+        ]
         if len(names) > 1 or _twice(names[0], keys):
             where = [said(settings, key) for key in keys]
             where += [said(settings, name) for name in names if name == "node.forward"][:1]
             yield Failure(
                 f"{' and '.join(where)}: port {port} cannot be listened on twice"
-                f" ({', '.join(names)})", "give one of them another port",
+                f" ({', '.join(names)})",
+                "give one of them another port",
             )
 
 
@@ -48,7 +52,8 @@ def debuggers(settings: Settings) -> Iterator[Failure]:
     if settings.debug.base_port > last:
         yield Failure(
             f"{said(settings, 'debug.base_port')}: the ports of Delve, up to"
-            f" {max(OFFSETS.values())} above it, would be no ports", f"use {last} or less",
+            f" {max(OFFSETS.values())} above it, would be no ports",
+            f"use {last} or less",
         )
 
 

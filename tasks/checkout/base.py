@@ -70,7 +70,17 @@ def commit_everything(tree: Path, message: str, date: str) -> None:
     run(*GIT, "add", "--all", "--force", cwd=tree)
     who = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")
     run(
-        "env", f"GIT_AUTHOR_DATE={date}", f"GIT_COMMITTER_DATE={date}",
-        *GIT, *who, "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify",
-        "--message", message, cwd=tree,
+        "env",
+        f"GIT_AUTHOR_DATE={date}",
+        f"GIT_COMMITTER_DATE={date}",
+        *GIT,
+        *who,
+        "-c",
+        "commit.gpgsign=false",
+        "commit",
+        "--quiet",
+        "--no-verify",
+        "--message",
+        message,
+        cwd=tree,
     )

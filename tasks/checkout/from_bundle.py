@@ -31,5 +31,3 @@ class Bundled:
         version = self.settings.build.version_stamp or about["version"]
         state = about.get("state", "")
         return Checkout(tree, version, about["commit"], self.name, wanted, state=state)
-
-

@@ -76,8 +76,17 @@ class Remote:
             said.clear()
             config = (*self._config(), "-c", f"fetch.negotiationAlgorithm={haves}")
             if not follow(
-                *GIT, *config, "-C", repository, "fetch", *options, *flags, "origin", *refs,
-                on_line=heed, env=self.environment(),
+                *GIT,
+                *config,
+                "-C",
+                repository,
+                "fetch",
+                *options,
+                *flags,
+                "origin",
+                *refs,
+                on_line=heed,
+                env=self.environment(),
             ):
                 return ""
             if any(REFUSED.search(line) or _BROKEN.search(line) for line in said):

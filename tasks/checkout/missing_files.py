@@ -6,9 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 
 VENDOR = "vendor/"
-_UNUSED = re.compile(
-    r"(api/openapi-spec|docs|(Godeps/)?LICENSES)(/|$)|(.*/)?(testdata|artifacts)/"
-)
+_UNUSED = re.compile(r"(api/openapi-spec|docs|(Godeps/)?LICENSES)(/|$)|(.*/)?(testdata|artifacts)/")
 """What no module is built of."""
 
 

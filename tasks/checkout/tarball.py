@@ -98,8 +98,12 @@ class Tarball:
 
         try:
             download.fetch(
-                self.place, target, verify=verify, timeout=mirror.timeout,
-                ca_bundle=mirror.ca_bundle, key="origin.tarball",
+                self.place,
+                target,
+                verify=verify,
+                timeout=mirror.timeout,
+                ca_bundle=mirror.ca_bundle,
+                key="origin.tarball",
             )
         except Failure as failure:
             if wrong:

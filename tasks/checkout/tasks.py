@@ -125,11 +125,13 @@ def task_checkout() -> Iterator[dict[str, Any]]:
 
 def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
     named = settings.build.version_file
-    choice = masked({
-        "version": settings.version,
-        "origin": asdict(settings.origin),
-        "stamp": settings.build.version_stamp,
-    })
+    choice = masked(
+        {
+            "version": settings.version,
+            "origin": asdict(settings.origin),
+            "stamp": settings.build.version_stamp,
+        }
+    )
     given = [str(Path(named).expanduser().absolute())] if named else []
     return [
         {
@@ -138,7 +140,8 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "actions": [(make, [settings])],
             "targets": [str(settings.paths.lock)],
             "task_dep": ["check", "downloads", "unbundle"],
-            "file_dep": given + ([str(settings.paths.bundle)] if bundle_record.taken(settings) else []),
+            "file_dep": given
+            + ([str(settings.paths.bundle)] if bundle_record.taken(settings) else []),
             "uptodate": [
                 config_changed(choice),
                 AsLocked(settings.paths.lock, own=bool(settings.origin.path)),

@@ -81,9 +81,19 @@ class Worktree:
             words = ("-c", "core.compression=1", "add", "--all", "--force", "--", ".", *_OUTPUT)
             run(*git, *words, cwd=self.tree)
             run(
-                "env", f"GIT_AUTHOR_DATE={_DAY}", f"GIT_COMMITTER_DATE={_DAY}", *git, *_WHO,
-                "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify",
-                "--message", "As it was found", cwd=self.tree,
+                "env",
+                f"GIT_AUTHOR_DATE={_DAY}",
+                f"GIT_COMMITTER_DATE={_DAY}",
+                *git,
+                *_WHO,
+                "-c",
+                "commit.gpgsign=false",
+                "commit",
+                "--quiet",
+                "--no-verify",
+                "--message",
+                "As it was found",
+                cwd=self.tree,
             )
             making.rename(repository)
         finally:

@@ -45,9 +45,15 @@ def rows(settings: Settings) -> list[Row]:
             health, port = _health(settings, name)
             found.append(
                 Row(
-                    name, journal.mode(settings, record), record.identity.pid,
-                    int(time.time() - record.since), health, port,
-                    journal.describe(settings, name), record.argv, log,
+                    name,
+                    journal.mode(settings, record),
+                    record.identity.pid,
+                    int(time.time() - record.since),
+                    health,
+                    port,
+                    journal.describe(settings, name),
+                    record.argv,
+                    log,
                 )
             )
         elif name in cluster.chosen(settings):

@@ -57,7 +57,11 @@ def reconcile(settings: Settings, name: str) -> None:
             return
         swap.clear(settings, name)
         processes.stop(settings, name)
-        if name == kube_proxy.NAME and settings.proxy.mode == "ipvs" and (why := kernel.lacks_ipvs()):
+        if (
+            name == kube_proxy.NAME
+            and settings.proxy.mode == "ipvs"
+            and (why := kernel.lacks_ipvs())
+        ):
             console.note(f"mode {kube_proxy.DEFAULT} instead of ipvs: {why}")
         record = processes.start(settings, component)
         console.note(f"pid {record.identity.pid}")
@@ -159,7 +163,8 @@ def task_up() -> Iterator[dict[str, Any]]:
         "actions": [(up, [settings])],
         "params": list(groups.UP),
         "task_dep": [
-            *_credentials(settings), *(f"start:{name}" for name in chosen(settings)),
+            *_credentials(settings),
+            *(f"start:{name}" for name in chosen(settings)),
             *(f"addons:{name}" for name in ADDONS if settings.start.control_plane),
             *([] if settings.start.kubectl else ["build:kubectl"]),
         ],

@@ -38,8 +38,9 @@ def groups(context: Context) -> list[str]:
 
 def asked(api: Api) -> list[tuple[str, str]]:
     """Return the plugins the user wants besides the default ones, with the key of each."""
-    switched = [(f"api.{switch}", plugin) for switch, plugin in _SWITCHES.items()
-                if getattr(api, switch)]
+    switched = [
+        (f"api.{switch}", plugin) for switch, plugin in _SWITCHES.items() if getattr(api, switch)
+    ]
     key = "api.enable_admission_plugins"
     return [*switched, *((key, plugin) for plugin in listed(api.enable_admission_plugins))]
 
@@ -52,8 +53,10 @@ def listed(text: str) -> tuple[str, ...]:
 def _require_plugins(context: Context) -> None:
     """Refuse a plugin that the minor no longer has: it would stop kube-apiserver."""
     api, removed = context.settings.api, context.facts.admission_removed
-    disabled = [("api.disable_admission_plugins", plugin)
-                for plugin in listed(api.disable_admission_plugins)]
+    disabled = [
+        ("api.disable_admission_plugins", plugin)
+        for plugin in listed(api.disable_admission_plugins)
+    ]
     for key, plugin in (*asked(api), *disabled):
         if plugin in removed:
             source = context.settings.sources.get(key, key)

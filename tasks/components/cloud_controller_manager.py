@@ -15,7 +15,11 @@ from tasks.settings.load import Settings
 NAME = "cloud-controller-manager"
 AFTER = ("kube-apiserver",)
 CERTS = (
-    "server-ca", "client-ca", "request-header-ca", "client-controller", "kubeconfig-controller"
+    "server-ca",
+    "client-ca",
+    "request-header-ca",
+    "client-controller",
+    "kubeconfig-controller",
 )
 _EXTERNAL = "start.external_cloud_provider"
 _PROVIDER, _CONFIG = "start.cloud_provider", "start.cloud_config"
@@ -126,8 +130,9 @@ def _require_in_tree(context: Context) -> None:
     raise Failure(
         f"{_source(context.settings, _PROVIDER)}: {provider!r} is no cloud provider in the tree of"
         f" Kubernetes {'.'.join(map(str, context.minor))}, which has {', '.join(known) or 'none'}",
-        f"did you mean {near[0]}?" if near else
-        "set EXTERNAL_CLOUD_PROVIDER=true to leave the cloud to a program of its own, or unset it",
+        f"did you mean {near[0]}?"
+        if near
+        else "set EXTERNAL_CLOUD_PROVIDER=true to run the cloud provider by itself, or unset it",
     )
 
 

@@ -19,7 +19,7 @@ PAUSE = "localhost/pause:stepkube"
 """The image that holds a pod's namespaces, built from the tree; see tasks/addons/images.py."""
 
 PROXY_PORT = 3128
-"""Port inside the sandbox by which containerd gets at registries, see tasks/runtime/forwarder.py."""
+"""Port in the sandbox through which containerd reaches registries (runtime/forwarder.py)."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,20 @@ def build(context: Context, tools: Tools = Tools()) -> Component:
         env=_world(chosen),
         files={
             _file(chosen): configuration(chosen, tools),
-            **({} if own_networks(chosen) else
-               {_networks(chosen) / "10-stepkube.conflist": network(chosen)}),
-            **{_hosts(chosen) / name / "hosts.toml": text
-               for name, text in image_mirrors.hosts(chosen).items()},
+            **(
+                {}
+                if own_networks(chosen)
+                else {_networks(chosen) / "10-stepkube.conflist": network(chosen)}
+            ),
+            **{
+                _hosts(chosen) / name / "hosts.toml": text
+                for name, text in image_mirrors.hosts(chosen).items()
+            },
         },
         folders=(
-            chosen.paths.config, chosen.paths.run, root(chosen),
+            chosen.paths.config,
+            chosen.paths.run,
+            root(chosen),
             *([] if own_networks(chosen) else [_networks(chosen)]),
         ),
     )

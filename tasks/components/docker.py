@@ -99,15 +99,24 @@ def container(
     /run/xtables.lock, which Docker would make a folder if it is not there, is that of /run.
     """
     return (
-        *client(chosen.node), "run", "--rm", f"--cidfile={cidfile}", "--log-driver=none",
-        "--net=host", "--pid=host", "--privileged=true", f"--workdir={cwd}",
+        *client(chosen.node),
+        "run",
+        "--rm",
+        f"--cidfile={cidfile}",
+        "--log-driver=none",
+        "--net=host",
+        "--pid=host",
+        "--privileged=true",
+        f"--workdir={cwd}",
         *(f"--env={name}" for name in sorted(names)),
         "--volume=/:/rootfs:ro,rslave",
         *(f"--volume={folder}:{folder}" for folder in SHARED),
         *(f"--volume={place}:{place}:rslave" for place in (state, chosen.paths.home)),
         *(f"--volume={place}:{place}" for place in _outside(chosen, argv)),
-        "--entrypoint=", image, *argv,
-    )  # fmt: skip
+        "--entrypoint=",
+        image,
+        *argv,
+    )
 
 
 def _outside(chosen: Settings, argv: Sequence[str]) -> Iterator[Path]:
@@ -115,14 +124,21 @@ def _outside(chosen: Settings, argv: Sequence[str]) -> Iterator[Path]:
     paths, node, kubelet = chosen.paths, chosen.node, chosen.kubelet
     secrets = _CREDENTIALS.get(chosen.start.cloud_provider, "")
     places = (
-        paths.certs, paths.config, paths.logs,
+        paths.certs,
+        paths.config,
+        paths.logs,
         *(Path(word) for word in argv if word.startswith("/")),
         *flags.named(
-            kubelet.pod_manifest_path, kubelet.client_ca_file, kubelet.resolv_conf,
-            chosen.start.cloud_config, secrets,
-            node.cni_conf_dir, node.cni_config_dir, node.cni_bin_dir,
+            kubelet.pod_manifest_path,
+            kubelet.client_ca_file,
+            kubelet.resolv_conf,
+            chosen.start.cloud_config,
+            secrets,
+            node.cni_conf_dir,
+            node.cni_config_dir,
+            node.cni_bin_dir,
         ),
-    )  # fmt: skip
+    )
     covered = (chosen.paths.home, *map(Path, SHARED))
     for place in dict.fromkeys(places):
         if not any(place.is_relative_to(folder) for folder in covered):

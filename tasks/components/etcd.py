@@ -43,4 +43,3 @@ def build(context: Context) -> Component:
         folders=(chosen.paths.etcd,),
         ports=(port,),
     )
-

@@ -9,8 +9,14 @@ from tasks.system.ports import Health
 NAME = "kube-apiserver"
 AFTER = ("etcd",)
 CERTS = (
-    "server-ca", "client-ca", "request-header-ca", "serving-kube-apiserver",
-    "client-kube-apiserver", "client-auth-proxy", "service-account", "tokens",
+    "server-ca",
+    "client-ca",
+    "request-header-ca",
+    "serving-kube-apiserver",
+    "client-kube-apiserver",
+    "client-auth-proxy",
+    "service-account",
+    "tokens",
 )
 
 
@@ -26,10 +32,12 @@ def wanted(context: Context) -> flags.Wanted:
         **_audit(context),
         **({"enable-swagger-ui": True} if api.swagger_ui else {}),
         **_authorization(context),
-        **flags.given(**{
-            "authentication-token-webhook-config-file": api.authentication_webhook_config_file,
-            "egress-selector-config-file": api.egress_selector_config_file,
-        }),
+        **flags.given(
+            **{
+                "authentication-token-webhook-config-file": api.authentication_webhook_config_file,
+                "egress-selector-config-file": api.egress_selector_config_file,
+            }
+        ),
         # says whose the administrator's token is, and is not the token itself
         **({"token-auth-file": flags.tokens(chosen)} if chosen.certs.kubeconfig_token else {}),
         "allow-privileged": api.allow_privileged,
@@ -94,9 +102,12 @@ def build(context: Context) -> Component:
             flags.service_account_key(chosen),
             *([flags.tokens(chosen)] if chosen.certs.kubeconfig_token else []),
             *flags.named(
-                chosen.api.admission_control_config_file, chosen.start.cloud_config,
-                chosen.api.authorization_config, chosen.api.authorization_webhook_config_file,
-                chosen.api.authentication_webhook_config_file, chosen.api.audit_policy_file,
+                chosen.api.admission_control_config_file,
+                chosen.start.cloud_config,
+                chosen.api.authorization_config,
+                chosen.api.authorization_webhook_config_file,
+                chosen.api.authentication_webhook_config_file,
+                chosen.api.audit_policy_file,
                 chosen.api.egress_selector_config_file,
             ),
         ),

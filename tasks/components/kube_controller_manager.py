@@ -12,7 +12,11 @@ from tasks.settings.load import Settings
 NAME = "kube-controller-manager"
 AFTER = ("kube-apiserver",)
 CERTS = (
-    "server-ca", "client-ca", "request-header-ca", "client-controller", "kubeconfig-controller",
+    "server-ca",
+    "client-ca",
+    "request-header-ca",
+    "client-controller",
+    "kubeconfig-controller",
     "service-account",
 )
 

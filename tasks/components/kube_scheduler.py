@@ -7,9 +7,7 @@ from tasks.components.base import Component, Context
 
 NAME = "kube-scheduler"
 AFTER = ("kube-apiserver",)
-CERTS = (
-    "server-ca", "client-ca", "request-header-ca", "client-scheduler", "kubeconfig-scheduler"
-)
+CERTS = ("server-ca", "client-ca", "request-header-ca", "client-scheduler", "kubeconfig-scheduler")
 
 
 def wanted(context: Context) -> flags.Wanted:

@@ -67,19 +67,22 @@ def build(context: Context) -> Component:
             *flags.named(chosen.start.cloud_config, chosen.kubelet.resolv_conf),
         ),
         folders=(
-            root(chosen), root(chosen) / "pki", root(chosen) / "volume-plugins",
-            _manifests(chosen), _pod_logs(chosen),
+            root(chosen),
+            root(chosen) / "pki",
+            root(chosen) / "volume-plugins",
+            _manifests(chosen),
+            _pod_logs(chosen),
         ),
         # the kubelet ends over a policy that is not the one it was started with the last time
         states={
-            root(chosen) / "cpu_manager_state":
-                f'"policyName":"{chosen.kubelet.cpumanager_policy or "none"}"',
+            root(chosen)
+            / "cpu_manager_state": f'"policyName":"{chosen.kubelet.cpumanager_policy or "none"}"',
         },
         sockets=(root(chosen) / "pod-resources" / "kubelet.sock",),
         # the relay to the sandbox holds the host's ports
-        ports=() if chosen.node.sandbox else (
-            port, healthz, *filter(None, [chosen.kubelet.read_only_port])
-        ),
+        ports=()
+        if chosen.node.sandbox
+        else (port, healthz, *filter(None, [chosen.kubelet.read_only_port])),
     )
 
 
@@ -120,8 +123,9 @@ def configuration(context: Context) -> str:
         # a container runtime may be paused too
         request_timeout=chosen.kubelet.runtime_request_timeout
         or ("24h" if chosen.debug.pause_tolerant else ""),
-        optional={name: value for name, value in optional.items()
-                  if value != "" and _field(context, name)},
+        optional={
+            name: value for name, value in optional.items() if value != "" and _field(context, name)
+        },
     )
 
 
@@ -149,8 +153,11 @@ def _runtime(context: Context) -> dict[str, flags.Value]:
     node, image = chosen.node, chosen.node.image_service_endpoint
     endpoint = containerd.endpoint(chosen)
     late: dict[str, tuple[str, flags.Value]] = {
-        **({"containerRuntimeEndpoint": ("container-runtime-endpoint", endpoint)}
-           if endpoint else {}),
+        **(
+            {"containerRuntimeEndpoint": ("container-runtime-endpoint", endpoint)}
+            if endpoint
+            else {}
+        ),
         "volumePluginDir": ("volume-plugin-dir", root(chosen) / "volume-plugins"),
         **({"imageServiceEndpoint": ("image-service-endpoint", image)} if image else {}),
     }

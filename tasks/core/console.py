@@ -69,7 +69,7 @@ def note(text: str) -> None:
 def progress(text: str) -> None:
     """Show a line that the next one overwrites; silent where there is no terminal."""
     if live(sys.stdout):
-        sys.stdout.write(f"\r\x1b[K  {mask(text)[:_width() - 3]}")
+        sys.stdout.write(f"\r\x1b[K  {mask(text)[: _width() - 3]}")
         sys.stdout.flush()
 
 

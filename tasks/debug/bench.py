@@ -123,9 +123,11 @@ def bench(settings: Settings, name: str) -> None:
                 took, end = time.monotonic() - start, time.monotonic()
                 time.sleep(1)
                 cells = (
-                    f"{took:.2f} s", f"{reader.stall(start, end + 1):.2f} s",
+                    f"{took:.2f} s",
+                    f"{reader.stall(start, end + 1):.2f} s",
                     f"{writes.stall(start, end + 1):.2f} s",
-                    reader.refused - before[0], writes.refused - before[1],
+                    reader.refused - before[0],
+                    writes.refused - before[1],
                 )
                 console.say(ROW.format(phase, *cells))
     finally:

@@ -27,9 +27,7 @@ from tasks.system import files
 from tasks.system.run import ending, program
 
 
-def ask(
-    settings: Settings, name: str, question: Question, show: Callable[[Hit], None]
-) -> Answer:
+def ask(settings: Settings, name: str, question: Question, show: Callable[[Hit], None]) -> Answer:
     """Stop a component at a place and read what is there; `show` gets each hit as it happens."""
     env = environment(settings)
     if question.run:

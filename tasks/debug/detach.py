@@ -65,8 +65,6 @@ def end(settings: Settings, name: str, record: Record | None, swap: Swap) -> Non
 def restart(settings: Settings, record: Record) -> Record:
     """Start a component again exactly as it was recorded, and wait until it is ready."""
     component = processes.wanted(settings, record.component)
-    fresh = processes.spawn(
-        settings, record.component, record.argv, record.env, record.fingerprint
-    )
+    fresh = processes.spawn(settings, record.component, record.argv, record.env, record.fingerprint)
     processes.wait_ready(settings, component, fresh)
     return fresh

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tasks import delve
-from tasks.components.debug_ports import OFFSETS, port  # fmt: skip
+from tasks.components.debug_ports import OFFSETS, port
 from tasks.core.errors import Failure
 from tasks.debug import attach, detach, journal, saved_breakpoints
 from tasks.debug.journal import Swap, as_mode, describe, is_paused, load, mode, modes, request
@@ -19,9 +19,23 @@ from tasks.system import firewall, process
 from tasks.system.process import Record
 
 __all__ = [
-    "OFFSETS", "Swap", "as_mode", "clear", "describe", "enter", "heal", "is_paused", "leave",
-    "leave_for_restart", "load", "mode", "modes", "port", "request", "resume",
-]  # fmt: skip
+    "OFFSETS",
+    "Swap",
+    "as_mode",
+    "clear",
+    "describe",
+    "enter",
+    "heal",
+    "is_paused",
+    "leave",
+    "leave_for_restart",
+    "load",
+    "mode",
+    "modes",
+    "port",
+    "request",
+    "resume",
+]
 
 
 def enter(settings: Settings, name: str, wanted: Swap) -> Record:

@@ -34,9 +34,7 @@ def debug(
             "--stop-at-entry: an attached process has passed its entry long ago",
             "add --mode exec, or use --wait-client",
         )
-    wanted = swap.request(
-        settings, name, swap.as_mode(mode), hold=stop_at_entry or wait_client
-    )
+    wanted = swap.request(settings, name, swap.as_mode(mode), hold=stop_at_entry or wait_client)
     address = preflight.listen(listen, wanted.listen, allow_remote=allow_remote)
     wanted = replace(wanted, listen=address, any_user=any_user)
     if open_firewall:
@@ -86,7 +84,10 @@ def resume(settings: Settings, name: str) -> None:
 def _same(held: swap.Swap, wanted: swap.Swap) -> bool:
     """Tell whether a component is being debugged just as it is wanted."""
     return (held.step, held.mode, held.listen, held.any_user) == (
-        "ready", wanted.mode, wanted.listen, wanted.any_user
+        "ready",
+        wanted.mode,
+        wanted.listen,
+        wanted.any_user,
     )
 
 
@@ -154,14 +155,20 @@ def task_debug() -> Iterator[dict[str, Any]]:
 
 def task_undebug() -> Iterator[dict[str, Any]]:
     """Yield one task per component that takes it out of Delve."""
-    yield from _simple(undebug, "take {} out of Delve again, with the same arguments",
-                       "take a component out of Delve again")
+    yield from _simple(
+        undebug,
+        "take {} out of Delve again, with the same arguments",
+        "take a component out of Delve again",
+    )
 
 
 def task_resume() -> Iterator[dict[str, Any]]:
     """Yield one task per component that ends a forgotten pause."""
-    yield from _simple(resume, "clear the breakpoints of {} and let it go on",
-                       "let a component go on that stands at a forgotten breakpoint")
+    yield from _simple(
+        resume,
+        "clear the breakpoints of {} and let it go on",
+        "let a component go on that stands at a forgotten breakpoint",
+    )
 
 
 def _simple(action: Any, doc: str, group: str) -> Iterator[dict[str, Any]]:

@@ -192,9 +192,7 @@ class Delve(Connection):
             raise DelveRunningError(text, "halt it first")
         return self.call(method, **params)
 
-    def _variables(
-        self, method: str, key: str, frame: int, goroutine: int
-    ) -> tuple[Variable, ...]:
+    def _variables(self, method: str, key: str, frame: int, goroutine: int) -> tuple[Variable, ...]:
         scope = {"GoroutineID": goroutine, "Frame": frame}
         raw = self._call_held(method, Scope=scope, Cfg=_LOAD)[key] or ()
         shown = (item for item in raw if not item["flags"] & _RESULT)

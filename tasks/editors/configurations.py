@@ -99,9 +99,7 @@ def snippet(view: View) -> str:
         {"from": json.dumps(mine, ensure_ascii=False), "to": json.dumps(theirs, ensure_ascii=False)}
         for mine, theirs in view.rules
     ]
-    return render(
-        "nvim-dap.lua.j2", host=view.host, ports=view.ports, rules=quoted, prefix=PREFIX
-    )
+    return render("nvim-dap.lua.j2", host=view.host, ports=view.ports, rules=quoted, prefix=PREFIX)
 
 
 def excluded(text: str, tree: Path, patterns: Iterable[str]) -> str:

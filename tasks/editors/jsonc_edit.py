@@ -100,9 +100,7 @@ def _without(text: str, holder: Item, gone: Collection[int]) -> str:
     return shorter
 
 
-def _appended(
-    text: str, holder: Item, inner: Sequence[str], gap: str, closing: str
-) -> list[Edit]:
+def _appended(text: str, holder: Item, inner: Sequence[str], gap: str, closing: str) -> list[Edit]:
     """Return the edits that put items at the end of a list or object; `_without` undoes them."""
     put = gap + f",{gap}".join(inner)
     if not holder.items:

@@ -22,7 +22,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.debug import swap
 from tasks.editors import jsonc_edit, tree_files
-from tasks.editors.configurations import (  # fmt: skip
+from tasks.editors.configurations import (
     EDITORS,
     LAUNCH,
     NEW_LAUNCH,

@@ -24,10 +24,26 @@ STANDINS = {
     "etcd": "echo etcd Version: 99.0.0",
     "kubectl": "echo csr approved",
     **dict.fromkeys(
-        ("openssl", "cfssl", "cfssljson", "sleep", "chown", "tar", "sha256sum", "tput", "pgrep",
-         "make", "go", "docker", "systemctl", "modprobe", "kill"), "exit 0",
+        (
+            "openssl",
+            "cfssl",
+            "cfssljson",
+            "sleep",
+            "chown",
+            "tar",
+            "sha256sum",
+            "tput",
+            "pgrep",
+            "make",
+            "go",
+            "docker",
+            "systemctl",
+            "modprobe",
+            "kill",
+        ),
+        "exit 0",
     ),
-}  # fmt: skip
+}
 
 
 def seal(scratch: Path) -> None:
@@ -75,11 +91,17 @@ def main(tree: str, scratch: str, *environ: str) -> None:
     env = {
         **dict(word.split("=", 1) for word in environ),
         "PATH": f"{place / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": str(place / "home"), "TMPDIR": str(place / "tmp"), "TMP_DIR": str(place / "tmp"),
-        "CERT_DIR": str(place / "certs"), "LOG_DIR": str(place / "logs"),
-        "ETCD_DIR": str(place / "etcd"), "GO_OUT": str(place / "bin"),
-        "REUSE_CERTS": "true", "ENABLE_DAEMON": "true", "TERM": "dumb",
-    }  # fmt: skip
+        "HOME": str(place / "home"),
+        "TMPDIR": str(place / "tmp"),
+        "TMP_DIR": str(place / "tmp"),
+        "CERT_DIR": str(place / "certs"),
+        "LOG_DIR": str(place / "logs"),
+        "ETCD_DIR": str(place / "etcd"),
+        "GO_OUT": str(place / "bin"),
+        "REUSE_CERTS": "true",
+        "ENABLE_DAEMON": "true",
+        "TERM": "dumb",
+    }
     os.chdir(tree)
     os.execve("/bin/bash", ["bash", "hack/local-up-cluster.sh", "-d"], env)  # noqa: S606
 

@@ -24,9 +24,14 @@ from tasks.settings.load import Settings
 from tasks.settings.table import Row, table
 
 EVIDENCE = {
-    "V": "read in the tree", "T": "read in the tagged repositories", "R": "release notes",
-    "X": "tried", "P": "pull request", "I": "inferred", "M": "from memory",
-}  # fmt: skip
+    "V": "read in the tree",
+    "T": "read in the tagged repositories",
+    "R": "release notes",
+    "X": "tried",
+    "P": "pull request",
+    "I": "inferred",
+    "M": "from memory",
+}
 FLAGS, DROPPED, FILE = "flags", "dropped", "file "
 Build = Callable[[Context], Component]
 View = Mapping[str, tuple[str, ...]]
@@ -73,7 +78,8 @@ def trace(
     name = build(context).name
     found: dict[tuple[str, str], set[Origin]] = {
         (section, word): _known(word, section, name)
-        for section, words in base.items() for word in words
+        for section, words in base.items()
+        for word in words
     }
     for origin, other in _experiments(context, build, name, tools or {}):
         for section, words in base.items():
@@ -102,8 +108,9 @@ def view(context: Context, build: Build) -> View:
         "reads": tuple(map(str, component.inputs)),
         "writes": tuple(map(str, component.folders)),
         "files": tuple(map(str, component.files)),
-        **{f"{FILE}{path.name}": tuple(text.splitlines())
-           for path, text in component.files.items()},
+        **{
+            f"{FILE}{path.name}": tuple(text.splitlines()) for path, text in component.files.items()
+        },
     }
 
 
@@ -111,8 +118,9 @@ def settings_changed(chosen: Settings) -> Iterator[tuple[Origin, Settings]]:
     """Yield these settings with one value changed, for every setting and every likely change."""
     given = {
         row.key: _word(value(chosen, row.key))
-        for row in table() if chosen.sources[row.key] != "default"
-    }  # fmt: skip
+        for row in table()
+        if chosen.sources[row.key] != "default"
+    }
     home, nothing = str(chosen.paths.home), Path(os.devnull)
     instance = Origin("instance", chosen.name, home)
     yield instance, load.load({"STEPKUBE_HOME": "/probe"}, given, nothing)

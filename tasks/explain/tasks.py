@@ -49,7 +49,10 @@ def explained(settings: Settings, name: str) -> Explanation:
     problems = [failure.message for failure in versions.unknown(settings, checkout.minor)]
     notes = "; ".join(filter(None, (note, context.facts.note, *problems)))
     return Explanation(
-        name, checkout.version, str(binary), notes,
+        name,
+        checkout.version,
+        str(binary),
+        notes,
         without(sections, _refused(settings, build(context)), binary),
     )
 
@@ -106,8 +109,11 @@ def explain(
 ) -> None:
     """Print what a component is made of and where that came from."""
     explanation = explained(settings, name)
-    kept = {section: words for section, words in explanation.sections.items()
-            if content or not section.startswith(FILE)}
+    kept = {
+        section: words
+        for section, words in explanation.sections.items()
+        if content or not section.startswith(FILE)
+    }
     shown = Explanation(**{**vars(explanation), "sections": kept})
     other = _beside_upstream(settings, name) if beside_upstream else None
     if output == "json":

@@ -21,10 +21,21 @@ from tasks.settings.load import Settings
 from tasks.system.run import program, run
 
 SCRIPT = Path("hack", "local-up-cluster.sh")
-_OURS = frozenset({
-    "CERT_DIR", "ENABLE_DAEMON", "ETCD_DIR", "GOPROXY", "GOSUMDB", "GO_OUT", "LOG_DIR",
-    "REUSE_CERTS", "SSL_CERT_FILE", "START_MODE", "TMP_DIR",
-})  # fmt: skip
+_OURS = frozenset(
+    {
+        "CERT_DIR",
+        "ENABLE_DAEMON",
+        "ETCD_DIR",
+        "GOPROXY",
+        "GOSUMDB",
+        "GO_OUT",
+        "LOG_DIR",
+        "REUSE_CERTS",
+        "SSL_CERT_FILE",
+        "START_MODE",
+        "TMP_DIR",
+    }
+)
 """Variables the dry run gets its own values of, or none."""
 Values = Mapping[str, str]
 
@@ -57,9 +68,7 @@ def compared(settings: Settings, tree: Path, component: Component) -> Difference
     """
     script = tree / SCRIPT
     if "DRY_RUN" not in (script.read_text() if script.is_file() else ""):
-        raise Failure(
-            f"{script} has no dry run to compare with", "it came with Kubernetes 1.34"
-        )
+        raise Failure(f"{script} has no dry run to compare with", "it came with Kubernetes 1.34")
     with tempfile.TemporaryDirectory(prefix="stepkube-dry-run-") as folder:
         scratch = Path(folder)
         said = _dry_run(tree, scratch, environment(settings))
@@ -77,8 +86,9 @@ def compared(settings: Settings, tree: Path, component: Component) -> Difference
         ours = {path.name: text for path, text in component.files.items()}
         return difference(
             {**flags(component.argv[1:]), **fields(ours)},
-            _renamed({**flags(theirs), **fields({k: v for k, v in files.items() if k in ours})},
-                     names),
+            _renamed(
+                {**flags(theirs), **fields({k: v for k, v in files.items() if k in ours})}, names
+            ),
         )
 
 
@@ -133,8 +143,11 @@ def difference(ours: Values, theirs: Values) -> Difference:
     return Difference(
         {name: text for name, text in ours.items() if name not in theirs},
         {name: text for name, text in theirs.items() if name not in ours},
-        {name: (text, theirs[name]) for name, text in ours.items()
-         if name in theirs and theirs[name] != text},
+        {
+            name: (text, theirs[name])
+            for name, text in ours.items()
+            if name in theirs and theirs[name] != text
+        },
     )
 
 
@@ -160,8 +173,16 @@ def _dry_run(tree: Path, scratch: Path, environ: Values) -> str:
     seal = [*user, "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child"]
     words = [f"{name}={text}" for name, text in environ.items()]
     answer = run(
-        program("unshare"), *seal, sys.executable, helper, str(tree), str(scratch), *words,
-        check=False, timeout=120, env={"PATH": os.defpath},
+        program("unshare"),
+        *seal,
+        sys.executable,
+        helper,
+        str(tree),
+        str(scratch),
+        *words,
+        check=False,
+        timeout=120,
+        env={"PATH": os.defpath},
     )
     if "skipping running commands" not in answer.stdout:
         raise Failure(

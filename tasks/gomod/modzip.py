@@ -28,8 +28,13 @@ def fetch(settings: Settings, module: str, version: str) -> tuple[Path, str]:
     """
     mirror, addresses = settings.mirror, goproxy.require_addresses(settings)
     expected = sumdb.lookup(
-        addresses, mirror.gosumdb, module, version, settings.paths.cache / "sumdb",
-        timeout=mirror.timeout, ca_bundle=mirror.ca_bundle,
+        addresses,
+        mirror.gosumdb,
+        module,
+        version,
+        settings.paths.cache / "sumdb",
+        timeout=mirror.timeout,
+        ca_bundle=mirror.ca_bundle,
     )
 
     def verify(path: Path) -> None:
@@ -39,8 +44,12 @@ def fetch(settings: Settings, module: str, version: str) -> tuple[Path, str]:
 
     archive = settings.paths.cache / "downloads" / f"{module.rpartition('/')[2]}@{version}.zip"
     chosen = download.fetch(
-        [f"{address}/{module}/@v/{version}.zip" for address in addresses], archive,
-        verify=verify, timeout=mirror.timeout, ca_bundle=mirror.ca_bundle, key="mirror.goproxy",
+        [f"{address}/{module}/@v/{version}.zip" for address in addresses],
+        archive,
+        verify=verify,
+        timeout=mirror.timeout,
+        ca_bundle=mirror.ca_bundle,
+        key="mirror.goproxy",
     )
     return archive, chosen.partition(f"/{module}")[0]
 

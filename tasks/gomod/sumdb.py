@@ -90,9 +90,7 @@ def proven(known: Signer, wanted: str, read: Read) -> str:
 
 def hash_of(record: str, module: str, version: str) -> str:
     """Return the h1: hash that a record states for the content of a module version."""
-    match = re.search(
-        rf"^{re.escape(module)} {re.escape(version)} (h1:\S+)$", record, re.MULTILINE
-    )
+    match = re.search(rf"^{re.escape(module)} {re.escape(version)} (h1:\S+)$", record, re.MULTILINE)
     if match is None:
         raise Failure(f"the checksum database's record does not speak of {module} {version}")
     return match[1]

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 from tasks.host.plan import Edit, Mirrors
 
 FILES = (
-    "etc/apt/sources.list", "etc/apt/sources.list.d/*.list", "etc/apt/sources.list.d/*.sources",
-)  # fmt: skip
+    "etc/apt/sources.list",
+    "etc/apt/sources.list.d/*.list",
+    "etc/apt/sources.list.d/*.sources",
+)
 _ENTRY = re.compile(r"^([ \t]*deb(?:-src)?[ \t]+(?:\[[^]\n]*\][ \t]+)?)(\S+)(?=[ \t]+\S)", re.M)
 _URIS = re.compile(r"^(URIs:)(.*(?:\n[ \t].*)*)", re.M | re.I)
 _FIELD = re.compile(r"[A-Za-z][\w-]*:|[ \t]+\S")
@@ -29,12 +31,13 @@ class Archive:
 ARCHIVES = (
     Archive(
         re.compile(r"(deb|security|httpredir|cdn-\w+\.deb|ftp(\.\w+)?)\.debian\.org"),
-        "debian", "debian-security",
+        "debian",
+        "debian-security",
     ),
     Archive(
         re.compile(r"(([\w-]+\.)*archive|security|ports)\.ubuntu\.com"), "ubuntu", "ubuntu-ports"
     ),
-)  # fmt: skip
+)
 _FOLDERS = {name for archive in ARCHIVES for name in (archive.main, archive.beside)}
 
 

@@ -35,10 +35,11 @@ class Runtime:
 
 
 RUNTIMES = {
-    "remote": Runtime(Package("container runtime", "containerd", "containerd"),
-                      "containerd", "containerd"),
+    "remote": Runtime(
+        Package("container runtime", "containerd", "containerd"), "containerd", "containerd"
+    ),
     "docker": Runtime(Package("container runtime", "docker.io", "docker"), "docker", "dockerd"),
-}  # fmt: skip
+}
 """By node.container_runtime; no distribution has rkt any more."""
 PACKAGES = (
     Package("starts containers", "runc", "runc"),
@@ -77,17 +78,21 @@ class Manager:
 
 MANAGERS = (
     Manager(
-        "apt-get", "apt",
-        ("apt-get", "install", "--yes", "--no-install-recommends"), ("apt-get", "remove", "--yes"),
+        "apt-get",
+        "apt",
+        ("apt-get", "install", "--yes", "--no-install-recommends"),
+        ("apt-get", "remove", "--yes"),
         ("apt-get", "update"),
     ),
     # What no repository has is named afterwards, the rest is installed; yum does so by itself.
     Manager(
-        "dnf", "rpm",
-        ("dnf", "install", "-y", "--setopt=strict=0"), ("dnf", "remove", "-y"),
+        "dnf",
+        "rpm",
+        ("dnf", "install", "-y", "--setopt=strict=0"),
+        ("dnf", "remove", "-y"),
     ),
     Manager("yum", "rpm", ("yum", "install", "-y"), ("yum", "remove", "-y")),
-)  # fmt: skip
+)
 
 
 def epel_release(os_release: str, mirrors: Mirrors) -> str:
@@ -118,9 +123,7 @@ def starting(service: str) -> Command:
     return Command(("systemctl", "enable", "--now", service), f"start {service} now and at boot")
 
 
-def removing(
-    manager: Manager, names: Iterable[str], services: Iterable[str]
-) -> Iterator[Command]:
+def removing(manager: Manager, names: Iterable[str], services: Iterable[str]) -> Iterator[Command]:
     """Yield the commands that undo an installation."""
     for service in services:
         yield Command(("systemctl", "disable", "--now", service), f"stop {service}")

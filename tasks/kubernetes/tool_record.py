@@ -91,17 +91,24 @@ def go_env(settings: Settings, go: Tool) -> dict[str, str]:
     temporary = cache / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     env = {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
-    return env | network.proxies(os.environ) | network.authorities(settings) | {
-        "PATH": f"{go.bin.parent}:{SYSTEM_PATH}",
-        "HOME": str(cache),
-        "TMPDIR": str(temporary),
-        "GOROOT": str(go.root),
-        "GOENV": "off",
-        "GOFLAGS": "-modcacherw" if go.release >= (1, 14, 0) else "",  # or it could not be removed
-        "GOTOOLCHAIN": "local",
-        "GOPATH": str(cache / "gopath"),
-        "GOMODCACHE": str(cache / "gomod"),
-        "GOCACHE": str(cache / "gobuild"),
-        "GOPROXY": proxies_for(go.release, settings.mirror.goproxy),
-        "GOSUMDB": settings.mirror.gosumdb,
-    }
+    return (
+        env
+        | network.proxies(os.environ)
+        | network.authorities(settings)
+        | {
+            "PATH": f"{go.bin.parent}:{SYSTEM_PATH}",
+            "HOME": str(cache),
+            "TMPDIR": str(temporary),
+            "GOROOT": str(go.root),
+            "GOENV": "off",
+            "GOFLAGS": "-modcacherw"
+            if go.release >= (1, 14, 0)
+            else "",  # or it could not be removed
+            "GOTOOLCHAIN": "local",
+            "GOPATH": str(cache / "gopath"),
+            "GOMODCACHE": str(cache / "gomod"),
+            "GOCACHE": str(cache / "gobuild"),
+            "GOPROXY": proxies_for(go.release, settings.mirror.goproxy),
+            "GOSUMDB": settings.mirror.gosumdb,
+        }
+    )

@@ -12,9 +12,17 @@ from tasks.system import files
 from tasks.system.run import run
 
 GIT = (
-    "git", "--no-optional-locks", "-c", "safe.directory=*", "-c", "core.quotepath=off",
-    "-c", "gc.auto=0", "-c", "maintenance.auto=false",
-)  # fmt: skip
+    "git",
+    "--no-optional-locks",
+    "-c",
+    "safe.directory=*",
+    "-c",
+    "core.quotepath=off",
+    "-c",
+    "gc.auto=0",
+    "-c",
+    "maintenance.auto=false",
+)
 """How every git command begins; none leaves one behind that tidies up while a folder is renamed."""
 _LFS = b"version https://git-lfs.github.com/spec/"
 _SEMVER = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")

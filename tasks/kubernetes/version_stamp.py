@@ -64,9 +64,7 @@ def head(checkout: Checkout) -> str:
     """Return the commit a worktree is at, empty where git does not tell the version."""
     if checkout.state or checkout.repository:
         return ""
-    return run(
-        *checkout.git, "rev-parse", "HEAD", cwd=checkout.tree, check=False
-    ).stdout.strip()
+    return run(*checkout.git, "rev-parse", "HEAD", cwd=checkout.tree, check=False).stdout.strip()
 
 
 def archived(tree: Path) -> Told | None:

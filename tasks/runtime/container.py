@@ -49,13 +49,24 @@ def spawn(
     cid = _cidfile(settings, name)
     outer = process.spawn(
         name,
-        (program(docker.NAME), *docker.container(
-            settings, image, argv,
-            # programs lie elsewhere in the image, which says so itself
-            names=env.keys() - {"PATH"}, cwd=cwd, cidfile=cid, state=Path(state),
-        )[1:]),
-        env, cwd=cwd, log=log, fingerprint=fingerprint,
-    )  # fmt: skip
+        (
+            program(docker.NAME),
+            *docker.container(
+                settings,
+                image,
+                argv,
+                # programs lie elsewhere in the image, which says so itself
+                names=env.keys() - {"PATH"},
+                cwd=cwd,
+                cidfile=cid,
+                state=Path(state),
+            )[1:],
+        ),
+        env,
+        cwd=cwd,
+        log=log,
+        fingerprint=fingerprint,
+    )
     started = process.within(outer, argv, lambda: _pids(settings, cid), START)
     if started is None:
         signals.stop(outer.identity)
@@ -65,7 +76,8 @@ def spawn(
         raise Failure(
             f"{name} did not start in a container of {image}\n{said}",
             "mounts of pods cannot come through to a container: mount --make-rshared /"
-            if unshared else f"read {log}",
+            if unshared
+            else f"read {log}",
         )
     return replace(started, env=procfs.environ_of(started.identity.pid))
 
@@ -99,9 +111,11 @@ def require_runtime(settings: Settings) -> None:
         call(settings, "version", "--format={{.Server.Version}}")
     if settings.node.container_runtime == "rkt":
         run(
-            settings.node.rkt_path or "rkt", "list", timeout=60,
+            settings.node.rkt_path or "rkt",
+            "list",
+            timeout=60,
             hint="see why, or name another one in node.rkt_path (RKT_PATH)",
-        )  # fmt: skip
+        )
 
 
 def call(settings: Settings, *words: str, check: bool = True, limit: float = 120.0) -> Result:

@@ -49,35 +49,49 @@ def write(archive: Path, image: Image) -> None:
     layer, kind = (_gzip(plain), "tar+gzip") if image.compressed else (plain, "tar")
     machine = {"architecture": architecture(), "os": "linux"}
     run = {
-        "Entrypoint": list(image.entrypoint), "Cmd": list(image.command), "Env": [_PATH],
-        "User": image.user, "WorkingDir": "/",
-    }  # fmt: skip
-    configuration = _json({
-        **machine,
-        "config": {key: value for key, value in run.items() if value},
-        "rootfs": {"type": "layers", "diff_ids": [_digest(plain)]},
-    })
-    manifest = _json({
-        "schemaVersion": 2,
-        "mediaType": f"{_TYPES}.manifest.v1+json",
-        "config": _descriptor(f"{_TYPES}.config.v1+json", configuration),
-        "layers": [_descriptor(f"{_TYPES}.layer.v1.{kind}", layer)],
-    })
+        "Entrypoint": list(image.entrypoint),
+        "Cmd": list(image.command),
+        "Env": [_PATH],
+        "User": image.user,
+        "WorkingDir": "/",
+    }
+    configuration = _json(
+        {
+            **machine,
+            "config": {key: value for key, value in run.items() if value},
+            "rootfs": {"type": "layers", "diff_ids": [_digest(plain)]},
+        }
+    )
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": f"{_TYPES}.manifest.v1+json",
+            "config": _descriptor(f"{_TYPES}.config.v1+json", configuration),
+            "layers": [_descriptor(f"{_TYPES}.layer.v1.{kind}", layer)],
+        }
+    )
     names = {
         "io.containerd.image.name": image.name,
         "org.opencontainers.image.ref.name": image.name.rpartition(":")[2],
     }
     described = _descriptor(f"{_TYPES}.manifest.v1+json", manifest)
-    index = {"schemaVersion": 2,
-             "manifests": [{**described, "platform": machine, "annotations": names}]}
+    index = {
+        "schemaVersion": 2,
+        "manifests": [{**described, "platform": machine, "annotations": names}],
+    }
     places = [f"blobs/sha256/{_digest(blob)[7:]}" for blob in (configuration, layer, manifest)]
     saved = {"Config": places[0], "RepoTags": [image.name], "Layers": [places[1]]}
-    files.write(archive, _tar({
-        "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
-        "index.json": _json(index),
-        "manifest.json": _json([saved]),
-        **dict(zip(places, (configuration, layer, manifest), strict=True)),
-    }))
+    files.write(
+        archive,
+        _tar(
+            {
+                "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
+                "index.json": _json(index),
+                "manifest.json": _json([saved]),
+                **dict(zip(places, (configuration, layer, manifest), strict=True)),
+            }
+        ),
+    )
 
 
 def _layer(image: Image) -> bytes:

@@ -26,9 +26,12 @@ READY = 120.0
 RUNTIME = ("containerd", "runc")
 SANDBOX = ("ip", "unshare", "nsenter")
 PACKAGES = {
-    "iptables": "iptables", "nft": "nftables",
-    "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux",
-}  # fmt: skip
+    "iptables": "iptables",
+    "nft": "nftables",
+    "ip": "iproute2",
+    "unshare": "util-linux",
+    "nsenter": "util-linux",
+}
 
 
 def components(settings: Settings) -> list[str]:
@@ -61,8 +64,8 @@ def left_out(settings: Settings) -> str:
         )
     lacks = missing(settings) if start.kubelet else []
     if lacks:
-        what, also = ("kubelet and kube-proxy were", "iptables ") if start.proxy else (
-            "the kubelet was", ""
+        what, also = (
+            ("kubelet and kube-proxy were", "iptables ") if start.proxy else ("the kubelet was", "")
         )
         return (
             f"{what} left out, for want of {' and '.join(lacks)}; to get it running: apt-get"

@@ -19,30 +19,39 @@ class Start:
         ("all",), "which components to run; several words may stand together", "START_MODE"
     )
     daemon: bool = option(
-        True, "return with the cluster running; false stays and ends it with Ctrl-C (upstream's"
-        " default)", "ENABLE_DAEMON",
+        True,
+        "return with the cluster running; false stays and ends it with Ctrl-C (upstream's default)",
+        "ENABLE_DAEMON",
     )
     feature_gates: str = option(
         "AllAlpha=false", "feature gates of all components", "FEATURE_GATES"
     )
     emulated_version: str = option(
-        "", "older minor that the control plane is to behave like, such as 1.34",
-        "EMULATED_VERSION", since="1.31",
+        "",
+        "older minor that the control plane is to behave like, such as 1.34",
+        "EMULATED_VERSION",
+        since="1.31",
     )
     leader_elect: LeaderElect = option(
-        "auto", "elect leaders; auto: not where pauses are tolerated, else as the components"
+        "auto",
+        "elect leaders; auto: not where pauses are tolerated, else as the components"
         " like. With true, a component that is held for longer than its lease (15 s) ends",
-        "LEADER_ELECT", variable_since="1.29",
+        "LEADER_ELECT",
+        variable_since="1.29",
     )
     kubectl: str = option(
         "", "kubectl to use in place of the one that is built", "KUBECTL", variable_until="1.34"
     )
     config_dir: str = option(
-        "", "folder below which configuration files are written; empty means the instance's own",
-        "TMP_DIR", variable_since="1.26", ambient=True,
+        "",
+        "folder below which configuration files are written; empty means the instance's own",
+        "TMP_DIR",
+        variable_since="1.26",
+        ambient=True,
     )
     kubetest_in_docker: bool = option(
-        False, "refused: prepares a test container, and nothing here needs that",
+        False,
+        "refused: prepares a test container, and nothing here needs that",
         "KUBETEST_IN_DOCKER",
     )
     cloud_provider: str = option("", "name of an in-tree cloud provider", "CLOUD_PROVIDER")
@@ -101,24 +110,30 @@ class Certs:
     """Certificates and keys."""
 
     dir: str = option("", "folder of the certificates; empty means the instance's own", "CERT_DIR")
-    single_ca: bool = option(
-        False, "one CA signs servers and clients", "ENABLE_SINGLE_CA_SIGNER"
-    )
+    single_ca: bool = option(False, "one CA signs servers and clients", "ENABLE_SINGLE_CA_SIGNER")
     reuse: bool = option(
-        True, "keep certificates that are as wanted; false makes new ones at every `doit up`",
-        "REUSE_CERTS", variable_since="1.13",
+        True,
+        "keep certificates that are as wanted; false makes new ones at every `doit up`",
+        "REUSE_CERTS",
+        variable_since="1.13",
     )
     owner: str = option(
-        "", "user who gets the administrator's credentials when root makes them; empty means root",
-        "USER", ambient=True,
+        "",
+        "user who gets the administrator's credentials when root makes them; empty means root",
+        "USER",
+        ambient=True,
     )
     kubeconfig_token: str = option(
-        "", "token that the administrator's kubeconfig logs in with; empty means a certificate",
-        "KUBECONFIG_TOKEN", secret=True,
+        "",
+        "token that the administrator's kubeconfig logs in with; empty means a certificate",
+        "KUBECONFIG_TOKEN",
+        secret=True,
     )
     auth_args: str = option(
-        "", "credentials, as `kubectl config set-credentials` takes them, of one more kubeconfig",
-        "AUTH_ARGS", secret=True,
+        "",
+        "credentials, as `kubectl config set-credentials` takes them, of one more kubeconfig",
+        "AUTH_ARGS",
+        secret=True,
     )
     service_account_key: str = option(
         "", "key that signs service account tokens; empty makes one", "SERVICE_ACCOUNT_KEY"
@@ -132,7 +147,8 @@ class Logs:
     level: int = option(3, "verbosity of the components", "LOG_LEVEL")
     spec: str = option("", "verbosity per file, such as token_controller*=5", "LOG_SPEC")
     verbose: int = option(
-        1, "from 2 on, the tool prints every command it runs; from 5 on, tracebacks too",
+        1,
+        "from 2 on, the tool prints every command it runs; from 5 on, tracebacks too",
         "KUBE_VERBOSE",
     )
     dir: str = option("", "folder of the logs; empty means the instance's own", "LOG_DIR")

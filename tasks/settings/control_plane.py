@@ -32,16 +32,22 @@ class Api:
     )
     authorization_mode: str = option("Node,RBAC", "authorizers, in order", "AUTHORIZATION_MODE")
     authorization_config: str = option(
-        "", "authorization configuration file, in place of authorization_mode",
-        "AUTHORIZATION_CONFIG", since="1.29",
+        "",
+        "authorization configuration file, in place of authorization_mode",
+        "AUTHORIZATION_CONFIG",
+        since="1.29",
     )
     authorization_webhook_config_file: str = option(
-        "", "kubeconfig of the service that the mode Webhook asks",
-        "AUTHORIZATION_WEBHOOK_CONFIG_FILE", variable_since="1.16",
+        "",
+        "kubeconfig of the service that the mode Webhook asks",
+        "AUTHORIZATION_WEBHOOK_CONFIG_FILE",
+        variable_since="1.16",
     )
     authentication_webhook_config_file: str = option(
-        "", "kubeconfig of the service that is asked whose a token is",
-        "AUTHENTICATION_WEBHOOK_CONFIG_FILE", variable_since="1.16",
+        "",
+        "kubeconfig of the service that is asked whose a token is",
+        "AUTHENTICATION_WEBHOOK_CONFIG_FILE",
+        variable_since="1.16",
     )
     runtime_config: str = option("", "API groups to switch on or off", "RUNTIME_CONFIG")
     enable_admission_plugins: str = option(
@@ -54,32 +60,45 @@ class Api:
         "", "admission configuration file", "ADMISSION_CONTROL_CONFIG_FILE"
     )
     deny_security_context_admission: bool = option(
-        False, "add the admission plugin SecurityContextDeny",
-        "DENY_SECURITY_CONTEXT_ADMISSION", until="1.29",
+        False,
+        "add the admission plugin SecurityContextDeny",
+        "DENY_SECURITY_CONTEXT_ADMISSION",
+        until="1.29",
     )
     psp_admission: bool = option(
         False, "add the admission plugin PodSecurityPolicy", "PSP_ADMISSION", until="1.24"
     )
     node_admission: bool = option(
-        False, "add the admission plugin NodeRestriction; a default from 1.24",
-        "NODE_ADMISSION", until="1.23",
+        False,
+        "add the admission plugin NodeRestriction; a default from 1.24",
+        "NODE_ADMISSION",
+        until="1.23",
     )
     pod_priority_preemption: bool = option(
-        False, "add the admission plugin Priority, and its feature gate where it needs one",
-        "ENABLE_POD_PRIORITY_PREEMPTION", until="1.15",
+        False,
+        "add the admission plugin Priority, and its feature gate where it needs one",
+        "ENABLE_POD_PRIORITY_PREEMPTION",
+        until="1.15",
     )
     swagger_ui: bool = option(False, "serve the Swagger UI", "ENABLE_SWAGGER_UI", until="1.13")
     basic_audit: bool = option(
-        False, "write an audit log beside the other logs", "ENABLE_APISERVER_BASIC_AUDIT",
+        False,
+        "write an audit log beside the other logs",
+        "ENABLE_APISERVER_BASIC_AUDIT",
         until="1.11",
     )
     audit_policy_file: str = option(
-        "", "audit policy; with one, an audit log is written beside the other logs",
-        "AUDIT_POLICY_FILE", variable_since="1.14",
+        "",
+        "audit policy; with one, an audit log is written beside the other logs",
+        "AUDIT_POLICY_FILE",
+        variable_since="1.14",
     )
     egress_selector_config_file: str = option(
-        "", "configuration of connections to nodes, etcd and control plane; empty: direct ones",
-        "EGRESS_SELECTOR_CONFIG_FILE", since="1.16", variable_since="1.21",
+        "",
+        "configuration of connections to nodes, etcd and control plane; empty: direct ones",
+        "EGRESS_SELECTOR_CONFIG_FILE",
+        since="1.16",
+        variable_since="1.21",
     )
     allow_privileged: bool = option(True, "allow privileged pods", "ALLOW_PRIVILEGED")
     service_cluster_ip_range: str = option(
@@ -89,12 +108,16 @@ class Api:
         "10.0.0.1", "address of the service kubernetes", "FIRST_SERVICE_CLUSTER_IP"
     )
     node_port_range: str = option(
-        "", "ports of services of type NodePort, such as 30000-32767; empty means those",
-        "NODE_PORT_RANGE", variable_since="1.11",
+        "",
+        "ports of services of type NodePort, such as 30000-32767; empty means those",
+        "NODE_PORT_RANGE",
+        variable_since="1.11",
     )
     storage_media_type: str = option(
-        "application/vnd.kubernetes.protobuf", "how objects are written to etcd",
-        "STORAGE_MEDIA_TYPE", variable_since="1.14",
+        "application/vnd.kubernetes.protobuf",
+        "how objects are written to etcd",
+        "STORAGE_MEDIA_TYPE",
+        variable_since="1.14",
     )
     storage_backend: str = option("etcd3", "storage backend", "STORAGE_BACKEND")
     service_account_lookup: bool = option(
@@ -104,8 +127,10 @@ class Api:
         60, "seconds to wait for kube-apiserver to become ready", "WAIT_FOR_URL_API_SERVER"
     )
     probe_timeout: int = option(
-        2, "seconds one look whether kube-apiserver is ready may take",
-        "MAX_TIME_FOR_URL_API_SERVER", variable_since="1.11",
+        2,
+        "seconds one look whether kube-apiserver is ready may take",
+        "MAX_TIME_FOR_URL_API_SERVER",
+        variable_since="1.11",
     )
 
 
@@ -117,7 +142,9 @@ class Etcd:
     port: int = option(2379, "port etcd listens on", "ETCD_PORT")
     dir: str = option("", "data folder; empty means the instance's own", "ETCD_DIR")
     preserve: bool = option(
-        True, "keep the cluster's objects over `doit down`", "PRESERVE_ETCD",
+        True,
+        "keep the cluster's objects over `doit down`",
+        "PRESERVE_ETCD",
         variable_since="1.11",
     )
     version: str = option("", "etcd release; empty means what the tree asks for", "ETCD_VERSION")
@@ -128,9 +155,7 @@ class Etcd:
 class ControllerManager:
     """kube-controller-manager."""
 
-    secure_port: int = option(
-        10257, "https port", "KCM_SECURE_PORT", variable_since="1.29"
-    )
+    secure_port: int = option(10257, "https port", "KCM_SECURE_PORT", variable_since="1.29")
     port: int = option(10252, "http port of releases that have no other", until="1.11")
     controllers: str = option("*", "controllers to run", "KUBE_CONTROLLERS")
     claim_binder_sync_period: str = option(
@@ -147,8 +172,10 @@ class ControllerManager:
         "10.1.0.0/16", "range of pod addresses", "CLUSTER_CIDR", variable_since="1.16"
     )
     external_cloud_volume_plugin: str = option(
-        "", "in-tree provider whose volumes it still handles beside an external cloud provider",
-        "EXTERNAL_CLOUD_VOLUME_PLUGIN", variable_since="1.16",
+        "",
+        "in-tree provider whose volumes it still handles beside an external cloud provider",
+        "EXTERNAL_CLOUD_VOLUME_PLUGIN",
+        variable_since="1.16",
     )
 
 
@@ -163,7 +190,9 @@ class CloudControllerManager:
         "", "more flags, parsed like a shell does", "CLOUD_CTLRMGR_FLAGS", variable_since="1.24"
     )
     configure_cloud_routes: bool = option(
-        True, "make routes between nodes in the cloud", "CONFIGURE_CLOUD_ROUTES",
+        True,
+        "make routes between nodes in the cloud",
+        "CONFIGURE_CLOUD_ROUTES",
         variable_since="1.21",
     )
     secure_port: int = option(10258, "https port")
@@ -174,7 +203,5 @@ class CloudControllerManager:
 class Scheduler:
     """kube-scheduler."""
 
-    secure_port: int = option(
-        10259, "https port", "SCHEDULER_SECURE_PORT", variable_since="1.29"
-    )
+    secure_port: int = option(10259, "https port", "SCHEDULER_SECURE_PORT", variable_since="1.29")
     port: int = option(10251, "http port of releases that have no other", until="1.12")

@@ -32,8 +32,14 @@ def option(
     is not shown.
     """
     metadata = {
-        "doc": doc, "env": env, "since": since, "until": until,
-        "variable_since": variable_since, "variable_until": variable_until,
-        "renamed": renamed, "ambient": ambient, "secret": secret,
-    }  # fmt: skip
+        "doc": doc,
+        "env": env,
+        "since": since,
+        "until": until,
+        "variable_since": variable_since,
+        "variable_until": variable_until,
+        "renamed": renamed,
+        "ambient": ambient,
+        "secret": secret,
+    }
     return field(default=default, metadata=metadata, repr=not secret)

@@ -20,11 +20,31 @@ from tasks.settings.source import Build, Mirror, Order, Origin
 from tasks.settings.up import GUESS, UP
 
 __all__ = [
-    "GROUPS", "GUESS", "UP", "Addons", "Api", "Build", "Certs", "CloudControllerManager",
-    "ControllerManager", "Debug", "Dns", "Etcd",
-    "Kubelet", "Logs", "Mirror", "Node", "Order", "Origin", "Pair", "Proxy", "Scheduler", "Start",
-    "StartWord", "option",
-]  # fmt: skip
+    "GROUPS",
+    "GUESS",
+    "UP",
+    "Addons",
+    "Api",
+    "Build",
+    "Certs",
+    "CloudControllerManager",
+    "ControllerManager",
+    "Debug",
+    "Dns",
+    "Etcd",
+    "Kubelet",
+    "Logs",
+    "Mirror",
+    "Node",
+    "Order",
+    "Origin",
+    "Pair",
+    "Proxy",
+    "Scheduler",
+    "Start",
+    "StartWord",
+    "option",
+]
 
 GROUPS: dict[str, type] = {
     "origin": Origin,

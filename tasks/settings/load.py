@@ -25,10 +25,17 @@ from tasks.settings.yaml_file import read
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = "stepkube.yaml"
-BESIDE = frozenset({
-    "STEPKUBE_HOME", "STEPKUBE_CONFIG", "STEPKUBE_DEBUG", "STEPKUBE_COMPONENT",
-    "STEPKUBE_GIT_USER", "STEPKUBE_GIT_WORD", "STEPKUBE_UPDATE_GOLDEN",
-})  # fmt: skip
+BESIDE = frozenset(
+    {
+        "STEPKUBE_HOME",
+        "STEPKUBE_CONFIG",
+        "STEPKUBE_DEBUG",
+        "STEPKUBE_COMPONENT",
+        "STEPKUBE_GIT_USER",
+        "STEPKUBE_GIT_WORD",
+        "STEPKUBE_UPDATE_GOLDEN",
+    }
+)
 """Variables by this tool's prefix that are no settings."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
@@ -117,7 +124,7 @@ def of_up(argv: Sequence[str]) -> dict[str, str]:
     from doit.cmdparse import CmdOption, CmdParse, CmdParseError  # noqa: PLC0415
 
     words = [word for word in argv if word.startswith("-") or "=" not in word]
-    rest = words[words.index("up") + 1:] if "up" in words else []
+    rest = words[words.index("up") + 1 :] if "up" in words else []
     try:
         given, _ = CmdParse([CmdOption(option) for option in groups.UP]).parse(rest)
     except CmdParseError:
@@ -158,9 +165,13 @@ def _unknown(key: str, rows: Mapping[str, Row], where: str) -> Failure:
         return Failure(f"{where}: {key} is an environment variable", f"write {by_env[key]} here")
     words = difflib.get_close_matches(key, rows, n=1, cutoff=0.5)
     near = words if " " not in key else []  # more than a key: what an option was to be given
-    hint = f"did you mean {near[0]}?" if near else (
-        "docs/configuration.md lists all keys; an option whose value has an = in it is written"
-        " --option='a=b'"
+    hint = (
+        f"did you mean {near[0]}?"
+        if near
+        else (
+            "docs/configuration.md lists all keys; an option whose value has an = in it is written"
+            " --option='a=b'"
+        )
     )
     return Failure(f"{where}: there is no setting named {key}", hint)
 
@@ -207,7 +218,10 @@ def _assemble(
         )
     return Settings(
         version=values["version"].strip() or "auto",
-        name=name, paths=paths, sources=dict(sources), **made,
+        name=name,
+        paths=paths,
+        sources=dict(sources),
+        **made,
     )
 
 

@@ -15,8 +15,8 @@ class Origin:
     """Where the Kubernetes source comes from."""
 
     order: Order = option(
-        "auto", "which origin to use; auto takes path, else tries bundle, tarball, git, apt,"
-        " goproxy"
+        "auto",
+        "which origin to use; auto takes path, else tries bundle, tarball, git, apt, goproxy",
     )
     path: str = option("", "a worktree you already have; it is used in place")
     bundle: str = option(
@@ -24,7 +24,8 @@ class Origin:
     )
     tarball: str = option("", "a source archive: a local file or an http(s) address")
     tarball_sha256: str = option(
-        "", "its sha256; empty means the .sha256 or .sha512 beside it, which only a local file"
+        "",
+        "its sha256; empty means the .sha256 or .sha512 beside it, which only a local file"
         " may lack",
     )
     git: tuple[str, ...] = option(
@@ -56,7 +57,8 @@ class Mirror:
     epel: str = option("", "host that stands in for EPEL's, for mirror")
     git: tuple[str, ...] = option((), "git URLs that are tried before those of origin.git")
     images: tuple[Pair, ...] = option(
-        (), "what stands in for image registries: mirror.example.org/k8s for all,"
+        (),
+        "what stands in for image registries: mirror.example.org/k8s for all,"
         " registry.k8s.io=mirror.example.org/k8s for one",
     )
     ca_bundle: str = option("", "file with extra certificate authorities", "SSL_CERT_FILE")
@@ -73,7 +75,8 @@ class Build:
         "", "file of KUBE_GIT_...='...' lines to stamp as they stand", "KUBE_GIT_VERSION_FILE"
     )
     output: str = option(
-        "", "folder of binaries made elsewhere, used instead of building; guess looks in the tree",
+        "",
+        "folder of binaries made elsewhere, used instead of building; guess looks in the tree",
         "GO_OUT",
     )
     keep: int = option(20, "gigabytes of built binaries to keep before the oldest go")

@@ -39,8 +39,13 @@ class Row:
 def table() -> list[Row]:
     """Return every setting there is, in order of declaration."""
     rows = [
-        Row("version", "STEPKUBE_VERSION", str, "auto",
-            "auto, a release (v1.20.2), a minor (v1.20: its newest release), a branch or a commit"),
+        Row(
+            "version",
+            "STEPKUBE_VERSION",
+            str,
+            "auto",
+            "auto, a release (v1.20.2), a minor (v1.20: its newest release), a branch or a commit",
+        ),
         Row("instance", "STEPKUBE_INSTANCE", str, "default", "name of the cluster"),
     ]
     for group, kind in groups.GROUPS.items():

@@ -34,8 +34,10 @@ def read(file: Path, explicit: bool) -> dict[str, Any]:
         raise Failure(f"{file} is not valid YAML: {where}", "correct the line it names") from error
     if repeated:
         key, line = repeated
-        raise Failure(f"{file}: {key} stands there twice, again in line {line}",
-                      "YAML would forget the first one: make it one")
+        raise Failure(
+            f"{file}: {key} stands there twice, again in line {line}",
+            "YAML would forget the first one: make it one",
+        )
     return _flatten(tree, file)
 
 

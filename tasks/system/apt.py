@@ -23,9 +23,14 @@ from tasks.system import apt_sources, files, network
 from tasks.system.run import Result, follow, run
 
 _HOOKS = (
-    "APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success",
-    "APT::Update::Post-Invoke-Stats", "APT::Install::Post-Invoke-Success",
-    "DPkg::Pre-Invoke", "DPkg::Post-Invoke", "DPkg::Pre-Install-Pkgs",
+    "APT::Update::Pre-Invoke",
+    "APT::Update::Post-Invoke",
+    "APT::Update::Post-Invoke-Success",
+    "APT::Update::Post-Invoke-Stats",
+    "APT::Install::Post-Invoke-Success",
+    "DPkg::Pre-Invoke",
+    "DPkg::Post-Invoke",
+    "DPkg::Pre-Install-Pkgs",
 )
 
 
@@ -76,8 +81,12 @@ class Archive:
         """Download a source package, checked by apt, and return its .dsc."""
         folder.mkdir(parents=True, exist_ok=True)
         self._follow(
-            "apt-get", "source", "--download-only", f"{package}={version}",
-            cwd=folder, doing=f"{package} {version}",
+            "apt-get",
+            "source",
+            "--download-only",
+            f"{package}={version}",
+            cwd=folder,
+            doing=f"{package} {version}",
         )
         dsc = folder / f"{package}_{version.partition(':')[2] or version}.dsc"
         if not dsc.is_file():

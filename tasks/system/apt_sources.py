@@ -29,7 +29,9 @@ class Source:
     def stanza(self, kinds: Sequence[str]) -> str:
         """Return the source as a deb822 stanza."""
         lines = [
-            f"Types: {' '.join(kinds)}", f"URIs: {self.uris}", f"Suites: {self.suites}",
+            f"Types: {' '.join(kinds)}",
+            f"URIs: {self.uris}",
+            f"Suites: {self.suites}",
             f"Components: {self.components}",
         ]
         if self.signed_by:

@@ -35,9 +35,19 @@ def open_port(port: int) -> None:
     """Accept what comes in for a port, before any other rule. Raises Failure in nft's words."""
     for family, table, chain in refusing():
         run(
-            "nft", "insert", "rule", family, table, chain,
-            "tcp", "dport", str(port), "accept", "comment", f'"{_mark(port)}"',
-        )  # fmt: skip
+            "nft",
+            "insert",
+            "rule",
+            family,
+            table,
+            chain,
+            "tcp",
+            "dport",
+            str(port),
+            "accept",
+            "comment",
+            f'"{_mark(port)}"',
+        )
 
 
 def close_port(port: int) -> None:

@@ -58,8 +58,13 @@ def require_memory(gib: float, what: str) -> None:
             "close other programs, add memory or add swap",
         )
 
+
 ARCHITECTURES = {
-    "aarch64": "arm64", "armv6l": "arm", "armv7l": "arm", "i686": "386", "x86_64": "amd64",
+    "aarch64": "arm64",
+    "armv6l": "arm",
+    "armv7l": "arm",
+    "i686": "386",
+    "x86_64": "amd64",
 }
 
 

@@ -51,9 +51,11 @@ def _unpacked(settings: Settings, version: Release, digest: str) -> Tool:
     with files.locked(settings.paths.toolchain / ".cni.lock"):
         if not home.is_dir():
             origin = download.fetch(
-                [f"{base}/v{dotted(version)}/{name}" for base in settings.mirror.cni], archive,
+                [f"{base}/v{dotted(version)}/{name}" for base in settings.mirror.cni],
+                archive,
                 verify=lambda path: _verify(path, digest),
-                timeout=settings.mirror.timeout, ca_bundle=settings.mirror.ca_bundle,
+                timeout=settings.mirror.timeout,
+                ca_bundle=settings.mirror.ca_bundle,
                 key="mirror.cni",
             )
             making = home.with_name(f".{home.name}.making")

@@ -89,7 +89,9 @@ def build(
 def _compile(settings: Settings, go: Tool, require: str, package: str, out: Path) -> None:
     """Build one program in a module of our own: `go install` refuses modules with replacements."""
     env = go_env(settings, go) | {
-        "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod -modcacherw", "GOWORK": "off",
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=mod -modcacherw",
+        "GOWORK": "off",
     }
     heart = console.Heartbeat()
     said: list[str] = []
@@ -103,8 +105,17 @@ def _compile(settings: Settings, go: Tool, require: str, package: str, out: Path
         module = f"module stepkube.invalid/tool\n\ngo {go.version}\n\nrequire {require}\n"
         files.write(folder / "go.mod", module)
         code = follow(
-            go.bin, "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", out, package,
-            on_line=heed, cwd=folder, env=env,
+            go.bin,
+            "build",
+            "-v",
+            "-trimpath",
+            "-ldflags=-s -w",
+            "-o",
+            out,
+            package,
+            on_line=heed,
+            cwd=folder,
+            env=env,
         )
     if code:
         raise Failure(

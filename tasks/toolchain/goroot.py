@@ -153,9 +153,12 @@ def _from_release(
     mirror = settings.mirror
     arch = {"arm": "armv6l"}.get(architecture(), architecture())
     name = f"go{go_name(version)}.linux-{arch}.tar.gz"
-    expected = listed.get(name) or download.read(
-        f"{base}/{name}.sha256", timeout=mirror.timeout, ca_bundle=mirror.ca_bundle
-    ).decode(errors="replace")[:64]
+    expected = (
+        listed.get(name)
+        or download.read(
+            f"{base}/{name}.sha256", timeout=mirror.timeout, ca_bundle=mirror.ca_bundle
+        ).decode(errors="replace")[:64]
+    )
 
     def verify(path: Path) -> None:
         if files.digest_file(path) != expected:
@@ -163,8 +166,12 @@ def _from_release(
 
     archive = settings.paths.cache / "downloads" / name
     download.fetch(
-        f"{base}/{name}", archive,
-        verify=verify, timeout=mirror.timeout, ca_bundle=mirror.ca_bundle, key="mirror.go",
+        f"{base}/{name}",
+        archive,
+        verify=verify,
+        timeout=mirror.timeout,
+        ca_bundle=mirror.ca_bundle,
+        key="mirror.go",
     )
     with _making(settings, version) as root:
         console.progress(f"unpacking {name}")
@@ -177,12 +184,16 @@ def _listed(settings: Settings, base: str) -> dict[str, str]:
     """Return archive name -> sha256 from the index of a release folder, empty where it has none."""
     mirror = settings.mirror
     try:
-        index = json.loads(download.read(
-            f"{base}/?mode=json&include=all", timeout=mirror.timeout, ca_bundle=mirror.ca_bundle
-        ))
+        index = json.loads(
+            download.read(
+                f"{base}/?mode=json&include=all", timeout=mirror.timeout, ca_bundle=mirror.ca_bundle
+            )
+        )
         return {
             file["filename"]: file["sha256"]
-            for entry in index for file in entry["files"] if file["os"] == "linux"
+            for entry in index
+            for file in entry["files"]
+            if file["os"] == "linux"
         }
     except (Failure, ValueError, KeyError, TypeError):
         return {}

@@ -194,8 +194,13 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
     lock, go = str(settings.paths.lock), str(settings.paths.tool("go"))
 
     def task(
-        name: str, doc: str, action: Callable[[Settings], Any], config: Mapping[str, Any], *,
-        after: str, file_dep: Sequence[str] = (),
+        name: str,
+        doc: str,
+        action: Callable[[Settings], Any],
+        config: Mapping[str, Any],
+        *,
+        after: str,
+        file_dep: Sequence[str] = (),
     ) -> dict[str, Any]:
         return {
             "basename": "toolchain",
@@ -211,12 +216,35 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
 
     etcd = {**mirror, "version": settings.etcd.version}
     return [
-        task("go", "find or fetch the Go that the checkout is built with", make_go, mirror,
-             after="checkout", file_dep=[lock]),
-        task("etcd", "find or build the etcd that the checkout asks for", make_etcd, etcd,
-             after="checkout", file_dep=[lock]),
-        task("delve", "find or build the Delve that debugs what this Go makes", make_delve, mirror,
-             after="toolchain:go", file_dep=[go]),
-        task("cni", "build the network plugins of a node", make_cni,
-             {**mirror, **cni.wanted(settings)}, after="checkout"),
+        task(
+            "go",
+            "find or fetch the Go that the checkout is built with",
+            make_go,
+            mirror,
+            after="checkout",
+            file_dep=[lock],
+        ),
+        task(
+            "etcd",
+            "find or build the etcd that the checkout asks for",
+            make_etcd,
+            etcd,
+            after="checkout",
+            file_dep=[lock],
+        ),
+        task(
+            "delve",
+            "find or build the Delve that debugs what this Go makes",
+            make_delve,
+            mirror,
+            after="toolchain:go",
+            file_dep=[go],
+        ),
+        task(
+            "cni",
+            "build the network plugins of a node",
+            make_cni,
+            {**mirror, **cni.wanted(settings)},
+            after="checkout",
+        ),
     ]

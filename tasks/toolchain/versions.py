@@ -135,5 +135,3 @@ def _text(path: Path) -> str:
 def _search(pattern: str, text: str) -> Release | None:
     match = re.search(pattern, text, re.MULTILINE)
     return _numbers(match) if match else None
-
-

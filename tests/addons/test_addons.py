@@ -34,8 +34,11 @@ data:
     }
   limit: %(limit)s
 """
-PILLAR = {"server": "{{ pillar['dns_server'] }}", "domain": "{{ pillar['dns_domain'] }}",
-          "limit": "{{ pillar['dns_memory_limit'] }}"}  # fmt: skip
+PILLAR = {
+    "server": "{{ pillar['dns_server'] }}",
+    "domain": "{{ pillar['dns_domain'] }}",
+    "limit": "{{ pillar['dns_memory_limit'] }}",
+}
 BARE = {"server": "'dns_server'", "domain": "dns_domain", "limit": "'dns_memory_limit'"}
 MARKED = {"server": "__PILLAR__DNS__SERVER__", "domain": "__DNS__DOMAIN__", "limit": "1"}
 SHELL = {"server": "$DNS_SERVER_IP", "domain": "$DNS_DOMAIN", "limit": "$DNS_MEMORY_LIMIT"}
@@ -110,8 +113,13 @@ def names(documents: list[dict]) -> list[str]:
 @pytest.mark.parametrize("addon", ["kube-dns", "coredns"])
 def test_dns_of_every_era_is_filled_in(tmp_path: Path, minor: str, addon: str) -> None:
     service, config = rendered(
-        tmp_path, minor, "dns", DNS_ADDON=addon, KUBE_DNS_SERVER_IP="10.0.0.53",
-        KUBE_DNS_NAME="corp.example", KUBE_DNS_MEMORY_LIMIT="1Gi",
+        tmp_path,
+        minor,
+        "dns",
+        DNS_ADDON=addon,
+        KUBE_DNS_SERVER_IP="10.0.0.53",
+        KUBE_DNS_NAME="corp.example",
+        KUBE_DNS_MEMORY_LIMIT="1Gi",
     )
     assert service["spec"]["clusterIP"] == "10.0.0.53"
     assert config["metadata"]["name"] == addon
@@ -149,7 +157,10 @@ def test_an_unknown_placeholder_names_the_file(tmp_path: Path, mark: str) -> Non
 
 def test_the_cache_of_the_node_fills_in_the_rest_itself(tmp_path: Path) -> None:
     (config,) = rendered(
-        tmp_path, "1.20", "nodelocaldns", KUBE_ENABLE_NODELOCAL_DNS="true",
+        tmp_path,
+        "1.20",
+        "nodelocaldns",
+        KUBE_ENABLE_NODELOCAL_DNS="true",
         KUBE_LOCAL_DNS_IP="169.254.1.1",
     )
     assert config["data"]["Corefile"] == (
@@ -178,19 +189,19 @@ def test_a_value_that_cannot_be_filled_in_names_its_variable(
 @pytest.mark.parametrize(
     ("minor", "expected"), [("1.10", [*DASHBOARD]), ("1.15", [*DASHBOARD]), ("1.20", ["dashboard"])]
 )
-def test_the_dashboard_is_one_file_or_five(
-    tmp_path: Path, minor: str, expected: list[str]
-) -> None:
+def test_the_dashboard_is_one_file_or_five(tmp_path: Path, minor: str, expected: list[str]) -> None:
     made = rendered(tmp_path, minor, "dashboard", KUBE_ENABLE_CLUSTER_DASHBOARD="true")
     assert names(made) == expected
 
 
 @pytest.mark.parametrize(
     ("minor", "name", "variable"),
-    [("1.24", "dashboard", "KUBE_ENABLE_CLUSTER_DASHBOARD"),
-     ("1.15", "csi-snapshotter", "ENABLE_CSI_SNAPSHOTTER"),
-     ("1.12", "nodelocaldns", "KUBE_ENABLE_NODELOCAL_DNS")],
-)  # fmt: skip
+    [
+        ("1.24", "dashboard", "KUBE_ENABLE_CLUSTER_DASHBOARD"),
+        ("1.15", "csi-snapshotter", "ENABLE_CSI_SNAPSHOTTER"),
+        ("1.12", "nodelocaldns", "KUBE_ENABLE_NODELOCAL_DNS"),
+    ],
+)
 def test_an_addon_the_tree_does_not_have_is_refused(
     tmp_path: Path, minor: str, name: str, variable: str
 ) -> None:
@@ -263,9 +274,14 @@ class Workspace:
         self.folder, self.chosen = folder, load(str(folder / "home"))
         files.write_json(
             self.chosen.paths.lock,
-            {"tree": str(folder / "tree"), "version": "v1.20.2", "commit": "", "origin": "",
-             "requested": ""},
-        )  # fmt: skip
+            {
+                "tree": str(folder / "tree"),
+                "version": "v1.20.2",
+                "commit": "",
+                "origin": "",
+                "requested": "",
+            },
+        )
         tree(folder / "tree", "1.20")
         kubectl = folder / "kubectl"
         kubectl.write_text(KUBECTL.format(folder=folder))
@@ -338,8 +354,11 @@ def test_another_addon_removes_what_the_first_made_beyond_it(workspace: Workspac
 def test_one_object_written_two_ways_is_not_removed(workspace: Workspace) -> None:
     file = workspace.folder / "tree/cluster/addons/storage-class/local/default.yaml"
     workspace.bring("storage-class")
-    file.write_text(CLASS.replace("{name: standard}", "{name: standard, namespace: kube-system}")
-                    .replace("storage.k8s.io/v1", "storage.k8s.io/v1beta1"))  # fmt: skip
+    file.write_text(
+        CLASS.replace("{name: standard}", "{name: standard, namespace: kube-system}").replace(
+            "storage.k8s.io/v1", "storage.k8s.io/v1beta1"
+        )
+    )
     assert workspace.bring("storage-class") == ""
     assert workspace.asked() == ["apply", "apply"]
 
@@ -369,7 +388,9 @@ def test_what_a_failed_run_may_have_made_is_removed_too(workspace: Workspace) ->
     assert "on fire" in workspace.chosen.paths.log("addons").read_text()
     assert workspace.bring("dns", KUBE_ENABLE_CLUSTER_DNS="false") == ""
     assert sorted(workspace.deleted()) == [
-        "ConfigMap/coredns", "ConfigMap/kube-dns", "Service/kube-dns"
+        "ConfigMap/coredns",
+        "ConfigMap/kube-dns",
+        "Service/kube-dns",
     ]
 
 
@@ -389,9 +410,12 @@ def test_another_etcd_may_hold_other_objects(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["spec.clusterIPs[0]: Invalid value: may not change once set", "field is immutable",
-     "provisioner: Forbidden: updates to provisioner are forbidden."],
-)  # fmt: skip
+    [
+        "spec.clusterIPs[0]: Invalid value: may not change once set",
+        "field is immutable",
+        "provisioner: Forbidden: updates to provisioner are forbidden.",
+    ],
+)
 def test_what_cannot_be_changed_is_made_anew(workspace: Workspace, words: str) -> None:
     workspace.answer(words)
     assert workspace.bring("dns") == ""

@@ -28,10 +28,21 @@ def running(chosen: load.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     """Pretend that containerd runs; return the folder of a ctr that writes down its words."""
     mine = procfs.identify(os.getpid())
     assert mine is not None
-    process.save(chosen.paths.run, process.Record(
-        component=containerd.NAME, identity=mine, argv=(), env={}, cwd="/", uid=0,
-        exe=procfs.executable(os.getpid()) or "", since=0.0, fingerprint="", log="",
-    ))  # fmt: skip
+    process.save(
+        chosen.paths.run,
+        process.Record(
+            component=containerd.NAME,
+            identity=mine,
+            argv=(),
+            env={},
+            cwd="/",
+            uid=0,
+            exe=procfs.executable(os.getpid()) or "",
+            since=0.0,
+            fingerprint="",
+            log="",
+        ),
+    )
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     monkeypatch.setenv("PATH", f"{bin_}:{os.environ['PATH']}")

@@ -284,8 +284,14 @@ def recipe(
     module: str, go: str, *, dirty: bool = False, overlay: dict[str, str] | None = None
 ) -> go_command.Recipe:
     return go_command.recipe(
-        module, tree_at("v1.28.0"), Path("/tree"), facts.minor("1.28"), go,
-        dirty=dirty, date="d", overlay=overlay or {},
+        module,
+        tree_at("v1.28.0"),
+        Path("/tree"),
+        facts.minor("1.28"),
+        go,
+        dirty=dirty,
+        date="d",
+        overlay=overlay or {},
     )
 
 

@@ -45,17 +45,21 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[M
             home = tmp_path / "home"
             (home / "cache").mkdir(parents=True)
             (home / "cache/gobuild").symlink_to(cache / "home/cache/gobuild")
-        loaded = load.load({
-            "STEPKUBE_HOME": str(home),
-            "STEPKUBE_INSTANCE": name,
-            "STEPKUBE_ORIGIN_PATH": str(tree or ""),
-            "START_MODE": "nokubelet",
-            **environ,
-        })
+        loaded = load.load(
+            {
+                "STEPKUBE_HOME": str(home),
+                "STEPKUBE_INSTANCE": name,
+                "STEPKUBE_ORIGIN_PATH": str(tree or ""),
+                "START_MODE": "nokubelet",
+                **environ,
+            }
+        )
         made.append(loaded)
         assert checkout.make(loaded) is None
         root = Path(run(go, "env", "GOROOT").stdout.strip())
-        tool_record.save_tool(loaded, tool_record.Tool("go", go_version, root / "bin/go", root, "here"))
+        tool_record.save_tool(
+            loaded, tool_record.Tool("go", go_version, root / "bin/go", root, "here")
+        )
         return loaded
 
     yield choose
@@ -163,7 +167,9 @@ def test_a_vendor_that_lost_a_file_is_made_up_for_by_the_module_proxy(
     one = chosen(tree, GOPROXY=proxy.as_uri())
     assert f"its vendor/ lacks {eras.THIRD}: modules come" in capsys.readouterr().out
     make(one, "kube-scheduler")
-    assert dwarf_check.prove_debuggable(build.load_binary(one, "kube-scheduler").path).optimized == 0
+    assert (
+        dwarf_check.prove_debuggable(build.load_binary(one, "kube-scheduler").path).optimized == 0
+    )
     assert miniature.git(tree, "status", "--porcelain", "--ignored") == "", "nothing was written"
     silent = chosen(tree, GOPROXY=(tmp_path / "nothing").as_uri())
     shutil.rmtree(silent.paths.cache / "gomod" / f"{eras.THIRD}@v1.0.0")

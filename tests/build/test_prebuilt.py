@@ -36,7 +36,9 @@ def program(folder: Path, module: str, version: str, toy: Path) -> Path:
 
 @pytest.fixture
 def readable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dwarf_check, "inspect", lambda _: dwarf_check.DebugInfo(5, ("go1.15.15",), 10))
+    monkeypatch.setattr(
+        dwarf_check, "inspect", lambda _: dwarf_check.DebugInfo(5, ("go1.15.15",), 10)
+    )
 
 
 @pytest.mark.usefixtures("readable")

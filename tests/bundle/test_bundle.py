@@ -66,8 +66,17 @@ def instance(tmp_path: Path) -> Settings:
     loaded = load(tmp_path / "one", STEPKUBE_ORIGIN_GIT=str(remote))
     assert checkout.make(loaded) is None
     tools = tmp_path / "tools"
-    for name in ("go/bin/go", "go/VERSION", "go/test/big.go", "go/pkg/linux_amd64/x.a",
-                 "go/pkg/tool/asm", "etcd", "dlv", "cni/bridge", "cni/loopback"):
+    for name in (
+        "go/bin/go",
+        "go/VERSION",
+        "go/test/big.go",
+        "go/pkg/linux_amd64/x.a",
+        "go/pkg/tool/asm",
+        "etcd",
+        "dlv",
+        "cni/bridge",
+        "cni/loopback",
+    ):
         files.write(tools / name, f"{name}\n", 0o755)
     for one in (
         tool_record.Tool("go", "1.21.5", tools / "go/bin/go", tools / "go", "a proxy"),
@@ -81,10 +90,15 @@ def instance(tmp_path: Path) -> Settings:
 
 
 def load(home: Path, **environ: str) -> Settings:
-    return settings.load({
-        "STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull, "STEPKUBE_ORIGIN_APT": "",
-        "STEPKUBE_ORIGIN_GIT": "", **environ,
-    })
+    return settings.load(
+        {
+            "STEPKUBE_HOME": str(home),
+            "STEPKUBE_CONFIG": os.devnull,
+            "STEPKUBE_ORIGIN_APT": "",
+            "STEPKUBE_ORIGIN_GIT": "",
+            **environ,
+        }
+    )
 
 
 def edit(tree: Path) -> None:
@@ -203,9 +217,7 @@ def test_what_a_tree_told_of_its_state_is_told_again(bundle: Path, tmp_path: Pat
         checkout.take(other)
 
 
-def test_tools_come_with_it_and_none_is_made(
-    ready: Settings, bundle: Path, tmp_path: Path
-) -> None:
+def test_tools_come_with_it_and_none_is_made(ready: Settings, bundle: Path, tmp_path: Path) -> None:
     other = load(tmp_path / "two")
     assert take(other, bundle) == ""
     assert checkout.make(other) is None
@@ -310,8 +322,11 @@ def add(name: str, data: bytes = b"evil", *, stated: bool = True) -> Callable[..
     def change(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
         value = json.loads(members[0][1])
         if stated:
-            entry = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data),
-                     "executable": True}
+            entry = {
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "size": len(data),
+                "executable": True,
+            }
             value["members"][name] = entry
         members[0] = (members[0][0], json.dumps(value).encode())
         members.append((tarfile.TarInfo(name), data))
@@ -403,9 +418,7 @@ def test_a_user_who_names_another_origin_gets_that(
     assert bundle_record.taken(other) is not None
     assert bundle_record.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="git")) is None
     assert bundle_record.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_PATH="/tree")) is None
-    newer = load(
-        tmp_path / "two", STEPKUBE_VERSION="main", STEPKUBE_ORIGIN_GIT=ready.origin.git[0]
-    )
+    newer = load(tmp_path / "two", STEPKUBE_VERSION="main", STEPKUBE_ORIGIN_GIT=ready.origin.git[0])
     assert checkout.take(newer).origin.startswith("git ")
     with pytest.raises(Failure, match=r"it has v1\.28\.3, not v1\.30\.0"):
         checkout.take(load(tmp_path / "two", STEPKUBE_VERSION="v1.30.0", GOPROXY="off"))
@@ -471,21 +484,29 @@ def test_without_any_network_a_machine_builds_from_a_bundle(
     tmp_path: Path, go: Path, go_version: str, made: Settings
 ) -> None:
     root = Path(run(go, "env", "GOROOT").stdout.strip())
-    tool_record.save_tool(made, tool_record.Tool("go", go_version, root / "bin/go", root, "a proxy"))
+    tool_record.save_tool(
+        made, tool_record.Tool("go", go_version, root / "bin/go", root, "a proxy")
+    )
     edited = tree_of(made) / "pkg/scheduler/data/name.txt"
     edited.write_text("from the bundle\n")
     bundle = pack(made)
     shutil.rmtree(made.paths.home)
     environ = {
-        **os.environ, "STEPKUBE_HOME": str(tmp_path / "two"), "STEPKUBE_CONFIG": os.devnull,
+        **os.environ,
+        "STEPKUBE_HOME": str(tmp_path / "two"),
+        "STEPKUBE_CONFIG": os.devnull,
         "PATH": "/usr/bin:/bin",  # no Go of this machine's
     }
     doit = [sys.executable, "-m", "doit"]
 
     def run_doit(*words: str) -> str:
         done = subprocess.run(
-            without_network(*doit, *words), cwd=settings.ROOT, env=environ,
-            capture_output=True, text=True, check=False,
+            without_network(*doit, *words),
+            cwd=settings.ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

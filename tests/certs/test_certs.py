@@ -71,7 +71,8 @@ def make(chosen: Settings) -> Path:
 def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {
         path.name: (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in folder.iterdir() if path.name != ".lock"
+        for path in folder.iterdir()
+        if path.name != ".lock"
     }
 
 
@@ -172,14 +173,25 @@ def folder(made: Settings) -> Path:
 
 def test_files(made: Settings, folder: Path) -> None:
     stems = AUTHORITIES | SERVING | {*USERS, "client-auth-proxy"}
-    configs = {f"{name}.kubeconfig" for name in (
-        "admin", "kubelet", "kube-proxy", "controller", "scheduler", "kube-aggregator",
-        "admin-kube-aggregator",
-    )}
+    configs = {
+        f"{name}.kubeconfig"
+        for name in (
+            "admin",
+            "kubelet",
+            "kube-proxy",
+            "controller",
+            "scheduler",
+            "kube-aggregator",
+            "admin-kube-aggregator",
+        )
+    }
     expected = both(*stems) | configs | {"service-account.key", "service-account.pub"}
     assert set(snapshot(folder)) == expected
     assert {item.stem for item in certificates.certificates(made)} == stems
-    assert certificates.pair(made, "server-ca") == (folder / "server-ca.crt", folder / "server-ca.key")
+    assert certificates.pair(made, "server-ca") == (
+        folder / "server-ca.crt",
+        folder / "server-ca.key",
+    )
     assert certificates.service_account_key(made) == folder / "service-account.key"
 
 
@@ -202,13 +214,24 @@ def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
     assert (given / "server-ca.key").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize(("stem", "names"), [
-    ("serving-kube-apiserver",
-     ["kubernetes.default", "kubernetes.default.svc", "localhost",
-      "127.0.0.1", "10.0.0.1", "10.99.0.1"]),
-    ("serving-kube-aggregator", ["api.kube-public.svc", "localhost", "127.0.0.1"]),
-    ("serving-kubelet", ["localhost", "node-a", "127.0.0.1", "10.99.0.1"]),
-])
+@pytest.mark.parametrize(
+    ("stem", "names"),
+    [
+        (
+            "serving-kube-apiserver",
+            [
+                "kubernetes.default",
+                "kubernetes.default.svc",
+                "localhost",
+                "127.0.0.1",
+                "10.0.0.1",
+                "10.99.0.1",
+            ],
+        ),
+        ("serving-kube-aggregator", ["api.kube-public.svc", "localhost", "127.0.0.1"]),
+        ("serving-kubelet", ["localhost", "node-a", "127.0.0.1", "10.99.0.1"]),
+    ],
+)
 def test_names_in_serving_certificates(folder: Path, stem: str, names: list[str]) -> None:
     found = read(folder, stem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
     assert [str(name.value) for name in found.value] == names
@@ -222,8 +245,12 @@ def test_names_follow_the_settings(tmp_path: Path) -> None:
         api = next(item for item in all_of_them if item.stem == "serving-kube-apiserver")
         return api.dns, api.ips
 
-    dns, ips = names(API_HOST="api.example", API_HOST_IP="192.0.2.7", STEPKUBE_NODE_SANDBOX="no",
-                     FIRST_SERVICE_CLUSTER_IP="FD00::01")
+    dns, ips = names(
+        API_HOST="api.example",
+        API_HOST_IP="192.0.2.7",
+        STEPKUBE_NODE_SANDBOX="no",
+        FIRST_SERVICE_CLUSTER_IP="FD00::01",
+    )
     assert dns == ("kubernetes.default", "kubernetes.default.svc", "localhost", "api.example")
     assert ips == ("127.0.0.1", "192.0.2.7", "fd00::1")
     dns, ips = names(API_HOST="192.0.2.8")
@@ -253,7 +280,9 @@ def test_validity_and_constraints(folder: Path) -> None:
         assert (basic.value.ca, basic.critical) == (authority, True)
         usage = found.extensions.get_extension_for_class(x509.KeyUsage)
         assert (usage.value.key_cert_sign, usage.value.key_encipherment, usage.critical) == (
-            authority, not authority, True
+            authority,
+            not authority,
+            True,
         )
         public: Any = found.public_key()
         assert public.key_size == 2048
@@ -287,16 +316,19 @@ def test_the_front_proxy_is_known_by_its_own_authority_only(folder: Path) -> Non
         handshake(folder, client="client-auth-proxy")
 
 
-@pytest.mark.parametrize("wrong", [
-    {"server_ca": "client-ca"},
-    {"server_ca": "request-header-ca"},
-    {"client_ca": "server-ca"},
-    {"client_ca": "request-header-ca"},
-    {"host": "example.com"},
-    {"host": "192.0.2.1"},
-    {"server": "client-admin", "server_ca": "client-ca"},
-    {"client": "serving-kubelet", "client_ca": "server-ca"},
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"server_ca": "client-ca"},
+        {"server_ca": "request-header-ca"},
+        {"client_ca": "server-ca"},
+        {"client_ca": "request-header-ca"},
+        {"host": "example.com"},
+        {"host": "192.0.2.1"},
+        {"server": "client-admin", "server_ca": "client-ca"},
+        {"client": "serving-kubelet", "client_ca": "server-ca"},
+    ],
+)
 def test_what_does_not_belong_is_refused(folder: Path, wrong: dict[str, str]) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(folder, **wrong)
@@ -330,12 +362,24 @@ def test_kubeconfig(tmp_path: Path) -> None:
         assert yaml.safe_load(text) == {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "local-up-cluster", "cluster": {
-                "server": server, "certificate-authority": str(authority)}}],
-            "users": [{"name": "local-up-cluster", "user": {
-                "client-certificate": str(crt), "client-key": str(key)}}],
-            "contexts": [{"name": "local-up-cluster", "context": {
-                "cluster": "local-up-cluster", "user": "local-up-cluster"}}],
+            "clusters": [
+                {
+                    "name": "local-up-cluster",
+                    "cluster": {"server": server, "certificate-authority": str(authority)},
+                }
+            ],
+            "users": [
+                {
+                    "name": "local-up-cluster",
+                    "user": {"client-certificate": str(crt), "client-key": str(key)},
+                }
+            ],
+            "contexts": [
+                {
+                    "name": "local-up-cluster",
+                    "context": {"cluster": "local-up-cluster", "user": "local-up-cluster"},
+                }
+            ],
             "current-context": "local-up-cluster",
         }
         assert certificates.kubeconfig_files(chosen, name) == (authority, crt, key)
@@ -367,17 +411,26 @@ def test_a_lost_database_changes_nothing(made: Settings, folder: Path) -> None:
     assert not changed(folder, before)
 
 
-@pytest.mark.parametrize(("environ", "expected"), [
-    ({"HOSTNAME_OVERRIDE": "node-b"}, both("client-kubelet", "serving-kubelet")),
-    ({"API_HOST": "api.example"},
-     both("serving-kube-apiserver")
-     | {f"{name}.kubeconfig" for name in kubeconfig.CLIENTS if name != kubeconfig.AGGREGATOR}),
-    ({"API_HOST_IP": "192.0.2.7"},
-     both("serving-kube-apiserver", "serving-kube-aggregator")
-     | {"admin-kube-aggregator.kubeconfig"}),
-    ({"STEPKUBE_NODE_SANDBOX": "false"}, both("serving-kube-apiserver")),
-    ({"LOG_LEVEL": "9"}, set()),
-])
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"HOSTNAME_OVERRIDE": "node-b"}, both("client-kubelet", "serving-kubelet")),
+        (
+            {"API_HOST": "api.example"},
+            both("serving-kube-apiserver")
+            | {
+                f"{name}.kubeconfig" for name in kubeconfig.CLIENTS if name != kubeconfig.AGGREGATOR
+            },
+        ),
+        (
+            {"API_HOST_IP": "192.0.2.7"},
+            both("serving-kube-apiserver", "serving-kube-aggregator")
+            | {"admin-kube-aggregator.kubeconfig"},
+        ),
+        ({"STEPKUBE_NODE_SANDBOX": "false"}, both("serving-kube-apiserver")),
+        ({"LOG_LEVEL": "9"}, set()),
+    ],
+)
 def test_only_what_a_setting_touches(
     home: Path, folder: Path, environ: dict[str, str], expected: set[str]
 ) -> None:
@@ -387,15 +440,18 @@ def test_only_what_a_setting_touches(
     assert all(fits(folder, path.stem) for path in folder.glob("*.crt"))
 
 
-@pytest.mark.parametrize(("lost", "expected"), [
-    ("client-admin.key", both("client-admin")),
-    ("client-admin.crt", both("client-admin")),
-    ("request-header-ca.key", both("request-header-ca", "client-auth-proxy")),
-    ("server-ca.crt", both("server-ca", *SERVING)),
-    ("service-account.pub", {"service-account.pub"}),
-    ("service-account.key", {"service-account.key", "service-account.pub"}),
-    ("admin.kubeconfig", {"admin.kubeconfig"}),
-])
+@pytest.mark.parametrize(
+    ("lost", "expected"),
+    [
+        ("client-admin.key", both("client-admin")),
+        ("client-admin.crt", both("client-admin")),
+        ("request-header-ca.key", both("request-header-ca", "client-auth-proxy")),
+        ("server-ca.crt", both("server-ca", *SERVING)),
+        ("service-account.pub", {"service-account.pub"}),
+        ("service-account.key", {"service-account.key", "service-account.pub"}),
+        ("admin.kubeconfig", {"admin.kubeconfig"}),
+    ],
+)
 def test_a_lost_file(made: Settings, folder: Path, lost: str, expected: set[str]) -> None:
     before = snapshot(folder)
     (folder / lost).unlink()
@@ -518,7 +574,8 @@ def test_what_may_not_be_read_is_not_replaced(
 def pem(key: PrivateKeyTypes, password: bytes = b"") -> bytes:
     lock = serialization.BestAvailableEncryption(password) if password else None
     return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
         lock or serialization.NoEncryption(),
     )
 
@@ -549,18 +606,20 @@ def test_a_key_of_the_user_is_only_read(tmp_path: Path) -> None:
     assert doit(chosen, "clean")[0] == 0
     after = key.stat()
     assert (key.read_bytes(), after.st_mtime_ns, after.st_mode) == (
-        before[0], before[1].st_mtime_ns, before[1].st_mode
+        before[0],
+        before[1].st_mtime_ns,
+        before[1].st_mode,
     )
 
 
-def test_the_public_half_follows_the_key_in_use(
-    tmp_path: Path, home: Path, folder: Path
-) -> None:
+def test_the_public_half_follows_the_key_in_use(tmp_path: Path, home: Path, folder: Path) -> None:
     made = (folder / "service-account.key").read_bytes()
     key = own_key(tmp_path / "mine.pem")
     for chosen in (load(home, SERVICE_ACCOUNT_KEY=str(key)), load(home)):
         make(chosen)
-        assert certs.halves(certificates.service_account_key(chosen), folder / "service-account.pub")
+        assert certs.halves(
+            certificates.service_account_key(chosen), folder / "service-account.pub"
+        )
     for _ in range(2):  # the same setting, another key
         own_key(key)
         make(load(home, SERVICE_ACCOUNT_KEY=str(key)))
@@ -568,13 +627,17 @@ def test_the_public_half_follows_the_key_in_use(
     assert (folder / "service-account.key").read_bytes() == made
 
 
-@pytest.mark.parametrize("content", [
-    None,
-    b"",
-    b"s3cret-no-key",
-    pem(ed25519.Ed25519PrivateKey.generate()),
-    pem(ec.generate_private_key(ec.SECP256R1()), password=b"s3cret"),
-], ids=["missing", "empty", "text", "ed25519", "encrypted"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"s3cret-no-key",
+        pem(ed25519.Ed25519PrivateKey.generate()),
+        pem(ec.generate_private_key(ec.SECP256R1()), password=b"s3cret"),
+    ],
+    ids=["missing", "empty", "text", "ed25519", "encrypted"],
+)
 def test_a_bad_key_of_the_user(tmp_path: Path, content: bytes | None) -> None:
     key = tmp_path / "mine.pem"
     if content is not None:

@@ -28,7 +28,11 @@ def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess
     env = {**os.environ, "STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull, **environ}
     return subprocess.run(
         [sys.executable, "-m", "doit", *words],
-        cwd=ROOT, env=env, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -51,13 +55,20 @@ def test_a_token_is_in_two_private_files_and_nowhere_else(tmp_path: Path) -> Non
     tokens = paths.certs / "tokens.csv"
     assert tokens.read_text() == f"{SECRET},system:admin,system:admin,system:masters\n"
     said = made.stdout + made.stderr
-    for words in (["config"], ["info", "certs:kubeconfig-admin"], ["info", "certs:tokens"],
-                  ["list", "--all"]):
+    for words in (
+        ["config"],
+        ["info", "certs:kubeconfig-admin"],
+        ["info", "certs:tokens"],
+        ["list", "--all"],
+    ):
         shown = doit(tmp_path, *words, **given)
         said += shown.stdout + shown.stderr
     assert SECRET not in said
-    holders = {path.name for path in tmp_path.rglob("*")
-               if path.is_file() and SECRET.encode() in path.read_bytes()}
+    holders = {
+        path.name
+        for path in tmp_path.rglob("*")
+        if path.is_file() and SECRET.encode() in path.read_bytes()
+    }
     aggregator = "admin-kube-aggregator.kubeconfig"
     assert holders == {"tokens.csv", "admin.kubeconfig", aggregator, "user.kubeconfig"}
     assert all(mode(paths.certs / name) == 0o600 for name in holders)
@@ -96,7 +107,8 @@ def test_credentials_of_the_user_as_kubectl_takes_them(tmp_path: Path) -> None:
     chosen = load(tmp_path, AUTH_ARGS="--client-certificate=a.crt --client-key 'b c.key'")
     here = Path.cwd()
     assert credentials.own(chosen) == {
-        "client-certificate": str(here / "a.crt"), "client-key": str(here / "b c.key"),
+        "client-certificate": str(here / "a.crt"),
+        "client-key": str(here / "b c.key"),
     }
 
 

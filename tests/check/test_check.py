@@ -26,7 +26,11 @@ def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess
     env = {**os.environ, "STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull, **environ}
     return subprocess.run(
         [sys.executable, "-m", "doit", *words],
-        cwd=ROOT, env=env, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -63,8 +67,12 @@ def test_what_is_wrong_in_every_version_is_judged_without_one(tmp_path: Path, ve
     assert "'A' is no feature gate" in wrong.stderr
     assert "port 6443 cannot be listened on twice" in judged(ETCD_PORT="6443").stderr
     # these are wrong in some versions, and right in others
-    for right in ({"PSP_ADMISSION": "true"}, {"ENABLE_TRACING": "true"},
-                  {"KUBE_PROXY_MODE": "nftables"}, {}):
+    for right in (
+        {"PSP_ADMISSION": "true"},
+        {"ENABLE_TRACING": "true"},
+        {"KUBE_PROXY_MODE": "nftables"},
+        {},
+    ):
         assert judged(**right).returncode == 0, right
 
 
@@ -129,7 +137,9 @@ def test_a_kubectl_that_is_not_there_is_found_before_the_build(tmp_path: Path) -
 def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(
-        prerequisites.shutil, "which", lambda name: None if name in prerequisites.RUNTIME else f"/bin/{name}"
+        prerequisites.shutil,
+        "which",
+        lambda name: None if name in prerequisites.RUNTIME else f"/bin/{name}",
     )
     assert prerequisites.missing(load(Path("/"))) == ["containerd", "runc"]
     for own in ({"CONTAINER_RUNTIME": "docker"}, {"CONTAINER_RUNTIME_ENDPOINT": "unix:///x"}):

@@ -26,8 +26,10 @@ def chosen(tmp_path: Path, **environ: str) -> load.Settings:
 
 def test_mirrors_are_asked_before_the_origin(tmp_path: Path) -> None:
     made = chosen(
-        tmp_path, STEPKUBE_MIRROR_GIT="file:///mirror,/second", STEPKUBE_ORIGIN_GIT="/first",
-    )  # fmt: skip
+        tmp_path,
+        STEPKUBE_MIRROR_GIT="file:///mirror,/second",
+        STEPKUBE_ORIGIN_GIT="/first",
+    )
     names = [origin.name for origin in origins.of(made)]
     assert names == ["git file:///mirror", "git /second", "git /first"]
 
@@ -45,9 +47,7 @@ def test_auto_takes_the_newest_release_of_a_git_origin(
 def test_a_branch_gets_the_version_its_tree_tells(tmp_path: Path, remote: Path) -> None:
     (remote / "more.txt").write_text("more")
     miniature.commit(remote, "after the tags")
-    got = checkout.take(
-        chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="main")
-    )
+    got = checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="main"))
     assert got.version == f"v1.28.3+{got.commit[:12]}"
 
 
@@ -133,9 +133,7 @@ def test_commits_on_top_of_a_version_stay(tmp_path: Path, remote: Path) -> None:
 
 def test_a_named_version_is_never_replaced(tmp_path: Path, remote: Path) -> None:
     with pytest.raises(Failure) as caught:
-        checkout.take(
-            chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="v1.10.4")
-        )
+        checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="v1.10.4"))
     assert "Kubernetes v1.10.4 is not to be had" in caught.value.message
     assert "v1.10.3" in caught.value.message, "the nearest one is named"
     assert not (tmp_path / "home" / "src").exists()
@@ -271,7 +269,9 @@ def test_the_snapshot_sees_edits_new_files_and_deletions(remote: Path) -> None:
     after = tree.snapshot(remote)
     changed = {path for path in before | after if before.get(path) != after.get(path)}
     assert changed == {
-        "pkg/kubelet/kubelet.go", "pkg/kubelet/new.go", "pkg/scheduler/scheduler_test.go"
+        "pkg/kubelet/kubelet.go",
+        "pkg/kubelet/new.go",
+        "pkg/scheduler/scheduler_test.go",
     }
     miniature.commit(remote, "second")
     assert tree.snapshot(remote) == after, "a commit changes nothing that is built"

@@ -32,10 +32,15 @@ def remote(tmp_path: Path) -> Path:
 
 
 def chosen(tmp_path: Path, url: str, **environ: str) -> load.Settings:
-    return load.load({
-        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "",
-        "STEPKUBE_ORIGIN_GIT": url, "GOPROXY": "off", **environ,
-    })
+    return load.load(
+        {
+            "STEPKUBE_HOME": str(tmp_path / "home"),
+            "STEPKUBE_ORIGIN_APT": "",
+            "STEPKUBE_ORIGIN_GIT": url,
+            "GOPROXY": "off",
+            **environ,
+        }
+    )
 
 
 def require_whole(tree: Path) -> None:
@@ -91,13 +96,21 @@ def test_a_fetch_killed_at_any_step_does_not_hinder_the_next(
     with git_server(remote.parent, cut=staticmethod(cut)) as (address, _):
         url = f"{address}/k8s/.git"
         environ = {
-            **os.environ, "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "",
-            "STEPKUBE_ORIGIN_GIT": url, "STEPKUBE_CONFIG": os.devnull,
+            **os.environ,
+            "STEPKUBE_HOME": str(tmp_path / "home"),
+            "STEPKUBE_ORIGIN_APT": "",
+            "STEPKUBE_ORIGIN_GIT": url,
+            "STEPKUBE_CONFIG": os.devnull,
         }
         doit = [sys.executable, "-m", "doit", "checkout"]
         with subprocess.Popen(
-            doit, cwd=load.ROOT, env=environ, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            doit,
+            cwd=load.ROOT,
+            env=environ,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as killed:
             running.append(killed)
             said, _ = killed.communicate(timeout=60)
@@ -122,9 +135,7 @@ def test_a_worktree_that_was_not_written_to_its_end_is_written_again(
 
 
 @pytest.mark.parametrize("name", ["shallow.lock", "config.lock"])
-def test_a_lock_that_a_killed_git_left_is_removed(
-    tmp_path: Path, remote: Path, name: str
-) -> None:
+def test_a_lock_that_a_killed_git_left_is_removed(tmp_path: Path, remote: Path, name: str) -> None:
     url = f"file://{remote}"
     checkout.take(chosen(tmp_path, url, STEPKUBE_VERSION="v1.9.11"))
     left = git_store.Store(chosen(tmp_path, url), url).folder / name
@@ -247,9 +258,10 @@ def test_a_log_in_is_used_and_never_shown(
         assert checkout.make(made) is None
         require_whole(made.paths.source / "v1.10.3")
         for word in ("", "wr0ng@"):
-            other = chosen(tmp_path / "other", f"http://user:{word}{host}/k8s/.git" if word else (
-                f"{address}/k8s/.git"
-            ))
+            other = chosen(
+                tmp_path / "other",
+                f"http://user:{word}{host}/k8s/.git" if word else (f"{address}/k8s/.git"),
+            )
             with pytest.raises(Failure) as caught:
                 checkout.take(other)
             assert "wr0ng" not in str(caught.value)

@@ -23,10 +23,16 @@ TAGS = ("v1.9.9", "v1.10.3", "v1.10.11", "v1.10.12-rc.1", "v1.11.0-beta.1")
 
 
 def chosen(tmp_path: Path, version: str, **environ: str) -> load.Settings:
-    return load.load({
-        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_VERSION": version,
-        "STEPKUBE_ORIGIN_APT": "", "STEPKUBE_ORIGIN_GIT": "", "GOPROXY": "off", **environ,
-    })
+    return load.load(
+        {
+            "STEPKUBE_HOME": str(tmp_path / "home"),
+            "STEPKUBE_VERSION": version,
+            "STEPKUBE_ORIGIN_APT": "",
+            "STEPKUBE_ORIGIN_GIT": "",
+            "GOPROXY": "off",
+            **environ,
+        }
+    )
 
 
 @pytest.fixture

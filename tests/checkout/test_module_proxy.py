@@ -67,13 +67,17 @@ class Proxy:
         return sumdb.hash_zip(path).removeprefix("h1:")
 
     def settings(self, tmp_path: Path, version: str = "auto", **environ: str) -> load.Settings:
-        return load.load({
-            "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_VERSION": version,
-            "STEPKUBE_ORIGIN_APT": "", "STEPKUBE_ORIGIN_GIT": "",
-            "GOPROXY": self.folder.as_uri(),
-            "GOSUMDB": f"{self.database.key} {self.folder.as_uri()}/sumdb/{self.database.name}",
-            **environ,
-        })
+        return load.load(
+            {
+                "STEPKUBE_HOME": str(tmp_path / "home"),
+                "STEPKUBE_VERSION": version,
+                "STEPKUBE_ORIGIN_APT": "",
+                "STEPKUBE_ORIGIN_GIT": "",
+                "GOPROXY": self.folder.as_uri(),
+                "GOSUMDB": f"{self.database.key} {self.folder.as_uri()}/sumdb/{self.database.name}",
+                **environ,
+            }
+        )
 
 
 @pytest.fixture

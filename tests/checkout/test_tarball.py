@@ -56,11 +56,16 @@ def archived(source: Path, name: str, *, prefix: str = "", at: str = "v1.28.4") 
 
 
 def chosen(tmp_path: Path, place: object, **environ: str) -> load.Settings:
-    return load.load({
-        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "",
-        "STEPKUBE_ORIGIN_GIT": "", "STEPKUBE_ORIGIN_TARBALL": str(place), "GOPROXY": "off",
-        **environ,
-    })
+    return load.load(
+        {
+            "STEPKUBE_HOME": str(tmp_path / "home"),
+            "STEPKUBE_ORIGIN_APT": "",
+            "STEPKUBE_ORIGIN_GIT": "",
+            "STEPKUBE_ORIGIN_TARBALL": str(place),
+            "GOPROXY": "off",
+            **environ,
+        }
+    )
 
 
 def pack(path: Path, *members: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]) -> Path:
@@ -85,7 +90,8 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.T
         ("v1.28.4.tar.gz", "kubernetes-1.28.4/"),
         ("source.tar.xz", "kubernetes/"),
         pytest.param(
-            "source.tar.zst", "kubernetes/",
+            "source.tar.zst",
+            "kubernetes/",
             marks=pytest.mark.skipif(not shutil.which("zstd"), reason="needs the program zstd"),
         ),
     ],
@@ -233,8 +239,10 @@ def test_a_damaged_archive_leaves_nothing(tmp_path: Path, source: Path, keep: in
         [entry("a/link", tarfile.SYMTYPE, "../../outside")],
         [entry("d", tarfile.SYMTYPE, "../outside"), entry("d/evil", tarfile.SYMTYPE, "x")],
         [
-            entry("d", tarfile.SYMTYPE, "e/../outside"), entry("e", tarfile.SYMTYPE, "f/g"),
-            entry("f/g", tarfile.SYMTYPE, ".."), entry("d/evil", tarfile.SYMTYPE, "x"),
+            entry("d", tarfile.SYMTYPE, "e/../outside"),
+            entry("e", tarfile.SYMTYPE, "f/g"),
+            entry("f/g", tarfile.SYMTYPE, ".."),
+            entry("d/evil", tarfile.SYMTYPE, "x"),
         ],
         [entry("fifo", tarfile.FIFOTYPE)],
         [entry("device", tarfile.CHRTYPE)],

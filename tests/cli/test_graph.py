@@ -16,7 +16,11 @@ def doit(tmp_path: Path, *words: str, **environ: str) -> subprocess.CompletedPro
     env = {**os.environ, "STEPKUBE_HOME": str(tmp_path), "STEPKUBE_CONFIG": os.devnull, **environ}
     return subprocess.run(
         [sys.executable, "-m", "doit", *words],
-        cwd=ROOT, env=env, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -24,8 +28,15 @@ def test_the_list_is_the_pipeline_in_order(tmp_path: Path) -> None:
     listing = doit(tmp_path, "list").stdout.splitlines()
     names = [line.split()[0] for line in listing]
     stages = [
-        "downloads", "checkout", "toolchain", "generated", "sources", "build", "certs", "start",
-    ]  # fmt: skip
+        "downloads",
+        "checkout",
+        "toolchain",
+        "generated",
+        "sources",
+        "build",
+        "certs",
+        "start",
+    ]
     assert [name for name in names if name in stages] == stages
     assert names[:5] == ["up", "down", "status", "debug", "undebug"]
     assert all(len(line.split(None, 1)) == 2 for line in listing), "every task says what it does"
@@ -36,7 +47,11 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path, words: list[str]
     env = {**os.environ, "STEPKUBE_HOME": str(tmp_path), "STEPKUBE_CONFIG": os.devnull}
     with subprocess.Popen(
         [sys.executable, "-m", "doit", *words],
-        cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as asked:
         assert asked.stdout is not None and asked.stderr is not None
         asked.stdout.close()
@@ -55,7 +70,11 @@ def test_up_never_leads_to_a_task_that_changes_the_host(tmp_path: Path) -> None:
     )
     env = {**os.environ, "STEPKUBE_HOME": str(tmp_path), "STEPKUBE_CONFIG": os.devnull}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True,
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
         check=True,
     )
     needed = set(done.stdout.split())
@@ -157,15 +176,18 @@ def test_nearest_prefers_the_same_verb() -> None:
 
 def test_a_wrong_option_names_those_there_are() -> None:
     option = "CmdOption({'name':'output', 'short':'o','long':'output' })"
-    assert task_names.option(
-        f"Error parsing Task: option -x not recognized (parsing options: [{option}]). Got: ['-x']"
-    ) == "option -x not recognized\n  fix: its options are --output"
+    printed = f"option -x not recognized (parsing options: [{option}]). Got: ['-x']"
+    expected = "option -x not recognized\n  fix: its options are --output"
+    assert task_names.option(f"Error parsing Task: {printed}") == expected
     assert "there are no options" in task_names.option(
         "Error parsing Task: option -x not recognized (parsing options: []). Got: ['-x']"
     )
-    assert task_names.option(
-        "Error parsing parameter 'port' <class 'int'>.\ninvalid literal for int()\n"
-    ) == "option --port wants a whole number"
+    assert (
+        task_names.option(
+            "Error parsing parameter 'port' <class 'int'>.\ninvalid literal for int()\n"
+        )
+        == "option --port wants a whole number"
+    )
 
 
 def test_no_object_of_doit_is_in_what_a_wrong_option_says(tmp_path: Path) -> None:

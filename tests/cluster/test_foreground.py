@@ -49,7 +49,10 @@ def begin(chosen: Settings, *more: str) -> Run:
     words = [str(chosen.paths.home), str(chosen.debug.base_port), str(PORT), *more]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.toyforeground", *words],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -78,9 +81,7 @@ def record(chosen: Settings) -> process.Record:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_a_signal_ends_everything(
-    chosen: Settings, staying: Run, number: int, code: int
-) -> None:
+def test_a_signal_ends_everything(chosen: Settings, staying: Run, number: int, code: int) -> None:
     assert not nothing_runs(chosen)
     staying.send_signal(number)
     said, _ = staying.communicate(timeout=120)
@@ -103,9 +104,7 @@ def test_a_debugged_component_ends_with_its_debugger(
     assert swap.load(chosen, "toy") is None
 
 
-def test_a_death_is_told_with_the_last_words_and_it_goes_on(
-    chosen: Settings, staying: Run
-) -> None:
+def test_a_death_is_told_with_the_last_words_and_it_goes_on(chosen: Settings, staying: Run) -> None:
     with Path(record(chosen).log).open("a") as log:
         log.write("my last words\n")
     signals.stop(record(chosen).identity, ((signal.SIGKILL, 5.0),))

@@ -131,7 +131,9 @@ def test_a_program_of_ones_own_may_have_any_provider(config: Path, tmp_path: Pat
 def test_flags_of_the_user_come_last(config: Path) -> None:
     built = ccm.build(
         external(
-            CLOUD_PROVIDER="aws", CLOUD_CONFIG=config, CONFIGURE_CLOUD_ROUTES="false",
+            CLOUD_PROVIDER="aws",
+            CLOUD_CONFIG=config,
+            CONFIGURE_CLOUD_ROUTES="false",
             CLOUD_CTLRMGR_FLAGS="--allow-untagged-cloud --cluster-name='a b'",
         )
     )
@@ -146,9 +148,12 @@ def test_flags_of_the_user_come_last(config: Path) -> None:
 
 @pytest.mark.parametrize(
     ("minor", "url"),
-    [("1.11", "http://127.0.0.1:10253/healthz"), ("1.12", "https://127.0.0.1:10258/healthz"),
-     ("1.36", "https://127.0.0.1:10258/healthz")],
-)  # fmt: skip
+    [
+        ("1.11", "http://127.0.0.1:10253/healthz"),
+        ("1.12", "https://127.0.0.1:10258/healthz"),
+        ("1.36", "https://127.0.0.1:10258/healthz"),
+    ],
+)
 def test_health(minor: str, url: str) -> None:
     assert ccm.build(context(minor)).health.url == url
 
@@ -182,8 +187,13 @@ def test_the_sample_of_1_20_is_called_one(tmp_path: Path) -> None:
 def test_it_starts_in_the_scripts_order_and_only_when_asked_for() -> None:
     assert ccm.NAME not in cluster.chosen(context(START_MODE="nokubelet,nokubeproxy").settings)
     names = cluster.chosen(external(START_MODE="nokubelet,nokubeproxy").settings)
-    assert names == ["etcd", "kube-apiserver", "kube-controller-manager", ccm.NAME,
-                     "kube-scheduler"]  # fmt: skip
+    assert names == [
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        ccm.NAME,
+        "kube-scheduler",
+    ]
     assert ccm.NAME not in cluster.chosen(external(START_MODE="kubeletonly").settings)
 
 
@@ -255,7 +265,7 @@ def test_it_does_not_outlive_its_option_nor_the_cluster(own: dict[str, str], way
 def test_a_program_that_ends_is_quoted_with_the_advice(own: dict[str, str]) -> None:
     chosen = load.load(own)
     program = Path(own["EXTERNAL_CLOUD_PROVIDER_BINARY"])
-    program.write_text("#!/bin/sh\n[ \"$1\" ] && echo no cloud here >&2\nexit 1\n")
+    program.write_text('#!/bin/sh\n[ "$1" ] && echo no cloud here >&2\nexit 1\n')
     failed = cluster.reconcile(chosen, ccm.NAME)
     assert "no cloud here" in failed.get_msg()
     assert str(chosen.paths.log(ccm.NAME)) in failed.get_msg()

@@ -161,13 +161,19 @@ def test_admission_list_of_the_user_is_honoured(minor):
 
 def test_admission_switches_add_up():
     listed = given(
-        "kube-apiserver", "1.10",
-        api__deny_security_context_admission="true", api__psp_admission="true",
-        api__node_admission="true", api__pod_priority_preemption="true",
+        "kube-apiserver",
+        "1.10",
+        api__deny_security_context_admission="true",
+        api__psp_admission="true",
+        api__node_admission="true",
+        api__pod_priority_preemption="true",
         api__enable_admission_plugins="AlwaysPullImages",
     )
     assert listed["enable-admission-plugins"].split(",")[-5:] == [
-        "SecurityContextDeny", "PodSecurityPolicy", "NodeRestriction", "Priority",
+        "SecurityContextDeny",
+        "PodSecurityPolicy",
+        "NodeRestriction",
+        "Priority",
         "AlwaysPullImages",
     ]
     assert listed["feature-gates"] == "AllAlpha=false,PodPriority=true"
@@ -210,11 +216,21 @@ def test_pause_tolerant():
 @pytest.mark.parametrize("minor", MINORS)
 def test_not_pause_tolerant_is_stock(minor):
     stock = {"debug__pause_tolerant": "false"}
-    long = {"request-timeout", "shutdown-watch-termination-grace-period", "leader-elect",
-            "node-monitor-grace-period", "enable-priority-and-fairness", "max-requests-inflight",
-            "max-mutating-requests-inflight"}
-    authorities = {"authentication-skip-lookup", "client-ca-file", "requestheader-client-ca-file",
-                   "requestheader-allowed-names"}
+    long = {
+        "request-timeout",
+        "shutdown-watch-termination-grace-period",
+        "leader-elect",
+        "node-monitor-grace-period",
+        "enable-priority-and-fairness",
+        "max-requests-inflight",
+        "max-mutating-requests-inflight",
+    }
+    authorities = {
+        "authentication-skip-lookup",
+        "client-ca-file",
+        "requestheader-client-ca-file",
+        "requestheader-allowed-names",
+    }
     for component in COMPONENTS:
         tolerant = given(component, minor)
         extra = long if component == "kube-apiserver" else long | authorities
@@ -227,8 +243,11 @@ def test_not_pause_tolerant_is_stock(minor):
 @pytest.mark.parametrize("minor", ["1.18", "1.19", "1.25", "1.26"])
 def test_a_paused_apiserver_has_no_samples_to_make_up_for(minor):
     argv = given("kube-apiserver", minor)
-    counting = {"enable-priority-and-fairness": "false", "max-requests-inflight": "0",
-                "max-mutating-requests-inflight": "0"}
+    counting = {
+        "enable-priority-and-fairness": "false",
+        "max-requests-inflight": "0",
+        "max-mutating-requests-inflight": "0",
+    }
     if minor in {"1.19", "1.25"}:
         assert counting.items() <= argv.items()
     else:
@@ -295,7 +314,8 @@ def test_a_server_on_all_addresses_is_called_on_loopback():
 
 def test_without_anonymous_callers_a_refusal_means_ready():
     assert build("kube-apiserver", api__authorization_mode="AlwaysAllow").health.accept == (
-        200, 401,
+        200,
+        401,
     )
 
 
@@ -327,7 +347,7 @@ def test_relative_files_of_the_user_become_absolute():
 @pytest.mark.parametrize("minor", EVERY_MINOR)
 def test_kubelet_configuration(minor):
     built = build("kubelet", minor)
-    (file, text), = built.files.items()
+    ((file, text),) = built.files.items()
     assert f"--config={file}" in built.argv
     config = yaml.safe_load(text)
     assert config["apiVersion"] == "kubelet.config.k8s.io/v1beta1"
@@ -340,8 +360,10 @@ def test_kubelet_configuration(minor):
     taken = given("kubelet", minor)
     endpoint = f"unix://{HOME}/instances/default/run/containerd.sock"
     assert ("containerRuntimeEndpoint" in config) != ("container-runtime-endpoint" in taken)
-    assert endpoint in (config.get("containerRuntimeEndpoint"),
-                        taken.get("container-runtime-endpoint"))
+    assert endpoint in (
+        config.get("containerRuntimeEndpoint"),
+        taken.get("container-runtime-endpoint"),
+    )
     assert taken.get("container-runtime") == ("remote" if minor < (1, 27) else None)
 
 
@@ -397,7 +419,10 @@ def test_proxy_configuration():
     config = yaml.safe_load(text)
     assert config["mode"] == "nftables"
     assert config["conntrack"] == {
-        "maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s",
+        "maxPerCore": 0,
+        "min": 0,
+        "tcpEstablishedTimeout": "0s",
+        "tcpCloseWaitTimeout": "0s",
     }
     assert config["clientConnection"]["kubeconfig"].endswith("/kube-proxy.kubeconfig")
     assert config["metricsBindAddress"] == "127.0.0.1:10249"

@@ -36,11 +36,16 @@ def load(tmp_path: Path, images: str) -> Settings:
         ("mirror.test:5000/k8s/", {ALL: "https://mirror.test:5000/v2/k8s"}),
         ("http://127.0.0.1:5000", {ALL: "http://127.0.0.1:5000/v2"}),
         ("https://mirror.test/v2/proxy", {ALL: "https://mirror.test/v2/proxy"}),
-        ("k8s.gcr.io=a.test/x,docker.io=b.test, c.test",
-         {"k8s.gcr.io": "https://a.test/v2/x", "docker.io": "https://b.test/v2",
-          ALL: "https://c.test/v2"}),
+        (
+            "k8s.gcr.io=a.test/x,docker.io=b.test, c.test",
+            {
+                "k8s.gcr.io": "https://a.test/v2/x",
+                "docker.io": "https://b.test/v2",
+                ALL: "https://c.test/v2",
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_stands_in_for_which_registry(
     tmp_path: Path, images: str, expected: dict[str, str]
 ) -> None:
@@ -125,8 +130,12 @@ def test_a_real_containerd_asks_the_mirror_and_nobody_else(
     processes.prepare(component)
     config.write_text(text)
     record = process.spawn(
-        "containerd", component.argv, {"PATH": os.environ["PATH"]}, cwd=tmp_path,
-        log=tmp_path / "log", fingerprint="",
+        "containerd",
+        component.argv,
+        {"PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        log=tmp_path / "log",
+        fingerprint="",
     )
     try:
         up = process.until(lambda: ports.healthy(component.health), record.identity.alive, 30)
@@ -134,14 +143,26 @@ def test_a_real_containerd_asks_the_mirror_and_nobody_else(
         folder = tomllib.loads(text)["plugins"]["io.containerd.grpc.v1.cri"]["registry"]
         for image in ("registry.k8s.io/pause:3.10", "docker.io/library/busybox:1"):
             done = subprocess.run(
-                ["ctr", "--address", str(containerd.socket(made)), "images", "pull",
-                 "--hosts-dir", folder["config_path"], image],
-                capture_output=True, text=True, check=False, timeout=60,
-            )  # fmt: skip
+                [
+                    "ctr",
+                    "--address",
+                    str(containerd.socket(made)),
+                    "images",
+                    "pull",
+                    "--hosts-dir",
+                    folder["config_path"],
+                    image,
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
             assert done.returncode and "not found" in done.stderr, done.stderr
     finally:
         signals.stop(record.identity)
     first = {path.partition("?")[0] for path in paths}
     assert first == {
-        "/v2/k8s/pause/manifests/3.10", "/v2/rest/library/busybox/manifests/1",
-    }  # fmt: skip
+        "/v2/k8s/pause/manifests/3.10",
+        "/v2/rest/library/busybox/manifests/1",
+    }

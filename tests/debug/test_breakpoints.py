@@ -176,8 +176,13 @@ def test_a_program_that_ends_is_said_and_given_back(
 def test_the_command_has_the_cluster_in_its_environment(
     chosen: Settings, running: process.Record
 ) -> None:
-    answer = ask(chosen, "work", python("import os; print(os.environ['KUBECONFIG']);"
-                                        "print(os.environ['PATH'].split(':')[0])"))
+    answer = ask(
+        chosen,
+        "work",
+        python(
+            "import os; print(os.environ['KUBECONFIG']);print(os.environ['PATH'].split(':')[0])"
+        ),
+    )
     paths = chosen.paths
     assert answer.output == f"{paths.kubeconfig('admin')}\n{paths.instance / 'bin'}\n"
     assert answer.code == 0 and answer.complete
@@ -280,9 +285,7 @@ def test_a_stop_by_hand_is_left_alone(chosen: Settings, running: process.Record)
         assert owner.state().stop == stop and owner.breakpoints() == ()
 
 
-def test_an_editor_that_steers_delve_is_named(
-    chosen: Settings, running: process.Record
-) -> None:
+def test_an_editor_that_steers_delve_is_named(chosen: Settings, running: process.Record) -> None:
     enter(chosen, "attach")
     journal = swap.load(chosen, "toy")
     assert journal is not None
@@ -437,8 +440,11 @@ def doit(chosen: Settings, *words: str) -> subprocess.Popen[str]:
     place = (str(chosen.paths.home), str(chosen.debug.base_port), str(PORT))
     return subprocess.Popen(
         [sys.executable, "-m", "tests.debug.test_breakpoints", *place, *words],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_json_is_one_document_on_stdout(chosen: Settings, running: process.Record) -> None:

@@ -15,9 +15,14 @@ from tests.debug.test_swap import chosen, current, running
 __all__ = ["chosen", "running"]
 
 OPTIONS = {
-    "mode": "attach", "stop_at_entry": False, "wait_client": False, "listen": "",
-    "allow_remote": False, "open_firewall": False, "any_user": False,
-}  # fmt: skip
+    "mode": "attach",
+    "stop_at_entry": False,
+    "wait_client": False,
+    "listen": "",
+    "allow_remote": False,
+    "open_firewall": False,
+    "any_user": False,
+}
 
 
 @pytest.mark.parametrize(

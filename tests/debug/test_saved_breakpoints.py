@@ -76,17 +76,24 @@ def terminal_is_killed(chosen: Settings, stack: ExitStack) -> None:
     dlv = load_tool(chosen, "delve").bin
     terminal = subprocess.Popen(
         [dlv, "connect", address(chosen)],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     wait_paused(chosen)
     terminal.kill()
     terminal.communicate()
 
 
 CLIENTS: tuple[Callable[[Settings, ExitStack], None], ...] = (
-    dap_stays, dap_is_held_at_a_breakpoint, dap_dies_and_its_breakpoint_is_hit,
-    dap_halts_and_disconnects, rpc_waits_in_continue, rpc_halts_and_dies, terminal_is_killed,
-)  # fmt: skip
+    dap_stays,
+    dap_is_held_at_a_breakpoint,
+    dap_dies_and_its_breakpoint_is_hit,
+    dap_halts_and_disconnects,
+    rpc_waits_in_continue,
+    rpc_halts_and_dies,
+    terminal_is_killed,
+)
 
 
 def wait_paused(chosen: Settings) -> None:

@@ -24,11 +24,22 @@ def cut_off(chosen: Settings, verb: str, victim: str, step: int) -> bool:
     """Run a swap whose victim dies at a step; False when there are fewer steps."""
     done = subprocess.run(
         [
-            sys.executable, "-m", "tests.support.toycluster", str(chosen.paths.home),
-            str(chosen.debug.base_port), str(PORT), verb, victim, str(step),
+            sys.executable,
+            "-m",
+            "tests.support.toycluster",
+            str(chosen.paths.home),
+            str(chosen.debug.base_port),
+            str(PORT),
+            verb,
+            victim,
+            str(step),
         ],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     expected = {"tool": (-signal.SIGKILL, 0)}.get(victim, (0, REACHED))
     assert done.returncode in expected, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

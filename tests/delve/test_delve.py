@@ -541,13 +541,19 @@ def test_command_lines() -> None:
     ]
     dlv, listen, log = Path("/bin/dlv"), "127.0.0.1:39999", Path("/run/dlv.log")
     assert delve.attach_argv(dlv, 7, listen=listen, log=log) == [
-        *("/bin/dlv", "attach", "7"), *common, "--continue",
-    ]  # fmt: skip
+        *("/bin/dlv", "attach", "7"),
+        *common,
+        "--continue",
+    ]
     binary, cwd = Path("/bin/kubelet"), Path("/srv")
     assert delve.exec_argv(dlv, binary, ["--v=2", "--"], listen=listen, log=log, cwd=cwd) == [
-        *("/bin/dlv", "exec", "/bin/kubelet"), *common, "--wd=/srv", "--continue", "--",
+        *("/bin/dlv", "exec", "/bin/kubelet"),
+        *common,
+        "--wd=/srv",
+        "--continue",
+        "--",
         *("--v=2", "--"),
-    ]  # fmt: skip
+    ]
     held = delve.exec_argv(
         dlv, binary, [], listen=listen, log=log, cwd=cwd, stop_at_entry=True, check_go_version=False
     )

@@ -92,9 +92,7 @@ def taken(tmp_path: Path, tree: Path, **environ: str) -> Settings:
     return made
 
 
-def write(
-    chosen: Settings, host: str = "127.0.0.1", local: str = "", editor: str = "all"
-) -> str:
+def write(chosen: Settings, host: str = "127.0.0.1", local: str = "", editor: str = "all") -> str:
     """Run the task and return the words it failed with."""
     failed = editors.write(chosen, host, local, editor)
     return failed.message if failed else ""
@@ -337,9 +335,7 @@ def test_entries_of_ours_are_replaced_and_removed_by_name(tmp_path: Path, tree: 
     assert [entry["port"] for entry in value[1:]] == [2349, 2347, 2345, 2343, 2341]
 
 
-def test_without_a_journal_clean_still_takes_our_entries_out(
-    chosen: Settings, tree: Path
-) -> None:
+def test_without_a_journal_clean_still_takes_our_entries_out(chosen: Settings, tree: Path) -> None:
     text = '{\n  "configurations": [\n    {"name": "a"} // b\n  ],\n  "compounds": []\n}\n'
     path = user_writes(tree, text)
     before = contents(tree)
@@ -531,7 +527,9 @@ def test_a_tree_within_a_larger_repository_stays_clean(tmp_path: Path) -> None:
 def test_one_editor_alone(chosen: Settings, tree: Path, editor: str, names: set[str]) -> None:
     before = contents(tree)
     assert not write(chosen, editor=editor)
-    assert {name for name in (configurations.LAUNCH, *configurations.OWN) if (tree / name).exists()} == names
+    assert {
+        name for name in (configurations.LAUNCH, *configurations.OWN) if (tree / name).exists()
+    } == names
     assert status(tree) == ""
     assert not write(chosen)
     assert not write(chosen, editor=editor)

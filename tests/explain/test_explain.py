@@ -29,8 +29,15 @@ from tasks.system import files
 HOME = "/workspace"
 MINORS = ("1.10", "1.20", "1.35")
 GROUPS = (
-    "api", "controller_manager", "cloud_controller_manager", "scheduler", "kubelet", "proxy",
-    "etcd", "dns", "logs",
+    "api",
+    "controller_manager",
+    "cloud_controller_manager",
+    "scheduler",
+    "kubelet",
+    "proxy",
+    "etcd",
+    "dns",
+    "logs",
 )
 ELSEWHERE = {
     "api.host": "kubeconfigs and certificates",
@@ -85,31 +92,76 @@ def test_log_level_is_the_origin_of_v(component: str, minor: str) -> None:
 @pytest.mark.parametrize(
     ("component", "minor", "given", "place", "key"),
     [
-        ("kube-apiserver", "1.20", "API_SECURE_PORT=7443", "flags|secure-port=7443",
-         "api.secure_port"),
+        (
+            "kube-apiserver",
+            "1.20",
+            "API_SECURE_PORT=7443",
+            "flags|secure-port=7443",
+            "api.secure_port",
+        ),
         ("kube-apiserver", "1.20", "API_SECURE_PORT=7443", "ports|7443", "api.secure_port"),
-        ("kube-apiserver", "1.20", "API_SECURE_PORT=7443", "health|https://127.0.0.1:7443/",
-         "api.secure_port"),
-        ("kube-apiserver", "1.35", "FEATURE_GATES=A=true", "flags|feature-gates=A=true",
-         "start.feature_gates"),
-        ("kube-controller-manager", "1.10", "FEATURE_GATES=A=true", "flags|feature-gates",
-         "start.feature_gates"),
-        ("kube-controller-manager", "1.20", "KCM_SECURE_PORT=7257", "flags|secure-port=7257",
-         "controller_manager.secure_port"),
-        ("kube-scheduler", "1.35", "SCHEDULER_SECURE_PORT=7259", "flags|secure-port=7259",
-         "scheduler.secure_port"),
-        ("kube-scheduler", "1.20", "KUBE_CACHE_MUTATION_DETECTOR=true",
-         "environment|KUBE_CACHE_MUTATION_DETECTOR", "start.cache_mutation_detector"),
+        (
+            "kube-apiserver",
+            "1.20",
+            "API_SECURE_PORT=7443",
+            "health|https://127.0.0.1:7443/",
+            "api.secure_port",
+        ),
+        (
+            "kube-apiserver",
+            "1.35",
+            "FEATURE_GATES=A=true",
+            "flags|feature-gates=A=true",
+            "start.feature_gates",
+        ),
+        (
+            "kube-controller-manager",
+            "1.10",
+            "FEATURE_GATES=A=true",
+            "flags|feature-gates",
+            "start.feature_gates",
+        ),
+        (
+            "kube-controller-manager",
+            "1.20",
+            "KCM_SECURE_PORT=7257",
+            "flags|secure-port=7257",
+            "controller_manager.secure_port",
+        ),
+        (
+            "kube-scheduler",
+            "1.35",
+            "SCHEDULER_SECURE_PORT=7259",
+            "flags|secure-port=7259",
+            "scheduler.secure_port",
+        ),
+        (
+            "kube-scheduler",
+            "1.20",
+            "KUBE_CACHE_MUTATION_DETECTOR=true",
+            "environment|KUBE_CACHE_MUTATION_DETECTOR",
+            "start.cache_mutation_detector",
+        ),
         ("kubelet", "1.20", "KUBELET_PORT=7250", "file kubelet.yaml|port: 7250", "kubelet.port"),
-        ("kubelet", "1.35", "FEATURE_GATES=A=true", "file kubelet.yaml|featureGates",
-         "start.feature_gates"),
+        (
+            "kubelet",
+            "1.35",
+            "FEATURE_GATES=A=true",
+            "file kubelet.yaml|featureGates",
+            "start.feature_gates",
+        ),
         ("kubelet", "1.20", "KUBELET_FLAGS=--max-pods=5", "flags|max-pods=5", "kubelet.flags"),
         ("kube-proxy", "1.10", "KUBE_PROXY_MODE=ipvs", "file kube-proxy.yaml|mode", "proxy.mode"),
         ("etcd", "1.35", "ETCD_PORT=7379", "flags|listen-client-urls", "etcd.port"),
-        ("containerd", "1.20", "CLUSTER_CIDR=10.2.0.0/16", 'file 10-stepkube.conflist|"ranges"',
-         "controller_manager.cluster_cidr"),
+        (
+            "containerd",
+            "1.20",
+            "CLUSTER_CIDR=10.2.0.0/16",
+            'file 10-stepkube.conflist|"ranges"',
+            "controller_manager.cluster_cidr",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_setting_is_found_with_its_source(
     component: str, minor: str, given: str, place: str, key: str
 ) -> None:
@@ -124,9 +176,7 @@ def test_a_word_of_the_command_line_and_a_file_are_told_apart(tmp_path: Path) ->
     chosen = settings.load({"STEPKUBE_HOME": HOME}, {"logs.spec": "b=2"}, file)
     sections = traced("kube-scheduler", "1.20", chosen)
     assert origins(sections, FLAGS, "v=7") == {"logs.level": f"{file} (logs.level)"}
-    assert origins(sections, FLAGS, "vmodule=b=2") == {
-        "logs.spec": "the command line (logs.spec=)"
-    }
+    assert origins(sections, FLAGS, "vmodule=b=2") == {"logs.spec": "the command line (logs.spec=)"}
 
 
 @pytest.mark.parametrize("name", ["default", "other"])
@@ -182,21 +232,30 @@ def test_pause_tolerance_is_said(component: str) -> None:
         ("kube-scheduler", "1.35", {"port": "until 1.23"}),
         ("kube-scheduler", "1.10", {}),
         ("kubelet", "1.10", {}),
-        ("kubelet", "1.35", {
-            "allow-privileged": "until 1.14", "chaos-chance": "until 1.21",
-            "cloud-config": "until 1.33", "keep-terminated-pod-volumes": "until 1.11",
-            "container-runtime": "until 1.26", "pod-infra-container-image": "until 1.34",
-        }),
+        (
+            "kubelet",
+            "1.35",
+            {
+                "allow-privileged": "until 1.14",
+                "chaos-chance": "until 1.21",
+                "cloud-config": "until 1.33",
+                "keep-terminated-pod-volumes": "until 1.11",
+                "container-runtime": "until 1.26",
+                "pod-infra-container-image": "until 1.34",
+            },
+        ),
         ("etcd", "1.10", {"log-level": "since 1.17"}),
         ("etcd", "1.35", {}),
     ],
-)  # fmt: skip
+)
 def test_dropped_flags_say_why(component: str, minor: str, dropped: dict[str, str]) -> None:
     words = traced(component, minor, load())[DROPPED]
     reasons = {
         word.text.removeprefix("--").partition("=")[0]: origin.source.partition(":")[0]
-        for word in words for origin in word.origins if origin.kind == "version"
-    }  # fmt: skip
+        for word in words
+        for origin in word.origins
+        if origin.kind == "version"
+    }
     assert reasons == dropped
     assert len(words) == len(dropped)
 
@@ -218,7 +277,8 @@ def test_containerd_says_which_plugins_it_found() -> None:
 
     sections = provenance.trace(context, containerd.build, {origin: other})
     assert origins(sections, "file containerd.toml", "bin_dir") == {
-        "CNI plugins": "/usr/lib/cni", "node.cni_bin_dir": "default",
+        "CNI plugins": "/usr/lib/cni",
+        "node.cni_bin_dir": "default",
     }
 
 
@@ -227,9 +287,11 @@ def effective_settings() -> set[str]:
     """Return the settings that change a component of any minor, in a usual or unusual cluster."""
     found = set()
     unusual = {
-        "start__external_cloud_provider": "true", "dns__nodelocal": "true",
-        "kubelet__eviction_soft": "memory.available<1Gi", "kubelet__dockerize": "true",
-    }  # fmt: skip
+        "start__external_cloud_provider": "true",
+        "dns__nodelocal": "true",
+        "kubelet__eviction_soft": "memory.available<1Gi",
+        "kubelet__dockerize": "true",
+    }
     for base in (load(), load(node__sandbox="false", **unusual)):
         changes = list(provenance.settings_changed(base))
         for minor, spec in itertools.product(MINORS, COMPONENTS.values()):
@@ -262,14 +324,17 @@ def test_the_words_are_the_component() -> None:
     ("origins_", "words"),
     [
         ((), "always"),
-        ((Origin("setting", "a.b", "default"), Origin("setting", "a.c", "default")),
-         "default of a.b, a.c"),
-        ((Origin("instance", "default", HOME), Origin("setting", "a.b", "stepkube.yaml (a.b)")),
-         "a.b from stepkube.yaml (a.b); instance default"),
-        ((Origin("fact", "admission", "since 1.24: tried"),),
-         "fact admission (since 1.24: tried)"),
+        (
+            (Origin("setting", "a.b", "default"), Origin("setting", "a.c", "default")),
+            "default of a.b, a.c",
+        ),
+        (
+            (Origin("instance", "default", HOME), Origin("setting", "a.b", "stepkube.yaml (a.b)")),
+            "a.b from stepkube.yaml (a.b); instance default",
+        ),
+        ((Origin("fact", "admission", "since 1.24: tried"),), "fact admission (since 1.24: tried)"),
     ],
-)  # fmt: skip
+)
 def test_origins_in_words(origins_: tuple[Origin, ...], words: str) -> None:
     assert explain.in_words(origins_) == words
 
@@ -288,7 +353,11 @@ def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess
     env = {**os.environ, "STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull, **environ}
     return subprocess.run(
         [sys.executable, "-c", program, str(home / "db"), *words],
-        cwd=ROOT, env=env, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

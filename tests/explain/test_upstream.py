@@ -83,14 +83,20 @@ def test_the_dry_run_changes_nothing_and_is_compared(
         assert word not in said, said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scratch", "tree"]
     ours = kubelet(
-        chosen, "--v=4", "--same=1", f"--config={chosen.paths.config}/kubelet.yaml",
-        f"--kubeconfig={chosen.paths.certs}/kubelet.kubeconfig", "--ours=(a b)",
+        chosen,
+        "--v=4",
+        "--same=1",
+        f"--config={chosen.paths.config}/kubelet.yaml",
+        f"--kubeconfig={chosen.paths.certs}/kubelet.kubeconfig",
+        "--ours=(a b)",
     )
     found = upstream.compared(chosen, place, ours)
     assert found.here == {"--ours": "(a b)", "kubelet.yaml:extra": "a,b"}
     assert found.upstream == {
-        "--theirs": "", "kubelet.yaml:mode": "", "kubelet.yaml:logs": str(chosen.paths.logs),
-    }  # fmt: skip
+        "--theirs": "",
+        "kubelet.yaml:mode": "",
+        "kubelet.yaml:logs": str(chosen.paths.logs),
+    }
     assert found.both == {"--v": ("4", "5"), "kubelet.yaml:port": ("1", "2")}
     lines = list(found.lines())
     assert "  differs        --v: 4 here, 5 upstream" in lines

@@ -94,10 +94,13 @@ def test_why_this_kubernetes(
         ((3, 6, 4), (3, 6, 4), "as asked"),
         ((3, 5, 3), (3, 5, 21), "a newer patch of the same line"),
         ((3, 5, 3), (3, 6, 4), "a newer etcd serves older minors"),
-        ((3, 1, 12), (3, 5, 35), "a newer etcd serves older minors, and none before 3.5 can be"
-                                 " built"),
+        (
+            (3, 1, 12),
+            (3, 5, 35),
+            "a newer etcd serves older minors, and none before 3.5 can be built",
+        ),
     ],
-)  # fmt: skip
+)
 def test_why_this_release(
     asked: tuple[int, int, int], taken: tuple[int, int, int], why: str
 ) -> None:
@@ -106,9 +109,7 @@ def test_why_this_release(
 
 def test_an_etcd_of_the_user(tree: Path) -> None:
     etcd = by_name(check_out(tree, ETCD_VERSION="3.6.4"))["etcd"]
-    assert (etcd.asked, etcd.asked_in) == (
-        "3.6.4", "etcd.version (the environment (ETCD_VERSION))"
-    )
+    assert (etcd.asked, etcd.asked_in) == ("3.6.4", "etcd.version (the environment (ETCD_VERSION))")
 
 
 @pytest.mark.parametrize(
@@ -163,9 +164,7 @@ def test_the_stamp_follows_the_tree(tree: Path) -> None:
     assert (clean["gitVersion"], clean["gitTreeState"]) == ("v1.20.2", "clean")
     (tree / "hack/lib/etcd.sh").write_text("")
     edited = versions.stamp(checkout)
-    assert (edited["gitVersion"], edited["gitTreeState"]) == (
-        "v1.20.2-dirty", "dirty"
-    )
+    assert (edited["gitVersion"], edited["gitTreeState"]) == ("v1.20.2-dirty", "dirty")
 
 
 def test_json_is_nothing_but_json_and_nothing_is_written(
@@ -181,7 +180,10 @@ def test_json_is_nothing_but_json_and_nothing_is_written(
     answer = json.loads(capsys.readouterr().out)
     assert answer["checkout"]["tree"] == str(tree)
     assert [choice["what"] for choice in answer["choices"]][:4] == [
-        "Kubernetes", "Go", "etcd", "Delve"
+        "Kubernetes",
+        "Go",
+        "etcd",
+        "Delve",
     ]
     assert answer["stamp"]["gitVersion"] == "v1.20.2"
     assert versions.print_versions(chosen, "text") is None

@@ -188,8 +188,12 @@ def test_a_tree_signed_for_something_else_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("tile", "index"),
-    [("tile/8/0/000", 0), ("tile/8/0/001.p/44", 0), ("tile/8/0/001.p/44", 298),
-     ("tile/8/1/000.p/1", 299)],
+    [
+        ("tile/8/0/000", 0),
+        ("tile/8/0/001.p/44", 0),
+        ("tile/8/0/001.p/44", 298),
+        ("tile/8/1/000.p/1", 299),
+    ],
 )
 def test_a_changed_or_short_tile_is_refused(tile: str, index: int) -> None:
     database = Database(records(300))
@@ -221,9 +225,7 @@ def test_a_lookup_goes_to_the_first_proxy_that_has_it_and_is_kept(
         assert found == database.records[5].split()[2]
 
 
-def test_without_a_proxy_the_database_itself_is_asked(
-    chain: tuple[Database, str, Path]
-) -> None:
+def test_without_a_proxy_the_database_itself_is_asked(chain: tuple[Database, str, Path]) -> None:
     database, proxy, cache = chain
     named = f"{database.key} {proxy}/sumdb/{NAME}"
     assert sumdb.lookup([], named, "example.org/m1", "v1.0.0", cache).startswith("h1:")

@@ -152,13 +152,18 @@ def in_process_doit(
         monkeypatch.setattr(tasks, "mirrors_of", lambda _: mirrors)
         out = io.StringIO()
         config = {
-            "dep_file": str(home / "db"), "backend": "sqlite3", "outfile": out, "verbosity": 2,
+            "dep_file": str(home / "db"),
+            "backend": "sqlite3",
+            "outfile": out,
+            "verbosity": 2,
             "reporter": reporter.Reporter,
-        }  # fmt: skip
-        loader = ModuleTaskLoader({
-            f"task_{name}": getattr(tasks, f"task_{name}")
-            for name in ("mirror", "packages", "firewall")
-        })
+        }
+        loader = ModuleTaskLoader(
+            {
+                f"task_{name}": getattr(tasks, f"task_{name}")
+                for name in ("mirror", "packages", "firewall")
+            }
+        )
         capfd.readouterr()
         main = DoitMain(loader, config_filenames=(), extra_config={"GLOBAL": config})
         assert (main.run(list(words)) or 0) == code
@@ -175,26 +180,44 @@ def snapshot(root: Path) -> dict[str, tuple[object, ...]]:
         if path.is_file():
             at = path.stat()
             found[str(path)] = (
-                path.read_bytes(), stat.S_IMODE(at.st_mode), at.st_uid, at.st_gid, at.st_mtime_ns,
+                path.read_bytes(),
+                stat.S_IMODE(at.st_mode),
+                at.st_uid,
+                at.st_gid,
+                at.st_mtime_ns,
                 at.st_nlink,
-            )  # fmt: skip
+            )
     return found
 
 
 def originals(root: Path) -> dict[str, tuple[object, ...]]:
-    return {name: at for name, at in snapshot(root).items() if not name.endswith(file_changes.SUFFIX)}
+    return {
+        name: at for name, at in snapshot(root).items() if not name.endswith(file_changes.SUFFIX)
+    }
 
 
 @pytest.mark.skipif(not shutil.which("sed"), reason="compares with sed")
 @pytest.mark.parametrize(
     ("name", "text", "script"),
     [
-        ("CentOS-Base.repo", CENTOS,
-         ["s/^mirrorlist=/#mirrorlist=/g", r"s|^#baseurl=http://[^/]*/|baseurl=http://mirror.test/|g"]),
-        ("epel.repo", EPEL_7,
-         ["s/^metalink/#metalink/g", r"s|^#baseurl=http://[^/]*/pub/|baseurl=http://epel.test/all/|g"]),
+        (
+            "CentOS-Base.repo",
+            CENTOS,
+            [
+                "s/^mirrorlist=/#mirrorlist=/g",
+                r"s|^#baseurl=http://[^/]*/|baseurl=http://mirror.test/|g",
+            ],
+        ),
+        (
+            "epel.repo",
+            EPEL_7,
+            [
+                "s/^metalink/#metalink/g",
+                r"s|^#baseurl=http://[^/]*/pub/|baseurl=http://epel.test/all/|g",
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_yum_files_become_what_sed_makes_of_them(name: str, text: str, script: list[str]) -> None:
     words = ["sed", *[word for line in script for word in ("-e", line)]]
     done = subprocess.run(words, input=text, capture_output=True, text=True, check=True)
@@ -205,8 +228,10 @@ def test_yum_files_become_what_sed_makes_of_them(name: str, text: str, script: l
 
 
 def test_relatives_of_centos_have_the_same_lines() -> None:
-    alma, rocky = (yum.edit(name, text, SET).text.splitlines() for name, text in
-                   (("almalinux-baseos.repo", ALMA), ("Rocky-BaseOS.repo", ROCKY)))  # fmt: skip
+    alma, rocky = (
+        yum.edit(name, text, SET).text.splitlines()
+        for name, text in (("almalinux-baseos.repo", ALMA), ("Rocky-BaseOS.repo", ROCKY))
+    )
     assert f"baseurl={RPM}/almalinux/$releasever/BaseOS/$basearch/os/" in alma
     assert f"baseurl={RPM}/$contentdir/$releasever/BaseOS/$basearch/os/" in rocky
     assert alma[2].startswith("#mirrorlist=") and rocky[2].startswith("#mirrorlist=")
@@ -232,16 +257,25 @@ def test_a_section_keeps_its_list_where_no_address_takes_its_place() -> None:
         ("http://security.debian.org/", "http://apt.test/inner", None),
         ("http://archive.ubuntu.com/ubuntu/", APT, None),
         ("http://archive.ubuntu.com/ubuntu", "http://a.test/ubuntu", "http://a.test/ubuntu"),
-        ("http://ports.ubuntu.com/ubuntu-ports", "http://a.test/ubuntu",
-         "http://a.test/ubuntu-ports"),
+        (
+            "http://ports.ubuntu.com/ubuntu-ports",
+            "http://a.test/ubuntu",
+            "http://a.test/ubuntu-ports",
+        ),
         ("http://archive.debian.org/debian", APT, "http://archive.debian.org/debian"),
         ("http://deb.debian.org.evil.test/debian", APT, "http://deb.debian.org.evil.test/debian"),
-        ("https://download.docker.com/linux/debian", APT,
-         "https://download.docker.com/linux/debian"),
-        ("mirror+file:/etc/apt/mirrors/debian.list", APT,
-         "mirror+file:/etc/apt/mirrors/debian.list"),
+        (
+            "https://download.docker.com/linux/debian",
+            APT,
+            "https://download.docker.com/linux/debian",
+        ),
+        (
+            "mirror+file:/etc/apt/mirrors/debian.list",
+            APT,
+            "mirror+file:/etc/apt/mirrors/debian.list",
+        ),
     ],
-)  # fmt: skip
+)
 def test_only_the_own_archives_move(uri: str, mirror: str, expected: str | None) -> None:
     assert apt.mirrored(uri, mirror) == expected
 
@@ -288,8 +322,11 @@ def test_files_change_once_and_come_back_byte_for_byte(doit: Doit, root: Path, h
     assert "--- " in said, "the plan is shown first"
     changed = {name for name, at in originals(root).items() if at[0] != before[name][0]}
     assert {Path(name).name for name in changed} == {
-        "CentOS-Base.repo", "epel.repo", "sources.list", "debian.sources"
-    }  # fmt: skip
+        "CentOS-Base.repo",
+        "epel.repo",
+        "sources.list",
+        "debian.sources",
+    }
     after = snapshot(root)
     for name in changed:
         assert after[name][1:4] == before[name][1:4], "mode and owner stay"
@@ -330,7 +367,12 @@ def test_a_file_edited_since_is_left_alone(doit: Doit, root: Path, home: Path) -
 
 
 @pytest.mark.parametrize(
-    "step", ["tasks.host.file_changes.os.link", "tasks.system.files.write", "tasks.host.file_changes.os.chown"]
+    "step",
+    [
+        "tasks.host.file_changes.os.link",
+        "tasks.system.files.write",
+        "tasks.host.file_changes.os.chown",
+    ],
 )
 @pytest.mark.parametrize("then", ["restore", "again"])
 def test_a_run_cut_off_can_be_undone_and_repeated(
@@ -387,8 +429,10 @@ def test_apt_itself_goes_to_the_mirror(doit: Doit, root: Path, tmp_path: Path) -
         words = [word for key, at in places.items() for word in ("-o", f"Dir::{key}={at}")]
         return subprocess.run(
             ["apt-get", *words, "--print-uris", "update"],
-            capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
 
     before = asked()
     assert "'http://deb.debian.org/debian/dists/bookworm/InRelease'" in before
@@ -404,11 +448,11 @@ def test_apt_itself_goes_to_the_mirror(doit: Doit, root: Path, tmp_path: Path) -
 FAKES = {
     "apt-get": 'case $1 in install) shift 3; printf "%s\\n" "$@" >>$STATE;; esac',
     "dpkg-query": 'while read -r name; do printf "installed\\t%s, \\n" $name; done <$STATE',
-    "dnf": 'shift 3; for name; do [ $name = runc ] || echo $name >>$STATE; done',
+    "dnf": "shift 3; for name; do [ $name = runc ] || echo $name >>$STATE; done",
     "rpm": "while read -r name; do [ $name != $3 ] || exit 0; done <$STATE; exit 1",
-    "systemctl": 'case $1 in enable) >$STATE.up;; *) [ -e $STATE.up ];; esac',
-    "firewall-cmd": '[ $1 != --state ] || echo running',
-}  # fmt: skip
+    "systemctl": "case $1 in enable) >$STATE.up;; *) [ -e $STATE.up ];; esac",
+    "firewall-cmd": "[ $1 != --state ] || echo running",
+}
 
 
 @pytest.fixture(name="pretend")
@@ -437,9 +481,10 @@ def fake_programs(
         monkeypatch.setattr(install, "OS_RELEASE", release)
         changing = ("apt-get", "dnf", "systemctl enable", "firewall-cmd --zone")
         return lambda: [
-            line for line in (log.read_text().splitlines() if log.exists() else [])
+            line
+            for line in (log.read_text().splitlines() if log.exists() else [])
             if line.startswith(changing)
-        ]  # fmt: skip
+        ]
 
     return pretend
 

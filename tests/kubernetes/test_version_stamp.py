@@ -20,9 +20,13 @@ ERA = eras.ERAS[3]
 
 
 def chosen(tmp_path: Path, tree_: Path, **environ: str) -> load.Settings:
-    return load.load({
-        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_PATH": str(tree_), **environ,
-    })
+    return load.load(
+        {
+            "STEPKUBE_HOME": str(tmp_path / "home"),
+            "STEPKUBE_ORIGIN_PATH": str(tree_),
+            **environ,
+        }
+    )
 
 
 def stamp(one: load.Settings) -> dict[str, str]:
@@ -60,8 +64,11 @@ def test_what_git_describes_becomes_a_semantic_version(git: str, semantic: str) 
 @pytest.mark.parametrize(
     ("version", "minor"),
     [
-        ("v1.20.2", "20"), ("v1.20.2-dirty", "20+"), ("v1.20.0-alpha.1", "20+"),
-        ("v1.20.2-3+0123456789abcd", "20+"), ("v1.20.2+vendor.1", "20"),
+        ("v1.20.2", "20"),
+        ("v1.20.2-dirty", "20+"),
+        ("v1.20.0-alpha.1", "20+"),
+        ("v1.20.2-3+0123456789abcd", "20+"),
+        ("v1.20.2+vendor.1", "20"),
     ],
 )
 def test_only_what_stands_before_the_plus_makes_the_minor_a_plus(version: str, minor: str) -> None:
@@ -112,14 +119,17 @@ def test_an_archive_knows_its_tag_and_is_watched_from_outside(
     assert checkout.make(one) is None
     locked = load_checkout(one.paths.lock)
     assert stamp(one) == {
-        "gitVersion": ERA.version, "gitCommit": miniature.git(own, "rev-parse", "HEAD"),
-        "gitTreeState": "archive", "gitMajor": "1", "gitMinor": str(ERA.minor[1]),
+        "gitVersion": ERA.version,
+        "gitCommit": miniature.git(own, "rev-parse", "HEAD"),
+        "gitTreeState": "archive",
+        "gitMajor": "1",
+        "gitMinor": str(ERA.minor[1]),
     }
     assert sorted(folder.rglob("*")) == before, "nothing is written into it"
     seen = tree.snapshot(folder, locked.git)
-    assert seen == tree.snapshot(own) | {
-        "hack/lib/version.sh": seen["hack/lib/version.sh"]
-    }, "only the marks differ"
+    assert seen == tree.snapshot(own) | {"hack/lib/version.sh": seen["hack/lib/version.sh"]}, (
+        "only the marks differ"
+    )
     (folder / "pkg/mini/mini.go").write_text("package mini\n")
     assert tree.changes(folder, locked.git) == (["pkg/mini/mini.go"], [])
     assert checkout.AsLocked(one.paths.lock, own=True)()
@@ -169,8 +179,11 @@ def test_a_version_file_is_stamped_as_it_stands(tmp_path: Path, own: Path) -> No
     one = chosen(tmp_path, own, KUBE_GIT_VERSION_FILE=str(file))
     assert checkout.make(one) is None
     assert stamp(one) == {
-        "gitCommit": HASH, "gitTreeState": "clean", "gitVersion": "v1.23.7-vendor.2+x",
-        "gitMajor": "1", "gitMinor": "23+",
+        "gitCommit": HASH,
+        "gitTreeState": "clean",
+        "gitVersion": "v1.23.7-vendor.2+x",
+        "gitMajor": "1",
+        "gitMinor": "23+",
     }
 
 
@@ -190,10 +203,13 @@ def test_a_version_file_that_is_none(tmp_path: Path, own: Path, text: str, word:
 
 def test_a_release_too_old_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
     remote = miniature.make(tmp_path / "remote", tags=("v1.9.11",))
-    one = load.load({
-        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_GIT": str(remote),
-        "STEPKUBE_VERSION": "1.9.11",
-    })
+    one = load.load(
+        {
+            "STEPKUBE_HOME": str(tmp_path / "home"),
+            "STEPKUBE_ORIGIN_GIT": str(remote),
+            "STEPKUBE_VERSION": "1.9.11",
+        }
+    )
     said = str(check.check(one))
     assert "Kubernetes 1.9 is older than 1.10" in said
     assert not one.paths.cache.exists()
@@ -205,9 +221,12 @@ def test_a_tree_from_before_there_was_a_change_log_per_minor_is_too_old(tmp_path
     (tree / "CHANGELOG/CHANGELOG-1.28.md").unlink()
     (tree / "CHANGELOG.md").write_text("- [v1.8.3](#v183)\n\n# v1.7.9\n\n# v1.8.3\n\n# v1.8.2\n")
     miniature.commit(tree, "of old")
-    one = load.load({
-        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_PATH": str(tree),
-    })
+    one = load.load(
+        {
+            "STEPKUBE_HOME": str(tmp_path / "home"),
+            "STEPKUBE_ORIGIN_PATH": str(tree),
+        }
+    )
     assert "Kubernetes 1.8 is older than 1.10" in str(checkout.make(one))
 
 
@@ -215,8 +234,11 @@ def test_a_release_newer_than_known_is_taken_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     remote = miniature.make(tmp_path / "remote", tags=("v1.38.0",))
-    one = load.load({
-        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_GIT": str(remote),
-    })
+    one = load.load(
+        {
+            "STEPKUBE_HOME": str(tmp_path / "home"),
+            "STEPKUBE_ORIGIN_GIT": str(remote),
+        }
+    )
     assert checkout.make(one) is None
     assert "Kubernetes 1.38 is newer than 1.36: treated as 1.36" in capsys.readouterr().out

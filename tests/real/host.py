@@ -32,10 +32,20 @@ COMMANDS = {
 # of these folders the names in them; of those below them, which a node makes, every name
 FOLDERS = ("/etc", "/opt", "/run", "/usr/libexec", "/var/lib", "/var/log")
 TREES = (
-    "/etc/cni", "/opt/cni", "/opt/containerd", "/run/containerd", "/run/flannel", "/run/netns",
-    "/run/stepkube", "/usr/libexec/kubernetes", "/var/lib/cni", "/var/lib/containerd",
-    "/var/lib/kubelet", "/var/log/containers", "/var/log/pods",
-)  # fmt: skip
+    "/etc/cni",
+    "/opt/cni",
+    "/opt/containerd",
+    "/run/containerd",
+    "/run/flannel",
+    "/run/netns",
+    "/run/stepkube",
+    "/usr/libexec/kubernetes",
+    "/var/lib/cni",
+    "/var/lib/containerd",
+    "/var/lib/kubelet",
+    "/var/log/containers",
+    "/var/log/pods",
+)
 OF_A_NODE = re.compile(r"stepkube|kube|pod|containerd|cri-|k8s")
 COUNTERS = re.compile(r"\[\d+:\d+\]|packets \d+ bytes \d+")
 LIFETIMES = ("valid_life_time", "preferred_life_time", "expires")
@@ -83,10 +93,11 @@ def cgroups(instance: str) -> Iterator[str]:
     depth = 1 if (CGROUPS / "cgroup.controllers").exists() else 2
     for folder, inner, _ in os.walk(CGROUPS):
         inner[:] = [
-            name for name in inner
+            name
+            for name in inner
             if not name.endswith((".service", ".scope", ".slice"))
             and (name == f"stepkube-{instance}" or not name.startswith("stepkube-"))
-        ]  # fmt: skip
+        ]
         below = len(Path(folder).relative_to(CGROUPS).parts) >= depth
         found = (str(Path(folder, name)) for name in inner)
         yield from (path for path in found if not below or OF_A_NODE.search(path))

@@ -85,7 +85,8 @@ def contents(archive: Path) -> dict[str, tuple[str, bytes]]:
     tag = entry["annotations"]["org.opencontainers.image.ref.name"]
     blobs = {
         f"sha256:{name.rpartition('/')[2]}": ("application/octet-stream", data)
-        for name, data in found.items() if name.startswith("blobs/")
-    }  # fmt: skip
+        for name, data in found.items()
+        if name.startswith("blobs/")
+    }
     manifest = (entry["mediaType"], blobs[entry["digest"]][1])
     return {**blobs, entry["digest"]: manifest, tag: manifest}

@@ -45,8 +45,12 @@ def asked(cluster: Cluster) -> int:
 def test_dns_and_a_storage_class_come_with_the_cluster(cluster: Cluster) -> None:
     cluster.doit("up")
     dns = found(cluster, DNS, "--namespace=kube-system")
-    assert {"deployment/kube-dns", "service/kube-dns", "configmap/kube-dns",
-            "serviceaccount/kube-dns"} <= dns  # fmt: skip
+    assert {
+        "deployment/kube-dns",
+        "service/kube-dns",
+        "configmap/kube-dns",
+        "serviceaccount/kube-dns",
+    } <= dns
     address = "--output=jsonpath={.spec.clusterIP}"
     assert cluster.kubectl("get", "service/kube-dns", "-nkube-system", address) == "10.0.0.10"
     assert "standard (default)" in cluster.kubectl("get", "storageclass")
@@ -87,8 +91,9 @@ def test_addons_that_are_asked_for_come_and_go(cluster: Cluster) -> None:
         "KUBE_ENABLE_NODELOCAL_DNS": "true",
     }
     cluster.doit("up", **asked_for)
-    assert not {name for name in found(cluster, DNS, "--namespace=kube-system") if
-                "kube-dns" in name} - {"service/kube-dns-upstream"}  # fmt: skip
+    assert not {
+        name for name in found(cluster, DNS, "--namespace=kube-system") if "kube-dns" in name
+    } - {"service/kube-dns-upstream"}
     assert "No resources found" in cluster.kubectl("get", "storageclass")
     assert "deployment/kubernetes-dashboard" in found(cluster, "deployments", "--all-namespaces")
     assert "volumesnapshots" in cluster.kubectl("get", "customresourcedefinitions")
@@ -127,8 +132,11 @@ def test_the_trees_own_cloud_controller_manager_says_why_it_ends(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     (tmp_path / "cloud.conf").write_text("[Global]\n")
-    environ = {"EXTERNAL_CLOUD_PROVIDER": "true", "CLOUD_PROVIDER": "openstack",
-               "CLOUD_CONFIG": str(tmp_path / "cloud.conf")}  # fmt: skip
+    environ = {
+        "EXTERNAL_CLOUD_PROVIDER": "true",
+        "CLOUD_PROVIDER": "openstack",
+        "CLOUD_CONFIG": str(tmp_path / "cloud.conf"),
+    }
     said = cluster.doit("up", code=1, **environ)
     assert f"{CLOUD} ended" in said
     assert "--cloud-provider cannot be empty" in said
@@ -142,8 +150,12 @@ def test_a_cloud_controller_manager_of_ones_own_ends_with_its_option(
     program.write_text(PROGRAM.format(python=sys.executable))
     program.chmod(0o755)
     config.write_text("[Global]\n")
-    environ = {"EXTERNAL_CLOUD_PROVIDER": "true", "EXTERNAL_CLOUD_PROVIDER_BINARY": str(program),
-               "CLOUD_PROVIDER": "nebula", "CLOUD_CONFIG": str(config)}  # fmt: skip
+    environ = {
+        "EXTERNAL_CLOUD_PROVIDER": "true",
+        "EXTERNAL_CLOUD_PROVIDER_BINARY": str(program),
+        "CLOUD_PROVIDER": "nebula",
+        "CLOUD_CONFIG": str(config),
+    }
     said = cluster.doit("up", **environ)
     assert f"build:{CLOUD}" not in said
     record = cluster.record(CLOUD)

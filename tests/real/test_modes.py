@@ -93,7 +93,10 @@ def in_foreground(cluster: Cluster) -> "Iterator[subprocess.Popen[str]]":
         [sys.executable, "-m", "doit", "up"],
         cwd=load.ROOT,
         env={**os.environ, "START_MODE": "nokubelet,nokubeproxy", "ENABLE_DAEMON": "false"},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         assert "Press Ctrl-C to shut it down." in until(run, "Press Ctrl-C")

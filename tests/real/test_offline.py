@@ -31,13 +31,20 @@ def test_a_bundle_brings_a_cluster_up_without_network(cluster: Cluster, tmp_path
     bundle = tmp_path / "k.tar.gz"
     cluster.doit("bundle", "--output", str(bundle), "--binaries")
     environ = {
-        **os.environ, "STEPKUBE_HOME": str(tmp_path / "home"),
-        "START_MODE": "nokubelet,nokubeproxy", "STEPKUBE_CONFIG": os.devnull,
-        "STEPKUBE_INSTANCE": "offline", "WAIT_FOR_URL_API_SERVER": "240",
+        **os.environ,
+        "STEPKUBE_HOME": str(tmp_path / "home"),
+        "START_MODE": "nokubelet,nokubeproxy",
+        "STEPKUBE_CONFIG": os.devnull,
+        "STEPKUBE_INSTANCE": "offline",
+        "WAIT_FOR_URL_API_SERVER": "240",
     }
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", SCRIPT, "sh", sys.executable, str(bundle)],
-        cwd=load.ROOT, env=environ, capture_output=True, text=True, check=False,
+        cwd=load.ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"gitVersion": "v1.20.2"' in done.stdout

@@ -91,9 +91,7 @@ def before(cluster: Cluster) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def program(
-    go: Path, go_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def program(go: Path, go_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("pod") / "pod"
     source = HERE.parent / "pod"
     run(go, "build", "-ldflags=-s -w", "-o", made, ".", cwd=source, env=go_env, timeout=600)
@@ -148,11 +146,13 @@ def test_volumes_and_variables(node: Node) -> None:
 def test_probes_decide_on_traffic_and_on_life(node: Node) -> None:
     cluster = node.cluster
     eventually(
-        lambda: any(
-            one["type"] == "Initialized" and one["status"] == "True"
-            for one in node.get("pod", "probed")["status"].get("conditions", [])
-        )
-        and node.get("pod", "probed")["status"]["phase"] == "Running",
+        lambda: (
+            any(
+                one["type"] == "Initialized" and one["status"] == "True"
+                for one in node.get("pod", "probed")["status"].get("conditions", [])
+            )
+            and node.get("pod", "probed")["status"]["phase"] == "Running"
+        ),
         "probed runs",
     )
     assert node.get("pod", "probed")["status"]["containerStatuses"][0]["ready"] is False
@@ -197,9 +197,11 @@ def test_a_container_does_not_get_more_than_its_limit(node: Node) -> None:
 
 def test_exec_gives_input_output_and_the_exit_code(node: Node, tmp_path: Path) -> None:
     node.cluster.kubectl(
-        "wait", "--for=condition=Ready", "--timeout=120s",
+        "wait",
+        "--for=condition=Ready",
+        "--timeout=120s",
         *(f"pod/{name}" for name in READY if name != "probed"),
-    )  # fmt: skip
+    )
     words = ("exec", "-i", "hostport", "--", "/bin/pod", "echo")
     streamed = node.cluster.kubectl_in_background(*words, stdin=subprocess.PIPE)
     text = "".join(f"line {number}\n" for number in range(20_000))
@@ -302,14 +304,19 @@ def test_the_host_looks_as_before_while_pods_run(node: Node, before: dict[str, s
     names = (port_forwards.MAIN, port_forwards.of("kubelet"), port_forwards.of("kube-proxy"))
     running = [psutil.Process(node.cluster.record(name).identity.pid) for name in names]
     listening = {
-        one.laddr for relay in running for one in relay.net_connections()
+        one.laddr
+        for relay in running
+        for one in relay.net_connections()
         if one.status == psutil.CONN_LISTEN
-    }  # fmt: skip
+    }
     assert {laddr.ip for laddr in listening} == {"127.0.0.1"}
     chosen = node.cluster.settings
     assert {laddr.port for laddr in listening} == {
-        chosen.kubelet.port, chosen.kubelet.healthz_port, chosen.proxy.healthz_port, node.port,
-    }  # fmt: skip
+        chosen.kubelet.port,
+        chosen.kubelet.healthz_port,
+        chosen.proxy.healthz_port,
+        node.port,
+    }
 
 
 def test_a_second_up_touches_nothing(node: Node) -> None:
@@ -380,10 +387,11 @@ def test_down_and_up_bring_the_pods_back_without_a_registry(
     eventually(
         lambda: all(
             status["ready"] and status["restartCount"] > 0
-            for pod in node.web() for status in pod["status"]["containerStatuses"]
+            for pod in node.web()
+            for status in pod["status"]["containerStatuses"]
         ),
         "the deployment is ready again",
-    )  # fmt: skip
+    )
     names = {pod["metadata"]["name"] for pod in node.web()}
     words = (node.program, "get", f"http://127.0.0.1:{node.port}/")
     eventually(

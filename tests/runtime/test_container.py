@@ -39,24 +39,42 @@ def container(chosen: Settings, *argv: str) -> list[str]:
     """Return the command around a kubelet, from the word after `docker` on."""
     cidfile, state = Path("/workspace/run/kubelet.cid"), Path("/state")
     words = docker.container(
-        chosen, "userland:1", argv,
-        names={"TZ", "HOME"}, cwd=Path("/workspace/run"), cidfile=cidfile, state=state,
-    )  # fmt: skip
+        chosen,
+        "userland:1",
+        argv,
+        names={"TZ", "HOME"},
+        cwd=Path("/workspace/run"),
+        cidfile=cidfile,
+        state=state,
+    )
     assert words[0] == "docker"
     return list(words[1:])
 
 
 def test_the_command_around_a_kubelet() -> None:
     assert container(load(**CONTAINED), "/workspace/bin/kubelet", "--v=3") == [
-        "run", "--rm", "--cidfile=/workspace/run/kubelet.cid", "--log-driver=none",
-        "--net=host", "--pid=host", "--privileged=true", "--workdir=/workspace/run",
-        "--env=HOME", "--env=TZ",
+        "run",
+        "--rm",
+        "--cidfile=/workspace/run/kubelet.cid",
+        "--log-driver=none",
+        "--net=host",
+        "--pid=host",
+        "--privileged=true",
+        "--workdir=/workspace/run",
+        "--env=HOME",
+        "--env=TZ",
         "--volume=/:/rootfs:ro,rslave",
-        "--volume=/dev:/dev", "--volume=/run:/run", "--volume=/sys:/sys",
+        "--volume=/dev:/dev",
+        "--volume=/run:/run",
+        "--volume=/sys:/sys",
         "--volume=/var/run:/var/run",
-        "--volume=/state:/state:rslave", "--volume=/workspace:/workspace:rslave",
-        "--entrypoint=", "userland:1", "/workspace/bin/kubelet", "--v=3",
-    ]  # fmt: skip
+        "--volume=/state:/state:rslave",
+        "--volume=/workspace:/workspace:rslave",
+        "--entrypoint=",
+        "userland:1",
+        "/workspace/bin/kubelet",
+        "--v=3",
+    ]
 
 
 def test_docker_is_called_where_the_kubelet_is_told_it_is() -> None:
@@ -66,10 +84,14 @@ def test_docker_is_called_where_the_kubelet_is_told_it_is() -> None:
 
 def test_what_lies_outside_the_workspace_comes_with_it() -> None:
     chosen = load(
-        **CONTAINED, CLOUD_PROVIDER="aws", CLOUD_CONFIG="/etc/cloud.conf",
-        POD_MANIFEST_PATH="/manifests", CERT_DIR="/certs", LOG_DIR="/run/logs",
+        **CONTAINED,
+        CLOUD_PROVIDER="aws",
+        CLOUD_CONFIG="/etc/cloud.conf",
+        POD_MANIFEST_PATH="/manifests",
+        CERT_DIR="/certs",
+        LOG_DIR="/run/logs",
         CLIENT_CA_FILE="/workspace/ca.crt",
-    )  # fmt: skip
+    )
     argv = ("/elsewhere/dlv", "exec", "/workspace/bin/kubelet", "--", "--v=3")
     more = set(container(chosen, *argv)) - set(container(load(**CONTAINED), *argv[1:]))
     credentials = str(Path("~/.aws/credentials").expanduser())
@@ -78,9 +100,9 @@ def test_what_lies_outside_the_workspace_comes_with_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("minor", "image"), [("1.10", "k8s.gcr.io/hyperkube:v1.10.0"),
-                         ("1.13", "k8s.gcr.io/hyperkube:v1.13.0")]
-)  # fmt: skip
+    ("minor", "image"),
+    [("1.10", "k8s.gcr.io/hyperkube:v1.10.0"), ("1.13", "k8s.gcr.io/hyperkube:v1.13.0")],
+)
 def test_the_image_is_the_users_or_that_of_the_minor(minor: str, image: str) -> None:
     def built(chosen: Settings) -> str:
         context = Context(chosen, facts.parse(minor), Path(f"{HOME}/bin/kubelet"))
@@ -103,7 +125,7 @@ def test_it_brings_its_c_library_with_it() -> None:
         ({"DOCKERIZE_KUBELET": "true"}, "DOCKERIZE_KUBELET): the runtime of a kubelet"),
         ({**DOCKER, "KUBELET_IMAGE": "mine:1"}, "KUBELET_IMAGE): that is for a kubelet in"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_go_together_is_refused(
     environ: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,10 +157,14 @@ def contained(
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("STANDIN", str(folder))
     monkeypatch.setattr(process, "PASSED_ON", (*process.PASSED_ON, "STANDIN"))
-    made = settings.load({
-        "STEPKUBE_HOME": str(tmp_path), "STEPKUBE_DEBUG_BASE_PORT": str(toycluster.free_port()),
-        **CONTAINED, "KUBELET_IMAGE": "userland:1",
-    })  # fmt: skip
+    made = settings.load(
+        {
+            "STEPKUBE_HOME": str(tmp_path),
+            "STEPKUBE_DEBUG_BASE_PORT": str(toycluster.free_port()),
+            **CONTAINED,
+            "KUBELET_IMAGE": "userland:1",
+        }
+    )
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
     monkeypatch.setitem(swap.OFFSETS, "toy", 0)
@@ -201,7 +227,7 @@ def test_what_is_left_of_a_container_is_removed_before_the_next(
         ("none:1", "has no image none:1 to run the kubelet in: manifest unknown", "KUBELET_IMAGE"),
         ("broken:1", "did not start in a container of broken:1", "mount --make-rshared /"),
     ],
-)  # fmt: skip
+)
 def test_a_container_that_cannot_be_is_told_with_the_fix(
     box: Settings, image: str, said: str, fix: str
 ) -> None:
@@ -227,9 +253,7 @@ def test_images_go_where_the_kubelet_looks(box: Settings, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("code", "works"), [(0, True), (1, False)])
-def test_rkt_is_asked_before_a_kubelet_relies_on_it(
-    tmp_path: Path, code: int, works: bool
-) -> None:
+def test_rkt_is_asked_before_a_kubelet_relies_on_it(tmp_path: Path, code: int, works: bool) -> None:
     rkt = tmp_path / "rkt"
     says = f'test "$*" = list || exit 9\necho no pods >&2\nexit {code}'
     files.write(rkt, f"#!/bin/sh\n{says}\n", 0o755)

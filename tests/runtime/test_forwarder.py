@@ -110,17 +110,24 @@ running.terminate()
 
 @root_only
 def test_the_proxy_goes_out_over_the_network_and_not_to_the_host_itself() -> None:
-    network = "ip link set lo up && ip address add 10.9.9.1/32 dev lo && exec \"$@\""
+    network = 'ip link set lo up && ip address add 10.9.9.1/32 dev lo && exec "$@"'
     argv = ["unshare", "--net", "bash", "-c", network, "bash", sys.executable, "-c", WORLD]
     urls = ("http://10.9.9.1/v2/?a=b", "http://10.9.9.1/next", "http://127.0.0.1/")
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     done = subprocess.run(
         [*argv, forwarder.__file__, *urls],
-        cwd=load.ROOT, env=env, capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+        cwd=load.ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     assert done.stdout.splitlines() == [
-        "/v2/?a=b 10.9.9.1", "/next 10.9.9.1", "502 127.0.0.1 is an address of the host itself",
-    ]  # fmt: skip
+        "/v2/?a=b 10.9.9.1",
+        "/next 10.9.9.1",
+        "502 127.0.0.1 is an address of the host itself",
+    ]
 
 
 @root_only
@@ -158,8 +165,9 @@ def chosen(tmp_path: Path, forward: str) -> load.Settings:
 def test_forwarded_ports_lead_to_the_address_of_the_node(tmp_path: Path) -> None:
     mappings = forwarding.mappings(chosen(tmp_path, "30080,8080:30081"))
     assert mappings[-2:] == [
-        "in:127.0.0.1:30080:10.99.0.1:30080", "in:127.0.0.1:8080:10.99.0.1:30081",
-    ]  # fmt: skip
+        "in:127.0.0.1:30080:10.99.0.1:30080",
+        "in:127.0.0.1:8080:10.99.0.1:30081",
+    ]
 
 
 @pytest.mark.parametrize("wrong", ["http", "0", "70000", "1:2:3"])

@@ -27,10 +27,12 @@ def write(root: Path, what: dict[str, str]) -> None:
         ({"proc/net/ip_vs": "", f"{RELEASE}/modules.builtin": "kernel/net/ip_vs_rr.ko\n"}, ""),
         ({"proc/net/ip_vs": ""}, "this kernel has no ip_vs_rr"),
         ({"proc/modules": "ip_vs_x 1 0 - Live\n"}, "this kernel has no ip_vs"),
-        ({f"{RELEASE}/modules.dep": "net/ip_vs.ko.xz:\nnet/ip_vs_rr.ko.xz: net/ip_vs.ko.xz\n"},
-         "the module ip_vs is not loaded"),
+        (
+            {f"{RELEASE}/modules.dep": "net/ip_vs.ko.xz:\nnet/ip_vs_rr.ko.xz: net/ip_vs.ko.xz\n"},
+            "the module ip_vs is not loaded",
+        ),
     ],
-)  # fmt: skip
+)
 def test_ipvs_is_looked_for_and_never_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: dict[str, str], expected: str
 ) -> None:
@@ -70,7 +72,7 @@ def test_without_ipvs_iptables_is_used() -> None:
         ("1.26", {"proxy__mode": "userspace"}, "has no mode userspace"),
         ("1.10", {"proxy__mode": "ipvs"}, ""),
     ],
-)  # fmt: skip
+)
 def test_a_mode_is_one_of_its_version(version: str, words: dict[str, str], refusal: str) -> None:
     made = context("kube-proxy", version, **words)
     if not refusal:

@@ -23,10 +23,18 @@ def program(tmp_path: Path) -> Path:
 def written(tmp_path: Path, program: Path, *, compressed: bool = False) -> Path:
     archive = tmp_path / "image.tar"
     links = {"/bin/sh": "program"}
-    oci.write(archive, oci.Image(
-        NAME, {"/usr/bin/program": program}, ["/usr/bin/program"], links,
-        command=["serve"], user="7:7", compressed=compressed,
-    ))  # fmt: skip
+    oci.write(
+        archive,
+        oci.Image(
+            NAME,
+            {"/usr/bin/program": program},
+            ["/usr/bin/program"],
+            links,
+            command=["serve"],
+            user="7:7",
+            compressed=compressed,
+        ),
+    )
     return archive
 
 
@@ -56,8 +64,9 @@ def test_every_descriptor_leads_to_its_blob(
     assert json.loads(found["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
     (entry,) = json.loads(found["index.json"])["manifests"]
     assert entry["annotations"] == {
-        "io.containerd.image.name": NAME, "org.opencontainers.image.ref.name": "1.2",
-    }  # fmt: skip
+        "io.containerd.image.name": NAME,
+        "org.opencontainers.image.ref.name": "1.2",
+    }
     manifest = json.loads(blob(found, entry))
     configuration = json.loads(blob(found, manifest["config"]))
     (described,) = manifest["layers"]
@@ -71,8 +80,9 @@ def test_every_descriptor_leads_to_its_blob(
     (saved,) = json.loads(found["manifest.json"])
     assert saved["RepoTags"] == [NAME]
     assert [found[place] for place in (saved["Config"], *saved["Layers"])] == [
-        blob(found, manifest["config"]), layer,
-    ], "as docker save has it, for a Docker that does not read index.json"  # fmt: skip
+        blob(found, manifest["config"]),
+        layer,
+    ], "as docker save has it, for a Docker that does not read index.json"
     assert len(found) == 6, "and nothing else"
 
 

@@ -25,7 +25,9 @@ def chosen(tmp_path: Path, **environ: str) -> load.Settings:
 def machine(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Return the programs of a pretended machine on which we are root."""
     programs = {"containerd", "runc", "iptables", "ip", "unshare", "nsenter"}
-    monkeypatch.setattr(prerequisites.shutil, "which", lambda name: name if name in programs else None)
+    monkeypatch.setattr(
+        prerequisites.shutil, "which", lambda name: name if name in programs else None
+    )
     monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 0)
     return programs
 
@@ -155,7 +157,9 @@ def test_the_sandbox_is_led_to_the_right_api(
 def test_without_iptables_only_kube_proxy_is_left_out(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"iptables"}
     assert prerequisites.components(chosen(tmp_path)) == ["containerd", "kubelet"]
-    assert "kube-proxy was left out, for want of iptables" in prerequisites.left_out(chosen(tmp_path))
+    assert "kube-proxy was left out, for want of iptables" in prerequisites.left_out(
+        chosen(tmp_path)
+    )
     machine |= {"nft"}
     other = chosen(tmp_path, KUBE_PROXY_MODE="nftables")
     assert prerequisites.components(other) == ["containerd", "kubelet", "kube-proxy"]
@@ -166,12 +170,11 @@ def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
     given = {"KUBELET_READ_ONLY_PORT": "7255", "ENABLE_TRACING": "true"}
     stock = chosen(tmp_path)
     more = chosen(tmp_path, **given)
-    plain, told = [*forwarding.mappings(stock), *map(str, forwarding.own_ports(stock, "kubelet"))], [
-        *forwarding.mappings(more), *map(str, forwarding.own_ports(more, "kubelet"))
-    ]
-    assert set(told) - set(plain) == {
-        "7255", "out:127.0.0.1:4317:127.0.0.1:4317"
-    }
+    plain, told = (
+        [*forwarding.mappings(stock), *map(str, forwarding.own_ports(stock, "kubelet"))],
+        [*forwarding.mappings(more), *map(str, forwarding.own_ports(more, "kubelet"))],
+    )
+    assert set(told) - set(plain) == {"7255", "out:127.0.0.1:4317:127.0.0.1:4317"}
     assert not set(plain) - set(told)
 
 

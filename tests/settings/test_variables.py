@@ -1,4 +1,4 @@
-"""Every variable has an effect or an error, at every version: tests/support/variables.py is the data."""
+"""Every variable has an effect or an error, at every version (tests/support/variables.py)."""
 
 from __future__ import annotations
 
@@ -86,8 +86,12 @@ def words(chosen: Settings, minor: str) -> Counter[str]:
     for name, spec in COMPONENTS.items():
         context = Context(chosen, facts.parse(minor), Path(f"/bin/{name}"))
         view = provenance.view(context, spec.build)
-        found += [f"{name} {section} {word}" for section, told in view.items()
-                  if section != provenance.DROPPED for word in told]
+        found += [
+            f"{name} {section} {word}"
+            for section, told in view.items()
+            if section != provenance.DROPPED
+            for word in told
+        ]
         found.append(f"{name} timeout {spec.build(context).health.timeout}")
     found += [f"certificate {astuple(one)}" for one in certificates.certificates(chosen)]
     pair = Path("/crt"), Path("/key")
@@ -158,7 +162,9 @@ def test_a_variable_that_a_version_does_not_know_is_an_error(
     effect, (absent, first, _, gone) = EFFECTS[name], SCRIPT[name]
     for minor in filter(None, (absent, gone)):
         chosen = load({**effect.needs, name: effect.value}, places)
-        found = [str(one) for one in versions.unknown(chosen, facts.parse(minor)) if name in str(one)]
+        found = [
+            str(one) for one in versions.unknown(chosen, facts.parse(minor)) if name in str(one)
+        ]
         if effect.everywhere:
             assert not found
             continue
@@ -189,8 +195,16 @@ def test_an_empty_variable_and_the_default_are_no_error(name: str) -> None:
 
 def test_no_variable_of_upstream_is_in_the_table_without_a_row_here() -> None:
     own = {row.env for row in table() if not row.own}
-    outside = {"GOPROXY", "GOSUMDB", "SSL_CERT_FILE", "ETCD_HOST", "ETCD_PORT", "ETCD_VERSION",
-               "ETCD_LOGLEVEL", "KUBE_GIT_VERSION_FILE"}
+    outside = {
+        "GOPROXY",
+        "GOSUMDB",
+        "SSL_CERT_FILE",
+        "ETCD_HOST",
+        "ETCD_PORT",
+        "ETCD_VERSION",
+        "ETCD_LOGLEVEL",
+        "KUBE_GIT_VERSION_FILE",
+    }
     assert own - outside == set(EFFECTS)
 
 
@@ -321,15 +335,19 @@ def test_variables_of_every_shell_are_never_wrong() -> None:
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({"AUTHORIZATION_CONFIG": "{file}", "AUTHORIZATION_MODE": "RBAC"},
-         "takes its authorizers from one of them"),
+        (
+            {"AUTHORIZATION_CONFIG": "{file}", "AUTHORIZATION_MODE": "RBAC"},
+            "takes its authorizers from one of them",
+        ),
         ({"AUTHORIZATION_MODE": "RBAC,Webhook"}, "AUTHORIZATION_WEBHOOK_CONFIG_FILE"),
         ({"AUTHORIZATION_WEBHOOK_CONFIG_FILE": "{file}"}, "AUTHORIZATION_MODE=Node,RBAC,Webhook"),
         ({"AUDIT_POLICY_FILE": "/no/such"}, "AUDIT_POLICY_FILE): /no/such is not there"),
         ({"CLUSTER_SIGNING_CERT_FILE": "{file}"}, "set CLUSTER_SIGNING_KEY_FILE too"),
         ({"CLUSTER_SIGNING_KEY_FILE": "{file}"}, "set CLUSTER_SIGNING_CERT_FILE too"),
-        ({"ENABLE_ADMISSION_PLUGINS": "A", "DISABLE_ADMISSION_PLUGINS": "B,A"},
-         "plugin A is both enabled and disabled"),
+        (
+            {"ENABLE_ADMISSION_PLUGINS": "A", "DISABLE_ADMISSION_PLUGINS": "B,A"},
+            "plugin A is both enabled and disabled",
+        ),
         ({"SERVICE_CLUSTER_IP_RANGE": "10.96.0.0/16"}, "FIRST_SERVICE_CLUSTER_IP=10.96.0.1"),
         ({"FIRST_SERVICE_CLUSTER_IP": "10.9.0.1"}, "10.9.0.1 is outside the range of services"),
         ({"KUBE_DNS_SERVER_IP": "10.9.0.1"}, "KUBE_DNS_SERVER_IP=10.0.0.10"),
@@ -351,8 +369,7 @@ def test_variables_of_every_shell_are_never_wrong() -> None:
         ({"KUBE_DNS_NAME": "a..b"}, "KUBE_DNS_NAME): 'a..b' is not a domain"),
         ({"KUBE_DNS_MEMORY_LIMIT": "lots"}, "'lots' is not a quantity"),
         ({"KUBE_ENABLE_NODELOCAL_DNS": "true", "KUBE_LOCAL_DNS_IP": "x"}, "not an IP address"),
-        ({"ETCD_PORT": "6443"},
-         "port 6443 cannot be listened on twice (etcd, kube-apiserver)"),
+        ({"ETCD_PORT": "6443"}, "port 6443 cannot be listened on twice (etcd, kube-apiserver)"),
         ({"API_SECURE_PORT": "10250"}, "the default of kubelet.port: port 10250"),
         ({"KUBELET_PORT": "7250", "KUBELET_HEALTHZ_PORT": "7250"}, "port 7250"),
         ({"STEPKUBE_NODE_FORWARD": "6443"}, "port 6443 cannot be listened on twice"),
@@ -371,10 +388,14 @@ def test_variables_of_every_shell_are_never_wrong() -> None:
         ({"CGROUP_ROOT": "/a", "CGROUPS_PER_QOS": "false"}, "leave one of them out"),
         ({"LIMITED_SWAP": "true", "FAIL_SWAP_ON": "true"}, "leave one of them out"),
         ({"KUBELET_FLAGS": "'"}, "KUBELET_FLAGS"),
-        ({"API_CORS_ALLOWED_ORIGINS": "//a.example$,/localhost(:[0-9]+)?$"},
-         "refuses '/localhost(:[0-9]+)?$'"),
-        ({"CONTAINER_RUNTIME_ENDPOINT": "unix:///run/containerd/containerd.sock"},
-         "STEPKUBE_NODE_SANDBOX=false"),
+        (
+            {"API_CORS_ALLOWED_ORIGINS": "//a.example$,/localhost(:[0-9]+)?$"},
+            "refuses '/localhost(:[0-9]+)?$'",
+        ),
+        (
+            {"CONTAINER_RUNTIME_ENDPOINT": "unix:///run/containerd/containerd.sock"},
+            "STEPKUBE_NODE_SANDBOX=false",
+        ),
         ({"CNI_CONFIG_DIR": "/no/such"}, "has no network"),
         ({"KUBECONFIG_TOKEN": "two words"}, "one word of visible ASCII"),
         ({"AUTH_ARGS": "--client-key={file}"}, "a certificate and its key go together"),
@@ -395,8 +416,14 @@ def test_contradictions(environ: dict[str, str], expected: str, places: dict[str
         ({"CONTAINER_RUNTIME": "rkt", "STEPKUBE_NODE_SANDBOX": "false"}, "1.10 alone"),
         ({"NET_PLUGIN": "kubenet"}, "CONTAINER_RUNTIME=docker"),
         ({"DOCKER_OPTS": "-H unix:///x"}, "set CONTAINER_RUNTIME=docker"),
-        ({"CONTAINER_RUNTIME": "docker", "STEPKUBE_NODE_SANDBOX": "false",
-          "DOCKER_OPTS": "--debug"}, "the kubelet knows nothing of"),
+        (
+            {
+                "CONTAINER_RUNTIME": "docker",
+                "STEPKUBE_NODE_SANDBOX": "false",
+                "DOCKER_OPTS": "--debug",
+            },
+            "the kubelet knows nothing of",
+        ),
         ({"LIMITED_SWAP": "true"}, "Kubernetes 1.20 does not know LIMITED_SWAP; 1.22 and newer"),
     ],
 )
@@ -422,8 +449,10 @@ def test_no_contradictions(environ: dict[str, str]) -> None:
 
 def test_a_soft_threshold_has_the_grace_period_that_the_kubelet_demands() -> None:
     for period in ("90s", "7s"):
-        given = {"EVICTION_SOFT": "memory.available<1Gi,nodefs.available<9%",
-                 "STEPKUBE_KUBELET_EVICTION_SOFT_GRACE_PERIOD": period}
+        given = {
+            "EVICTION_SOFT": "memory.available<1Gi,nodefs.available<9%",
+            "STEPKUBE_KUBELET_EVICTION_SOFT_GRACE_PERIOD": period,
+        }
         periods = f'{{"memory.available": "{period}", "nodefs.available": "{period}"}}'
         for minor in (OLDEST, NEWEST):
             found = words(load(given), minor)

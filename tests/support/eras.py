@@ -56,7 +56,12 @@ ERAS = (
     Era("v1.14.1", "gopath", OWN, "1.12.1", _cross("v1.12.1-2\n"), "3.3.10"),
     Era("v1.16.2", "vendor", BASE, "1.12.9", _cross("v1.12.9-1\n"), "3.3.15"),
     Era(
-        "v1.23.1", "vendor", BASE, "1.17.3", _cross("v1.23.0-go1.17.3-bullseye.0\n"), "3.5.1",
+        "v1.23.1",
+        "vendor",
+        BASE,
+        "1.17.3",
+        _cross("v1.23.0-go1.17.3-bullseye.0\n"),
+        "3.5.1",
         deadline=True,
     ),
     Era("v1.28.3", "vendor", BASE, "1.20.10", _dependencies("1.20.10"), "3.5.9", deadline=True),

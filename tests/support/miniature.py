@@ -45,7 +45,5 @@ def commit(folder: Path, message: str) -> str:
 
 def git(folder: Path, *words: str) -> str:
     """Run git in the tree and return what it printed."""
-    done = subprocess.run(
-        ["git", *words], cwd=folder, check=True, capture_output=True, text=True
-    )
+    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()

@@ -73,7 +73,10 @@ class GitHandler(http.server.BaseHTTPRequestHandler):
         }
         done = subprocess.run(
             ["git", "-c", "safe.directory=*", "http-backend"],
-            input=body, env=env, capture_output=True, check=False,
+            input=body,
+            env=env,
+            capture_output=True,
+            check=False,
         )
         head, _, answer = done.stdout.partition(b"\r\n\r\n")
         limit = -1
@@ -128,14 +131,18 @@ def authority(folder: Path) -> tuple[Path, Path]:
     """Make a private authority and a certificate for NAME; return the CA's file and the pair's."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a private authority")])
-    ca = _certificate(ca_name, ca_name, ca_key, ca_key).add_extension(
-        x509.BasicConstraints(ca=True, path_length=None), critical=True
-    ).sign(ca_key, hashes.SHA256())
+    ca = (
+        _certificate(ca_name, ca_name, ca_key, ca_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
     names = [x509.DNSName(NAME), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    one = _certificate(name, ca_name, key, ca_key).add_extension(
-        x509.SubjectAlternativeName(names), critical=False
-    ).sign(ca_key, hashes.SHA256())
+    one = (
+        _certificate(name, ca_name, key, ca_key)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
     pem = serialization.Encoding.PEM
     form = serialization.PrivateFormat.PKCS8
     bundle, pair = folder / "authority.pem", folder / "pair.pem"
@@ -146,14 +153,18 @@ def authority(folder: Path) -> tuple[Path, Path]:
 
 
 def _certificate(
-    name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey,
+    name: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
     signer: ec.EllipticCurvePrivateKey,
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     ski = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     return (
         x509.CertificateBuilder()
-        .subject_name(name).issuer_name(issuer).public_key(key.public_key())
+        .subject_name(name)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(hours=1))

@@ -107,9 +107,15 @@ def main(words: list[str]) -> int:
     processes.accepted = accept
     dying = Dying(made, victim, int(step))
     for owner, name in (
-        (journal, "write"), (journal, "remove"), (process, "spawn"), (signals, "stop"),
-        (process, "save"), (delve, "wait_ready"), (delve.Delve, "detach"), (processes, "wait_ready"),
-    ):  # fmt: skip
+        (journal, "write"),
+        (journal, "remove"),
+        (process, "spawn"),
+        (signals, "stop"),
+        (process, "save"),
+        (delve, "wait_ready"),
+        (delve.Delve, "detach"),
+        (processes, "wait_ready"),
+    ):
         dying.watch(owner, name)
     try:
         if verb == "leave":

@@ -1,6 +1,6 @@
 """Stays beside the toy like `ENABLE_DAEMON=false doit up` beside a cluster.
 
-Usage: python -m tests.support.toyforeground HOME BASE_PORT PORT; `broken` as a fourth word lets it fail.
+Usage: python -m tests.support.toyforeground HOME BASE_PORT PORT [broken]
 """
 
 import signal
@@ -19,9 +19,13 @@ from tests.support import toycluster
 
 
 def main(home: str, base: str, port: str, broken: str = "") -> None:
-    made = load.load({
-        "STEPKUBE_HOME": home, "STEPKUBE_DEBUG_BASE_PORT": base, "ENABLE_DAEMON": "false",
-    })  # fmt: skip
+    made = load.load(
+        {
+            "STEPKUBE_HOME": home,
+            "STEPKUBE_DEBUG_BASE_PORT": base,
+            "ENABLE_DAEMON": "false",
+        }
+    )
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
     swap.OFFSETS["toy"] = 0
     processes.accepted = toycluster.accept

@@ -138,7 +138,8 @@ EFFECTS: dict[str, Effect] = {
     "AUTHORIZATION_MODE": Effect("RBAC", "--authorization-mode=RBAC"),
     "AUTHORIZATION_CONFIG": Effect("{file}", "--authorization-config={file}"),
     "AUTHORIZATION_WEBHOOK_CONFIG_FILE": Effect(
-        "{file}", "--authorization-webhook-config-file={file}",
+        "{file}",
+        "--authorization-webhook-config-file={file}",
         {"AUTHORIZATION_MODE": "RBAC,Webhook"},
     ),
     "AUTHENTICATION_WEBHOOK_CONFIG_FILE": Effect(
@@ -157,7 +158,8 @@ EFFECTS: dict[str, Effect] = {
     "AUDIT_POLICY_FILE": Effect("{file}", "--audit-policy-file={file}"),
     "EGRESS_SELECTOR_CONFIG_FILE": Effect("{file}", "--egress-selector-config-file={file}"),
     "SERVICE_CLUSTER_IP_RANGE": Effect(
-        "10.96.0.0/16", "--service-cluster-ip-range=10.96.0.0/16",
+        "10.96.0.0/16",
+        "--service-cluster-ip-range=10.96.0.0/16",
         {"FIRST_SERVICE_CLUSTER_IP": "10.96.0.1", "KUBE_DNS_SERVER_IP": "10.96.0.10"},
     ),
     "FIRST_SERVICE_CLUSTER_IP": Effect("10.0.0.3", "'10.0.0.3'"),
@@ -194,7 +196,7 @@ EFFECTS: dict[str, Effect] = {
     "CLOUD_CONFIG": Effect("{file}", "kube-controller-manager flags --cloud-config={file}"),
     "EXTERNAL_CLOUD_PROVIDER": Effect("true", "kubelet flags --cloud-provider=external"),
     # kubelet
-    "KUBELET_HOST": Effect("127.0.0.2", "address: \"127.0.0.2\"", HOST),
+    "KUBELET_HOST": Effect("127.0.0.2", 'address: "127.0.0.2"', HOST),
     "KUBELET_PORT": Effect("7250", "port: 7250"),
     "KUBELET_HEALTHZ_PORT": Effect("7248", "healthzPort: 7248"),
     "KUBELET_READ_ONLY_PORT": Effect("7255", "readOnlyPort: 7255"),
@@ -226,7 +228,8 @@ EFFECTS: dict[str, Effect] = {
     ),
     "CPUMANAGER_RECONCILE_PERIOD": Effect("5s", 'cpuManagerReconcilePeriod: "5s"'),
     "CPUMANAGER_POLICY_OPTIONS": Effect(
-        "full-pcpus-only=true", '{"full-pcpus-only": "true"}',
+        "full-pcpus-only=true",
+        '{"full-pcpus-only": "true"}',
         {"KUBELET_FLAGS": "--kube-reserved=cpu=1", "CPUMANAGER_POLICY": "static"},
     ),
     "RUNTIME_REQUEST_TIMEOUT": Effect("3m", 'runtimeRequestTimeout: "3m"'),
@@ -234,7 +237,9 @@ EFFECTS: dict[str, Effect] = {
         "true", "kubelet flags --containerized=true", DOCKER, works=("1.10", "1.13")
     ),
     "KUBELET_IMAGE": Effect(
-        "x/y:z", "kubelet container image x/y:z", {**DOCKER, "DOCKERIZE_KUBELET": "true"},
+        "x/y:z",
+        "kubelet container image x/y:z",
+        {**DOCKER, "DOCKERIZE_KUBELET": "true"},
         works=("1.11", "1.13"),
     ),
     # the container runtime and its network
@@ -244,7 +249,9 @@ EFFECTS: dict[str, Effect] = {
     "CONTAINER_RUNTIME_ENDPOINT": Effect("unix:///x/crio.sock", "unix:///x/crio.sock"),
     "IMAGE_SERVICE_ENDPOINT": Effect("unix:///x/images.sock", "unix:///x/images.sock"),
     "DOCKER_OPTS": Effect(
-        "-H tcp://127.0.0.1:2375", "--docker-endpoint=tcp://127.0.0.1:2375", DOCKER,
+        "-H tcp://127.0.0.1:2375",
+        "--docker-endpoint=tcp://127.0.0.1:2375",
+        DOCKER,
         works=("1.10", "1.23"),
     ),
     "DOCKER_ROOT": Effect("/x/docker", "--docker-root=/x/docker", DOCKER, works=("1.10", "1.23")),

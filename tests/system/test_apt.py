@@ -246,7 +246,8 @@ def system_state() -> dict[str, int]:
     folders = map(Path, ("/var/lib/apt", "/var/cache/apt", "/var/lib/dpkg", "/etc/apt"))
     return {
         str(path): path.stat().st_mtime_ns
-        for folder in folders for path in [folder, *folder.glob("*"), *folder.glob("lists/*")]
+        for folder in folders
+        for path in [folder, *folder.glob("*"), *folder.glob("lists/*")]
     }
 
 
@@ -315,9 +316,8 @@ def test_a_key_that_stands_in_the_sources_file_counts(
     repository.gpg("--armor", "--output", str(tmp_path / "key.asc"), "--export")
     lines = (tmp_path / "key.asc").read_text().splitlines()
     key = "".join(f"\n {line or '.'}" for line in lines)
-    found = list(apt_sources._deb822(
-        f"Types: deb\nURIs: {repository.uri}\nSuites: stable\nComponents: main\nSigned-By:{key}\n"
-    ))
+    stanza = f"Types: deb\nURIs: {repository.uri}\nSuites: stable\nComponents: main\n"
+    found = list(apt_sources._deb822(f"{stanza}Signed-By:{key}\n"))
     monkeypatch.setattr(apt_sources, "system_sources", lambda: found)
     archive = Archive(configured(tmp_path), kinds=("deb",))
     assert archive.binary_version("hello") == "1.15.15-1~d11"
@@ -335,9 +335,7 @@ def test_an_unsigned_archive_is_refused(repository: Repository, tmp_path: Path) 
 
 @needs_apt
 @pytest.mark.parametrize("kind", ["deb", "tar.gz"])
-def test_a_changed_package_is_refused(
-    repository: Repository, tmp_path: Path, kind: str
-) -> None:
+def test_a_changed_package_is_refused(repository: Repository, tmp_path: Path, kind: str) -> None:
     for path in repository.pool.glob(f"*.{kind}"):
         path.write_bytes(path.read_bytes()[:-1] + b"x")
     archive = Archive(configured(tmp_path), kinds=("deb", "deb-src"))

@@ -128,7 +128,9 @@ def test_a_file_that_changes_between_two_attempts_is_never_mixed(
     verified: list[bytes] = []
     with serving(Changing) as address:
         download.fetch(
-            f"{address}/{kind}", tmp_path / "file", timeout=60,
+            f"{address}/{kind}",
+            tmp_path / "file",
+            timeout=60,
             verify=lambda path: verified.append(path.read_bytes()),
         )
     assert Changing.asked == asked

@@ -74,8 +74,11 @@ def in_a_namespace(rules: str) -> dict[str, object]:
     """Open and close a port under these rules; return what could be reached when."""
     done = subprocess.run(
         ["unshare", "--net", sys.executable, "-c", SCRIPT, rules],
-        cwd=load.ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=load.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     told: dict[str, object] = json.loads(done.stdout)
     assert told["same"], "every rule is as it was"
@@ -96,4 +99,3 @@ def test_rules_that_refuse_nothing_or_are_iptables_own_are_left_alone(rules: str
     told = in_a_namespace(rules)
     (said,) = told["said"]  # type: ignore[misc]
     assert "no firewall that could be opened runs here (firewalld, ufw, nftables" in said
-

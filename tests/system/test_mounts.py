@@ -31,8 +31,10 @@ def test_the_last_one_comes_first(tmp_path: Path) -> None:
     table = tmp_path / "mountinfo"
     table.write_text("".join(LINE.format(at, point) for at, point in enumerate(points)))
     assert mounts.below(Path("/a"), table) == [
-        Path("/a/pods/1/below"), Path("/a/pods/with blank\\"), Path("/a/pods/1"),
-    ]  # fmt: skip
+        Path("/a/pods/1/below"),
+        Path("/a/pods/with blank\\"),
+        Path("/a/pods/1"),
+    ]
     assert mounts.below(Path("/a/pods/1"), table) == [Path("/a/pods/1/below")]
     assert mounts.below(Path("/b"), table) == []
     (tmp_path / "link").symlink_to("/a/pods")

@@ -71,11 +71,18 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
 
 
 def chosen(tmp_path: Path, bundle: Path | str = "", **environ: str) -> load.Settings:
-    return load.load({
-        "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_ORIGIN_APT": "",
-        "STEPKUBE_ORIGIN_GIT": f"https://{NAME}/k8s/.git", "STEPKUBE_ORIGIN_TIMEOUT": "30",
-        "SSL_CERT_FILE": str(bundle), "GOPROXY": f"https://{NAME}", "GOSUMDB": "off", **environ,
-    })
+    return load.load(
+        {
+            "STEPKUBE_HOME": str(tmp_path / "home"),
+            "STEPKUBE_ORIGIN_APT": "",
+            "STEPKUBE_ORIGIN_GIT": f"https://{NAME}/k8s/.git",
+            "STEPKUBE_ORIGIN_TIMEOUT": "30",
+            "SSL_CERT_FILE": str(bundle),
+            "GOPROXY": f"https://{NAME}",
+            "GOSUMDB": "off",
+            **environ,
+        }
+    )
 
 
 LOGIN = "Basic " + base64.b64encode(b"me:pr0xy").decode()
@@ -160,12 +167,18 @@ def test_a_bundle_that_is_none_is_named_before_anything_is_fetched(
     if content is not None:
         bundle.write_text(content)
     environ = {
-        **os.environ, "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_CONFIG": os.devnull,
+        **os.environ,
+        "STEPKUBE_HOME": str(tmp_path / "home"),
+        "STEPKUBE_CONFIG": os.devnull,
         "SSL_CERT_FILE": str(bundle),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "doit", "checkout"], cwd=load.ROOT, env=environ,
-        capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "doit", "checkout"],
+        cwd=load.ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert "corporate.pem" in done.stderr and "correct mirror.ca_bundle" in done.stderr
@@ -174,9 +187,14 @@ def test_a_bundle_that_is_none_is_named_before_anything_is_fetched(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("GOPROXY", "http://[::1"), ("GOPROXY", "proxy.example.org"), ("STEPKUBE_MIRROR_CNI", "here"),
-     ("STEPKUBE_MIRROR_GO", "http://mirror:port/go"), ("STEPKUBE_MIRROR_APT", "debian")],
-)  # fmt: skip
+    [
+        ("GOPROXY", "http://[::1"),
+        ("GOPROXY", "proxy.example.org"),
+        ("STEPKUBE_MIRROR_CNI", "here"),
+        ("STEPKUBE_MIRROR_GO", "http://mirror:port/go"),
+        ("STEPKUBE_MIRROR_APT", "debian"),
+    ],
+)
 def test_a_mirror_that_is_no_address_is_named(tmp_path: Path, name: str, value: str) -> None:
     said = str(mirrors.make(load.load({"STEPKUBE_HOME": str(tmp_path), name: value})))
     assert name in said and f"'{value}' is not an address" in said and "fix:" in said
@@ -189,7 +207,10 @@ def test_blanks_and_a_last_comma_in_a_list_of_proxies_do_no_harm(tmp_path: Path)
 
 def test_both_spellings_of_the_proxy_variables_are_given() -> None:
     assert network.proxies({"HTTP_PROXY": "a", "no_proxy": "b", "https_proxy": ""}) == {
-        "http_proxy": "a", "HTTP_PROXY": "a", "no_proxy": "b", "NO_PROXY": "b"
+        "http_proxy": "a",
+        "HTTP_PROXY": "a",
+        "no_proxy": "b",
+        "NO_PROXY": "b",
     }
 
 
@@ -248,16 +269,24 @@ def test_a_log_in_of_a_download_is_sent_and_kept_out_of_words_and_files(
 
 def test_neither_config_nor_the_workspace_shows_a_password(tmp_path: Path) -> None:
     environ = {
-        **os.environ, "STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_CONFIG": os.devnull,
-        "GOPROXY": "https://u:s3cr3t@goproxy.invalid", "STEPKUBE_ORIGIN_APT": "",
-        "STEPKUBE_MIRROR_GO": "https://u:s3cr3t@go.invalid/dl", "SSL_CERT_FILE": "",
+        **os.environ,
+        "STEPKUBE_HOME": str(tmp_path / "home"),
+        "STEPKUBE_CONFIG": os.devnull,
+        "GOPROXY": "https://u:s3cr3t@goproxy.invalid",
+        "STEPKUBE_ORIGIN_APT": "",
+        "STEPKUBE_MIRROR_GO": "https://u:s3cr3t@go.invalid/dl",
+        "SSL_CERT_FILE": "",
         "STEPKUBE_MIRROR_APT": "https://u:s3cr3t@deb.invalid/debian",
         "STEPKUBE_ORIGIN_GIT": "https://u:s3cr3t@127.0.0.1:1/k8s.git",
     }
     for words in (["config"], ["checkout"], ["info", "checkout"], ["info", "toolchain:go"]):
         done = subprocess.run(
-            [sys.executable, "-m", "doit", *words], cwd=load.ROOT, env=environ,
-            capture_output=True, text=True, check=False,
+            [sys.executable, "-m", "doit", *words],
+            cwd=load.ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert "s3cr3t" not in done.stdout + done.stderr, words
         assert words != ["checkout"] or "https://***@127.0.0.1:1/k8s.git" in done.stderr

@@ -52,8 +52,14 @@ def served(tmp_path: Path) -> Iterator[str]:
 def load(home: Path, base: str, digest: str) -> Settings:
     variable = f"CNI_PLUGINS_{architecture().upper()}_SHA256SUM"
     return settings.load(
-        {"STEPKUBE_HOME": str(home), "STEPKUBE_MIRROR_CNI": base, variable: digest,
-         "CNI_PLUGINS_VERSION": "v1.5.1"}, {}, Path(os.devnull),
+        {
+            "STEPKUBE_HOME": str(home),
+            "STEPKUBE_MIRROR_CNI": base,
+            variable: digest,
+            "CNI_PLUGINS_VERSION": "v1.5.1",
+        },
+        {},
+        Path(os.devnull),
     )
 
 

@@ -104,7 +104,9 @@ def test_releases_are_read_and_written_as_go_does() -> None:
     assert release_.release("go1.15") == release_.release("v1.15.0") == (1, 15, 0)
     assert release_.release("1.26rc1") is release_.release("v3.7.0-beta.0") is None
     assert [golang.go_name(v) for v in ((1, 20, 0), (1, 20, 1), (1, 21, 0))] == [
-        "1.20", "1.20.1", "1.21.0"
+        "1.20",
+        "1.20.1",
+        "1.21.0",
     ]
     with pytest.raises(Failure, match=r"etcd\.version: 'x'"):
         release_.require_release("x", "etcd.version")
@@ -166,10 +168,15 @@ class Proxy:
         path, prefix = self.path(version), f"{goroot.MODULE}@{self.known[version]}"
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {
-            "bin/go": program(version), "VERSION": f"go{version}\n",
-            "pkg/tool/linux_amd64/compile": "x", "src/_go.mod": "module std\n",
-            "src/cmd/_go.mod": "module cmd\n", "src/fmt/print.go": "package fmt\n",
-            "lib/wasm/go_js_wasm_exec": "x", "lib/go_ios_arm64_exec": "x", **more,
+            "bin/go": program(version),
+            "VERSION": f"go{version}\n",
+            "pkg/tool/linux_amd64/compile": "x",
+            "src/_go.mod": "module std\n",
+            "src/cmd/_go.mod": "module cmd\n",
+            "src/fmt/print.go": "package fmt\n",
+            "lib/wasm/go_js_wasm_exec": "x",
+            "lib/go_ios_arm64_exec": "x",
+            **more,
         }
         with zipfile.ZipFile(path, "w") as archive:
             for name, text in content.items():
@@ -183,10 +190,14 @@ class Proxy:
     def settings(self, tmp_path: Path, **environ: str) -> load.Settings:
         return load.load(
             {
-                "STEPKUBE_HOME": str(tmp_path / "home"), "GOPROXY": self.folder.as_uri(),
-                "GOSUMDB": self.trust(self.database), "STEPKUBE_MIRROR_GO": "", **environ,
+                "STEPKUBE_HOME": str(tmp_path / "home"),
+                "GOPROXY": self.folder.as_uri(),
+                "GOSUMDB": self.trust(self.database),
+                "STEPKUBE_MIRROR_GO": "",
+                **environ,
             },
-            {"mirror.apt_archive": ""}, tmp_path / "no",
+            {"mirror.apt_archive": ""},
+            tmp_path / "no",
         )
 
 
@@ -221,8 +232,11 @@ def test_go_comes_verified_from_the_proxy_and_is_kept(tmp_path: Path) -> None:
     go = goroot.obtain(chosen, "1.25.5")
     root = chosen.paths.toolchain / "go1.25.5"
     assert go == Tool("go", "1.25.5", root / "bin/go", root, proxy.folder.as_uri())
-    programs = {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and
-                os.access(p, os.X_OK) and p.stat().st_mode & 0o111}
+    programs = {
+        str(p.relative_to(root))
+        for p in root.rglob("*")
+        if p.is_file() and os.access(p, os.X_OK) and p.stat().st_mode & 0o111
+    }
     assert programs == {"bin/go", "pkg/tool/linux_amd64/compile", "lib/go_ios_arm64_exec"}
     assert [(root / f"{name}go.mod").is_file() for name in ("src/", "src/cmd/")] == [True, True]
     assert not list(root.rglob("_go.mod"))
@@ -323,7 +337,8 @@ def test_the_index_of_a_release_folder_offers_newer_patches(
     index = (tmp_path / "dl/?mode=json&include=all").read_bytes()
     real = goroot.download.read
     monkeypatch.setattr(
-        goroot.download, "read",
+        goroot.download,
+        "read",
         lambda url, **more: index if url.endswith("include=all") else real(url, **more),
     )
     assert goroot.obtain(chosen, "1.15.5").version == "1.15.15"
@@ -364,7 +379,8 @@ def test_debians_two_folders_become_one_without_links(
     monkeypatch.setattr(goroot, "Archive", Debian)
     chosen = load.load(
         {"STEPKUBE_HOME": str(tmp_path / "home"), "GOPROXY": "off", "STEPKUBE_MIRROR_GO": ""},
-        {"mirror.apt_archive": "trixie,bullseye"}, tmp_path / "no",
+        {"mirror.apt_archive": "trixie,bullseye"},
+        tmp_path / "no",
     )
     go = goroot.obtain(chosen, "1.15.5")
     root = go.root
@@ -435,7 +451,10 @@ def test_records_are_written_and_read(tmp_path: Path) -> None:
     tool_record.save_tool(chosen, delve, min_go="1.25", max_go="1.27")
     assert [tool_record.load_tool(chosen, name) for name in ("go", "delve")] == [go, delve]
     assert files.read_json(chosen.paths.tool("go")) == {
-        "version": "1.15.15", "root": "/go", "bin": "/go/bin/go", "from": "here"
+        "version": "1.15.15",
+        "root": "/go",
+        "bin": "/go/bin/go",
+        "from": "here",
     }
     assert files.read_json(chosen.paths.tool("delve"))["max_go"] == "1.27"
 
@@ -449,8 +468,13 @@ def stage(tmp_path: Path, go_on_machine: Path) -> tuple[Proxy, load.Settings]:
     proxy.release(cni.MODULE, "1.8.0", "1.9.1", go="1.99")
     chosen = proxy.settings(tmp_path)
     write(tmp_path / "tree", {".go-version": "1.26.2"})
-    lock = {"tree": str(tmp_path / "tree"), "version": "v1.36.0", "commit": "c",
-            "origin": "o", "requested": "auto"}
+    lock = {
+        "tree": str(tmp_path / "tree"),
+        "version": "v1.36.0",
+        "commit": "c",
+        "origin": "o",
+        "requested": "auto",
+    }
     files.write_json(chosen.paths.lock, lock)
     want_etcd(tmp_path, "3.4.13")
     return proxy, chosen
@@ -475,8 +499,13 @@ def test_go_is_recorded_and_said(stage: tuple[Proxy, load.Settings]) -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "built"),
-    [("3.1.12", "3.5.35"), ("3.4.13", "3.5.35"), ("3.5.0", "3.5.0"), ("3.6.5", "3.6.6"),
-     ("3.6.6", "3.6.6")],
+    [
+        ("3.1.12", "3.5.35"),
+        ("3.4.13", "3.5.35"),
+        ("3.5.0", "3.5.0"),
+        ("3.6.5", "3.6.6"),
+        ("3.6.6", "3.6.6"),
+    ],
 )
 def test_etcd_is_built_from_its_module(
     stage: tuple[Proxy, load.Settings], tmp_path: Path, wanted: str, built: str
@@ -521,8 +550,11 @@ def install(
 
 @pytest.mark.parametrize(("version", "used"), [("3.4.13", True), ("3.6.1", True), ("3.4.9", False)])
 def test_an_installed_etcd_is_used_when_it_is_new_enough(
-    stage: tuple[Proxy, load.Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    version: str, used: bool,
+    stage: tuple[Proxy, load.Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    used: bool,
 ) -> None:
     _, chosen = stage
     path = install(monkeypatch, tmp_path / "bin", "etcd", version, "etcd Version:")
@@ -568,8 +600,13 @@ def test_a_go_that_no_delve_knows_is_refused_before_anything_is_built(
 
 @pytest.mark.parametrize(
     ("delve", "go", "fits"),
-    [("1.25.2", "1.23.4", True), ("1.25.2", "1.15.15", False), ("1.24.0", "1.25.1", False),
-     ("1.8.0", "1.17.1", False), ("1.27.2", "1.26.8", False)],
+    [
+        ("1.25.2", "1.23.4", True),
+        ("1.25.2", "1.15.15", False),
+        ("1.24.0", "1.25.1", False),
+        ("1.8.0", "1.17.1", False),
+        ("1.27.2", "1.26.8", False),
+    ],
 )
 def test_an_installed_delve_is_used_only_when_it_knows_this_go(
     go_on_machine: Path, delve: str, go: str, fits: bool
@@ -596,7 +633,9 @@ def test_a_tool_that_is_gone_is_made_again(tmp_path: Path) -> None:
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path)
     kept = toolchain.Kept(chosen, "etcd")
     assert kept() is False
-    tool_record.save_tool(chosen, Tool("etcd", "3.5.35", write(tmp_path, {"etcd": ""}) / "etcd", None, ""))
+    tool_record.save_tool(
+        chosen, Tool("etcd", "3.5.35", write(tmp_path, {"etcd": ""}) / "etcd", None, "")
+    )
     assert kept() is True
     (tmp_path / "etcd").unlink()
     assert kept() is False
