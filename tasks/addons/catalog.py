@@ -82,19 +82,19 @@ class Object:
         }
 
 
-def _rbac(chosen: Settings) -> bool:
-    return "RBAC" in chosen.api.authorization_mode
+def _rbac(settings: Settings) -> bool:
+    return "RBAC" in settings.api.authorization_mode
 
 
-def _dns_places(chosen: Settings, known: facts.Facts) -> tuple[tuple[str, ...], ...]:
+def _dns_places(settings: Settings, known: facts.Facts) -> tuple[tuple[str, ...], ...]:
     """Return where the DNS addon lies: in a folder of its own from 1.11 on."""
-    addon = chosen.dns.addon or known.dns_addon
+    addon = settings.dns.addon or known.dns_addon
     folder = f"{_ADDONS}/dns"
     return (f"{folder}/{addon}/{addon}.yaml.in",), (f"{folder}/{addon}.yaml.in",)
 
 
-def _storage_places(chosen: Settings, _: facts.Facts) -> tuple[tuple[str, ...], ...]:
-    provider = chosen.start.cloud_provider or "local"
+def _storage_places(settings: Settings, _: facts.Facts) -> tuple[tuple[str, ...], ...]:
+    provider = settings.start.cloud_provider or "local"
     return ((f"{_ADDONS}/storage-class/{provider}/default.yaml",),)
 
 
@@ -108,21 +108,21 @@ ADDONS = {
     "psp": Addon(
         "pod security policies",
         "api.psp_admission",
-        lambda chosen: chosen.api.psp_admission and _rbac(chosen),
+        lambda settings: settings.api.psp_admission and _rbac(settings),
         lambda *_: (_PSP,),
         "the tree has no example policies: no pod starts until you make some",
     ),
-    "dns": Addon("cluster DNS", "dns.enabled", lambda chosen: chosen.dns.enabled, _dns_places),
+    "dns": Addon("cluster DNS", "dns.enabled", lambda settings: settings.dns.enabled, _dns_places),
     "nodelocaldns": Addon(
         "DNS cache of the node",
         "dns.nodelocal",
-        lambda chosen: chosen.dns.nodelocal,
+        lambda settings: settings.dns.nodelocal,
         lambda *_: ((f"{_ADDONS}/dns/nodelocaldns/nodelocaldns.yaml",),),
     ),
     "dashboard": Addon(
         "dashboard",
         "addons.dashboard",
-        lambda chosen: chosen.addons.dashboard,
+        lambda settings: settings.addons.dashboard,
         lambda *_: (
             (f"{_ADDONS}/dashboard/dashboard.yaml",),
             tuple(f"{_ADDONS}/dashboard/dashboard-{part}.yaml" for part in _DASHBOARD),
@@ -131,13 +131,13 @@ ADDONS = {
     "csi-snapshotter": Addon(
         "CSI volume snapshot controller",
         "addons.csi_snapshotter",
-        lambda chosen: chosen.addons.csi_snapshotter,
+        lambda settings: settings.addons.csi_snapshotter,
         lambda *_: (_SNAPSHOTS,),
     ),
     "storage-class": Addon(
         "default storage class",
         "addons.default_storage_class",
-        lambda chosen: chosen.addons.default_storage_class,
+        lambda settings: settings.addons.default_storage_class,
         _storage_places,
         "the tree has no storage class for this cloud provider",
     ),
@@ -162,7 +162,7 @@ def render(settings: Settings, checkout: Checkout, name: str) -> str:
             return "\n---\n".join(fill(path, settings) for path in paths)
     if addon.absent:
         return f"# {addon.absent}\n"
-    source = settings.sources.get(addon.setting, addon.setting)
+    source = settings.source(addon.setting)
     missing = next(name for name in places[0] if not (checkout.tree / name).is_file())
     raise Failure(
         f"addon {name} ({source}): {checkout.tree / missing} does not exist",

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
-from operator import attrgetter
 from pathlib import Path
 
 from tasks.core.errors import Failure
@@ -83,7 +82,7 @@ _VALUES: dict[str, Callable[[Settings], str]] = {
 
 
 def _checked(settings: Settings, key: str, form: re.Pattern[str], expected: str, hint: str) -> str:
-    value = str(attrgetter(key)(settings))
+    value = str(settings.value(key))
     if form.fullmatch(value) is None:
         raise refusal(settings, key, expected, hint)
     return value

@@ -66,7 +66,7 @@ def take(settings: Settings, module: str) -> None:
     """
     path = source(settings, module)
     if not path.is_file():
-        origin = settings.sources.get("build.output", "build.output")
+        origin = settings.source("build.output")
         raise Failure(f"{origin}: {path} does not exist", f"build {module} there, or unset it")
     with prune.held(settings):
         _take(settings, module, path)

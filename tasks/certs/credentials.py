@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tasks.certs import kubeconfig
-from tasks.check.versions import said
 from tasks.components import flags
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
@@ -62,13 +61,13 @@ def own(settings: Settings) -> dict[str, str]:
 
 def contradictions(settings: Settings) -> Iterator[Failure]:
     """Yield a failure for credentials that nobody could log in with."""
-    token, source = settings.certs.kubeconfig_token, said(settings, "certs.kubeconfig_token")
+    token, source = settings.certs.kubeconfig_token, settings.source("certs.kubeconfig_token")
     if token and not _TOKEN.fullmatch(token):
         yield Failure(
             f"{source}: a token is one word of visible ASCII characters",
             "for example: openssl rand -hex 16",
         )
-    source = said(settings, "certs.auth_args")
+    source = settings.source("certs.auth_args")
     try:
         found = own(settings)
     except Failure as failure:
@@ -84,7 +83,7 @@ def contradictions(settings: Settings) -> Iterator[Failure]:
 
 def _owner(settings: Settings) -> Iterator[Failure]:
     """Judge an owner who was named on purpose; the variable USER is in every shell."""
-    name, source = settings.certs.owner, said(settings, "certs.owner")
+    name, source = settings.certs.owner, settings.source("certs.owner")
     if not name or source.startswith("the environment"):
         return
     try:

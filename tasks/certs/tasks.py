@@ -142,7 +142,7 @@ def _certificate(settings: Settings, wanted: Certificate) -> dict[str, Any]:
 def _service_account(settings: Settings) -> dict[str, Any]:
     key, public = service_account_key(settings), settings.paths.certs / "service-account.pub"
     named = bool(settings.certs.service_account_key)
-    source = settings.sources.get("certs.service_account_key", "certs") if named else ""
+    source = settings.source("certs.service_account_key") if named else ""
     words = f"{public} is the public half of {key}"
     return {
         "name": "service-account",

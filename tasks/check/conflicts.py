@@ -11,10 +11,8 @@ from pathlib import Path
 
 from tasks.certs import credentials
 from tasks.check import container_runtime, formats
-from tasks.check.versions import given, said
 from tasks.components import admission, flags
 from tasks.core.errors import Failure
-from tasks.explain.provenance import value
 from tasks.kubernetes.facts import Minor
 from tasks.settings import groups
 from tasks.settings.load import Settings
@@ -51,27 +49,27 @@ def of(settings: Settings, minor: Minor) -> Iterator[Failure]:
 
 def _files(settings: Settings) -> Iterator[Failure]:
     for key in FILES:
-        named = flags.path(value(settings, key))
+        named = flags.path(settings.value(key))
         if named and not Path(named).is_file():
             yield Failure(
-                f"{said(settings, key)}: {named} is not there", "name a file that can be read"
+                f"{settings.source(key)}: {named} is not there", "name a file that can be read"
             )
     output = settings.build.output
     if output and output != groups.GUESS and not Path(flags.path(output)).is_dir():
         yield Failure(
-            f"{said(settings, 'build.output')}: there is no folder {flags.path(output)}",
+            f"{settings.source('build.output')}: there is no folder {flags.path(output)}",
             "name the folder of binaries made elsewhere, or unset it to have them built",
         )
     client = settings.start.kubectl
     if client and shutil.which(str(Path(client).expanduser())) is None:
         yield Failure(
-            f"{said(settings, 'start.kubectl')}: {client} is no program",
+            f"{settings.source('start.kubectl')}: {client} is no program",
             "correct it, or unset it to have kubectl built",
         )
     with suppress(OSError):
         if settings.paths.config.stat().st_uid not in (os.geteuid(), 0):
             yield Failure(
-                f"{said(settings, 'start.config_dir')}: {settings.paths.config} belongs to"
+                f"{settings.source('start.config_dir')}: {settings.paths.config} belongs to"
                 " somebody else",
                 "name another folder in start.config_dir",
             )
@@ -81,9 +79,9 @@ def _authorization(settings: Settings, minor: Minor) -> Iterator[Failure]:
     api, config = settings.api, "api.authorization_config"
     if api.authorization_config:
         for other in ("api.authorization_mode", "api.authorization_webhook_config_file"):
-            if given(settings, other):
+            if settings.is_set(other):
                 yield Failure(
-                    f"{said(settings, config)} and {said(settings, other)}: kube-apiserver takes"
+                    f"{settings.source(config)} and {settings.source(other)}: kube-apiserver takes"
                     " its authorizers from one of them",
                     f"leave one of {config} and {other} out",
                 )
@@ -91,15 +89,15 @@ def _authorization(settings: Settings, minor: Minor) -> Iterator[Failure]:
             settings.start.feature_gates
         ):
             yield Failure(
-                f"{said(settings, config)}: in 1.29 that needs a feature gate",
+                f"{settings.source(config)}: in 1.29 that needs a feature gate",
                 "FEATURE_GATES=StructuredAuthorizationConfiguration=true",
             )
         return
     webhook = "Webhook" in api.authorization_mode.split(",")
     if webhook != bool(api.authorization_webhook_config_file):
         yield Failure(
-            f"{said(settings, 'api.authorization_mode')} and"
-            f" {said(settings, 'api.authorization_webhook_config_file')}: the mode Webhook and the"
+            f"{settings.source('api.authorization_mode')} and"
+            f" {settings.source('api.authorization_webhook_config_file')}: the mode Webhook and the"
             " file that says whom to ask need each other",
             f"set both, for example AUTHORIZATION_MODE={api.authorization_mode},Webhook"
             if not webhook
@@ -112,7 +110,7 @@ def _admission(settings: Settings) -> Iterator[Failure]:
     for key, plugin in admission.asked(api):
         if plugin in admission.listed(api.disable_admission_plugins):
             yield Failure(
-                f"{said(settings, key)} and {said(settings, disabled)}: the admission plugin"
+                f"{settings.source(key)} and {settings.source(disabled)}: the admission plugin"
                 f" {plugin} is both enabled and disabled",
                 "leave it in one of them",
             )
@@ -121,12 +119,11 @@ def _admission(settings: Settings) -> Iterator[Failure]:
 def _signer(settings: Settings) -> Iterator[Failure]:
     crt, key = "cluster_signing_cert_file", "cluster_signing_key_file"
     for one, other in ((crt, key), (key, crt)):
-        if given(settings, f"controller_manager.{one}") and not given(
-            settings, f"controller_manager.{other}"
-        ):
+        named, missing = f"controller_manager.{one}", f"controller_manager.{other}"
+        if settings.is_set(named) and not settings.is_set(missing):
             yield Failure(
-                f"{said(settings, f'controller_manager.{one}')}: a certificate and its key go"
-                f" together, and controller_manager.{other} is not set",
+                f"{settings.source(named)}: a certificate and its key go together, and {missing} is"
+                " not set",
                 f"set {other.upper()} too",
             )
 
@@ -135,28 +132,28 @@ def _kubelet(settings: Settings, minor: Minor) -> Iterator[Failure]:
     kubelet = settings.kubelet
     if kubelet.cgroup_root and not kubelet.cgroups_per_qos:
         yield Failure(
-            f"{said(settings, 'kubelet.cgroup_root')} and"
-            f" {said(settings, 'kubelet.cgroups_per_qos')}: without a cgroup per QoS class there"
+            f"{settings.source('kubelet.cgroup_root')} and"
+            f" {settings.source('kubelet.cgroups_per_qos')}: without a cgroup per QoS class there"
             " is nothing below a root",
             "leave one of them out",
         )
     static = kubelet.cpumanager_policy == "static"
     if kubelet.cpumanager_policy_options and not static:
         yield Failure(
-            f"{said(settings, 'kubelet.cpumanager_policy_options')}: only the policy static has"
+            f"{settings.source('kubelet.cpumanager_policy_options')}: only the policy static has"
             " options",
             "set CPUMANAGER_POLICY=static",
         )
     if static and not _RESERVED.search(kubelet.flags):
         yield Failure(
-            f"{said(settings, 'kubelet.cpumanager_policy')}: the policy static needs CPU that is"
+            f"{settings.source('kubelet.cpumanager_policy')}: the policy static needs CPU that is"
             " reserved for the system",
             "for example KUBELET_FLAGS=--kube-reserved=cpu=500m",
         )
     if kubelet.limited_swap and kubelet.fail_swap_on:
         yield Failure(
-            f"{said(settings, 'kubelet.limited_swap')} and"
-            f" {said(settings, 'kubelet.fail_swap_on')}: pods cannot swap on a node that refuses"
+            f"{settings.source('kubelet.limited_swap')} and"
+            f" {settings.source('kubelet.fail_swap_on')}: pods cannot swap on a node that refuses"
             " to start with swap",
             "leave one of them out",
         )
@@ -166,7 +163,7 @@ def _kubelet(settings: Settings, minor: Minor) -> Iterator[Failure]:
         and ("NodeSwap=true" not in settings.start.feature_gates)
     ):
         yield Failure(
-            f"{said(settings, 'kubelet.limited_swap')}: before 1.30 that needs a feature gate",
+            f"{settings.source('kubelet.limited_swap')}: before 1.30 that needs a feature gate",
             "FEATURE_GATES=NodeSwap=true",
         )
 
@@ -182,5 +179,5 @@ def _refused(settings: Settings) -> Iterator[Failure]:
         ),
     }
     for key, (why, fix) in reasons.items():
-        if given(settings, key):
-            yield Failure(f"{said(settings, key)}: {why}", fix)
+        if settings.is_set(key):
+            yield Failure(f"{settings.source(key)}: {why}", fix)

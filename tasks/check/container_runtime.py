@@ -7,10 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.check.versions import said
 from tasks.components import containerd, docker, flags
 from tasks.core.errors import Failure
-from tasks.explain.provenance import value
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
 from tasks.settings.load import Settings
@@ -37,7 +35,7 @@ def contradictions(settings: Settings, minor: Minor) -> Iterator[Failure]:
 
 def _runtime(settings: Settings, minor: Minor) -> Iterator[Failure]:
     node, chosen = settings.node, settings.node.container_runtime
-    source, version = said(settings, "node.container_runtime"), f"{minor[0]}.{minor[1]}"
+    source, version = settings.source("node.container_runtime"), f"{minor[0]}.{minor[1]}"
     fits = {"docker": facts.minor(minor).dockershim, "rkt": facts.minor(minor).rkt}
     if not fits.get(chosen, True):
         span = "1.10 to 1.23" if chosen == "docker" else "1.10 alone"
@@ -58,21 +56,21 @@ def _runtime(settings: Settings, minor: Minor) -> Iterator[Failure]:
         )
     if chosen != "remote" and node.container_runtime_endpoint:
         yield Failure(
-            f"{source} and {said(settings, 'node.container_runtime_endpoint')}: only a CRI"
+            f"{source} and {settings.source('node.container_runtime_endpoint')}: only a CRI"
             " runtime has an endpoint",
             "leave one of them out",
         )
     for key, runtime in NEEDS.items():
-        if value(settings, key) and chosen != runtime:
+        if settings.value(key) and chosen != runtime:
             yield Failure(
-                f"{said(settings, key)}: that is for {runtime}, and the runtime is {chosen}",
+                f"{settings.source(key)}: that is for {runtime}, and the runtime is {chosen}",
                 f"set CONTAINER_RUNTIME={runtime}, or leave it out",
             )
     try:
         docker.endpoint(node.docker_opts)
     except (Failure, ValueError) as error:
         hint = error.hint if isinstance(error, Failure) else "quote it like a shell wants"
-        yield Failure(f"{said(settings, 'node.docker_opts')}: {error.args[0]}", hint)
+        yield Failure(f"{settings.source('node.docker_opts')}: {error.args[0]}", hint)
 
 
 def _contained(settings: Settings) -> Iterator[Failure]:
@@ -80,13 +78,13 @@ def _contained(settings: Settings) -> Iterator[Failure]:
     kubelet, key = settings.kubelet, "kubelet.dockerize"
     if kubelet.dockerize and not docker.runs(settings):
         yield Failure(
-            f"{said(settings, key)}: the runtime of a kubelet in a container is Docker, and here it"
-            f" is {settings.node.container_runtime}",
+            f"{settings.source(key)}: the runtime of a kubelet in a container is Docker, and here"
+            f" it is {settings.node.container_runtime}",
             "set CONTAINER_RUNTIME=docker and node.sandbox: false (STEPKUBE_NODE_SANDBOX=false)",
         )
     if kubelet.image and not kubelet.dockerize:
         yield Failure(
-            f"{said(settings, 'kubelet.image')}: that is for a kubelet in a container, and here it"
+            f"{settings.source('kubelet.image')}: that is for a kubelet in a container, and here it"
             " is a process of the host",
             "set DOCKERIZE_KUBELET=true, or leave it out",
         )
@@ -96,13 +94,13 @@ def _network(settings: Settings) -> Iterator[Failure]:
     node = settings.node
     if node.net_plugin == "kubenet" and not docker.runs(settings):
         yield Failure(
-            f"{said(settings, 'node.net_plugin')}: kubenet is made for Docker, and the runtime is"
+            f"{settings.source('node.net_plugin')}: kubenet is made for Docker, and the runtime is"
             f" {node.container_runtime}",
             "unset it: containerd has a bridge network; or set CONTAINER_RUNTIME=docker",
         )
     if node.cni_conf_dir and node.cni_config_dir:
         yield Failure(
-            f"{said(settings, 'node.cni_conf_dir')} and {said(settings, 'node.cni_config_dir')}:"
+            f"{settings.source('node.cni_conf_dir')} and {settings.source('node.cni_config_dir')}:"
             " two names of one folder",
             "leave one of them out",
         )
@@ -110,32 +108,32 @@ def _network(settings: Settings) -> Iterator[Failure]:
     if own and not any(Path(own).glob("*.conf*")) and not any(Path(own).glob("*.json")):
         key = "node.cni_config_dir" if node.cni_config_dir else "node.cni_conf_dir"
         yield Failure(
-            f"{said(settings, key)}: {own} has no network (*.conflist, *.conf or *.json)",
+            f"{settings.source(key)}: {own} has no network (*.conflist, *.conf or *.json)",
             "put one there, or unset it to have a bridge network",
         )
     plugins = flags.path(node.cni_bin_dir)
     if plugins and not (Path(plugins) / "loopback").is_file():
         yield Failure(
-            f"{said(settings, 'node.cni_bin_dir')}: {plugins} has no CNI plugins (no loopback)",
+            f"{settings.source('node.cni_bin_dir')}: {plugins} has no CNI plugins (no loopback)",
             "name a folder that has them, or unset it to have them built",
         )
     if node.cni_bin_dir and node.cni_plugins_version:
         yield Failure(
-            f"{said(settings, 'node.cni_bin_dir')} and"
-            f" {said(settings, 'node.cni_plugins_version')}: the plugins are either there or made",
+            f"{settings.source('node.cni_bin_dir')} and"
+            f" {settings.source('node.cni_plugins_version')}: the plugins are either there or made",
             "leave one of them out",
         )
     if node.cni_targetarch not in ("", architecture()):
         yield Failure(
-            f"{said(settings, 'node.cni_targetarch')}: plugins for {node.cni_targetarch} do not"
+            f"{settings.source('node.cni_targetarch')}: plugins for {node.cni_targetarch} do not"
             f" run on this machine, which is {architecture()}",
             "unset it",
         )
     for arch in ("amd64", "arm64", "ppc64le", "s390x"):
         key = f"node.cni_plugins_{arch}_sha256sum"
-        if value(settings, key) and not node.cni_plugins_version:
+        if settings.value(key) and not node.cni_plugins_version:
             yield Failure(
-                f"{said(settings, key)}: a digest is that of one release",
+                f"{settings.source(key)}: a digest is that of one release",
                 "name it, for example CNI_PLUGINS_VERSION=v1.8.0",
             )
 
@@ -159,10 +157,10 @@ def _hidden(settings: Settings) -> Iterator[Failure]:
         "node.cni_conf_dir",
         "node.cni_bin_dir",
     ):
-        text = value(settings, key).removeprefix("unix://")
+        text = settings.value(key).removeprefix("unix://")
         if text.startswith(HIDDEN):
             yield Failure(
-                f"{said(settings, key)}: a node in its own namespaces has a /run of its own and"
+                f"{settings.source(key)}: a node in its own namespaces has a /run of its own and"
                 f" does not see {text}",
                 "name another path, or set node.sandbox: false (STEPKUBE_NODE_SANDBOX=false)",
             )

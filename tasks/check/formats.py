@@ -11,10 +11,8 @@ import re
 from collections.abc import Iterator
 
 from tasks.addons import template_values
-from tasks.check.versions import said
 from tasks.components import flags
 from tasks.core.errors import Failure
-from tasks.explain.provenance import value
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
 from tasks.settings import addresses
@@ -59,19 +57,19 @@ def problems(settings: Settings, minor: Minor) -> Iterator[Failure]:
 
 def _addresses(settings: Settings) -> Iterator[Failure]:
     for key in ("api.bind_address", "api.advertise_address", "kubelet.host", "etcd.host"):
-        name = value(settings, key)
+        name = settings.value(key)
         local = key == "etcd.host" and name == "localhost"  # the one name that etcd listens at
         if name and not local and not addresses.is_address(name):
             yield Failure(
-                f"{said(settings, key)}: {name!r} is not an IP address", "for example 127.0.0.1"
+                f"{settings.source(key)}: {name!r} is not an IP address", "for example 127.0.0.1"
             )
 
 
 def _endpoints(settings: Settings) -> Iterator[Failure]:
     for key in ("node.container_runtime_endpoint", "node.image_service_endpoint"):
-        if value(settings, key) and not _ENDPOINT.fullmatch(value(settings, key)):
+        if settings.value(key) and not _ENDPOINT.fullmatch(settings.value(key)):
             yield Failure(
-                f"{said(settings, key)}: {value(settings, key)!r} is no socket",
+                f"{settings.source(key)}: {settings.value(key)!r} is no socket",
                 "for example unix:///run/containerd/containerd.sock",
             )
 
@@ -79,12 +77,12 @@ def _endpoints(settings: Settings) -> Iterator[Failure]:
 def _networks(settings: Settings, key: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Return the ranges of addresses that a setting lists. Raises Failure when one is none."""
     found = []
-    for text in value(settings, key).split(","):
+    for text in settings.value(key).split(","):
         try:
             found.append(ipaddress.ip_network(text.strip(), strict=False))
         except ValueError:
             raise Failure(
-                f"{said(settings, key)}: {text!r} is no range of addresses",
+                f"{settings.source(key)}: {text!r} is no range of addresses",
                 "for example 10.0.0.0/24",
             ) from None
     return found
@@ -104,18 +102,18 @@ def _services(settings: Settings) -> Iterator[Failure]:
     }
     for key, (variable, number) in variables.items():
         try:
-            address = ipaddress.ip_address(value(settings, key))
+            address = ipaddress.ip_address(settings.value(key))
         except ValueError:
             yield Failure(
-                f"{said(settings, key)}: {value(settings, key)!r} is not an IP address",
+                f"{settings.source(key)}: {settings.value(key)!r} is not an IP address",
                 f"for example {variable}={networks[0][number]}",
             )
             continue
         if not any(address in network for network in networks):
             yield Failure(
-                f"{said(settings, key)}: {address} is outside the range of services,"
+                f"{settings.source(key)}: {address} is outside the range of services,"
                 f" {settings.api.service_cluster_ip_range}"
-                f" ({said(settings, 'api.service_cluster_ip_range')})",
+                f" ({settings.source('api.service_cluster_ip_range')})",
                 f"for example {variable}={networks[0][number]}",
             )
 
@@ -128,23 +126,23 @@ def _lists(settings: Settings) -> Iterator[Failure]:
         "start.feature_gates": (_GATE, "feature gate", "AllAlpha=false"),
     }
     for key, (form, what, example) in forms.items():
-        for item in filter(None, value(settings, key).split(",")):
+        for item in filter(None, settings.value(key).split(",")):
             if not form.fullmatch(item):
                 yield Failure(
-                    f"{said(settings, key)}: {item!r} is no {what}", f"for example {example}"
+                    f"{settings.source(key)}: {item!r} is no {what}", f"for example {example}"
                 )
     for key in ("kubelet.flags", "cloud_controller_manager.flags"):
-        text = value(settings, key).lstrip()
+        text = settings.value(key).lstrip()
         if text and text[0] not in "-'\"":
             yield Failure(
-                f"{said(settings, key)}: {text.split()[0]!r} is no flag",
+                f"{settings.source(key)}: {text.split()[0]!r} is no flag",
                 f"for example --{text.split()[0]}",
             )
     for word in filter(None, settings.api.authorization_mode.split(",")):
         if word not in _AUTHORIZERS:
             near = difflib.get_close_matches(word, _AUTHORIZERS, n=1)
             yield Failure(
-                f"{said(settings, 'api.authorization_mode')}: there is no authorizer {word!r}",
+                f"{settings.source('api.authorization_mode')}: there is no authorizer {word!r}",
                 f"did you mean {near[0]}?" if near else f"they are {', '.join(_AUTHORIZERS)}",
             )
 
@@ -152,9 +150,9 @@ def _lists(settings: Settings) -> Iterator[Failure]:
 def _numbers(settings: Settings) -> Iterator[Failure]:
     """Check numbers, ranges of ports, and durations."""
     for key, (least, most) in _RANGES.items():
-        if not least <= value(settings, key) <= most:
+        if not least <= settings.value(key) <= most:
             yield Failure(
-                f"{said(settings, key)}: {value(settings, key)} cannot be",
+                f"{settings.source(key)}: {settings.value(key)} cannot be",
                 f"use {least} to {most}",
             )
     ports = settings.api.node_port_range
@@ -162,13 +160,13 @@ def _numbers(settings: Settings) -> Iterator[Failure]:
     low, high = _bounds(match) if match else (0, 0)
     if ports and not 0 < low <= high < 65536:
         yield Failure(
-            f"{said(settings, 'api.node_port_range')}: {ports!r} is no range of ports",
+            f"{settings.source('api.node_port_range')}: {ports!r} is no range of ports",
             "for example 30000-32767",
         )
     for key in _DURATIONS:
-        text = value(settings, key)
+        text = settings.value(key)
         if text and not _DURATION.fullmatch(text):
-            yield Failure(f"{said(settings, key)}: {text!r} is no duration", "for example 90s")
+            yield Failure(f"{settings.source(key)}: {text!r} is no duration", "for example 90s")
 
 
 def _bounds(match: re.Match[str]) -> tuple[int, int]:
@@ -193,14 +191,14 @@ def _versioned(settings: Settings, minor: Minor) -> Iterator[Failure]:
     backend = settings.api.storage_backend
     if backend != "etcd3" and (backend != "etcd2" or minor > (1, 12)):
         yield Failure(
-            f"{said(settings, 'api.storage_backend')}: Kubernetes {minor[0]}.{minor[1]} has no"
+            f"{settings.source('api.storage_backend')}: Kubernetes {minor[0]}.{minor[1]} has no"
             f" storage backend {backend!r}; 1.10 to 1.12 have etcd2 and etcd3, newer ones etcd3",
             "unset it",
         )
     for origin in settings.api.cors_allowed_origins.split(",") if minor >= (1, 27) else ():
         if not (re.search(r"\^|//", origin) and re.search(r"[$:]", origin)):
             yield Failure(
-                f"{said(settings, 'api.cors_allowed_origins')}: from 1.27 on, kube-apiserver"
+                f"{settings.source('api.cors_allowed_origins')}: from 1.27 on, kube-apiserver"
                 f" refuses {origin!r}, which fits parts of other origins too",
                 "begin it with // or ^ and end it with $, such as //localhost(:[0-9]+)?$",
             )
@@ -208,12 +206,12 @@ def _versioned(settings: Settings, minor: Minor) -> Iterator[Failure]:
     if wanted:
         if not re.fullmatch(r"\d+\.\d+", wanted):
             yield Failure(
-                f"{said(settings, 'start.emulated_version')}: {wanted!r} is no minor",
+                f"{settings.source('start.emulated_version')}: {wanted!r} is no minor",
                 f"for example EMULATED_VERSION={minor[0]}.{minor[1] - 1}",
             )
         elif facts.parse(wanted) > minor:
             yield Failure(
-                f"{said(settings, 'start.emulated_version')}: Kubernetes {minor[0]}.{minor[1]}"
+                f"{settings.source('start.emulated_version')}: Kubernetes {minor[0]}.{minor[1]}"
                 f" cannot behave like {wanted}, which is newer",
                 "name an older minor",
             )

@@ -34,7 +34,7 @@ def make(settings: Settings) -> None:
     }
     for key, values in urls.items():
         for url in values:
-            network.require_url(url, settings.sources.get(key, key))
+            network.require_url(url, settings.source(key))
     image_mirrors.mirrors(settings)
     network.require_authorities(mirror.ca_bundle)
     files.write_json(settings.paths.mirror, masked(asdict(mirror)))

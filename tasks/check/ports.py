@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from tasks.check.versions import said
 from tasks.components import cloud_controller_manager, forwarding
 from tasks.components.base import Component
 from tasks.components.debug_ports import OFFSETS
 from tasks.core.errors import Failure
-from tasks.explain.provenance import value
 from tasks.settings.load import Settings
 from tasks.settings.table import table
 
@@ -34,11 +32,11 @@ def shared(settings: Settings, built: Mapping[str, Component]) -> Iterator[Failu
         keys = [
             row.key
             for row in table()
-            if row.key.endswith("port") and value(settings, row.key) == port
+            if row.key.endswith("port") and settings.value(row.key) == port
         ]
         if len(names) > 1 or _twice(names[0], keys):
-            where = [said(settings, key) for key in keys]
-            where += [said(settings, name) for name in names if name == "node.forward"][:1]
+            where = [settings.source(key) for key in keys]
+            where += [settings.source(name) for name in names if name == "node.forward"][:1]
             yield Failure(
                 f"{' and '.join(where)}: port {port} cannot be listened on twice"
                 f" ({', '.join(names)})",
@@ -51,7 +49,7 @@ def debuggers(settings: Settings) -> Iterator[Failure]:
     last = 65535 - max(OFFSETS.values())
     if settings.debug.base_port > last:
         yield Failure(
-            f"{said(settings, 'debug.base_port')}: the ports of Delve, up to"
+            f"{settings.source('debug.base_port')}: the ports of Delve, up to"
             f" {max(OFFSETS.values())} above it, would be no ports",
             f"use {last} or less",
         )

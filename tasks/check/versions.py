@@ -5,30 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.errors import Failure
-from tasks.explain.provenance import value
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
 from tasks.settings.load import Settings
 from tasks.settings.table import Row, table
 
 
-def said(settings: Settings, key: str) -> str:
-    """Return where a setting came from; for a default one, its key."""
-    source = settings.sources.get(key, "default")
-    return f"the default of {key}" if source == "default" else source
-
-
-def given(settings: Settings, key: str) -> bool:
-    """Tell whether the user gave a setting a value of its own."""
-    return settings.sources.get(key, "default") != "default" and bool(value(settings, key))
-
-
 def unknown(settings: Settings, minor: Minor) -> Iterator[Failure]:
     """Yield a failure for every setting that was changed and that this minor does not know."""
     for row in table():
-        source = settings.sources.get(row.key, "default")
-        if source != "default" and value(settings, row.key) != row.default:
-            failure = refusal(row, source, minor)
+        if settings.is_named(row.key) and settings.value(row.key) != row.default:
+            failure = refusal(row, settings.source(row.key), minor)
             if failure:
                 yield failure
 

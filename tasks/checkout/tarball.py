@@ -45,7 +45,7 @@ class Tarball:
         self.settings = settings
         self.place = settings.origin.tarball
         self.name = f"the archive {mask(self.place)}"
-        self._key = settings.sources.get("origin.tarball", "origin.tarball")
+        self._key = settings.source("origin.tarball")
 
     def checkout(self, wanted: str) -> Checkout:
         """Verify and unpack the archive, and make a git repository of it."""

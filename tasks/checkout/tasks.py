@@ -83,7 +83,7 @@ def stamped(settings: Settings, checkout: Checkout) -> Checkout:
     named = settings.build.version_file
     if not named:
         return checkout
-    where = f"build.version_file ({settings.sources.get('build.version_file', '')})"
+    where = f"build.version_file ({settings.source('build.version_file')})"
     told = version_stamp.from_file(Path(named).expanduser().absolute(), where)
     commit = told.commit or checkout.commit
     return replace(checkout, version=told.version, commit=commit, state=told.state)

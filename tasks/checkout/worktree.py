@@ -35,7 +35,7 @@ class Worktree:
 
     def checkout(self, wanted: str) -> Checkout:
         """Use the tree as it is; a wanted version must be the one that is checked out."""
-        where = self.settings.sources.get("origin.path", "origin.path")
+        where = self.settings.source("origin.path")
         require_kubernetes(self.tree, where)
         found = self._own(where) if (self.tree / ".git").exists() else self._unpacked()
         version = self.settings.build.version_stamp or found.version

@@ -59,7 +59,7 @@ def _require_plugins(context: Context) -> None:
     ]
     for key, plugin in (*asked(api), *disabled):
         if plugin in removed:
-            source = context.settings.sources.get(key, key)
+            source = context.settings.source(key)
             raise Failure(
                 f"{source}: Kubernetes {removed[plugin]} removed the admission plugin {plugin}",
                 "leave it out, or choose an older version",

@@ -26,45 +26,45 @@ _PROVIDER, _CONFIG = "start.cloud_provider", "start.cloud_config"
 _OWN = "EXTERNAL_CLOUD_PROVIDER_BINARY"
 
 
-def runs(chosen: Settings) -> bool:
+def runs(settings: Settings) -> bool:
     """Tell whether the cloud is left to it."""
-    return chosen.start.external_cloud_provider
+    return settings.start.external_cloud_provider
 
 
-def own_binary(chosen: Settings) -> Path | None:
+def own_binary(settings: Settings) -> Path | None:
     """Return the user's own program, or None when it is built from the tree."""
-    named = flags.path(chosen.cloud_controller_manager.binary)
+    named = flags.path(settings.cloud_controller_manager.binary)
     return Path(named) if named else None
 
 
 def wanted(context: Context) -> flags.Wanted:
     """Return the flags; as upstream, it borrows the kubeconfig of kube-controller-manager."""
-    chosen = context.settings
-    kubeconfig = chosen.paths.kubeconfig("controller")
+    settings = context.settings
+    kubeconfig = settings.paths.kubeconfig("controller")
     return {
-        **flags.logging(chosen),
+        **flags.logging(settings),
         **flags.feature_gates_flag(context),
-        "cloud-provider": chosen.start.cloud_provider,
-        "cloud-config": flags.path(chosen.start.cloud_config),
-        "configure-cloud-routes": chosen.cloud_controller_manager.configure_cloud_routes,
+        "cloud-provider": settings.start.cloud_provider,
+        "cloud-config": flags.path(settings.start.cloud_config),
+        "configure-cloud-routes": settings.cloud_controller_manager.configure_cloud_routes,
         "kubeconfig": kubeconfig,
         "use-service-account-credentials": True,
         **flags.serving(NAME, context, _port(context), kubeconfig),
-        **({"leader-elect": False} if chosen.debug.pause_tolerant else {}),
+        **({"leader-elect": False} if settings.debug.pause_tolerant else {}),
     }
 
 
 def build(context: Context) -> Component:
     """Describe cloud-controller-manager; the user's flags come last, so that they win."""
-    chosen = context.settings
-    own = own_binary(chosen)
+    settings = context.settings
+    own = own_binary(settings)
     argv = (
         *flags.argv(NAME, context, wanted(context)),
-        *flags.own(chosen, "cloud_controller_manager.flags"),
+        *flags.own(settings, "cloud_controller_manager.flags"),
     )
     inputs = (
-        *flags.credentials(chosen, "controller"),
-        *flags.named(chosen.start.cloud_config),
+        *flags.credentials(settings, "controller"),
+        *flags.named(settings.start.cloud_config),
         *((own,) if own else ()),
     )
     made = flags.controller(NAME, context, argv, _port(context), inputs)
@@ -76,48 +76,48 @@ def check(context: Context) -> None:
 
     Raises Failure naming the variable, before anything is built or started.
     """
-    chosen, own = context.settings, own_binary(context.settings)
-    if not runs(chosen):
-        if chosen.start.cloud_provider:
+    settings, own = context.settings, own_binary(context.settings)
+    if not runs(settings):
+        if settings.start.cloud_provider:
             _require_in_tree(context)
-        if chosen.start.cloud_provider == "openstack":
-            _require_config(chosen, f"{_source(chosen, _PROVIDER)}: openstack needs CLOUD_CONFIG")
+        if settings.start.cloud_provider == "openstack":
+            _require_config(settings, f"{settings.source(_PROVIDER)}: openstack needs CLOUD_CONFIG")
         return
     if own is None:
         _require_provider(context)
     elif not (own.is_file() and os.access(own, os.X_OK)):
         raise Failure(
-            f"{_source(chosen, 'cloud_controller_manager.binary')}: {own} is not a program",
+            f"{settings.source('cloud_controller_manager.binary')}: {own} is not a program",
             "name an executable file, or unset it to run what the tree has",
         )
-    _require_config(chosen, f"{_source(chosen, _EXTERNAL)}: it needs CLOUD_CONFIG")
+    _require_config(settings, f"{settings.source(_EXTERNAL)}: it needs CLOUD_CONFIG")
 
 
-def _require_config(chosen: Settings, needed: str) -> None:
-    config = flags.path(chosen.start.cloud_config)
+def _require_config(settings: Settings, needed: str) -> None:
+    config = flags.path(settings.start.cloud_config)
     if not config:
         raise Failure(needed, "set CLOUD_CONFIG to the cloud provider's configuration file")
     if not Path(config).is_file():
-        source = _source(chosen, _CONFIG)
+        source = settings.source(_CONFIG)
         raise Failure(f"{source}: the cloud config {config} does not exist", "correct the path")
 
 
 def _require_provider(context: Context) -> None:
-    chosen, known = context.settings, context.facts.cloud_providers
-    provider = chosen.start.cloud_provider
+    settings, known = context.settings, context.facts.cloud_providers
+    provider = settings.start.cloud_provider
     version = f"Kubernetes {'.'.join(str(number) for number in context.minor)}"
     if not known:
         raise Failure(
-            f"{_source(chosen, _EXTERNAL)}: {version} has no cloud provider in its tree,"
+            f"{settings.source(_EXTERNAL)}: {version} has no cloud provider in its tree,"
             " the last ones were removed in 1.31",
             f"set {_OWN} to a cloud provider's own cloud-controller-manager",
         )
     hint = f"{', '.join(known)}; or set {_OWN} to a program that has another"
     if not provider:
-        needed = f"{_source(chosen, _EXTERNAL)}: it needs CLOUD_PROVIDER"
+        needed = f"{settings.source(_EXTERNAL)}: it needs CLOUD_PROVIDER"
         raise Failure(needed, f"the tree of {version} has {hint}")
     if provider not in known:
-        wrong = f"{_source(chosen, _PROVIDER)}: {provider!r} is no cloud provider"
+        wrong = f"{settings.source(_PROVIDER)}: {provider!r} is no cloud provider"
         raise Failure(f"{wrong} in the tree of {version}", f"choose {hint}")
 
 
@@ -128,7 +128,7 @@ def _require_in_tree(context: Context) -> None:
         return
     near = difflib.get_close_matches(provider, known, n=1)
     raise Failure(
-        f"{_source(context.settings, _PROVIDER)}: {provider!r} is no cloud provider in the tree of"
+        f"{context.settings.source(_PROVIDER)}: {provider!r} is no cloud provider in the tree of"
         f" Kubernetes {'.'.join(map(str, context.minor))}, which has {', '.join(known) or 'none'}",
         f"did you mean {near[0]}?"
         if near
@@ -136,13 +136,9 @@ def _require_in_tree(context: Context) -> None:
     )
 
 
-def _source(chosen: Settings, key: str) -> str:
-    return chosen.sources.get(key, key)
-
-
 def _port(context: Context) -> int:
-    chosen = context.settings.cloud_controller_manager
-    return flags.own_port(NAME, context, chosen.secure_port, chosen.port)
+    settings = context.settings.cloud_controller_manager
+    return flags.own_port(NAME, context, settings.secure_port, settings.port)
 
 
 _SAMPLE = (

@@ -35,9 +35,9 @@ class Tools:
     cni: Path = Path("/usr/lib/cni")
 
 
-def plugins(chosen: Settings) -> Path | None:
+def plugins(settings: Settings) -> Path | None:
     """Return the folder of CNI plugins that are there, or None where they have to be made."""
-    node = chosen.node
+    node = settings.node
     if node.cni_bin_dir:
         return Path(flags.path(node.cni_bin_dir))
     return None if node.cni_plugins_version else installed_plugins()
@@ -49,31 +49,33 @@ def installed_plugins() -> Path | None:
     return next((folder for folder in folders if (folder / "bridge").is_file()), None)
 
 
-def runs(chosen: Settings) -> bool:
+def runs(settings: Settings) -> bool:
     """Tell whether there is a private runtime; else the user named one."""
-    return chosen.node.container_runtime == "remote" and not chosen.node.container_runtime_endpoint
+    return (
+        settings.node.container_runtime == "remote" and not settings.node.container_runtime_endpoint
+    )
 
 
-def endpoint(chosen: Settings) -> str:
+def endpoint(settings: Settings) -> str:
     """Return the runtime's endpoint, as the kubelet takes it; Docker and rkt have none."""
-    if chosen.node.container_runtime != "remote":
+    if settings.node.container_runtime != "remote":
         return ""
-    return chosen.node.container_runtime_endpoint or f"unix://{socket(chosen)}"
+    return settings.node.container_runtime_endpoint or f"unix://{socket(settings)}"
 
 
-def socket(chosen: Settings) -> Path:
+def socket(settings: Settings) -> Path:
     """Return the private runtime's socket, which host and sandbox see at the same path."""
-    return chosen.paths.run / "containerd.sock"
+    return settings.paths.run / "containerd.sock"
 
 
-def pause(chosen: Settings) -> str:
+def pause(settings: Settings) -> str:
     """Return the name of the pause image: the user's, or the one that is built."""
-    return chosen.node.pause_image or PAUSE
+    return settings.node.pause_image or PAUSE
 
 
-def root(chosen: Settings) -> Path:
+def root(settings: Settings) -> Path:
     """Return the folder of images and containers."""
-    return chosen.paths.instance / "containerd"
+    return settings.paths.instance / "containerd"
 
 
 def wanted(context: Context) -> flags.Wanted:
@@ -83,87 +85,87 @@ def wanted(context: Context) -> flags.Wanted:
 
 def build(context: Context, tools: Tools = Tools()) -> Component:
     """Describe containerd; it is ready when its socket accepts a connection."""
-    chosen = context.settings
+    settings = context.settings
     return Component(
         name=NAME,
         argv=flags.argv(NAME, context, wanted(context)),
-        health=Health(f"unix://{socket(chosen)}"),
+        health=Health(f"unix://{socket(settings)}"),
         after=AFTER,
-        env=_world(chosen),
+        env=_world(settings),
         files={
-            _file(chosen): configuration(chosen, tools),
+            _file(settings): configuration(settings, tools),
             **(
                 {}
-                if own_networks(chosen)
-                else {_networks(chosen) / "10-stepkube.conflist": network(chosen)}
+                if own_networks(settings)
+                else {_networks(settings) / "10-stepkube.conflist": network(settings)}
             ),
             **{
-                _hosts(chosen) / name / "hosts.toml": text
-                for name, text in image_mirrors.hosts(chosen).items()
+                _hosts(settings) / name / "hosts.toml": text
+                for name, text in image_mirrors.hosts(settings).items()
             },
         },
         folders=(
-            chosen.paths.config,
-            chosen.paths.run,
-            root(chosen),
-            *([] if own_networks(chosen) else [_networks(chosen)]),
+            settings.paths.config,
+            settings.paths.run,
+            root(settings),
+            *([] if own_networks(settings) else [_networks(settings)]),
         ),
     )
 
 
-def configuration(chosen: Settings, tools: Tools) -> str:
+def configuration(settings: Settings, tools: Tools) -> str:
     """Render the configuration file."""
     return templates.render(
         "containerd.toml.j2",
         config=tools.config,
         runc=tools.runc,
-        plugins=flags.path(chosen.node.cni_bin_dir) or str(tools.cni),
-        root=str(root(chosen)),
-        state=str(_state(chosen)),
-        socket=str(socket(chosen)),
-        networks=str(_networks(chosen)),
-        pause=pause(chosen),
-        hosts=str(_hosts(chosen)) if chosen.mirror.images else "",
+        plugins=flags.path(settings.node.cni_bin_dir) or str(tools.cni),
+        root=str(root(settings)),
+        state=str(_state(settings)),
+        socket=str(socket(settings)),
+        networks=str(_networks(settings)),
+        pause=pause(settings),
+        hosts=str(_hosts(settings)) if settings.mirror.images else "",
     )
 
 
-def _world(chosen: Settings) -> dict[str, str]:
+def _world(settings: Settings) -> dict[str, str]:
     """Return the variables by which containerd reaches registries, and whom it trusts there."""
-    trust = {"SSL_CERT_FILE": chosen.mirror.ca_bundle} if chosen.mirror.ca_bundle else {}
-    if not (chosen.node.sandbox and chosen.node.pull):
+    trust = {"SSL_CERT_FILE": settings.mirror.ca_bundle} if settings.mirror.ca_bundle else {}
+    if not (settings.node.sandbox and settings.node.pull):
         return trust
     proxy = f"http://127.0.0.1:{PROXY_PORT}"
     return {**trust, "HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}
 
 
-def network(chosen: Settings) -> str:
+def network(settings: Settings) -> str:
     """Render the pod network: a bridge with addresses out of the cluster's range."""
     # inside the sandbox, addresses live exactly as long as the pods that have them
-    leases = Path("/run/cni-ipam") if chosen.node.sandbox else chosen.paths.instance / "ipam"
+    leases = Path("/run/cni-ipam") if settings.node.sandbox else settings.paths.instance / "ipam"
     return templates.render(
-        "cni.conflist.j2", subnet=chosen.controller_manager.cluster_cidr, leases=str(leases)
+        "cni.conflist.j2", subnet=settings.controller_manager.cluster_cidr, leases=str(leases)
     )
 
 
-def _state(chosen: Settings) -> Path:
+def _state(settings: Settings) -> Path:
     """Return the folder of what must not outlive a boot; the sandbox has a /run of its own."""
-    return Path("/run/containerd" if chosen.node.sandbox else f"/run/stepkube-{chosen.name}")
+    return Path("/run/containerd" if settings.node.sandbox else f"/run/stepkube-{settings.name}")
 
 
-def own_networks(chosen: Settings) -> str:
+def own_networks(settings: Settings) -> str:
     """Return the folder of networks that the user named, in which nothing is written."""
-    return flags.path(chosen.node.cni_config_dir or chosen.node.cni_conf_dir)
+    return flags.path(settings.node.cni_config_dir or settings.node.cni_conf_dir)
 
 
-def _networks(chosen: Settings) -> Path:
-    return Path(own_networks(chosen) or chosen.paths.config / "cni")
+def _networks(settings: Settings) -> Path:
+    return Path(own_networks(settings) or settings.paths.config / "cni")
 
 
-def _hosts(chosen: Settings) -> Path:
+def _hosts(settings: Settings) -> Path:
     """Return the folder of the image mirrors: another one for others, so that none is left over."""
-    content = [part for pair in sorted(image_mirrors.hosts(chosen).items()) for part in pair]
-    return chosen.paths.config / "registries" / files.digest(*content)[:12]
+    content = [part for pair in sorted(image_mirrors.hosts(settings).items()) for part in pair]
+    return settings.paths.config / "registries" / files.digest(*content)[:12]
 
 
-def _file(chosen: Settings) -> Path:
-    return chosen.paths.config / "containerd.toml"
+def _file(settings: Settings) -> Path:
+    return settings.paths.config / "containerd.toml"

@@ -24,14 +24,14 @@ SHARED = ("/dev", "/run", "/sys", "/var/run")
 _CREDENTIALS = {"aws": "~/.aws/credentials", "gce": "~/.config/gcloud"}
 
 
-def runs(chosen: Settings) -> bool:
+def runs(settings: Settings) -> bool:
     """Tell whether the kubelet's runtime is Docker."""
-    return chosen.node.container_runtime == NAME
+    return settings.node.container_runtime == NAME
 
 
-def contains(chosen: Settings, component: str) -> bool:
+def contains(settings: Settings, component: str) -> bool:
     """Tell whether a component runs in a container (DOCKERIZE_KUBELET)."""
-    return chosen.kubelet.dockerize and component == CONTAINED
+    return settings.kubelet.dockerize and component == CONTAINED
 
 
 def flags_of(node: Node) -> dict[str, flags.Value]:
@@ -69,20 +69,20 @@ def client(node: Node) -> list[str]:
     return [NAME, *([f"--host={address}"] if address else [])]
 
 
-def image(chosen: Settings, minor: Minor) -> str:
+def image(settings: Settings, minor: Minor) -> str:
     """Return the image that a kubelet in a container has around it, empty for one on the host.
 
     The program is the one that is built here, so that it can be debugged: what counts of the image
     is mount, nsenter, iptables and the like.
     """
-    kubelet = chosen.kubelet
+    kubelet = settings.kubelet
     if not kubelet.dockerize:
         return ""
     return kubelet.image or f"k8s.gcr.io/hyperkube:v{minor[0]}.{minor[1]}.0"
 
 
 def container(
-    chosen: Settings,
+    settings: Settings,
     image: str,
     argv: Sequence[str],
     *,
@@ -99,7 +99,7 @@ def container(
     /run/xtables.lock, which Docker would make a folder if it is not there, is that of /run.
     """
     return (
-        *client(chosen.node),
+        *client(settings.node),
         "run",
         "--rm",
         f"--cidfile={cidfile}",
@@ -111,18 +111,18 @@ def container(
         *(f"--env={name}" for name in sorted(names)),
         "--volume=/:/rootfs:ro,rslave",
         *(f"--volume={folder}:{folder}" for folder in SHARED),
-        *(f"--volume={place}:{place}:rslave" for place in (state, chosen.paths.home)),
-        *(f"--volume={place}:{place}" for place in _outside(chosen, argv)),
+        *(f"--volume={place}:{place}:rslave" for place in (state, settings.paths.home)),
+        *(f"--volume={place}:{place}" for place in _outside(settings, argv)),
         "--entrypoint=",
         image,
         *argv,
     )
 
 
-def _outside(chosen: Settings, argv: Sequence[str]) -> Iterator[Path]:
+def _outside(settings: Settings, argv: Sequence[str]) -> Iterator[Path]:
     """Yield what a kubelet needs that lies neither in the workspace nor in a shared folder."""
-    paths, node, kubelet = chosen.paths, chosen.node, chosen.kubelet
-    secrets = _CREDENTIALS.get(chosen.start.cloud_provider, "")
+    paths, node, kubelet = settings.paths, settings.node, settings.kubelet
+    secrets = _CREDENTIALS.get(settings.start.cloud_provider, "")
     places = (
         paths.certs,
         paths.config,
@@ -132,14 +132,14 @@ def _outside(chosen: Settings, argv: Sequence[str]) -> Iterator[Path]:
             kubelet.pod_manifest_path,
             kubelet.client_ca_file,
             kubelet.resolv_conf,
-            chosen.start.cloud_config,
+            settings.start.cloud_config,
             secrets,
             node.cni_conf_dir,
             node.cni_config_dir,
             node.cni_bin_dir,
         ),
     )
-    covered = (chosen.paths.home, *map(Path, SHARED))
+    covered = (settings.paths.home, *map(Path, SHARED))
     for place in dict.fromkeys(places):
         if not any(place.is_relative_to(folder) for folder in covered):
             yield place

@@ -15,31 +15,31 @@ _PEER = "http://127.0.0.1:0"
 
 def wanted(context: Context) -> flags.Wanted:
     """Return the flags; those of kube::etcd::start, with the peer port out of the way."""
-    chosen = context.settings
-    host, port = chosen.etcd.host, chosen.etcd.port
+    settings = context.settings
+    host, port = settings.etcd.host, settings.etcd.port
     return {
         "name": "stepkube",
-        "data-dir": chosen.paths.etcd,
+        "data-dir": settings.paths.etcd,
         "listen-client-urls": flags.url("http", host, port),
         "advertise-client-urls": flags.url("http", flags.near(host), port),
         "listen-peer-urls": _PEER,
         "initial-advertise-peer-urls": _PEER,
         "initial-cluster": f"stepkube={_PEER}",
-        "log-level": chosen.etcd.log_level,
-        **({"enable-v2": True} if chosen.api.storage_backend == "etcd2" else {}),
+        "log-level": settings.etcd.log_level,
+        **({"enable-v2": True} if settings.api.storage_backend == "etcd2" else {}),
     }
 
 
 def build(context: Context) -> Component:
     """Describe etcd."""
-    chosen = context.settings
+    settings = context.settings
     endpoint = context.facts.health[NAME]
-    host, port = flags.near(chosen.etcd.host), chosen.etcd.port
+    host, port = flags.near(settings.etcd.host), settings.etcd.port
     return Component(
         name=NAME,
         argv=flags.argv(NAME, context, wanted(context)),
         health=Health(flags.url(endpoint.scheme, host, port, endpoint.path)),
         after=AFTER,
-        folders=(chosen.paths.etcd,),
+        folders=(settings.paths.etcd,),
         ports=(port,),
     )

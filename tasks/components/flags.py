@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from operator import attrgetter
 from pathlib import Path
 
 from tasks.components.base import Component, Context
@@ -45,17 +44,17 @@ def text(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def logging(chosen: Settings) -> dict[str, Value]:
+def logging(settings: Settings) -> dict[str, Value]:
     """Return the flags that decide how much is logged."""
-    return {"v": chosen.logs.level, "vmodule": chosen.logs.spec}
+    return {"v": settings.logs.level, "vmodule": settings.logs.spec}
 
 
 def feature_gates(context: Context) -> dict[str, bool]:
     """Return the feature gates of all components."""
-    chosen = context.settings
-    items = [item.strip().partition("=") for item in chosen.start.feature_gates.split(",")]
+    settings = context.settings
+    items = [item.strip().partition("=") for item in settings.start.feature_gates.split(",")]
     gates = {name.strip(): value.strip().lower() in _TRUE for name, _, value in items if name}
-    if chosen.api.pod_priority_preemption and context.facts.pod_priority_alpha:
+    if settings.api.pod_priority_preemption and context.facts.pod_priority_alpha:
         gates["PodPriority"] = True
     return gates
 
@@ -66,57 +65,57 @@ def feature_gates_flag(context: Context) -> dict[str, Value]:
     return {"feature-gates": ",".join(f"{name}={text(on)}" for name, on in gates.items())}
 
 
-def cloud(chosen: Settings) -> dict[str, Value]:
+def cloud(settings: Settings) -> dict[str, Value]:
     """Return the cloud provider's flags; empty values say `none`, as upstream does."""
-    if chosen.start.external_cloud_provider:
+    if settings.start.external_cloud_provider:
         return {"cloud-provider": "external"}
     return {
-        "cloud-provider": chosen.start.cloud_provider,
-        "cloud-config": path(chosen.start.cloud_config),
+        "cloud-provider": settings.start.cloud_provider,
+        "cloud-config": path(settings.start.cloud_config),
     }
 
 
-def leader_election(chosen: Settings) -> dict[str, Value]:
+def leader_election(settings: Settings) -> dict[str, Value]:
     """Say whether leaders are elected: as the user says, else not where a pause may last."""
-    told = chosen.start.leader_elect
+    told = settings.start.leader_elect
     if told != "auto":
         return {"leader-elect": told == "true"}
-    return {"leader-elect": False} if chosen.debug.pause_tolerant else {}
+    return {"leader-elect": False} if settings.debug.pause_tolerant else {}
 
 
-def emulated_version(chosen: Settings) -> dict[str, Value]:
+def emulated_version(settings: Settings) -> dict[str, Value]:
     """Return the older minor to behave like, as the flag wants it."""
-    minor = emulated(chosen)
+    minor = emulated(settings)
     return {"emulated-version": f"kube={minor}"} if minor else {}
 
 
-def emulated(chosen: Settings) -> str:
+def emulated(settings: Settings) -> str:
     """Return the minor to behave like, such as 1.34; it may be written kube=v1.34 too."""
-    return chosen.start.emulated_version.removeprefix("kube=").removeprefix("v")
+    return settings.start.emulated_version.removeprefix("kube=").removeprefix("v")
 
 
 PATIENT = {"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "0"}
 """Keeps a client of client-go from giving up, after 45 s, a server that stands at a breakpoint."""
 
 
-def debug_env(chosen: Settings) -> dict[str, str]:
+def debug_env(settings: Settings) -> dict[str, str]:
     """Return the variables that turn programming errors into panics, and make clients patient."""
     return {
-        "KUBE_CACHE_MUTATION_DETECTOR": text(chosen.start.cache_mutation_detector),
-        "KUBE_PANIC_WATCH_DECODE_ERROR": text(chosen.start.panic_watch_decode_error),
-        **(PATIENT if chosen.debug.pause_tolerant else {}),
+        "KUBE_CACHE_MUTATION_DETECTOR": text(settings.start.cache_mutation_detector),
+        "KUBE_PANIC_WATCH_DECODE_ERROR": text(settings.start.panic_watch_decode_error),
+        **(PATIENT if settings.debug.pause_tolerant else {}),
     }
 
 
-def pair(chosen: Settings, stem: str) -> tuple[Path, Path]:
+def pair(settings: Settings, stem: str) -> tuple[Path, Path]:
     """Return the paths of a certificate and of its key."""
-    return chosen.paths.certs / f"{stem}.crt", chosen.paths.certs / f"{stem}.key"
+    return settings.paths.certs / f"{stem}.crt", settings.paths.certs / f"{stem}.key"
 
 
-def service_account_key(chosen: Settings) -> Path:
+def service_account_key(settings: Settings) -> Path:
     """Return the key that signs service account tokens."""
-    own = chosen.certs.service_account_key
-    return Path(path(own)) if own else chosen.paths.certs / "service-account.key"
+    own = settings.certs.service_account_key
+    return Path(path(own)) if own else settings.paths.certs / "service-account.key"
 
 
 def controller(
@@ -135,15 +134,15 @@ def controller(
     )
 
 
-def credentials(chosen: Settings, name: str) -> tuple[Path, ...]:
+def credentials(settings: Settings, name: str) -> tuple[Path, ...]:
     """Return a kubeconfig and the files it names."""
-    authority, _ = pair(chosen, "server-ca")
-    return (chosen.paths.kubeconfig(name), authority, *pair(chosen, f"client-{name}"))
+    authority, _ = pair(settings, "server-ca")
+    return (settings.paths.kubeconfig(name), authority, *pair(settings, f"client-{name}"))
 
 
-def tokens(chosen: Settings) -> Path:
+def tokens(settings: Settings) -> Path:
     """Return the file that says whose the administrator's token is."""
-    return chosen.paths.certs / "tokens.csv"
+    return settings.paths.certs / "tokens.csv"
 
 
 def given(**files: str) -> dict[str, Value]:
@@ -151,12 +150,12 @@ def given(**files: str) -> dict[str, Value]:
     return {name: path(value) for name, value in files.items() if value}
 
 
-def own(chosen: Settings, key: str) -> list[str]:
+def own(settings: Settings, key: str) -> list[str]:
     """Return the flags a user adds by a setting, split like a shell does."""
     try:
-        return shlex.split(attrgetter(key)(chosen))
+        return shlex.split(settings.value(key))
     except ValueError as error:
-        source = chosen.sources.get(key, key)
+        source = settings.source(key)
         raise Failure(f"{source}: {str(error).lower()}", "quote it like a shell wants") from error
 
 
@@ -200,15 +199,15 @@ def serving(component: str, context: Context, port: int, kubeconfig: Path) -> di
     }
 
 
-def _own_authorities(chosen: Settings) -> dict[str, Value]:
+def _own_authorities(settings: Settings) -> dict[str, Value]:
     """Tell a component whom to believe, so that it does not ask kube-apiserver for it.
 
     It would ask again every 10 s while kube-apiserver stands at a breakpoint: hundreds of requests
     whose askers have gone, for which the request that was held has to wait when it goes on.
     """
-    if not chosen.debug.pause_tolerant:
+    if not settings.debug.pause_tolerant:
         return {}
-    client, header = authorities(chosen)
+    client, header = authorities(settings)
     return {
         "authentication-skip-lookup": True,
         "client-ca-file": client,
@@ -217,6 +216,6 @@ def _own_authorities(chosen: Settings) -> dict[str, Value]:
     }
 
 
-def authorities(chosen: Settings) -> tuple[Path, Path]:
+def authorities(settings: Settings) -> tuple[Path, Path]:
     """Return the CAs that servers believe of clients, and of a proxy that speaks for them."""
-    return chosen.paths.certs / "client-ca.crt", chosen.paths.certs / "request-header-ca.crt"
+    return settings.paths.certs / "client-ca.crt", settings.paths.certs / "request-header-ca.crt"

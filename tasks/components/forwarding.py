@@ -44,7 +44,7 @@ def mappings(settings: Settings) -> list[str]:
         host, _, inside = words.partition(":")
         for number in (host, inside or host):
             if not number.isdigit() or not 0 < int(number) < 65536:
-                source = settings.sources.get("node.forward", "node.forward")
+                source = settings.source("node.forward")
                 raise Failure(
                     f"{source}: {words!r} is not a port", "for example 30080, or 8080:30080"
                 )

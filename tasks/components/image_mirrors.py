@@ -18,17 +18,17 @@ _PLACE = re.compile(r"(https?://)?([\w.-]+(?::\d+)?|\[[0-9a-fA-F:]+\](?::\d+)?)(
 _REGISTRY = re.compile(r"[\w.-]+(:\d+)?")
 
 
-def mirrors(chosen: Settings) -> dict[str, str]:
+def mirrors(settings: Settings) -> dict[str, str]:
     """Return the address of the API of the mirror that stands in for each registry.
 
     Raises Failure naming the entry that is none.
     """
     found: dict[str, str] = {}
-    for entry in chosen.mirror.images:
+    for entry in settings.mirror.images:
         registry, equals, place = entry.rpartition("=")
         match = _PLACE.fullmatch(place)
         if match is None or (equals and not _REGISTRY.fullmatch(registry)):
-            source = chosen.sources.get("mirror.images", "mirror.images")
+            source = settings.source("mirror.images")
             raise Failure(
                 f"{source}: {entry!r} is neither a mirror nor registry=mirror",
                 "write mirror.example.org/k8s, or registry.k8s.io=mirror.example.org/k8s",
@@ -38,12 +38,12 @@ def mirrors(chosen: Settings) -> dict[str, str]:
     return found
 
 
-def hosts(chosen: Settings) -> Mapping[str, str]:
+def hosts(settings: Settings) -> Mapping[str, str]:
     """Return the hosts.toml of every registry that has a mirror, by the name of its folder.
 
     The mirror is the only place that is asked: what it lacks is not looked for elsewhere.
     """
-    return {name: _hosts(api, chosen.mirror.ca_bundle) for name, api in mirrors(chosen).items()}
+    return {name: _hosts(api, settings.mirror.ca_bundle) for name, api in mirrors(settings).items()}
 
 
 def _hosts(api: str, ca_bundle: str) -> str:

@@ -22,12 +22,12 @@ CERTS = (
 
 def wanted(context: Context) -> flags.Wanted:
     """Return the flags, in upstream's order."""
-    chosen = context.settings
-    api, certs = chosen.api, chosen.paths.certs
-    crt, key = flags.pair(chosen, "serving-kube-apiserver")
-    kubelet_crt, kubelet_key = flags.pair(chosen, "client-kube-apiserver")
-    proxy_crt, proxy_key = flags.pair(chosen, "client-auth-proxy")
-    client_ca, header_ca = flags.authorities(chosen)
+    settings = context.settings
+    api, certs = settings.api, settings.paths.certs
+    crt, key = flags.pair(settings, "serving-kube-apiserver")
+    kubelet_crt, kubelet_key = flags.pair(settings, "client-kube-apiserver")
+    proxy_crt, proxy_key = flags.pair(settings, "client-auth-proxy")
+    client_ca, header_ca = flags.authorities(settings)
     return {
         **_audit(context),
         **({"enable-swagger-ui": True} if api.swagger_ui else {}),
@@ -39,16 +39,16 @@ def wanted(context: Context) -> flags.Wanted:
             }
         ),
         # says whose the administrator's token is, and is not the token itself
-        **({"token-auth-file": flags.tokens(chosen)} if chosen.certs.kubeconfig_token else {}),
+        **({"token-auth-file": flags.tokens(settings)} if settings.certs.kubeconfig_token else {}),
         "allow-privileged": api.allow_privileged,
         **_runtime_config(context),
-        **flags.cloud(chosen),
+        **flags.cloud(settings),
         **_advertise(context),
         **({"service-node-port-range": api.node_port_range} if api.node_port_range else {}),
-        **flags.logging(chosen),
+        **flags.logging(settings),
         "cert-dir": certs,
         "client-ca-file": client_ca,
-        "service-account-key-file": flags.service_account_key(chosen),
+        "service-account-key-file": flags.service_account_key(settings),
         "service-account-lookup": api.service_account_lookup,
         **_issuer(context),
         **_admission(context),
@@ -59,10 +59,10 @@ def wanted(context: Context) -> flags.Wanted:
         **_insecure(context),
         "storage-backend": api.storage_backend,
         "storage-media-type": api.storage_media_type,
-        "etcd-servers": flags.url("http", flags.near(chosen.etcd.host), chosen.etcd.port),
+        "etcd-servers": flags.url("http", flags.near(settings.etcd.host), settings.etcd.port),
         "service-cluster-ip-range": api.service_cluster_ip_range,
         **flags.feature_gates_flag(context),
-        **flags.emulated_version(chosen),
+        **flags.emulated_version(settings),
         "external-hostname": api.external_hostname,
         "requestheader-username-headers": "X-Remote-User",
         "requestheader-group-headers": "X-Remote-Group",
@@ -82,33 +82,33 @@ def wanted(context: Context) -> flags.Wanted:
 
 def build(context: Context) -> Component:
     """Describe kube-apiserver."""
-    chosen = context.settings
+    settings = context.settings
     endpoint = context.facts.health[NAME]
-    host, port = flags.near(chosen.api.bind_address), chosen.api.secure_port
+    host, port = flags.near(settings.api.bind_address), settings.api.secure_port
     # AlwaysAllow switches anonymous callers off, so the probe is told to log in
-    accept = (200, 401) if "AlwaysAllow" in chosen.api.authorization_mode else (200,)
+    accept = (200, 401) if "AlwaysAllow" in settings.api.authorization_mode else (200,)
     url = flags.url(endpoint.scheme, host, port, endpoint.path)
     return Component(
         name=NAME,
         argv=flags.argv(NAME, context, wanted(context)),
-        health=Health(url, accept, chosen.api.probe_timeout),
+        health=Health(url, accept, settings.api.probe_timeout),
         after=AFTER,
-        env=flags.debug_env(chosen),
+        env=flags.debug_env(settings),
         inputs=(
-            *flags.pair(chosen, "serving-kube-apiserver"),
-            *flags.pair(chosen, "client-kube-apiserver"),
-            *flags.pair(chosen, "client-auth-proxy"),
-            *flags.authorities(chosen),
-            flags.service_account_key(chosen),
-            *([flags.tokens(chosen)] if chosen.certs.kubeconfig_token else []),
+            *flags.pair(settings, "serving-kube-apiserver"),
+            *flags.pair(settings, "client-kube-apiserver"),
+            *flags.pair(settings, "client-auth-proxy"),
+            *flags.authorities(settings),
+            flags.service_account_key(settings),
+            *([flags.tokens(settings)] if settings.certs.kubeconfig_token else []),
             *flags.named(
-                chosen.api.admission_control_config_file,
-                chosen.start.cloud_config,
-                chosen.api.authorization_config,
-                chosen.api.authorization_webhook_config_file,
-                chosen.api.authentication_webhook_config_file,
-                chosen.api.audit_policy_file,
-                chosen.api.egress_selector_config_file,
+                settings.api.admission_control_config_file,
+                settings.start.cloud_config,
+                settings.api.authorization_config,
+                settings.api.authorization_webhook_config_file,
+                settings.api.authentication_webhook_config_file,
+                settings.api.audit_policy_file,
+                settings.api.egress_selector_config_file,
             ),
         ),
         ports=(port, *_insecure_ports(context)),
@@ -166,12 +166,12 @@ def _advertise(context: Context) -> dict[str, flags.Value]:
 
     Without one, kube-apiserver looks for a default route and ends where there is none.
     """
-    chosen = context.settings
-    if chosen.api.advertise_address:
-        return {"advertise-address": chosen.api.advertise_address}
-    if chosen.node.sandbox:
-        return {"advertise-address": chosen.node.address}
-    host_ip = chosen.api.host_ip
+    settings = context.settings
+    if settings.api.advertise_address:
+        return {"advertise-address": settings.api.advertise_address}
+    if settings.node.sandbox:
+        return {"advertise-address": settings.node.address}
+    host_ip = settings.api.host_ip
     return {} if host_ip == "127.0.0.1" else {"advertise-address": host_ip}
 
 

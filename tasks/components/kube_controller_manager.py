@@ -23,52 +23,52 @@ CERTS = (
 
 def wanted(context: Context) -> flags.Wanted:
     """Return the flags, in upstream's order; the kubeconfig names the server, so no --master."""
-    chosen = context.settings
-    crt, key = _signer(chosen)
-    kubeconfig = chosen.paths.kubeconfig("controller")
+    settings = context.settings
+    crt, key = _signer(settings)
+    kubeconfig = settings.paths.kubeconfig("controller")
     return {
-        **flags.logging(chosen),
-        "service-account-private-key-file": flags.service_account_key(chosen),
-        "root-ca-file": chosen.paths.certs / "server-ca.crt",
+        **flags.logging(settings),
+        "service-account-private-key-file": flags.service_account_key(settings),
+        "root-ca-file": settings.paths.certs / "server-ca.crt",
         "cluster-signing-cert-file": crt,
         "cluster-signing-key-file": key,
-        "enable-hostpath-provisioner": chosen.controller_manager.enable_hostpath_provisioner,
-        "pvclaimbinder-sync-period": chosen.controller_manager.claim_binder_sync_period,
+        "enable-hostpath-provisioner": settings.controller_manager.enable_hostpath_provisioner,
+        "pvclaimbinder-sync-period": settings.controller_manager.claim_binder_sync_period,
         **flags.feature_gates_flag(context),
-        **flags.emulated_version(chosen),
-        **_node_ranges(chosen),
+        **flags.emulated_version(settings),
+        **_node_ranges(settings),
         **_cloud(context),
         "kubeconfig": kubeconfig,
         "use-service-account-credentials": True,
-        "controllers": chosen.controller_manager.controllers,
+        "controllers": settings.controller_manager.controllers,
         **flags.serving(NAME, context, _port(context), kubeconfig),
-        "cert-dir": chosen.paths.config,  # else it writes its own pair to /var/run/kubernetes
-        **flags.leader_election(chosen),
-        **({"node-monitor-grace-period": "24h"} if chosen.debug.pause_tolerant else {}),
+        "cert-dir": settings.paths.config,  # else it writes its own pair to /var/run/kubernetes
+        **flags.leader_election(settings),
+        **({"node-monitor-grace-period": "24h"} if settings.debug.pause_tolerant else {}),
     }
 
 
 def build(context: Context) -> Component:
     """Describe kube-controller-manager."""
-    chosen = context.settings
+    settings = context.settings
     argv = flags.argv(NAME, context, wanted(context))
     inputs = (
-        *flags.credentials(chosen, "controller"),
-        *_signer(chosen),
-        flags.service_account_key(chosen),
-        *flags.named(chosen.start.cloud_config),
+        *flags.credentials(settings, "controller"),
+        *_signer(settings),
+        flags.service_account_key(settings),
+        *flags.named(settings.start.cloud_config),
     )
     made = flags.controller(NAME, context, argv, _port(context), inputs)
-    return replace(made, folders=(chosen.paths.config,))
+    return replace(made, folders=(settings.paths.config,))
 
 
-def _signer(chosen: Settings) -> tuple[Path, Path]:
+def _signer(settings: Settings) -> tuple[Path, Path]:
     """Return the CA of certificate requests: the one that kube-apiserver believes of clients.
 
     The script signed with the server CA until 1.15, and nobody accepted what it signed.
     """
-    crt, key = flags.pair(chosen, "client-ca")
-    own = chosen.controller_manager
+    crt, key = flags.pair(settings, "client-ca")
+    own = settings.controller_manager
     return (
         Path(flags.path(own.cluster_signing_cert_file) or crt),
         Path(flags.path(own.cluster_signing_key_file) or key),
@@ -76,29 +76,29 @@ def _signer(chosen: Settings) -> tuple[Path, Path]:
 
 
 def _cloud(context: Context) -> dict[str, flags.Value]:
-    chosen = context.settings
-    if not chosen.start.external_cloud_provider:
-        return flags.cloud(chosen)
-    provider = chosen.start.cloud_provider if context.facts.cloud_volumes == "provider" else ""
+    settings = context.settings
+    if not settings.start.external_cloud_provider:
+        return flags.cloud(settings)
+    provider = settings.start.cloud_provider if context.facts.cloud_volumes == "provider" else ""
     return {
-        **flags.cloud(chosen),
+        **flags.cloud(settings),
         "external-cloud-volume-plugin": (
-            chosen.controller_manager.external_cloud_volume_plugin or provider
+            settings.controller_manager.external_cloud_volume_plugin or provider
         ),
-        "cloud-config": flags.path(chosen.start.cloud_config),
+        "cloud-config": flags.path(settings.start.cloud_config),
     }
 
 
 def _port(context: Context) -> int:
-    chosen = context.settings.controller_manager
-    return flags.own_port(NAME, context, chosen.secure_port, chosen.port)
+    settings = context.settings.controller_manager
+    return flags.own_port(NAME, context, settings.secure_port, settings.port)
 
 
-def _node_ranges(chosen: Settings) -> dict[str, flags.Value]:
+def _node_ranges(settings: Settings) -> dict[str, flags.Value]:
     """Give every node a range of pod addresses, which kubenet waits for."""
-    if chosen.node.net_plugin != "kubenet":
+    if settings.node.net_plugin != "kubenet":
         return {}
     return {
         "allocate-node-cidrs": True,
-        "cluster-cidr": chosen.controller_manager.cluster_cidr,
+        "cluster-cidr": settings.controller_manager.cluster_cidr,
     }

@@ -25,27 +25,27 @@ def wanted(context: Context) -> flags.Wanted:
 
 def build(context: Context, ipvs: bool = True) -> Component:
     """Describe kube-proxy; `ipvs` tells whether this machine has what that mode needs."""
-    chosen = context.settings
+    settings = context.settings
     endpoint = context.facts.health[NAME]
-    port = chosen.proxy.healthz_port
+    port = settings.proxy.healthz_port
     return Component(
         name=NAME,
         argv=flags.argv(NAME, context, wanted(context)),
         health=Health(flags.url(endpoint.scheme, "127.0.0.1", port, endpoint.path)),
         after=AFTER,
-        env=flags.debug_env(chosen),
-        files={_file(chosen): configuration(context, mode(context, ipvs))},
-        inputs=flags.credentials(chosen, "kube-proxy"),
-        folders=(chosen.paths.config,),
+        env=flags.debug_env(settings),
+        files={_file(settings): configuration(context, mode(context, ipvs))},
+        inputs=flags.credentials(settings, "kube-proxy"),
+        folders=(settings.paths.config,),
         # the relay to the sandbox holds the host's ports
-        ports=() if chosen.node.sandbox else (port, chosen.proxy.metrics_port),
+        ports=() if settings.node.sandbox else (port, settings.proxy.metrics_port),
     )
 
 
 def mode(context: Context, ipvs: bool) -> str:
     """Return the mode that is used. Raises Failure for one that the version does not have."""
     wanted, known = context.settings.proxy.mode or DEFAULT, context.facts
-    source = context.settings.sources.get("proxy.mode", "proxy.mode")
+    source = context.settings.source("proxy.mode")
     version = ".".join(map(str, context.minor))
     if wanted not in known.proxy_modes:
         raise Failure(
@@ -63,18 +63,18 @@ def mode(context: Context, ipvs: bool) -> str:
 
 def configuration(context: Context, used: str) -> str:
     """Render the KubeProxyConfiguration."""
-    chosen = context.settings
+    settings = context.settings
     return templates.render(
         "kube-proxy.yaml.j2",
         api_version=context.facts.kube_proxy_config,
-        kubeconfig=str(chosen.paths.kubeconfig("kube-proxy")),
-        hostname=chosen.kubelet.hostname_override,
-        proxy=chosen.proxy,
+        kubeconfig=str(settings.paths.kubeconfig("kube-proxy")),
+        hostname=settings.kubelet.hostname_override,
+        proxy=settings.proxy,
         mode=used,
-        cluster_cidr=chosen.controller_manager.cluster_cidr,
+        cluster_cidr=settings.controller_manager.cluster_cidr,
         feature_gates=flags.feature_gates(context),
     )
 
 
-def _file(chosen: Settings) -> Path:
-    return chosen.paths.config / "kube-proxy.yaml"
+def _file(settings: Settings) -> Path:
+    return settings.paths.config / "kube-proxy.yaml"

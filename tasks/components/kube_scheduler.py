@@ -12,15 +12,15 @@ CERTS = ("server-ca", "client-ca", "request-header-ca", "client-scheduler", "kub
 
 def wanted(context: Context) -> flags.Wanted:
     """Return the flags; the kubeconfig names the server, so no --master."""
-    chosen = context.settings
-    kubeconfig = chosen.paths.kubeconfig("scheduler")
+    settings = context.settings
+    kubeconfig = settings.paths.kubeconfig("scheduler")
     return {
-        **flags.logging(chosen),
+        **flags.logging(settings),
         "kubeconfig": kubeconfig,
         **flags.feature_gates_flag(context),
-        **flags.emulated_version(chosen),
+        **flags.emulated_version(settings),
         **flags.serving(NAME, context, _port(context), kubeconfig),
-        **flags.leader_election(chosen),
+        **flags.leader_election(settings),
     }
 
 
@@ -32,5 +32,5 @@ def build(context: Context) -> Component:
 
 
 def _port(context: Context) -> int:
-    chosen = context.settings.scheduler
-    return flags.own_port(NAME, context, chosen.secure_port, chosen.port)
+    settings = context.settings.scheduler
+    return flags.own_port(NAME, context, settings.secure_port, settings.port)

@@ -99,12 +99,12 @@ COMPONENTS = {
 """Specs by name; what a component needs stands before it."""
 
 
-def own_binary(chosen: Settings, name: str) -> Path | None:
+def own_binary(settings: Settings, name: str) -> Path | None:
     """Return the program a user named to run as a component, or None."""
     own = name == cloud_controller_manager.NAME
-    return cloud_controller_manager.own_binary(chosen) if own else None
+    return cloud_controller_manager.own_binary(settings) if own else None
 
 
-def built_module(chosen: Settings, name: str) -> str | None:
+def built_module(settings: Settings, name: str) -> str | None:
     """Return the module a component is built from, or None when nothing is built for it."""
-    return None if own_binary(chosen, name) else COMPONENTS[name].module
+    return None if own_binary(settings, name) else COMPONENTS[name].module

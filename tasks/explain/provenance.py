@@ -114,19 +114,17 @@ def view(context: Context, build: Build) -> View:
     }
 
 
-def settings_changed(chosen: Settings) -> Iterator[tuple[Origin, Settings]]:
+def settings_changed(settings: Settings) -> Iterator[tuple[Origin, Settings]]:
     """Yield these settings with one value changed, for every setting and every likely change."""
     given = {
-        row.key: _word(value(chosen, row.key))
-        for row in table()
-        if chosen.sources[row.key] != "default"
+        row.key: _word(settings.value(row.key)) for row in table() if settings.is_named(row.key)
     }
-    home, nothing = str(chosen.paths.home), Path(os.devnull)
-    instance = Origin("instance", chosen.name, home)
+    home, nothing = str(settings.paths.home), Path(os.devnull)
+    instance = Origin("instance", settings.name, home)
     yield instance, load.load({"STEPKUBE_HOME": "/probe"}, given, nothing)
     for row in table():
-        origin = Origin("setting", row.key, chosen.sources[row.key])
-        for other in _others(row, value(chosen, row.key)):
+        origin = Origin("setting", row.key, settings.sources[row.key])
+        for other in _others(row, settings.value(row.key)):
             with suppress(Failure):  # not every change makes sense for every setting
                 words = {**given, row.key: other}
                 changed = load.load({"STEPKUBE_HOME": home}, words, nothing)
@@ -148,19 +146,12 @@ def facts_changed(context: Context, component: str) -> Iterator[tuple[Origin, Ma
             yield _fact("health", tables["health"][component], context), {"health": health}
 
 
-def value(chosen: Settings, key: str) -> Any:
-    """Return the value of a setting by its key."""
-    group, _, name = key.partition(".")
-    holder = getattr(chosen, group) if name else chosen
-    return getattr(holder, name or {"instance": "name"}.get(group, group))
-
-
 def _experiments(
     context: Context, build: Build, component: str, tools: Mapping[Origin, Build]
 ) -> Iterator[tuple[Origin, View]]:
-    for origin, chosen in settings_changed(context.settings):
+    for origin, settings in settings_changed(context.settings):
         with suppress(Failure):  # a builder refuses what its minor does not have
-            yield origin, view(replace(context, settings=chosen), build)
+            yield origin, view(replace(context, settings=settings), build)
     for origin, supposed in facts_changed(context, component):
         given = (context.settings, context.minor, context.binary, context.flags)
         yield origin, view(Supposing(*given, supposed), build)

@@ -15,7 +15,6 @@ from typing import Any
 
 from tasks.components.base import Component
 from tasks.core.errors import Failure
-from tasks.explain.provenance import value
 from tasks.settings import table
 from tasks.settings.load import Settings
 from tasks.system.run import program, run
@@ -96,9 +95,9 @@ def environment(settings: Settings) -> dict[str, str]:
     """Return the variables of upstream that say what these settings say."""
     chosen = {}
     for row in table.table():
-        given = settings.sources[row.key] != "default" or row.key.endswith("port")
+        given = settings.is_named(row.key) or row.key.endswith("port")
         if given and not row.env.startswith("STEPKUBE_") and row.env not in _OURS:
-            now = value(settings, row.key)
+            now = settings.value(row.key)
             text = ",".join(now) if isinstance(now, tuple) else str(now)
             chosen[row.env] = text.lower() if isinstance(now, bool) else text
     return chosen

@@ -85,7 +85,7 @@ def left_out(settings: Settings) -> str:
 def require_possible(settings: Settings) -> None:
     """Raise Failure where a kubelet could not work: with a runtime out of reach, or alone."""
     if settings.node.sandbox and not containerd.runs(settings):
-        source = settings.sources.get("node.container_runtime_endpoint", "node")
+        source = settings.source("node.container_runtime_endpoint")
         raise Failure(
             f"{source}: a kubelet in the sandbox cannot work with a runtime of the host",
             "set node.sandbox: false (STEPKUBE_NODE_SANDBOX=false), or unset it for a private one",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from operator import attrgetter
 
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
@@ -23,7 +22,7 @@ def is_address(host: str) -> bool:
 
 def host(settings: Settings, key: str) -> str:
     """Return a setting that is a name or an address, spelled as certificates spell it."""
-    value = str(attrgetter(key)(settings)).strip().strip("[]").lower()
+    value = str(settings.value(key)).strip().strip("[]").lower()
     if is_address(value):
         return str(ip_address(value))
     if not _NAME.fullmatch(value):
@@ -33,7 +32,7 @@ def host(settings: Settings, key: str) -> str:
 
 def address(settings: Settings, key: str) -> str:
     """Return a setting that has to be an IP address."""
-    value = str(attrgetter(key)(settings)).strip().strip("[]")
+    value = str(settings.value(key)).strip().strip("[]")
     if not is_address(value):
         raise refusal(settings, key, "an IP address", "for example: 10.0.0.1 or fd00::1")
     return str(ip_address(value))
@@ -41,5 +40,5 @@ def address(settings: Settings, key: str) -> str:
 
 def refusal(settings: Settings, key: str, expected: str, hint: str) -> Failure:
     """Return the failure that says where a wrong value came from."""
-    source = settings.sources.get(key, key)
-    return Failure(f"{source}: {attrgetter(key)(settings)!r} is not {expected}", hint)
+    source = settings.source(key)
+    return Failure(f"{source}: {settings.value(key)!r} is not {expected}", hint)

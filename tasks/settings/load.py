@@ -25,6 +25,8 @@ from tasks.settings.yaml_file import read
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = "stepkube.yaml"
+DEFAULT = "default"
+"""The source of a value that nobody named."""
 BESIDE = frozenset(
     {
         "STEPKUBE_HOME",
@@ -66,6 +68,24 @@ class Settings:
     debug: groups.Debug = groups.Debug()
     sources: Mapping[str, str] = field(default_factory=dict)
 
+    def value(self, key: str) -> Any:
+        """Return the value of a dotted key, such as `api.secure_port`."""
+        group, _, name = key.partition(".")
+        holder = getattr(self, group) if name else self
+        return getattr(holder, name or {"instance": "name"}.get(group, group))
+
+    def source(self, key: str) -> str:
+        """Return where a value comes from, for messages: variable, file or word, or its default."""
+        return self.sources[key] if self.is_named(key) else f"the default of {key}"
+
+    def is_named(self, key: str) -> bool:
+        """Whether the user named the key anywhere, also with an empty value."""
+        return self.sources.get(key, DEFAULT) != DEFAULT
+
+    def is_set(self, key: str) -> bool:
+        """Whether the user gave the key a value that is not empty."""
+        return self.is_named(key) and bool(self.value(key))
+
 
 def load(
     environ: Mapping[str, str],
@@ -95,8 +115,8 @@ def load(
         elif key in written:
             raw, source = written[key], f"{file} ({key})"
         else:
-            raw, source = row.default, "default"
-        values[key] = raw if source == "default" else convert(raw, row, source)
+            raw, source = row.default, DEFAULT
+        values[key] = raw if source == DEFAULT else convert(raw, row, source)
         sources[key] = source
     return _assemble(values, sources, environ)
 
@@ -190,7 +210,7 @@ def _assemble(
                 raise Failure(f"{sources[key]}: {value} is not a port", f"use 1 to 65535{none}")
     name = values["instance"]
     for group, settings in by_group.items():
-        for key in [key for key in settings if sources[f"{group}.{key}"] == "default"]:
+        for key in [key for key in settings if sources[f"{group}.{key}"] == DEFAULT]:
             if key.endswith("port"):
                 settings[key] = own_port(name, settings[key])
     if not _NAME.fullmatch(name):

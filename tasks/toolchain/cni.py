@@ -6,7 +6,6 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from tasks.check.versions import said
 from tasks.core.errors import Failure
 from tasks.gomod.release import Release, dotted, require_release
 from tasks.kubernetes.tool_record import Tool
@@ -36,7 +35,7 @@ def make(settings: Settings) -> Tool:
     if not asked:
         version = go_install.newest(settings, "cni", MODULE)
     else:
-        version = require_release(asked, said(settings, "node.cni_plugins_version"))
+        version = require_release(asked, settings.source("node.cni_plugins_version"))
     if digest:
         return _unpacked(settings, version, digest.lower())
     packages = {name: f"{MODULE}/plugins/{path}" for name, path in PLUGINS.items()}
