@@ -24,7 +24,7 @@ _SOURCES = ("build/pause/linux/pause.c", "build/pause/pause.c")
 _NAMED = re.compile(r"^(?:unpacking (\S+) \(|(\S+)\s+saved|Loaded image: (\S+))", re.MULTILINE)
 
 
-def bring_in(settings: Settings, archive: Path) -> list[str]:
+def import_archive(settings: Settings, archive: Path) -> list[str]:
     """Import an OCI or Docker archive where the kubelet looks for images; return their names.
 
     The list is empty when the runtime names none.
@@ -39,7 +39,7 @@ def bring_in(settings: Settings, archive: Path) -> list[str]:
             f"{archive} could not be loaded: {answer.tail(1)}",
             "make the archive with docker save, podman save or skopeo copy ... oci-archive:FILE",
         )
-    return imported(answer.stdout)
+    return imported_images(answer.stdout)
 
 
 def _import(settings: Settings, archive: Path) -> Result:
@@ -63,7 +63,7 @@ def _import(settings: Settings, archive: Path) -> Result:
     )
 
 
-def imported(said: str) -> list[str]:
+def imported_images(said: str) -> list[str]:
     """Return the names in what `ctr images import` or `docker load` prints."""
     return ["".join(names) for names in _NAMED.findall(said)]
 
@@ -77,7 +77,7 @@ def load(settings: Settings, archive: str) -> None:
             f"--archive {archive}: there is no such file" if archive else "no archive was named",
             "for example: docker save -o web.tar web:1, then doit load --archive web.tar",
         )
-    names = bring_in(settings, path.absolute())
+    names = import_archive(settings, path.absolute())
     for name in names:
         console.say(f"  {name}")
     if not names:
@@ -108,7 +108,7 @@ def pause(settings: Settings) -> None:
             return
         image = oci.Image(containerd.PAUSE, {"/pause": binary}, ["/pause"], user="65535:65535")
         oci.write(archive, image)
-        bring_in(settings, archive)
+        import_archive(settings, archive)
     files.write_json(_record(settings), {"source": files.digest_file(source)})
 
 

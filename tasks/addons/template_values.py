@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from tasks.core.errors import Failure
-from tasks.settings.addresses import address, refusal
+from tasks.settings.addresses import address, wrong_address
 from tasks.settings.load import Settings
 
 # {{ pillar['dns_server'] }}, __PILLAR__DNS__SERVER__, __DNS__SERVER__, $DNS_SERVER_IP, dns_server
@@ -54,7 +54,7 @@ def dns_memory_limit(settings: Settings) -> str:
     return _checked(settings, "dns.memory_limit", _QUANTITY, "a quantity", "for example: 170Mi")
 
 
-def local_dns(settings: Settings) -> str:
+def node_local_dns(settings: Settings) -> str:
     """Return the address of the node's DNS cache. Raises Failure when it is none."""
     return address(settings, "dns.local_ip")
 
@@ -67,7 +67,7 @@ def _dns_server(settings: Settings) -> str:
         nets = [ip_network(one.strip(), strict=False) for one in ranges.split(",")]
         if not any(ip_address(server) in net for net in nets):
             hint = "choose another one, or change SERVICE_CLUSTER_IP_RANGE"
-            raise refusal(settings, "dns.server_ip", f"an address in {ranges}", hint)
+            raise wrong_address(settings, "dns.server_ip", f"an address in {ranges}", hint)
     return server
 
 
@@ -76,7 +76,7 @@ _VALUES: dict[str, Callable[[Settings], str]] = {
     "dns_server_ip": _dns_server,
     "dns_domain": dns_domain,
     "dns_memory_limit": dns_memory_limit,
-    "local_dns": local_dns,
+    "local_dns": node_local_dns,
 }
 """What the placeholders stand for, checked: it goes into YAML unquoted."""
 
@@ -84,5 +84,5 @@ _VALUES: dict[str, Callable[[Settings], str]] = {
 def _checked(settings: Settings, key: str, form: re.Pattern[str], expected: str, hint: str) -> str:
     value = str(settings.value(key))
     if form.fullmatch(value) is None:
-        raise refusal(settings, key, expected, hint)
+        raise wrong_address(settings, key, expected, hint)
     return value

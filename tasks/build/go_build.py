@@ -21,7 +21,7 @@ from tasks.system.run import follow, program
 
 
 @contextmanager
-def compiled(
+def compile_modules(
     settings: Settings, modules: Sequence[str], recipe: Recipe, total: int
 ) -> Iterator[Path]:
     """Yield a folder with the modules' binaries, proven debuggable; it is gone afterwards.
@@ -29,7 +29,7 @@ def compiled(
     `total` is the number of packages they are made of. Raises Failure with go's last words.
     """
     go = load_tool(settings, "go")
-    seen = layout.of(settings.paths, load_checkout(settings.paths.lock))
+    seen = layout.layout_of(settings.paths, load_checkout(settings.paths.lock))
     with _scratch(settings.paths.binaries) as scratch:
         env = go_command.environment(go_env(settings, go), seen, cgo=recipe.cgo, out=scratch)
         overlay = _write_overlay(recipe, scratch)

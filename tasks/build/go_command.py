@@ -146,9 +146,9 @@ def go_minor(version: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-LIMIT = "requestTimeoutUpperBound = 34 * time.Second"
-LIFTED = "requestTimeoutUpperBound = 24 * time.Hour"
-LIMIT_FILE = "k8s.io/apiserver/pkg/endpoints/handlers/rest.go"
+OLD_DEADLINE = "requestTimeoutUpperBound = 34 * time.Second"
+NEW_DEADLINE = "requestTimeoutUpperBound = 24 * time.Hour"
+DEADLINE_FILE = "k8s.io/apiserver/pkg/endpoints/handlers/rest.go"
 
 
 def write_deadline_overlay(tree: Path) -> dict[str, str]:
@@ -158,10 +158,10 @@ def write_deadline_overlay(tree: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for root in ("staging/src", "vendor"):
-        path = tree / root / LIMIT_FILE
+        path = tree / root / DEADLINE_FILE
         if not path.is_file():
             continue
         text = path.read_text()
-        if text.count(LIMIT) == 1:
-            found[str(path)] = text.replace(LIMIT, LIFTED)
+        if text.count(OLD_DEADLINE) == 1:
+            found[str(path)] = text.replace(OLD_DEADLINE, NEW_DEADLINE)
     return found

@@ -35,7 +35,7 @@ class Layout:
     def vendored(self) -> bool:
         """Tell whether the tree has all that it is built of, so that no network is needed."""
         listed = (self.tree / LISTED).is_file()
-        return self.mode == GOPATH or (listed and not lacking(self.tree))
+        return self.mode == GOPATH or (listed and not missing_packages(self.tree))
 
     def target(self, module: str) -> str:
         """Return a module as go's command line names it."""
@@ -58,7 +58,7 @@ class Layout:
         return {**base, **chosen}
 
 
-def of(paths: Paths, checkout: Checkout) -> Layout:
+def layout_of(paths: Paths, checkout: Checkout) -> Layout:
     """Return how go sees a checkout; for a GOPATH it is linked into one of its own.
 
     Raises Failure when a tree lacks the go.mod that trees of its minor have.
@@ -78,7 +78,7 @@ def of(paths: Paths, checkout: Checkout) -> Layout:
 
 
 @functools.cache
-def lacking(tree: Path) -> str:
+def missing_packages(tree: Path) -> str:
     """Return the first package that vendor/ is to have and has no code of; empty for none.
 
     A repository may have lost its largest files, such as the client of a cloud's API.

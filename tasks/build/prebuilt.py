@@ -68,7 +68,7 @@ def take(settings: Settings, module: str) -> None:
     if not path.is_file():
         origin = settings.source("build.output")
         raise Failure(f"{origin}: {path} does not exist", f"build {module} there, or unset it")
-    with prune.held(settings):
+    with prune.prune_lock(settings):
         _take(settings, module, path)
 
 

@@ -30,7 +30,7 @@ def used(settings: Settings) -> set[Path]:
 
 
 @contextmanager
-def held(settings: Settings) -> Iterator[None]:
+def prune_lock(settings: Settings) -> Iterator[None]:
     """Keep every binary in its place for the block, in which one is found and written down."""
     with files.locked(settings.paths.cache / "prune.lock"):
         yield
@@ -41,7 +41,7 @@ def prune(settings: Settings, spare: Collection[Path] = ()) -> int:
 
     `spare` are folders of binaries that are about to be used.
     """
-    with held(settings):
+    with prune_lock(settings):
         return _prune(settings, {*used(settings), *spare})
 
 

@@ -12,14 +12,14 @@ from tasks.components import docker
 from tasks.kubernetes import version_stamp
 from tasks.kubernetes.facts import minor as facts_of
 from tasks.kubernetes.tool_record import load_tool
-from tasks.kubernetes.tree import Checkout, changes
+from tasks.kubernetes.tree import Checkout, changed_files
 from tasks.settings.load import Settings
 from tasks.system.run import run
 
 
-def of(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Recipe:
+def recipe_for(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Recipe:
     """Return how a module is compiled now; `manifest` lists its sources, with their digests."""
-    edited, root = _edited(checkout), layout.of(settings.paths, checkout).root
+    edited, root = _edited(checkout), layout.layout_of(settings.paths, checkout).root
     dirty = any(line.split("  ", 1)[1] in edited for line in manifest.splitlines())
     lift = settings.debug.lift_write_deadline
     return go_command.recipe(
@@ -52,12 +52,12 @@ def forget() -> None:
 
 @functools.cache
 def _now(checkout: Checkout) -> Checkout:
-    return version_stamp.now(checkout)
+    return version_stamp.stamp_now(checkout)
 
 
 @functools.cache
 def _edited(checkout: Checkout) -> frozenset[str]:
-    return frozenset(changes(checkout.tree, checkout.git)[0])
+    return frozenset(changed_files(checkout.tree, checkout.git)[0])
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from tasks.build.go_command import MODULES, go_minor
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts, tool_record
-from tasks.kubernetes.tree import Checkout, load_checkout, manifest, snapshot
+from tasks.kubernetes.tree import Checkout, load_checkout, snapshot, tree_digests
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.system.run import run
@@ -26,7 +26,7 @@ DEPS = (1, 11)
 
 
 @functools.cache
-def seen(checkout: Checkout) -> dict[str, str]:
+def _entries_by_tree(checkout: Checkout) -> dict[str, str]:
     """Return the tree's files as they were when this run first looked."""
     return snapshot(checkout.tree, checkout.git)
 
@@ -50,13 +50,13 @@ def current_manifest(settings: Settings, module: str, before: str) -> str:
     checkout = load_checkout(settings.paths.lock)
     known = _remembered(settings, module)
     if known and known["tree"] == str(checkout.tree):
-        now = manifest(seen(checkout), set(known["folders"]))
+        now = tree_digests(_entries_by_tree(checkout), set(known["folders"]))
         if now == before:
             return now
     folders, packages = list_packages(settings, checkout, module)
     value = {"tree": str(checkout.tree), "folders": sorted(folders), "packages": packages}
     files.write_json(_memory(settings, module), value)
-    return manifest(seen(checkout), folders)
+    return tree_digests(_entries_by_tree(checkout), folders)
 
 
 def package_count(settings: Settings, modules: Sequence[str]) -> int:
@@ -79,7 +79,7 @@ def list_packages(
         )
     go = tool_record.load_tool(settings, "go")
     about = facts.minor(checkout.minor)
-    how = layout.of(settings.paths, checkout)
+    how = layout.layout_of(settings.paths, checkout)
     cgo = module not in about.static_modules
     env = go_command.environment(tool_record.go_env(settings, go), how, cgo=cgo)
     embeds = "{{range .EmbedFiles}}\t{{.}}{{end}}" if go_minor(go.version) >= (1, 16) else ""

@@ -55,7 +55,7 @@ def load_binary(settings: Settings, module: str) -> Binary:
 @console.action
 def build(settings: Settings, module: str) -> None:
     """Provide a module's binary, compiling it together with the others that this run wants."""
-    wanted = [name.partition(":")[2] for name in console.requested("build:")]
+    wanted = [name.partition(":")[2] for name in console.selected_with_dependencies("build:")]
     modules = [name for name in MODULES if name == module or name in wanted]
     plan = _plan(settings, module)
     if _kept(settings, module, plan):
@@ -65,14 +65,14 @@ def build(settings: Settings, module: str) -> None:
             return
         plans = {name: _plan(settings, name) for name in modules}
         _compile(settings, {name: one for name, one in plans.items() if not one.path.is_file()})
-        with prune.held(settings):
+        with prune.prune_lock(settings):
             _record(settings, module, plan)
         prune.prune(settings, spare={path.parent for path in _compiled.values()})
 
 
 def _kept(settings: Settings, module: str, plan: _Plan) -> bool:
     """Write down the binary that is there already: no other run's compiling is waited for."""
-    with prune.held(settings):
+    with prune.prune_lock(settings):
         if not _compiled.get(module, plan.path).is_file():
             return False
         together = "compiled together with the one before"
@@ -97,8 +97,8 @@ def _plan(settings: Settings, module: str) -> _Plan:
     if not manifest.is_file():
         sources.refresh(settings, module)
     text = manifest.read_text()
-    recipe = recipes.of(settings, checkout, module, text)
-    elsewhere = bundle_record.built_at(settings, checkout.tree)
+    recipe = recipes.recipe_for(settings, checkout, module, text)
+    elsewhere = bundle_record.built_root(settings, checkout.tree)
     if elsewhere is not None:
         came = _planned(settings, module, replace(recipe, root=elsewhere), text)
         if came.path.is_file():
@@ -128,7 +128,7 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
             group.append(module)
     for group in groups:
         total = sources.package_count(settings, group)
-        with go_build.compiled(settings, group, plans[group[0]].recipe, total) as folder:
+        with go_build.compile_modules(settings, group, plans[group[0]].recipe, total) as folder:
             for module in group:
                 _keep(settings, module, plans[module], folder / module)
 
@@ -140,7 +140,7 @@ def _keep(settings: Settings, module: str, plan: _Plan, made: Path) -> None:
     not be found again under a digest that does not describe it. The manifest stays as it was, so
     that the next run sees the edit.
     """
-    sources.seen.cache_clear()
+    sources._entries_by_tree.cache_clear()
     place = plan.path
     if sources.current_manifest(settings, module, plan.sources) != plan.sources:
         console.say(f"  {module}: edited while it was compiled; the next run builds it again")

@@ -34,7 +34,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Index:
     """The table of contents.
 
     `checkout` has version, commit, origin, requested, head (the commit of the tree's repository,
@@ -61,12 +61,12 @@ class Manifest:
         return sorted(name.rpartition("/")[2] for name in self.members if name.startswith("bin/"))
 
 
-def dump(manifest: Manifest) -> bytes:
+def dump(manifest: Index) -> bytes:
     """Return a manifest as the bytes of its file, the same ones for the same content."""
     return (json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n").encode()
 
 
-def parse(data: bytes, where: str) -> Manifest:
+def parse(data: bytes, where: str) -> Index:
     """Read a manifest. Raises Failure for one that is damaged, too new, or leads elsewhere."""
     try:
         value: dict[str, Any] = json.loads(data)
@@ -76,7 +76,7 @@ def parse(data: bytes, where: str) -> Manifest:
                 "make the bundle with the version of the tool that is installed here",
             )
         members = {name: Entry(**entry) for name, entry in value.pop("members").items()}
-        manifest = Manifest(**value, members=members)
+        manifest = Index(**value, members=members)
         for text in (manifest.checkout[name] for name in ("version", "commit", "head")):
             if not re.fullmatch(r"[0-9A-Za-z.+-]+", text):
                 raise ValueError(text)
@@ -98,14 +98,14 @@ def require_name(name: str, where: str) -> None:
         raise Failure(f"{where}: the member {name!r} would leave its place: nothing was taken")
 
 
-def require_fit(manifest: Manifest, architecture: str, wanted: str, where: str) -> None:
+def require_fit(manifest: Index, architecture: str, wanted: str, where: str) -> None:
     """Raise Failure when a bundle is for another machine or of another version than `wanted`."""
     if manifest.architecture != architecture:
         raise Failure(
             f"{where} is for {manifest.architecture}, this machine is {architecture}",
             f"make one on a machine with {architecture}",
         )
-    if not bundle_record.has(manifest.checkout, wanted):
+    if not bundle_record.provides(manifest.checkout, wanted):
         has = manifest.checkout["version"]
         raise Failure(
             f"{where} has Kubernetes {has}, but version is {wanted}",

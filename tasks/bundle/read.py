@@ -15,7 +15,7 @@ from typing import Any
 from doit import get_initial_workdir
 
 from tasks.bundle import index, source
-from tasks.bundle.index import Entry, Manifest
+from tasks.bundle.index import Entry, Index
 from tasks.checkout import tasks as checkout
 from tasks.checkout.base import slug
 from tasks.core import console
@@ -30,14 +30,14 @@ _DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error)
 
 
 @console.action
-def take(settings: Settings, place: str) -> None:
+def import_bundle(settings: Settings, place: str) -> None:
     """Verify the bundle and bring its tools, source and binaries into the workspace.
 
     Every byte is checked before the first file gets its place; a second time nothing is done again.
     """
     if not place:
         raise Failure("no bundle is named", "doit unbundle FILE, or set origin.bundle")
-    path = located(place)
+    path = find_bundle(place)
     if not path.is_file():
         raise Failure(f"there is no bundle {path}", "correct origin.bundle (STEPKUBE_BUNDLE)")
     home = settings.paths.home
@@ -68,7 +68,7 @@ def take(settings: Settings, place: str) -> None:
     console.note(f"Kubernetes {contents.checkout['version']}{binaries}")
 
 
-def located(place: str) -> Path:
+def find_bundle(place: str) -> Path:
     """Return the path of a bundle; a relative one is relative to where the user called doit."""
     return Path(get_initial_workdir() or ".", Path(place).expanduser()).absolute()
 
@@ -95,7 +95,7 @@ def _require_checksum(path: Path) -> None:
         )
 
 
-def _unpack(settings: Settings, path: Path, stage: Path) -> Manifest:
+def _unpack(settings: Settings, path: Path, stage: Path) -> Index:
     """Unpack a bundle into a folder of its own, each file checked as it comes."""
     try:
         with tarfile.open(path, "r|gz") as tar:
@@ -122,7 +122,7 @@ def _unpack(settings: Settings, path: Path, stage: Path) -> Manifest:
 
 def _contents(
     settings: Settings, tar: tarfile.TarFile, member: tarfile.TarInfo | None, path: Path
-) -> Manifest:
+) -> Index:
     stream = tar.extractfile(member) if member and member.isfile() else None
     if member is None or stream is None or member.name != index.NAME:
         raise Failure(f"{path} is no bundle: it does not begin with a {index.NAME}")
@@ -137,7 +137,7 @@ def _contents(
     return contents
 
 
-def _require_free(settings: Settings, contents: Manifest, path: Path) -> None:
+def _require_free(settings: Settings, contents: Index, path: Path) -> None:
     """Fail when the tree's place is taken by something else than what the bundle has."""
     tree = _tree(settings, contents)
     if not tree.exists():
@@ -145,7 +145,7 @@ def _require_free(settings: Settings, contents: Manifest, path: Path) -> None:
     edits = contents.members.get(index.EDITS)
     with tempfile.TemporaryDirectory(dir=settings.paths.home) as scratch:
         patch = edits.sha256 if edits else ""
-        if not source.same(tree, contents.checkout["head"], patch, Path(scratch)):
+        if not source.is_same_source(tree, contents.checkout["head"], patch, Path(scratch)):
             raise Failure(
                 f"{tree} is there already and differs from what {path} has: nothing was taken",
                 f"keep your edits elsewhere and remove it (rm -r {tree}), or import the bundle"
@@ -153,7 +153,7 @@ def _require_free(settings: Settings, contents: Manifest, path: Path) -> None:
             )
 
 
-def _tree(settings: Settings, contents: Manifest) -> Path:
+def _tree(settings: Settings, contents: Index) -> Path:
     version = slug(contents.checkout["version"])
     return settings.paths.source / f"{version}-bundle-{contents.checkout['head'][:12]}"
 
@@ -184,7 +184,7 @@ def _truncated(path: Path, why: str) -> Failure:
     )
 
 
-def _restore(settings: Settings, contents: Manifest, path: Path, stage: Path) -> Path:
+def _restore(settings: Settings, contents: Index, path: Path, stage: Path) -> Path:
     """Make the worktree beside its place, unless the very same one is there; return the place."""
     tree = _tree(settings, contents)
     if not tree.exists():
@@ -194,7 +194,7 @@ def _restore(settings: Settings, contents: Manifest, path: Path, stage: Path) ->
     return tree
 
 
-def _place(settings: Settings, contents: Manifest, path: Path, stage: Path) -> str:
+def _place(settings: Settings, contents: Index, path: Path, stage: Path) -> str:
     """Give everything its name, the tree last; what is there already is kept."""
     home, tree = settings.paths.home, _tree(settings, contents)
     for record in contents.tools.values():

@@ -94,7 +94,7 @@ def restore(staged: Path, tree: Path, commit: str) -> None:
             file.rename(target)
 
 
-def same(tree: Path, commit: str, patch: str, scratch: Path) -> bool:
+def is_same_source(tree: Path, commit: str, patch: str, scratch: Path) -> bool:
     """Tell whether a tree is at a commit with just the edits whose sha256 is `patch`, or none."""
     head = run(*GIT, "rev-parse", "HEAD", cwd=tree, check=False).stdout.strip()
     if head != commit:

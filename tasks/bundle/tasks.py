@@ -24,7 +24,7 @@ def unbundle(settings: Settings, names: list[str] | None) -> Any:
     place = names[0] if names else settings.origin.bundle
     if not place and not console.selected("unbundle"):
         return None
-    return read.take(settings, place)
+    return read.import_bundle(settings, place)
 
 
 class Taken:
@@ -42,7 +42,7 @@ class Taken:
             return True
         try:
             record = files.read_json(self.settings.paths.bundle)
-            path = read.located(place)
+            path = read.find_bundle(place)
             known = {key: record[key] for key in ("file", "size", "changed")}
             there = known == read.state(path) if path.is_file() else known["file"] == str(path)
             return there and Path(record["checkout"]["tree"]).is_dir()

@@ -18,7 +18,7 @@ from doit.exceptions import TaskFailed
 from tasks.build import layout, sources
 from tasks.build import tasks as build
 from tasks.bundle import index, source
-from tasks.bundle.index import Entry, Manifest
+from tasks.bundle.index import Entry, Index
 from tasks.cluster import tasks as cluster
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
@@ -61,12 +61,12 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
             records[one], found = _tool(settings, one)
             members |= found
         members |= _binaries(settings) if binaries else {}
-        contents = Manifest(
+        contents = Index(
             architecture=resources.architecture(),
             checkout={
                 **{k: str(v) for k, v in asdict(checkout).items()},
                 "head": head,
-                "root": str(layout.of(settings.paths, checkout).root),
+                "root": str(layout.layout_of(settings.paths, checkout).root),
             },
             tools=records,
             members={path: _entry(file) for path, file in sorted(members.items())},
@@ -84,7 +84,7 @@ def _require_vendor(tree: Path) -> None:
     """Raise Failure for a tree that cannot be built where there is no network."""
     described = tree / "go.mod"
     needs = described.is_file() and re.search(r"^require\b", described.read_text(), re.MULTILINE)
-    lacks = layout.lacking(tree)
+    lacks = layout.missing_packages(tree)
     if needs and (lacks or not (tree / layout.LISTED).is_file()):
         command = "go work vendor" if (tree / "go.work").is_file() else "go mod vendor"
         what = f"a vendor/ without {lacks}" if lacks else "no vendor/"
@@ -130,7 +130,7 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
 
 def _binaries(settings: Settings) -> dict[str, Path]:
     """Return the binaries of what an `up` here would run, built first when they are not."""
-    wanted = {COMPONENTS[name].module for name in cluster.chosen(settings)} | {"kubectl"}
+    wanted = {COMPONENTS[name].module for name in cluster.components_to_run(settings)} | {"kubectl"}
     found = {}
     for module in sorted(filter(None, wanted)):
         for step in (sources.refresh, build.build):
@@ -147,7 +147,7 @@ def _entry(file: Path) -> Entry:
     return Entry(files.digest_file(file), about.st_size, bool(about.st_mode & 0o111))
 
 
-def _write(target: Path, contents: Manifest, members: Mapping[str, Path]) -> None:
+def _write(target: Path, contents: Index, members: Mapping[str, Path]) -> None:
     beside = target.with_name(f"{target.name}.sha256")
     part = target.with_name(f".{target.name}.part")
     beat, done = console.Heartbeat(), 0

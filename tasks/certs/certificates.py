@@ -41,7 +41,7 @@ def certificates(settings: Settings) -> tuple[Certificate, ...]:
     service_ip = address(settings, "api.first_service_cluster_ip")
     user = _USER.format(node)
     if len(user) > _USER_LIMIT:
-        raise addresses.refusal(
+        raise addresses.wrong_address(
             settings,
             "kubelet.hostname_override",
             "short enough for a certificate",

@@ -55,11 +55,11 @@ def own(settings: Settings) -> dict[str, str]:
             text = words.pop(0) if words else ""
         if not text:
             raise Failure(f"{name} has no value", f"for example {name}=...")
-        found[field] = text if field == "token" else flags.path(text)
+        found[field] = text if field == "token" else flags.absolute(text)
     return found
 
 
-def contradictions(settings: Settings) -> Iterator[Failure]:
+def credential_conflicts(settings: Settings) -> Iterator[Failure]:
     """Yield a failure for credentials that nobody could log in with."""
     token, source = settings.certs.kubeconfig_token, settings.source("certs.kubeconfig_token")
     if token and not _TOKEN.fullmatch(token):

@@ -20,13 +20,13 @@ Text = Callable[[], str]
 """Makes the content of a file when it is needed."""
 
 
-def same(path: Path, text: Text) -> bool:
+def is_current(path: Path, text: Text) -> bool:
     """Tell whether a file has this content; without content there is to be no file."""
     return path.read_text() == text() if path.is_file() else not text()
 
 
 @action
-def keep(path: Path, text: Text) -> None:
+def write_private(path: Path, text: Text) -> None:
     """Write a file that only its owner can read, or remove it when there is nothing to write."""
     wanted = text()
     if wanted:
@@ -35,7 +35,7 @@ def keep(path: Path, text: Text) -> None:
         path.unlink(missing_ok=True)
 
 
-def receiver(settings: Settings) -> tuple[int, int] | None:
+def owner_ids(settings: Settings) -> tuple[int, int] | None:
     """Return user and group that get the administrator's credentials from root, if any."""
     if os.geteuid() or not settings.certs.owner:
         return None
@@ -46,24 +46,24 @@ def receiver(settings: Settings) -> tuple[int, int] | None:
     return (entry.pw_uid, entry.pw_gid) if entry.pw_uid else None
 
 
-def handed(settings: Settings) -> bool:
+def is_owned(settings: Settings) -> bool:
     """Tell whether the credentials belong to whom they shall."""
-    to = receiver(settings)
-    return to is None or all(path.stat().st_uid == to[0] for path in given_away(settings))
+    to = owner_ids(settings)
+    return to is None or all(path.stat().st_uid == to[0] for path in owned_files(settings))
 
 
 @action
-def hand_over(settings: Settings) -> None:
+def change_owner(settings: Settings) -> None:
     """Give the administrator's credentials to the user; the keys of the cluster stay root's."""
-    to = receiver(settings)
+    to = owner_ids(settings)
     if to is None:
         return
     settings.paths.certs.chmod(0o711)  # may be entered, not listed
-    for path in given_away(settings):
+    for path in owned_files(settings):
         os.chown(path, *to, follow_symlinks=False)
 
 
-def given_away(settings: Settings) -> list[Path]:
+def owned_files(settings: Settings) -> list[Path]:
     """Return the files that the user needs to be administrator."""
     paths = settings.paths
     named = [
@@ -80,7 +80,7 @@ def tasks(settings: Settings) -> Iterator[dict[str, Any]]:
         (
             "tokens",
             "token that kube-apiserver knows the administrator by",
-            flags.tokens(settings),
+            flags.token_file(settings),
             partial(credentials.tokens, settings),
         ),
         (
@@ -93,8 +93,8 @@ def tasks(settings: Settings) -> Iterator[dict[str, Any]]:
         yield {
             "name": name,
             "doc": doc,
-            "uptodate": [Check(f"{path} is as wanted", same, (path, text))],
-            "actions": [(keep, (path, text))],
+            "uptodate": [Check(f"{path} is as wanted", is_current, (path, text))],
+            "actions": [(write_private, (path, text))],
         }
     yield {
         "name": "owner",
@@ -104,6 +104,6 @@ def tasks(settings: Settings) -> Iterator[dict[str, Any]]:
             "certs:kubeconfig-admin",
             f"certs:kubeconfig-{credentials.USER}",
         ],
-        "uptodate": [Check("they belong to that user", handed, (settings,))],
-        "actions": [(hand_over, (settings,))],
+        "uptodate": [Check("they belong to that user", is_owned, (settings,))],
+        "actions": [(change_owner, (settings,))],
     }

@@ -29,7 +29,7 @@ from tasks.settings.load import Settings, current
 from tasks.system import files
 
 
-def sound(wanted: Certificate, own: Paths, ca: Paths | None) -> bool:
+def is_valid(wanted: Certificate, own: Paths, ca: Paths | None) -> bool:
     """Tell whether the pair on disk is whole, as wanted, and valid for 30 more days."""
     from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
@@ -42,7 +42,7 @@ def sound(wanted: Certificate, own: Paths, ca: Paths | None) -> bool:
 
 
 @action
-def require(own: Paths) -> None:
+def require_authority(own: Paths) -> None:
     """Raise Failure unless the control plane that a lone kubelet joins has left its authority."""
     missing = next((path for path in own if not path.is_file()), None)
     if missing:
@@ -53,7 +53,7 @@ def require(own: Paths) -> None:
         )
 
 
-def present(own: Paths) -> bool:
+def exist(own: Paths) -> bool:
     """Tell whether a certificate and its key are there."""
     return all(path.is_file() for path in own)
 
@@ -66,7 +66,7 @@ def make(wanted: Certificate, own: Paths, ca: Paths | None, reuse: bool = True) 
     crt, key = own
     crt.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with files.locked(crt.parent / ".lock"):
-        if reuse and sound(wanted, own, ca):
+        if reuse and is_valid(wanted, own, ca):
             return
         made = pki.issue(wanted, pki.read(*ca) if ca else None)
         crt.unlink(missing_ok=True)  # an interruption leaves no certificate of another key
@@ -74,7 +74,7 @@ def make(wanted: Certificate, own: Paths, ca: Paths | None, reuse: bool = True) 
         files.write(crt, made.crt)
 
 
-def halves(key: Path, public: Path) -> bool:
+def is_public_half(key: Path, public: Path) -> bool:
     """Tell whether one file is the public half of the other."""
     from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
@@ -121,8 +121,8 @@ def _certificate(settings: Settings, wanted: Certificate) -> dict[str, Any]:
             "name": wanted.stem,
             "doc": doc,
             "targets": own,
-            "uptodate": [Check(f"{wanted.stem} of the control plane is there", present, (own,))],
-            "actions": [(require, (own,))],
+            "uptodate": [Check(f"{wanted.stem} of the control plane is there", exist, (own,))],
+            "actions": [(require_authority, (own,))],
             "clean": [],
         }
     return {
@@ -132,7 +132,7 @@ def _certificate(settings: Settings, wanted: Certificate) -> dict[str, Any]:
         "targets": own,
         "uptodate": [
             config_changed(asdict(wanted)),
-            Check(words, sound, (wanted, own, ca)),
+            Check(words, is_valid, (wanted, own, ca)),
             settings.certs.reuse,
         ],
         "actions": [(make, (wanted, own, ca, settings.certs.reuse))],
@@ -148,7 +148,10 @@ def _service_account(settings: Settings) -> dict[str, Any]:
         "name": "service-account",
         "doc": "key that signs service account tokens",
         "targets": (public,) if named else (key, public),
-        "uptodate": [config_changed({"key": str(key)}), Check(words, halves, (key, public))],
+        "uptodate": [
+            config_changed({"key": str(key)}),
+            Check(words, is_public_half, (key, public)),
+        ],
         "actions": [(make_service_account, (key, public, source))],
     }
 
@@ -163,8 +166,8 @@ def _kubeconfig(settings: Settings, name: str) -> dict[str, Any]:
         "doc": f"kubeconfig of {name}",
         "file_dep": (*named, kubeconfig.TEMPLATE),
         "targets": (path,),
-        "uptodate": [Check(f"{path} is as wanted", ownership.same, (path, text))],
-        "actions": [(ownership.keep, (path, text))],
+        "uptodate": [Check(f"{path} is as wanted", ownership.is_current, (path, text))],
+        "actions": [(ownership.write_private, (path, text))],
     }
 
 

@@ -34,30 +34,30 @@ FILES = (
 _RESERVED = re.compile(r"--(kube|system)-reserved=\S*cpu=|--reserved-cpus=")
 
 
-def of(settings: Settings, minor: Minor) -> Iterator[Failure]:
+def conflicts(settings: Settings, minor: Minor) -> Iterator[Failure]:
     """Yield a failure for everything that cannot work, whatever else is right."""
     yield from _files(settings)
     yield from _authorization(settings, minor)
     yield from _admission(settings)
     yield from _signer(settings)
-    yield from formats.problems(settings, minor)
+    yield from formats.format_problems(settings, minor)
     yield from _kubelet(settings, minor)
     yield from _refused(settings)
-    yield from container_runtime.contradictions(settings, minor)
-    yield from credentials.contradictions(settings)
+    yield from container_runtime.runtime_conflicts(settings, minor)
+    yield from credentials.credential_conflicts(settings)
 
 
 def _files(settings: Settings) -> Iterator[Failure]:
     for key in FILES:
-        named = flags.path(settings.value(key))
+        named = flags.absolute(settings.value(key))
         if named and not Path(named).is_file():
             yield Failure(
                 f"{settings.source(key)}: {named} is not there", "name a file that can be read"
             )
     output = settings.build.output
-    if output and output != groups.GUESS and not Path(flags.path(output)).is_dir():
+    if output and output != groups.GUESS and not Path(flags.absolute(output)).is_dir():
         yield Failure(
-            f"{settings.source('build.output')}: there is no folder {flags.path(output)}",
+            f"{settings.source('build.output')}: there is no folder {flags.absolute(output)}",
             "name the folder of binaries made elsewhere, or unset it to have them built",
         )
     client = settings.start.kubectl
@@ -107,8 +107,8 @@ def _authorization(settings: Settings, minor: Minor) -> Iterator[Failure]:
 
 def _admission(settings: Settings) -> Iterator[Failure]:
     api, disabled = settings.api, "api.disable_admission_plugins"
-    for key, plugin in admission.asked(api):
-        if plugin in admission.listed(api.disable_admission_plugins):
+    for key, plugin in admission.requested_plugins(api):
+        if plugin in admission.listed_plugins(api.disable_admission_plugins):
             yield Failure(
                 f"{settings.source(key)} and {settings.source(disabled)}: the admission plugin"
                 f" {plugin} is both enabled and disabled",

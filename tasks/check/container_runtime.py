@@ -25,7 +25,7 @@ HIDDEN = ("/run/", "/var/run/")
 """Folders of the host that the sandbox covers with its own."""
 
 
-def contradictions(settings: Settings, minor: Minor) -> Iterator[Failure]:
+def runtime_conflicts(settings: Settings, minor: Minor) -> Iterator[Failure]:
     """Yield a failure for everything of the runtime that cannot work."""
     yield from _runtime(settings, minor)
     yield from _contained(settings)
@@ -111,7 +111,7 @@ def _network(settings: Settings) -> Iterator[Failure]:
             f"{settings.source(key)}: {own} has no network (*.conflist, *.conf or *.json)",
             "put one there, or unset it to have a bridge network",
         )
-    plugins = flags.path(node.cni_bin_dir)
+    plugins = flags.absolute(node.cni_bin_dir)
     if plugins and not (Path(plugins) / "loopback").is_file():
         yield Failure(
             f"{settings.source('node.cni_bin_dir')}: {plugins} has no CNI plugins (no loopback)",

@@ -44,7 +44,7 @@ _ENDPOINT = re.compile(r"(unix://)?/\S+")
 _AUTHORIZERS = ("Node", "RBAC", "ABAC", "Webhook", "AlwaysAllow", "AlwaysDeny")
 
 
-def problems(settings: Settings, minor: Minor) -> Iterator[Failure]:
+def format_problems(settings: Settings, minor: Minor) -> Iterator[Failure]:
     """Yield a failure for every value that has not the form it needs."""
     yield from _addresses(settings)
     yield from _endpoints(settings)
@@ -177,7 +177,7 @@ def _bounds(match: re.Match[str]) -> tuple[int, int]:
 def _dns(settings: Settings) -> Iterator[Failure]:
     """Check what is filled into the manifests of the DNS addons."""
     own = (template_values.dns_domain, template_values.dns_memory_limit)
-    near = (template_values.local_dns,)
+    near = (template_values.node_local_dns,)
     checks = (*(own if settings.dns.enabled else ()), *(near if settings.dns.nodelocal else ()))
     for check in checks:
         try:
@@ -202,7 +202,7 @@ def _versioned(settings: Settings, minor: Minor) -> Iterator[Failure]:
                 f" refuses {origin!r}, which fits parts of other origins too",
                 "begin it with // or ^ and end it with $, such as //localhost(:[0-9]+)?$",
             )
-    wanted = flags.emulated(settings)
+    wanted = flags.emulated_minor(settings)
     if wanted:
         if not re.fullmatch(r"\d+\.\d+", wanted):
             yield Failure(

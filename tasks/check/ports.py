@@ -13,7 +13,7 @@ from tasks.settings.load import Settings
 from tasks.settings.table import table
 
 
-def shared(settings: Settings, built: Mapping[str, Component]) -> Iterator[Failure]:
+def shared_ports(settings: Settings, built: Mapping[str, Component]) -> Iterator[Failure]:
     """Yield a failure for every port that two components that run would listen on."""
     try:
         forwarding.mappings(settings)
@@ -23,7 +23,7 @@ def shared(settings: Settings, built: Mapping[str, Component]) -> Iterator[Failu
     users = defaultdict(list)
     for name, component in built.items():
         if _runs(settings, name):
-            for port in forwarding.reached(settings, component):
+            for port in forwarding.host_ports(settings, component):
                 users[port].append(name)
     if settings.start.kubelet and settings.node.sandbox:
         for words in settings.node.forward:
@@ -44,7 +44,7 @@ def shared(settings: Settings, built: Mapping[str, Component]) -> Iterator[Failu
             )
 
 
-def debuggers(settings: Settings) -> Iterator[Failure]:
+def debug_port_problems(settings: Settings) -> Iterator[Failure]:
     """Yield a failure when the ports of Delve go beyond the last one there is."""
     last = 65535 - max(OFFSETS.values())
     if settings.debug.base_port > last:

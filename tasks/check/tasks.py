@@ -52,7 +52,9 @@ def _refuse(found: list[Failure]) -> None:
 def problems(settings: Settings, minor: Minor) -> list[Failure]:
     """Return what is wrong with the settings, as far as it can be known without building."""
     facts.minor(minor)  # or it is too old for everything
-    found = list(versions.unknown(settings, minor)) or list(conflicts.of(settings, minor))
+    found = list(versions.unknown_settings(settings, minor)) or list(
+        conflicts.conflicts(settings, minor)
+    )
     if found:
         return found
     built: dict[str, Component] = {}
@@ -61,7 +63,7 @@ def problems(settings: Settings, minor: Minor) -> list[Failure]:
             built[name] = spec.build(Context(settings, minor, Path(os.devnull, name)))
         except Failure as failure:
             found.append(failure)
-    return [*found, *ports.shared(settings, built), *ports.debuggers(settings)]
+    return [*found, *ports.shared_ports(settings, built), *ports.debug_port_problems(settings)]
 
 
 def _cloud(settings: Settings, minor: Minor) -> Iterator[Failure]:

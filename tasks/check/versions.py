@@ -11,7 +11,7 @@ from tasks.settings.load import Settings
 from tasks.settings.table import Row, table
 
 
-def unknown(settings: Settings, minor: Minor) -> Iterator[Failure]:
+def unknown_settings(settings: Settings, minor: Minor) -> Iterator[Failure]:
     """Yield a failure for every setting that was changed and that this minor does not know."""
     for row in table():
         if settings.is_named(row.key) and settings.value(row.key) != row.default:

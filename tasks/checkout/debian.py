@@ -24,7 +24,7 @@ from tasks.system.run import run
 _DAY = "2000-01-01T00:00:00Z"
 
 
-class Package:
+class DebianPackage:
     """The distribution's source package, fetched by apt with private options."""
 
     def __init__(self, settings: Settings) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.checkout.base import NoSuchVersion, Unreachable
-from tasks.kubernetes.bundle_record import has
+from tasks.kubernetes.bundle_record import provides
 from tasks.kubernetes.tree import Checkout
 from tasks.settings.load import Settings
 
 
-class Bundled:
+class FromBundle:
     """The tree of the bundle that this instance took over last."""
 
     def __init__(self, settings: Settings, record: Mapping[str, Any]) -> None:
@@ -24,7 +24,7 @@ class Bundled:
         """Return the tree as it is; another version than the bundle's is not to be had here."""
         about = self.record["checkout"]
         tree = Path(about["tree"])
-        if not has(about, wanted):
+        if not provides(about, wanted):
             raise NoSuchVersion(f"it has {about['version']}, not {wanted}")
         if not (tree / "cmd").is_dir():
             raise Unreachable(f"its tree {tree} is gone: doit unbundle {self.record['file']}")

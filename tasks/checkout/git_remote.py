@@ -130,7 +130,7 @@ class Remote:
         return self.url.startswith("file://") or Path(self.url).is_dir()
 
 
-def lacked(said: str) -> str:
+def missing_objects(said: str) -> str:
     """Return the object that a repository has lost, by what a transfer said; empty for none."""
     found = _LACKED.search(said)
     return found[1] if found else ""
@@ -153,7 +153,7 @@ def _absolute(url: str) -> str:
 def _reason(said: str) -> str:
     """Return the line of git's that says what is wrong, with the setting that mends it."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    told = [line for line in lines if lacked(line)]
+    told = [line for line in lines if missing_objects(line)]
     told = told or [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
     text = told[0] if told else ""
     if re.search(r"certificate", text, re.IGNORECASE):

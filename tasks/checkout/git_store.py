@@ -15,7 +15,7 @@ from pathlib import Path
 from tasks.build import layout
 from tasks.checkout import missing_files
 from tasks.checkout.base import Incomplete, NoSuchVersion, Unreachable
-from tasks.checkout.git_remote import REFUSED, Remote, git_version, lacked
+from tasks.checkout.git_remote import REFUSED, Remote, git_version, missing_objects
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import GIT
@@ -72,7 +72,7 @@ class Store:
                 everything = [f"+refs/{kind}/*:refs/origin/{kind}/*" for kind in ("heads", "tags")]
                 some = ("--no-filter",) if full and partial else partial  # it would be remembered
                 said = self._transfer(ref, *some, "--update-shallow", *everything)
-            if lacked(said):
+            if missing_objects(said):
                 raise _incomplete(said)
             if said:
                 raise Unreachable(said)
@@ -177,14 +177,16 @@ class Store:
             some = missing[start : start + _BATCH]
             what = f"files of {commit[:12]}, {start} of {len(missing)}"
             while some and (said := self._batch(what, some)):
-                if lacked(said) not in some:
+                if missing_objects(said) not in some:
                     here = f"{start} of {len(missing)} files came and are kept"
                     raise Unreachable(f"{said} ({here}: run it again to go on)")
-                spared[lacked(said)] = self._spare(commit, lacked(said))
-                some.remove(lacked(said))
+                spared[missing_objects(said)] = self._spare(commit, missing_objects(said))
+                some.remove(missing_objects(said))
         if spared:
             lost = [path for paths in spared.values() for path in paths]
-            if needed := missing_files.unnoticed(lost, self._names(commit, missing_files.VENDOR)):
+            if needed := missing_files.undetectable_loss(
+                lost, self._names(commit, missing_files.VENDOR)
+            ):
                 raise _incomplete(f"it has lost {needed}")
             names = ", ".join(lost)
             console.say(f"  the repository has lost files that a build can do without: {names}")
@@ -203,7 +205,7 @@ class Store:
         paths = self._paths(commit, {blob})
         by_modules = bool(self._names(commit, str(layout.LISTED)))
         for path in paths:
-            if not missing_files.spare(path, by_modules=by_modules):
+            if not missing_files.is_dispensable(path, by_modules=by_modules):
                 raise _incomplete(f"it has lost {path} ({blob[:12]})")
         return paths
 

@@ -10,7 +10,7 @@ _UNUSED = re.compile(r"(api/openapi-spec|docs|(Godeps/)?LICENSES)(/|$)|(.*/)?(te
 """What no module is built of."""
 
 
-def spare(path: str, *, by_modules: bool) -> bool:
+def is_dispensable(path: str, *, by_modules: bool) -> bool:
     """Tell whether a tree without this file will do; one built by modules gets vendor/ elsewhere.
 
     See `lacking` in tasks/build/layout.py.
@@ -18,7 +18,7 @@ def spare(path: str, *, by_modules: bool) -> bool:
     return bool(_UNUSED.match(path)) or (by_modules and path.startswith(VENDOR))
 
 
-def unnoticed(lost: Iterable[str], vendored: Collection[str]) -> str:
+def undetectable_loss(lost: Iterable[str], vendored: Collection[str]) -> str:
     """Return a lost file of vendor/ that a build would not miss in time; empty for none.
 
     Only a package that lost all its code tells that vendor/ is not to be used. `vendored` are the

@@ -38,7 +38,7 @@ _SAMPLES = "k8s.io/sample-"
 _STAGED = re.compile(r"^\s*(?:replace )?(k8s\.io/[\w.-]+) => \./(staging/\S+)$", re.MULTILINE)
 
 
-class Modules:
+class ModuleProxy:
     """The releases of Kubernetes that a Go module proxy has."""
 
     def __init__(self, settings: Settings) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from tasks.checkout import from_bundle
 from tasks.checkout.base import Origin
-from tasks.checkout.debian import Package
+from tasks.checkout.debian import DebianPackage
 from tasks.checkout.git import Git
-from tasks.checkout.module_proxy import Modules
+from tasks.checkout.module_proxy import ModuleProxy
 from tasks.checkout.tarball import Tarball
 from tasks.checkout.worktree import Worktree
 from tasks.gomod import goproxy
@@ -16,21 +16,21 @@ from tasks.kubernetes import bundle_record
 from tasks.settings.load import Settings
 
 
-def of(settings: Settings) -> Iterator[Origin]:
+def origins_to_try(settings: Settings) -> Iterator[Origin]:
     """Yield the origins to try, in order."""
     order, origin = settings.origin.order, settings.origin
     if origin.path and order in ("auto", "path"):
         yield Worktree(settings)
         return
-    record = bundle_record.taken(settings)
+    record = bundle_record.imported_bundle(settings)
     if record is not None:
-        yield from_bundle.Bundled(settings, record)
+        yield from_bundle.FromBundle(settings, record)
     if origin.tarball and order in ("auto", "tarball"):
         yield Tarball(settings)
     if order in ("auto", "git"):
         for url in (*settings.mirror.git, *origin.git):
             yield Git(settings, url)
     if order in ("auto", "apt") and origin.apt:
-        yield Package(settings)
+        yield DebianPackage(settings)
     if order in ("auto", "goproxy") and goproxy.addresses(settings):
-        yield Modules(settings)
+        yield ModuleProxy(settings)

@@ -33,7 +33,7 @@ def make(settings: Settings) -> None:
     value = {**asdict(checkout), "tree": str(checkout.tree)}
     value["minor"] = ".".join(str(number) for number in checkout.minor)
     files.write_json(settings.paths.lock, value)
-    if lacks := layout.lacking(checkout.tree):
+    if lacks := layout.missing_packages(checkout.tree):
         console.say(
             f"  its vendor/ lacks {lacks}: modules come from mirror.goproxy, checked by go.sum"
         )
@@ -50,7 +50,7 @@ def take(settings: Settings) -> Checkout:
     wanted = normal(settings.version)
     tried: list[str] = []
     hint = ""
-    places = list(origins.of(settings))
+    places = list(origins.origins_to_try(settings))
     for number, origin in enumerate(places, 1):
         further = ", trying the next origin" if number < len(places) else ""
         try:
@@ -141,7 +141,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "targets": [str(settings.paths.lock)],
             "task_dep": ["check", "downloads", "unbundle"],
             "file_dep": given
-            + ([str(settings.paths.bundle)] if bundle_record.taken(settings) else []),
+            + ([str(settings.paths.bundle)] if bundle_record.imported_bundle(settings) else []),
             "uptodate": [
                 config_changed(choice),
                 AsLocked(settings.paths.lock, own=bool(settings.origin.path)),

@@ -13,7 +13,7 @@ from tasks.core.errors import Failure
 from tasks.settings import load
 
 Creator = Callable[[], Any]
-TELLING = {"dumpdb", "help", "info", "list"}
+READ_ONLY_COMMANDS = {"dumpdb", "help", "info", "list"}
 """The commands of doit that only print."""
 
 
@@ -29,7 +29,7 @@ def configuration(creators: Iterable[Creator]) -> dict[str, Any]:
         sys.exit(f"error: cannot make {error.filename}: {error.strerror}\n  fix: set STEPKUBE_HOME")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
-    if TELLING.intersection(sys.argv[1:2]):
+    if READ_ONLY_COMMANDS.intersection(sys.argv[1:2]):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
     task_names.install(creators)
     return {

@@ -29,9 +29,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
         """Remember what was asked for, so that a step can serve its siblings in one go."""
         super().initialize(tasks, selected_tasks)
-        console.every.clear()
-        console.every.update(tasks)
-        console.asked[:] = selected_tasks
+        console.tasks_by_name.clear()
+        console.tasks_by_name.update(tasks)
+        console.selected_tasks[:] = selected_tasks
 
     def execute_task(self, task: Any) -> None:
         """Open the step."""
@@ -74,7 +74,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if self.runtime_errors:
             self._error("doit", "".join(self.runtime_errors).strip())
         count = self._count
-        if count["failed"] == 0 and all(_answers(console.every[name]) for name in console.asked):
+        if count["failed"] == 0 and all(
+            _answers(console.tasks_by_name[name]) for name in console.selected_tasks
+        ):
             return
         console.say(
             f"{count['ok']} done, {count['cached']} unchanged, {count['failed']} failed"

@@ -29,10 +29,10 @@ def install(creators: Iterable[Creator]) -> None:
     def text(self: InvalidCommand) -> str:
         if self.not_found is None:
             return str(original(self))
-        return message(self.not_found, names(creators))
+        return unknown_task(self.not_found, names(creators))
 
     InvalidCommand.__str__ = text
-    CmdParseError.__str__ = lambda self: option(str(self.args[0]))
+    CmdParseError.__str__ = lambda self: wrong_option(str(self.args[0]))
 
 
 def tasks(creators: Iterable[Creator]) -> Iterator[dict[str, Any]]:
@@ -43,14 +43,14 @@ def tasks(creators: Iterable[Creator]) -> Iterator[dict[str, Any]]:
             yield {"basename": creator.__name__.removeprefix("task_"), **task}
 
 
-def message(wrong: str, known: Iterable[str]) -> str:
+def unknown_task(wrong: str, known: Iterable[str]) -> str:
     """Return the error for an unknown name."""
     near = nearest(wrong, list(known))
     fix = f"did you mean {' or '.join(near)}?" if near else "doit list --all shows every task"
     return f"there is no task named {wrong}\n  fix: {fix}"
 
 
-def option(said: str) -> str:
+def wrong_option(said: str) -> str:
     """Return the error for an unknown option or a wrong value, without doit's own objects in it."""
     if found := _OPTION.match(said):
         known = ", ".join(f"--{name}" for name in re.findall(r"'long':'([\w-]+)'", found[2]))

@@ -13,6 +13,8 @@ from tasks.system import run
 def choose(level: int) -> None:
     """Print every command from level 2 on, and tracebacks from level 5 on."""
     if level >= 2:
-        run.told.append(lambda words: console.say(f"+ {shlex.join(words)}", stream=sys.stderr))
+        run.command_listeners.append(
+            lambda words: console.say(f"+ {shlex.join(words)}", stream=sys.stderr)
+        )
     if level >= 5:
         os.environ.setdefault("STEPKUBE_DEBUG", "1")

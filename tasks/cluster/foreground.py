@@ -22,17 +22,17 @@ from tasks.system.process import Record
 EVERY = 1.0
 """Seconds between two looks at the processes, as upstream has it; one costs well under 1 ms."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_armed: list[Callable[[], None]] = []
+_stop_on_signal: list[Callable[[], None]] = []
 
 
-def wanted(settings: Settings) -> bool:
+def stays_in_foreground(settings: Settings) -> bool:
     """Tell whether this run is to stay: `doit up` with ENABLE_DAEMON=false."""
-    return not settings.start.daemon and bool(console.requested("up"))
+    return not settings.start.daemon and bool(console.selected_with_dependencies("up"))
 
 
 def arm(settings: Settings, end: Callable[[], Sequence[str]]) -> None:
     """See to it that the cluster ends with this process; `end` returns what it ended."""
-    if _armed or not wanted(settings):
+    if _stop_on_signal or not stays_in_foreground(settings):
         return
 
     def clean_up() -> None:
@@ -45,7 +45,7 @@ def arm(settings: Settings, end: Callable[[], Sequence[str]]) -> None:
         except (Failure, OSError) as error:
             console.say(f"error: {error}")
 
-    _armed.append(clean_up)
+    _stop_on_signal.append(clean_up)
     atexit.register(clean_up)
     signal.signal(signal.SIGHUP, _hang_up)
 
@@ -97,5 +97,5 @@ def _tell(record: Record) -> None:
 
 def _hang_up(number: int, _: object) -> None:
     """Take the end of the terminal for an interrupt; there is nobody to print for any more."""
-    console.mute(1, 2)
+    console.redirect_to_devnull(1, 2)
     sys.exit(128 + number)

@@ -56,7 +56,7 @@ def rows(settings: Settings) -> list[Row]:
                     log,
                 )
             )
-        elif name in cluster.chosen(settings):
+        elif name in cluster.components_to_run(settings):
             lost = journal.describe(settings, name)
             found.append(Row(name, "stopped", None, None, "-", None, lost, (), log))
     return found
@@ -78,10 +78,10 @@ def status(settings: Settings, output: str) -> None:
 
 def _health(settings: Settings, name: str) -> tuple[str, int | None]:
     try:
-        component = processes.wanted(settings, name)
+        component = processes.desired_component(settings, name)
     except Failure:
         return "unknown", None
-    port = next(iter(forwarding.reached(settings, component)), None)
+    port = next(iter(forwarding.host_ports(settings, component)), None)
     if journal.is_paused(settings, name):
         return "paused", port
     return ("ok" if ports.healthy(component.health, timeout=3.0) else "not ready"), port

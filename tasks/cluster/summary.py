@@ -16,7 +16,7 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
     paths = settings.paths
     version = load_checkout(paths.lock).version
     ready = facts.minor(version).health["kube-apiserver"].path
-    patient = flags.PATIENT if settings.debug.pause_tolerant else {}
+    patient = flags.NO_HTTP2_PING_ENV if settings.debug.pause_tolerant else {}
     login = credentials.USER if settings.certs.auth_args else "admin"
     joined = not settings.start.control_plane
     example = "kubelet" if joined else "kube-apiserver"
@@ -38,5 +38,5 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
         f"  doit debug:{example:<20}# Delve listens on 127.0.0.1:{delve_port}",
         f"  doit undebug:{example}",
     ]
-    left_out = prerequisites.left_out(settings)
+    left_out = prerequisites.describe_left_out(settings)
     return [*said, *(["", left_out] if left_out else [])]

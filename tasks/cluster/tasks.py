@@ -31,21 +31,21 @@ def reconcile(settings: Settings, name: str) -> None:
     A component that is being debugged is started again in its mode.
     """
     check.require(settings, load_checkout(settings.paths.lock).minor)
-    foreground.arm(settings, partial(end, settings))
+    foreground.arm(settings, partial(stop_all, settings))
     if name in sandbox.INSIDE:
         prerequisites.require_cgroups(settings)
     with files.locked(settings.paths.run / f"{name}.lock"):
-        component = processes.wanted(settings, name)
+        component = processes.desired_component(settings, name)
         if name == "kubelet":
             prerequisites.require_possible(settings)
-        if swap.heal(settings, name):
+        if swap.recover(settings, name):
             console.note("its debugger was lost: a normal process again")
         record = process.load(settings.paths.run, name)
         if record is not None and record.alive():
             if record.fingerprint == processes.fingerprint(component):
                 console.note("runs as wanted")
                 return
-            again = swap.leave_for_restart(settings, name)
+            again = swap.suspend(settings, name)
             processes.stop(settings, name)
             processes.start(settings, component)
             console.note("restarted: what it was started from changed")
@@ -55,12 +55,12 @@ def reconcile(settings: Settings, name: str) -> None:
                 saved_breakpoints.restore(wanted.local, marks)
                 console.note(f"again in mode {wanted.mode} with {len(marks)} breakpoints")
             return
-        swap.clear(settings, name)
+        swap.kill(settings, name)
         processes.stop(settings, name)
         if (
             name == kube_proxy.NAME
             and settings.proxy.mode == "ipvs"
-            and (why := kernel.lacks_ipvs())
+            and (why := kernel.why_no_ipvs())
         ):
             console.note(f"mode {kube_proxy.DEFAULT} instead of ipvs: {why}")
         record = processes.start(settings, component)
@@ -79,7 +79,7 @@ class Running:
             record = process.load(self.settings.paths.run, self.name)
             if record is None or not record.alive() or journal.broken(self.settings, self.name):
                 return False
-            component = processes.wanted(self.settings, self.name)
+            component = processes.desired_component(self.settings, self.name)
             return record.fingerprint == processes.fingerprint(component)
         except (Failure, OSError):
             return False
@@ -88,14 +88,16 @@ class Running:
         return f"{self.name} runs as it is configured"
 
 
-def chosen(settings: Settings) -> list[str]:
+def components_to_run(settings: Settings) -> list[str]:
     """Return the names of the components that are to run, in the order of their start."""
     cloud = [cloud_controller_manager.NAME] if cloud_controller_manager.runs(settings) else []
     control = ["etcd", "kube-apiserver", "kube-controller-manager", *cloud, "kube-scheduler"]
-    return (control if settings.start.control_plane else []) + prerequisites.components(settings)
+    return (control if settings.start.control_plane else []) + prerequisites.node_components(
+        settings
+    )
 
 
-def concerned(settings: Settings) -> list[str]:
+def components_in_scope(settings: Settings) -> list[str]:
     """Return the components a run has a say in: a lone kubelet leaves the control plane alone."""
     everything = settings.start.control_plane
     return [name for name in COMPONENTS if everything or name in ("containerd", "kubelet")]
@@ -104,15 +106,15 @@ def concerned(settings: Settings) -> list[str]:
 @console.action
 def up(settings: Settings) -> None:
     """Stop what is no longer wanted, then say how to use the cluster; stay if that is wished."""
-    foreground.arm(settings, partial(end, settings))
-    wanted = chosen(settings)
-    for name in reversed(concerned(settings)):
-        if name not in wanted and _end(settings, name):
+    foreground.arm(settings, partial(stop_all, settings))
+    wanted = components_to_run(settings)
+    for name in reversed(components_in_scope(settings)):
+        if name not in wanted and _stop(settings, name):
             console.say(f"  {name} is no longer wanted: stopped")
     prerequisites.after_start(settings, wanted)
     for line in summary.lines(settings, wanted):
         console.say(line)
-    if foreground.wanted(settings):
+    if foreground.stays_in_foreground(settings):
         console.say("\nPress Ctrl-C to shut it down.")
         foreground.watch(settings, wanted)
 
@@ -120,7 +122,7 @@ def up(settings: Settings) -> None:
 @console.action
 def down(settings: Settings) -> None:
     """End every component of the instance, the last one first, and free the ports."""
-    ended = end(settings)
+    ended = stop_all(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
         console.note("the cluster's objects were removed")
     console.note(f"ended {', '.join(ended)}" if ended else "nothing was running")
@@ -128,9 +130,9 @@ def down(settings: Settings) -> None:
         console.note("START_MODE=kubeletonly leaves the control plane alone")
 
 
-def end(settings: Settings) -> list[str]:
+def stop_all(settings: Settings) -> list[str]:
     """End what this run has a say in and return the names of what ran."""
-    ended = [name for name in reversed(concerned(settings)) if _end(settings, name)]
+    ended = [name for name in reversed(components_in_scope(settings)) if _stop(settings, name)]
     processes.end_pods(settings)
     prerequisites.after_stop(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
@@ -142,15 +144,15 @@ def end(settings: Settings) -> list[str]:
 @console.action
 def stop_one(settings: Settings, name: str) -> None:
     """End one component and leave the others alone."""
-    console.note("ended" if _end(settings, name) else "was not running")
+    console.note("ended" if _stop(settings, name) else "was not running")
 
 
-def _end(settings: Settings, name: str) -> bool:
+def _stop(settings: Settings, name: str) -> bool:
     """End a component together with its debugger; True when it ran."""
     with files.locked(settings.paths.run / f"{name}.lock"):
         record = process.load(settings.paths.run, name)
         ran = record is not None and record.alive()
-        swap.clear(settings, name)
+        swap.kill(settings, name)
         return processes.stop(settings, name) or ran
 
 
@@ -164,7 +166,7 @@ def task_up() -> Iterator[dict[str, Any]]:
         "params": list(groups.UP),
         "task_dep": [
             *_credentials(settings),
-            *(f"start:{name}" for name in chosen(settings)),
+            *(f"start:{name}" for name in components_to_run(settings)),
             *(f"addons:{name}" for name in ADDONS if settings.start.control_plane),
             *([] if settings.start.kubectl else ["build:kubectl"]),
         ],
@@ -183,7 +185,7 @@ def task_start() -> Iterator[dict[str, Any]]:
     """Yield one task per component that makes it run as configured."""
     settings = current()
     yield {"name": None, "doc": "start components, or restart those whose inputs changed"}
-    wanted = {*chosen(settings), *(["containerd"] if containerd.runs(settings) else [])}
+    wanted = {*components_to_run(settings), *(["containerd"] if containerd.runs(settings) else [])}
     for name, spec in COMPONENTS.items():
         module = registry.built_module(settings, name)
         inputs = [settings.paths.built(module)] if module else []

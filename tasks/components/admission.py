@@ -24,8 +24,8 @@ def plugins(context: Context) -> tuple[str, ...]:
     The script lets one switch overwrite another, and ENABLE_ADMISSION_PLUGINS up to 1.12.
     """
     api = context.settings.api
-    added = (plugin for _, plugin in asked(api))
-    disabled = listed(api.disable_admission_plugins)
+    added = (plugin for _, plugin in requested_plugins(api))
+    disabled = listed_plugins(api.disable_admission_plugins)
     _require_plugins(context)
     enabled = dict.fromkeys((*context.facts.admission, *added))
     return tuple(plugin for plugin in enabled if plugin not in disabled)
@@ -36,16 +36,16 @@ def groups(context: Context) -> list[str]:
     return [_GROUPS[plugin] for plugin in plugins(context) if plugin in _GROUPS]
 
 
-def asked(api: Api) -> list[tuple[str, str]]:
+def requested_plugins(api: Api) -> list[tuple[str, str]]:
     """Return the plugins the user wants besides the default ones, with the key of each."""
     switched = [
         (f"api.{switch}", plugin) for switch, plugin in _SWITCHES.items() if getattr(api, switch)
     ]
     key = "api.enable_admission_plugins"
-    return [*switched, *((key, plugin) for plugin in listed(api.enable_admission_plugins))]
+    return [*switched, *((key, plugin) for plugin in listed_plugins(api.enable_admission_plugins))]
 
 
-def listed(text: str) -> tuple[str, ...]:
+def listed_plugins(text: str) -> tuple[str, ...]:
     """Return the names of a list with commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -55,9 +55,9 @@ def _require_plugins(context: Context) -> None:
     api, removed = context.settings.api, context.facts.admission_removed
     disabled = [
         ("api.disable_admission_plugins", plugin)
-        for plugin in listed(api.disable_admission_plugins)
+        for plugin in listed_plugins(api.disable_admission_plugins)
     ]
-    for key, plugin in (*asked(api), *disabled):
+    for key, plugin in (*requested_plugins(api), *disabled):
         if plugin in removed:
             source = context.settings.source(key)
             raise Failure(

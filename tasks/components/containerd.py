@@ -39,7 +39,7 @@ def plugins(settings: Settings) -> Path | None:
     """Return the folder of CNI plugins that are there, or None where they have to be made."""
     node = settings.node
     if node.cni_bin_dir:
-        return Path(flags.path(node.cni_bin_dir))
+        return Path(flags.absolute(node.cni_bin_dir))
     return None if node.cni_plugins_version else installed_plugins()
 
 
@@ -78,7 +78,7 @@ def root(settings: Settings) -> Path:
     return settings.paths.instance / "containerd"
 
 
-def wanted(context: Context) -> flags.Wanted:
+def desired_flags(context: Context) -> flags.Flags:
     """Return the flags."""
     return {"config": _file(context.settings)}
 
@@ -88,10 +88,10 @@ def build(context: Context, tools: Tools = Tools()) -> Component:
     settings = context.settings
     return Component(
         name=NAME,
-        argv=flags.argv(NAME, context, wanted(context)),
+        argv=flags.argv(NAME, context, desired_flags(context)),
         health=Health(f"unix://{socket(settings)}"),
         after=AFTER,
-        env=_world(settings),
+        env=_proxy_env(settings),
         files={
             _file(settings): configuration(settings, tools),
             **(
@@ -119,7 +119,7 @@ def configuration(settings: Settings, tools: Tools) -> str:
         "containerd.toml.j2",
         config=tools.config,
         runc=tools.runc,
-        plugins=flags.path(settings.node.cni_bin_dir) or str(tools.cni),
+        plugins=flags.absolute(settings.node.cni_bin_dir) or str(tools.cni),
         root=str(root(settings)),
         state=str(_state(settings)),
         socket=str(socket(settings)),
@@ -129,7 +129,7 @@ def configuration(settings: Settings, tools: Tools) -> str:
     )
 
 
-def _world(settings: Settings) -> dict[str, str]:
+def _proxy_env(settings: Settings) -> dict[str, str]:
     """Return the variables by which containerd reaches registries, and whom it trusts there."""
     trust = {"SSL_CERT_FILE": settings.mirror.ca_bundle} if settings.mirror.ca_bundle else {}
     if not (settings.node.sandbox and settings.node.pull):
@@ -154,7 +154,7 @@ def _state(settings: Settings) -> Path:
 
 def own_networks(settings: Settings) -> str:
     """Return the folder of networks that the user named, in which nothing is written."""
-    return flags.path(settings.node.cni_config_dir or settings.node.cni_conf_dir)
+    return flags.absolute(settings.node.cni_config_dir or settings.node.cni_conf_dir)
 
 
 def _networks(settings: Settings) -> Path:

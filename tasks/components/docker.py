@@ -38,9 +38,9 @@ def flags_of(node: Node) -> dict[str, flags.Value]:
     """Return the kubelet's flags; a CRI runtime knows its network itself and has none of them."""
     words = {
         "docker-endpoint": endpoint(node.docker_opts),
-        "docker-root": flags.path(node.docker_root),
-        "cni-conf-dir": flags.path(node.cni_conf_dir or node.cni_config_dir),
-        "cni-bin-dir": flags.path(node.cni_bin_dir),
+        "docker-root": flags.absolute(node.docker_root),
+        "cni-conf-dir": flags.absolute(node.cni_conf_dir or node.cni_config_dir),
+        "cni-bin-dir": flags.absolute(node.cni_bin_dir),
     }
     return {name: value for name, value in words.items() if value}
 
@@ -128,7 +128,7 @@ def _outside(settings: Settings, argv: Sequence[str]) -> Iterator[Path]:
         paths.config,
         paths.logs,
         *(Path(word) for word in argv if word.startswith("/")),
-        *flags.named(
+        *flags.user_files(
             kubelet.pod_manifest_path,
             kubelet.client_ca_file,
             kubelet.resolv_conf,

@@ -13,7 +13,7 @@ CERTS: tuple[str, ...] = ()
 _PEER = "http://127.0.0.1:0"
 
 
-def wanted(context: Context) -> flags.Wanted:
+def desired_flags(context: Context) -> flags.Flags:
     """Return the flags; those of kube::etcd::start, with the peer port out of the way."""
     settings = context.settings
     host, port = settings.etcd.host, settings.etcd.port
@@ -21,7 +21,7 @@ def wanted(context: Context) -> flags.Wanted:
         "name": "stepkube",
         "data-dir": settings.paths.etcd,
         "listen-client-urls": flags.url("http", host, port),
-        "advertise-client-urls": flags.url("http", flags.near(host), port),
+        "advertise-client-urls": flags.url("http", flags.loopback_for(host), port),
         "listen-peer-urls": _PEER,
         "initial-advertise-peer-urls": _PEER,
         "initial-cluster": f"stepkube={_PEER}",
@@ -34,10 +34,10 @@ def build(context: Context) -> Component:
     """Describe etcd."""
     settings = context.settings
     endpoint = context.facts.health[NAME]
-    host, port = flags.near(settings.etcd.host), settings.etcd.port
+    host, port = flags.loopback_for(settings.etcd.host), settings.etcd.port
     return Component(
         name=NAME,
-        argv=flags.argv(NAME, context, wanted(context)),
+        argv=flags.argv(NAME, context, desired_flags(context)),
         health=Health(flags.url(endpoint.scheme, host, port, endpoint.path)),
         after=AFTER,
         folders=(settings.paths.etcd,),

@@ -14,22 +14,24 @@ from tasks.system.ports import Health
 
 Value = str | int | float | bool | Path
 _TRUE = ("true", "t", "1")
-Wanted = Mapping[str, Value]
+Flags = Mapping[str, Value]
 """Flag names without dashes, in order, with their values."""
 
 
-def argv(component: str, context: Context, wanted: Wanted) -> tuple[str, ...]:
+def argv(component: str, context: Context, wanted: Flags) -> tuple[str, ...]:
     """Return the command line: the program and, of the wanted flags, those it takes."""
-    taken = {name: value for name, value in wanted.items() if known(component, context, name)}
+    taken = {
+        name: value for name, value in wanted.items() if is_supported(component, context, name)
+    }
     return (str(context.binary), *(f"--{name}={text(value)}" for name, value in taken.items()))
 
 
-def dropped(component: str, context: Context, wanted: Wanted) -> tuple[str, ...]:
+def unsupported(component: str, context: Context, wanted: Flags) -> tuple[str, ...]:
     """Return the wanted flags that the program does not take, for `explain`."""
-    return tuple(name for name in wanted if not known(component, context, name))
+    return tuple(name for name in wanted if not is_supported(component, context, name))
 
 
-def known(component: str, context: Context, name: str) -> bool:
+def is_supported(component: str, context: Context, name: str) -> bool:
     """Tell whether the program takes a flag: its own --help decides, else the facts.
 
     A deprecated flag is hidden from --help although it works, so for those the facts decide.
@@ -44,7 +46,7 @@ def text(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def logging(settings: Settings) -> dict[str, Value]:
+def logging_flags(settings: Settings) -> dict[str, Value]:
     """Return the flags that decide how much is logged."""
     return {"v": settings.logs.level, "vmodule": settings.logs.spec}
 
@@ -65,17 +67,17 @@ def feature_gates_flag(context: Context) -> dict[str, Value]:
     return {"feature-gates": ",".join(f"{name}={text(on)}" for name, on in gates.items())}
 
 
-def cloud(settings: Settings) -> dict[str, Value]:
+def cloud_flags(settings: Settings) -> dict[str, Value]:
     """Return the cloud provider's flags; empty values say `none`, as upstream does."""
     if settings.start.external_cloud_provider:
         return {"cloud-provider": "external"}
     return {
         "cloud-provider": settings.start.cloud_provider,
-        "cloud-config": path(settings.start.cloud_config),
+        "cloud-config": absolute(settings.start.cloud_config),
     }
 
 
-def leader_election(settings: Settings) -> dict[str, Value]:
+def leader_election_flags(settings: Settings) -> dict[str, Value]:
     """Say whether leaders are elected: as the user says, else not where a pause may last."""
     told = settings.start.leader_elect
     if told != "auto":
@@ -83,18 +85,18 @@ def leader_election(settings: Settings) -> dict[str, Value]:
     return {"leader-elect": False} if settings.debug.pause_tolerant else {}
 
 
-def emulated_version(settings: Settings) -> dict[str, Value]:
+def emulated_version_flags(settings: Settings) -> dict[str, Value]:
     """Return the older minor to behave like, as the flag wants it."""
-    minor = emulated(settings)
+    minor = emulated_minor(settings)
     return {"emulated-version": f"kube={minor}"} if minor else {}
 
 
-def emulated(settings: Settings) -> str:
+def emulated_minor(settings: Settings) -> str:
     """Return the minor to behave like, such as 1.34; it may be written kube=v1.34 too."""
     return settings.start.emulated_version.removeprefix("kube=").removeprefix("v")
 
 
-PATIENT = {"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "0"}
+NO_HTTP2_PING_ENV = {"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "0"}
 """Keeps a client of client-go from giving up, after 45 s, a server that stands at a breakpoint."""
 
 
@@ -103,7 +105,7 @@ def debug_env(settings: Settings) -> dict[str, str]:
     return {
         "KUBE_CACHE_MUTATION_DETECTOR": text(settings.start.cache_mutation_detector),
         "KUBE_PANIC_WATCH_DECODE_ERROR": text(settings.start.panic_watch_decode_error),
-        **(PATIENT if settings.debug.pause_tolerant else {}),
+        **(NO_HTTP2_PING_ENV if settings.debug.pause_tolerant else {}),
     }
 
 
@@ -115,10 +117,10 @@ def pair(settings: Settings, stem: str) -> tuple[Path, Path]:
 def service_account_key(settings: Settings) -> Path:
     """Return the key that signs service account tokens."""
     own = settings.certs.service_account_key
-    return Path(path(own)) if own else settings.paths.certs / "service-account.key"
+    return Path(absolute(own)) if own else settings.paths.certs / "service-account.key"
 
 
-def controller(
+def controller_component(
     name: str, context: Context, argv: tuple[str, ...], port: int, inputs: tuple[Path, ...]
 ) -> Component:
     """Describe a component that serves one loopback port and works through kube-apiserver."""
@@ -129,28 +131,28 @@ def controller(
         health=Health(url(endpoint.scheme, "127.0.0.1", port, endpoint.path)),
         after=("kube-apiserver",),
         env=debug_env(context.settings),
-        inputs=(*inputs, *authorities(context.settings)),
+        inputs=(*inputs, *client_authorities(context.settings)),
         ports=(port,),
     )
 
 
-def credentials(settings: Settings, name: str) -> tuple[Path, ...]:
+def kubeconfig_files(settings: Settings, name: str) -> tuple[Path, ...]:
     """Return a kubeconfig and the files it names."""
     authority, _ = pair(settings, "server-ca")
     return (settings.paths.kubeconfig(name), authority, *pair(settings, f"client-{name}"))
 
 
-def tokens(settings: Settings) -> Path:
+def token_file(settings: Settings) -> Path:
     """Return the file that says whose the administrator's token is."""
     return settings.paths.certs / "tokens.csv"
 
 
-def given(**files: str) -> dict[str, Value]:
+def file_flags(**files: str) -> dict[str, Value]:
     """Return the flags whose files the user named, without the others."""
-    return {name: path(value) for name, value in files.items() if value}
+    return {name: absolute(value) for name, value in files.items() if value}
 
 
-def own(settings: Settings, key: str) -> list[str]:
+def extra_flags(settings: Settings, key: str) -> list[str]:
     """Return the flags a user adds by a setting, split like a shell does."""
     try:
         return shlex.split(settings.value(key))
@@ -159,14 +161,14 @@ def own(settings: Settings, key: str) -> list[str]:
         raise Failure(f"{source}: {str(error).lower()}", "quote it like a shell wants") from error
 
 
-def path(value: str) -> str:
+def absolute(value: str) -> str:
     """Return a file the user names, independent of the working directory; empty stays empty."""
     return str(Path(value).expanduser().absolute()) if value else ""
 
 
-def named(*values: str) -> tuple[Path, ...]:
+def user_files(*values: str) -> tuple[Path, ...]:
     """Return the files the user names, without those not named."""
-    return tuple(Path(path(value)) for value in values if value)
+    return tuple(Path(absolute(value)) for value in values if value)
 
 
 def url(scheme: str, address: str, port: int, tail: str = "") -> str:
@@ -174,24 +176,26 @@ def url(scheme: str, address: str, port: int, tail: str = "") -> str:
     return f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}{tail}"
 
 
-def near(address: str) -> str:
+def loopback_for(address: str) -> str:
     """Return the address to call a server at that listens on `address`, which may mean `all`."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
 
 
-def own_port(component: str, context: Context, secure: int, insecure: int) -> int:
+def serving_port(component: str, context: Context, secure: int, insecure: int) -> int:
     """Return the port of a component that older releases serve by http only."""
     scheme = context.facts.health[component].scheme
     return secure if scheme == "https" else insecure
 
 
-def serving(component: str, context: Context, port: int, kubeconfig: Path) -> dict[str, Value]:
+def serving_flags(
+    component: str, context: Context, port: int, kubeconfig: Path
+) -> dict[str, Value]:
     """Serve on one loopback port: https where there is https, and then no insecure one."""
     if context.facts.health[component].scheme == "http":
         return {"address": "127.0.0.1", "port": port}
     return {
         "authentication-kubeconfig": kubeconfig,
-        **_own_authorities(context.settings),
+        **_client_authority_flags(context.settings),
         "authorization-kubeconfig": kubeconfig,
         "bind-address": "127.0.0.1",
         "secure-port": port,
@@ -199,7 +203,7 @@ def serving(component: str, context: Context, port: int, kubeconfig: Path) -> di
     }
 
 
-def _own_authorities(settings: Settings) -> dict[str, Value]:
+def _client_authority_flags(settings: Settings) -> dict[str, Value]:
     """Tell a component whom to believe, so that it does not ask kube-apiserver for it.
 
     It would ask again every 10 s while kube-apiserver stands at a breakpoint: hundreds of requests
@@ -207,7 +211,7 @@ def _own_authorities(settings: Settings) -> dict[str, Value]:
     """
     if not settings.debug.pause_tolerant:
         return {}
-    client, header = authorities(settings)
+    client, header = client_authorities(settings)
     return {
         "authentication-skip-lookup": True,
         "client-ca-file": client,
@@ -216,6 +220,6 @@ def _own_authorities(settings: Settings) -> dict[str, Value]:
     }
 
 
-def authorities(settings: Settings) -> tuple[Path, Path]:
+def client_authorities(settings: Settings) -> tuple[Path, Path]:
     """Return the CAs that servers believe of clients, and of a proxy that speaks for them."""
     return settings.paths.certs / "client-ca.crt", settings.paths.certs / "request-header-ca.crt"

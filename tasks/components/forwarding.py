@@ -12,7 +12,7 @@ from tasks.settings import addresses
 from tasks.settings.load import Settings
 
 
-def own_ports(settings: Settings, name: str) -> list[int]:
+def ports_from_sandbox(settings: Settings, name: str) -> list[int]:
     """Return the ports of a component that the host is to reach."""
     kubelet = settings.kubelet
     optional = [kubelet.read_only_port] if kubelet.read_only_port else []
@@ -22,9 +22,9 @@ def own_ports(settings: Settings, name: str) -> list[int]:
     }.get(name, [])
 
 
-def reached(settings: Settings, component: Component) -> tuple[int, ...]:
+def host_ports(settings: Settings, component: Component) -> tuple[int, ...]:
     """Return the host's ports of a component; those of a node in its sandbox its relay holds."""
-    return tuple(dict.fromkeys((*component.ports, *own_ports(settings, component.name))))
+    return tuple(dict.fromkeys((*component.ports, *ports_from_sandbox(settings, component.name))))
 
 
 def mappings(settings: Settings) -> list[str]:
@@ -59,6 +59,6 @@ def other_host(settings: Settings) -> str:
     return "" if loopback or host == "localhost" else host
 
 
-def inward(port: int) -> str:
+def inward_mapping(port: int) -> str:
     """Return the mapping that brings a port of the sandbox to the same one of the host."""
     return f"in:127.0.0.1:{port}:127.0.0.1:{port}"

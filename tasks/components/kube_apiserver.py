@@ -20,32 +20,36 @@ CERTS = (
 )
 
 
-def wanted(context: Context) -> flags.Wanted:
+def desired_flags(context: Context) -> flags.Flags:
     """Return the flags, in upstream's order."""
     settings = context.settings
     api, certs = settings.api, settings.paths.certs
     crt, key = flags.pair(settings, "serving-kube-apiserver")
     kubelet_crt, kubelet_key = flags.pair(settings, "client-kube-apiserver")
     proxy_crt, proxy_key = flags.pair(settings, "client-auth-proxy")
-    client_ca, header_ca = flags.authorities(settings)
+    client_ca, header_ca = flags.client_authorities(settings)
     return {
         **_audit(context),
         **({"enable-swagger-ui": True} if api.swagger_ui else {}),
         **_authorization(context),
-        **flags.given(
+        **flags.file_flags(
             **{
                 "authentication-token-webhook-config-file": api.authentication_webhook_config_file,
                 "egress-selector-config-file": api.egress_selector_config_file,
             }
         ),
         # says whose the administrator's token is, and is not the token itself
-        **({"token-auth-file": flags.tokens(settings)} if settings.certs.kubeconfig_token else {}),
+        **(
+            {"token-auth-file": flags.token_file(settings)}
+            if settings.certs.kubeconfig_token
+            else {}
+        ),
         "allow-privileged": api.allow_privileged,
         **_runtime_config(context),
-        **flags.cloud(settings),
+        **flags.cloud_flags(settings),
         **_advertise(context),
         **({"service-node-port-range": api.node_port_range} if api.node_port_range else {}),
-        **flags.logging(settings),
+        **flags.logging_flags(settings),
         "cert-dir": certs,
         "client-ca-file": client_ca,
         "service-account-key-file": flags.service_account_key(settings),
@@ -59,10 +63,12 @@ def wanted(context: Context) -> flags.Wanted:
         **_insecure(context),
         "storage-backend": api.storage_backend,
         "storage-media-type": api.storage_media_type,
-        "etcd-servers": flags.url("http", flags.near(settings.etcd.host), settings.etcd.port),
+        "etcd-servers": flags.url(
+            "http", flags.loopback_for(settings.etcd.host), settings.etcd.port
+        ),
         "service-cluster-ip-range": api.service_cluster_ip_range,
         **flags.feature_gates_flag(context),
-        **flags.emulated_version(settings),
+        **flags.emulated_version_flags(settings),
         "external-hostname": api.external_hostname,
         "requestheader-username-headers": "X-Remote-User",
         "requestheader-group-headers": "X-Remote-Group",
@@ -84,13 +90,13 @@ def build(context: Context) -> Component:
     """Describe kube-apiserver."""
     settings = context.settings
     endpoint = context.facts.health[NAME]
-    host, port = flags.near(settings.api.bind_address), settings.api.secure_port
+    host, port = flags.loopback_for(settings.api.bind_address), settings.api.secure_port
     # AlwaysAllow switches anonymous callers off, so the probe is told to log in
     accept = (200, 401) if "AlwaysAllow" in settings.api.authorization_mode else (200,)
     url = flags.url(endpoint.scheme, host, port, endpoint.path)
     return Component(
         name=NAME,
-        argv=flags.argv(NAME, context, wanted(context)),
+        argv=flags.argv(NAME, context, desired_flags(context)),
         health=Health(url, accept, settings.api.probe_timeout),
         after=AFTER,
         env=flags.debug_env(settings),
@@ -98,10 +104,10 @@ def build(context: Context) -> Component:
             *flags.pair(settings, "serving-kube-apiserver"),
             *flags.pair(settings, "client-kube-apiserver"),
             *flags.pair(settings, "client-auth-proxy"),
-            *flags.authorities(settings),
+            *flags.client_authorities(settings),
             flags.service_account_key(settings),
-            *([flags.tokens(settings)] if settings.certs.kubeconfig_token else []),
-            *flags.named(
+            *([flags.token_file(settings)] if settings.certs.kubeconfig_token else []),
+            *flags.user_files(
                 settings.api.admission_control_config_file,
                 settings.start.cloud_config,
                 settings.api.authorization_config,
@@ -120,8 +126,10 @@ def _admission(context: Context) -> dict[str, flags.Value]:
     api = context.settings.api
     return {
         "enable-admission-plugins": ",".join(admission.plugins(context)),
-        "disable-admission-plugins": ",".join(admission.listed(api.disable_admission_plugins)),
-        "admission-control-config-file": flags.path(api.admission_control_config_file),
+        "disable-admission-plugins": ",".join(
+            admission.listed_plugins(api.disable_admission_plugins)
+        ),
+        "admission-control-config-file": flags.absolute(api.admission_control_config_file),
     }
 
 
@@ -139,10 +147,10 @@ def _authorization(context: Context) -> dict[str, flags.Value]:
     """Return the authorizers: those of a file of their own, else the modes."""
     api = context.settings.api
     if api.authorization_config:
-        return flags.given(**{"authorization-config": api.authorization_config})
+        return flags.file_flags(**{"authorization-config": api.authorization_config})
     return {
         **({"authorization-mode": api.authorization_mode} if api.authorization_mode else {}),
-        **flags.given(
+        **flags.file_flags(
             **{"authorization-webhook-config-file": api.authorization_webhook_config_file}
         ),
     }
@@ -153,7 +161,7 @@ def _audit(context: Context) -> dict[str, flags.Value]:
     if not (api.basic_audit or api.audit_policy_file):
         return {}
     return {
-        **flags.given(**{"audit-policy-file": api.audit_policy_file}),
+        **flags.file_flags(**{"audit-policy-file": api.audit_policy_file}),
         "audit-log-path": context.settings.paths.log("kube-apiserver-audit"),
         "audit-log-maxage": 0,
         "audit-log-maxbackup": 0,
@@ -206,11 +214,11 @@ def _pause_tolerant(context: Context) -> dict[str, flags.Value]:
     return {
         "request-timeout": "24h",
         "shutdown-watch-termination-grace-period": "1s",
-        **(_UNCOUNTED if context.facts.sampled_concurrency else {}),
+        **(_NO_FLOW_CONTROL if context.facts.sampled_concurrency else {}),
     }
 
 
-_UNCOUNTED: dict[str, flags.Value] = {
+_NO_FLOW_CONTROL: dict[str, flags.Value] = {
     "enable-priority-and-fairness": False,
     "max-requests-inflight": 0,
     "max-mutating-requests-inflight": 0,

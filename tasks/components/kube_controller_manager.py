@@ -21,13 +21,13 @@ CERTS = (
 )
 
 
-def wanted(context: Context) -> flags.Wanted:
+def desired_flags(context: Context) -> flags.Flags:
     """Return the flags, in upstream's order; the kubeconfig names the server, so no --master."""
     settings = context.settings
     crt, key = _signer(settings)
     kubeconfig = settings.paths.kubeconfig("controller")
     return {
-        **flags.logging(settings),
+        **flags.logging_flags(settings),
         "service-account-private-key-file": flags.service_account_key(settings),
         "root-ca-file": settings.paths.certs / "server-ca.crt",
         "cluster-signing-cert-file": crt,
@@ -35,15 +35,15 @@ def wanted(context: Context) -> flags.Wanted:
         "enable-hostpath-provisioner": settings.controller_manager.enable_hostpath_provisioner,
         "pvclaimbinder-sync-period": settings.controller_manager.claim_binder_sync_period,
         **flags.feature_gates_flag(context),
-        **flags.emulated_version(settings),
+        **flags.emulated_version_flags(settings),
         **_node_ranges(settings),
         **_cloud(context),
         "kubeconfig": kubeconfig,
         "use-service-account-credentials": True,
         "controllers": settings.controller_manager.controllers,
-        **flags.serving(NAME, context, _port(context), kubeconfig),
+        **flags.serving_flags(NAME, context, _port(context), kubeconfig),
         "cert-dir": settings.paths.config,  # else it writes its own pair to /var/run/kubernetes
-        **flags.leader_election(settings),
+        **flags.leader_election_flags(settings),
         **({"node-monitor-grace-period": "24h"} if settings.debug.pause_tolerant else {}),
     }
 
@@ -51,14 +51,14 @@ def wanted(context: Context) -> flags.Wanted:
 def build(context: Context) -> Component:
     """Describe kube-controller-manager."""
     settings = context.settings
-    argv = flags.argv(NAME, context, wanted(context))
+    argv = flags.argv(NAME, context, desired_flags(context))
     inputs = (
-        *flags.credentials(settings, "controller"),
+        *flags.kubeconfig_files(settings, "controller"),
         *_signer(settings),
         flags.service_account_key(settings),
-        *flags.named(settings.start.cloud_config),
+        *flags.user_files(settings.start.cloud_config),
     )
-    made = flags.controller(NAME, context, argv, _port(context), inputs)
+    made = flags.controller_component(NAME, context, argv, _port(context), inputs)
     return replace(made, folders=(settings.paths.config,))
 
 
@@ -70,28 +70,28 @@ def _signer(settings: Settings) -> tuple[Path, Path]:
     crt, key = flags.pair(settings, "client-ca")
     own = settings.controller_manager
     return (
-        Path(flags.path(own.cluster_signing_cert_file) or crt),
-        Path(flags.path(own.cluster_signing_key_file) or key),
+        Path(flags.absolute(own.cluster_signing_cert_file) or crt),
+        Path(flags.absolute(own.cluster_signing_key_file) or key),
     )
 
 
 def _cloud(context: Context) -> dict[str, flags.Value]:
     settings = context.settings
     if not settings.start.external_cloud_provider:
-        return flags.cloud(settings)
+        return flags.cloud_flags(settings)
     provider = settings.start.cloud_provider if context.facts.cloud_volumes == "provider" else ""
     return {
-        **flags.cloud(settings),
+        **flags.cloud_flags(settings),
         "external-cloud-volume-plugin": (
             settings.controller_manager.external_cloud_volume_plugin or provider
         ),
-        "cloud-config": flags.path(settings.start.cloud_config),
+        "cloud-config": flags.absolute(settings.start.cloud_config),
     }
 
 
 def _port(context: Context) -> int:
     settings = context.settings.controller_manager
-    return flags.own_port(NAME, context, settings.secure_port, settings.port)
+    return flags.serving_port(NAME, context, settings.secure_port, settings.port)
 
 
 def _node_ranges(settings: Settings) -> dict[str, flags.Value]:

@@ -18,9 +18,9 @@ AFTER = ("kube-apiserver", "kubelet")  # before the node exists, it waits half a
 CERTS = ("server-ca", "client-kube-proxy", "kubeconfig-kube-proxy")
 
 
-def wanted(context: Context) -> flags.Wanted:
+def desired_flags(context: Context) -> flags.Flags:
     """Return the flags; with --config, kube-proxy ignores the others."""
-    return {**flags.logging(context.settings), "config": _file(context.settings)}
+    return {**flags.logging_flags(context.settings), "config": _file(context.settings)}
 
 
 def build(context: Context, ipvs: bool = True) -> Component:
@@ -30,12 +30,12 @@ def build(context: Context, ipvs: bool = True) -> Component:
     port = settings.proxy.healthz_port
     return Component(
         name=NAME,
-        argv=flags.argv(NAME, context, wanted(context)),
+        argv=flags.argv(NAME, context, desired_flags(context)),
         health=Health(flags.url(endpoint.scheme, "127.0.0.1", port, endpoint.path)),
         after=AFTER,
         env=flags.debug_env(settings),
         files={_file(settings): configuration(context, mode(context, ipvs))},
-        inputs=flags.credentials(settings, "kube-proxy"),
+        inputs=flags.kubeconfig_files(settings, "kube-proxy"),
         folders=(settings.paths.config,),
         # the relay to the sandbox holds the host's ports
         ports=() if settings.node.sandbox else (port, settings.proxy.metrics_port),

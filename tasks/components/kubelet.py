@@ -27,12 +27,12 @@ def root(settings: Settings) -> Path:
     return settings.paths.instance / "kubelet"
 
 
-def wanted(context: Context) -> flags.Wanted:
+def desired_flags(context: Context) -> flags.Flags:
     """Return the flags; those of start_kubelet that are not fields of the file."""
     settings = context.settings
     return {
         "allow-privileged": settings.api.allow_privileged,
-        **flags.logging(settings),
+        **flags.logging_flags(settings),
         "chaos-chance": settings.kubelet.chaos_chance,
         "hostname-override": settings.kubelet.hostname_override,
         **({"node-ip": settings.node.address} if settings.node.sandbox else {}),
@@ -54,17 +54,20 @@ def build(context: Context) -> Component:
     port, healthz = settings.kubelet.port, settings.kubelet.healthz_port
     return Component(
         name=NAME,
-        argv=(*flags.argv(NAME, context, wanted(context)), *flags.own(settings, "kubelet.flags")),
+        argv=(
+            *flags.argv(NAME, context, desired_flags(context)),
+            *flags.extra_flags(settings, "kubelet.flags"),
+        ),
         health=Health(flags.url(endpoint.scheme, "127.0.0.1", healthz, endpoint.path)),
         after=AFTER if containerd.runs(settings) else AFTER[:1],
         env=flags.debug_env(settings),
         image=docker.image(settings, context.minor),
         files={_file(settings): configuration(context)},
         inputs=(
-            *flags.credentials(settings, "kubelet"),
+            *flags.kubeconfig_files(settings, "kubelet"),
             *flags.pair(settings, "serving-kubelet"),
             _client_ca(settings),
-            *flags.named(settings.start.cloud_config, settings.kubelet.resolv_conf),
+            *flags.user_files(settings.start.cloud_config, settings.kubelet.resolv_conf),
         ),
         folders=(
             root(settings),
@@ -111,7 +114,7 @@ def configuration(context: Context) -> str:
         key=str(key),
         client_ca=str(_client_ca(settings)),
         # a resolver on the host's loopback would be another one inside the sandbox
-        resolv_conf=flags.path(settings.kubelet.resolv_conf)
+        resolv_conf=flags.absolute(settings.kubelet.resolv_conf)
         or ("" if settings.node.sandbox else "/etc/resolv.conf"),
         manifests=str(_manifests(settings)),
         cgroup_root=_cgroup_root(settings),
@@ -178,7 +181,7 @@ def _field(context: Context, name: str) -> bool:
 def _cloud(settings: Settings) -> dict[str, flags.Value]:
     own, outside = settings.kubelet.provider_id, settings.start.external_cloud_provider
     identity = own or (settings.kubelet.hostname_override if outside else "")
-    return {**flags.cloud(settings), **({"provider-id": identity} if identity else {})}
+    return {**flags.cloud_flags(settings), **({"provider-id": identity} if identity else {})}
 
 
 def _rkt(node: Node) -> dict[str, flags.Value]:
@@ -192,12 +195,14 @@ def _thresholds(listed: str) -> dict[str, str]:
 
 
 def _client_ca(settings: Settings) -> Path:
-    return Path(flags.path(settings.kubelet.client_ca_file) or flags.pair(settings, "client-ca")[0])
+    return Path(
+        flags.absolute(settings.kubelet.client_ca_file) or flags.pair(settings, "client-ca")[0]
+    )
 
 
 def _manifests(settings: Settings) -> Path:
     own = settings.kubelet.pod_manifest_path
-    return Path(flags.path(own)) if own else settings.paths.instance / "manifests"
+    return Path(flags.absolute(own)) if own else settings.paths.instance / "manifests"
 
 
 def _pod_logs(settings: Settings) -> Path:

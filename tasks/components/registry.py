@@ -33,24 +33,24 @@ class Spec:
     module: str | None
     after: tuple[str, ...]
     build: Callable[[Context], Component]
-    wanted: Callable[[Context], flags.Wanted]
+    wanted: Callable[[Context], flags.Flags]
     certs: tuple[str, ...]
 
     def dropped(self, context: Context) -> tuple[str, ...]:
         """Return the flags that were wanted and that this version does not take."""
-        return flags.dropped(self.name, context, self.wanted(context))
+        return flags.unsupported(self.name, context, self.wanted(context))
 
 
 COMPONENTS = {
     spec.name: spec
     for spec in (
-        Spec("etcd", None, etcd.AFTER, etcd.build, etcd.wanted, etcd.CERTS),
+        Spec("etcd", None, etcd.AFTER, etcd.build, etcd.desired_flags, etcd.CERTS),
         Spec(
             "kube-apiserver",
             "kube-apiserver",
             kube_apiserver.AFTER,
             kube_apiserver.build,
-            kube_apiserver.wanted,
+            kube_apiserver.desired_flags,
             kube_apiserver.CERTS,
         ),
         Spec(
@@ -58,7 +58,7 @@ COMPONENTS = {
             "kube-controller-manager",
             kube_controller_manager.AFTER,
             kube_controller_manager.build,
-            kube_controller_manager.wanted,
+            kube_controller_manager.desired_flags,
             kube_controller_manager.CERTS,
         ),
         Spec(
@@ -66,7 +66,7 @@ COMPONENTS = {
             "cloud-controller-manager",
             cloud_controller_manager.AFTER,
             cloud_controller_manager.build,
-            cloud_controller_manager.wanted,
+            cloud_controller_manager.desired_flags,
             cloud_controller_manager.CERTS,
         ),
         Spec(
@@ -74,7 +74,7 @@ COMPONENTS = {
             "kube-scheduler",
             kube_scheduler.AFTER,
             kube_scheduler.build,
-            kube_scheduler.wanted,
+            kube_scheduler.desired_flags,
             kube_scheduler.CERTS,
         ),
         Spec(
@@ -82,16 +82,18 @@ COMPONENTS = {
             None,
             containerd.AFTER,
             containerd.build,
-            containerd.wanted,
+            containerd.desired_flags,
             containerd.CERTS,
         ),
-        Spec("kubelet", "kubelet", kubelet.AFTER, kubelet.build, kubelet.wanted, kubelet.CERTS),
+        Spec(
+            "kubelet", "kubelet", kubelet.AFTER, kubelet.build, kubelet.desired_flags, kubelet.CERTS
+        ),
         Spec(
             "kube-proxy",
             "kube-proxy",
             kube_proxy.AFTER,
             kube_proxy.build,
-            kube_proxy.wanted,
+            kube_proxy.desired_flags,
             kube_proxy.CERTS,
         ),
     )

@@ -19,9 +19,9 @@ P = ParamSpec("P")
 
 notes: list[str] = []
 """What the current step has to say of itself."""
-asked: list[str] = []
+selected_tasks: list[str] = []
 """The tasks this run was asked for."""
-every: dict[str, Any] = {}
+tasks_by_name: dict[str, Any] = {}
 """All tasks by name."""
 
 ANSWER = {"quiet": True, "answer": True}
@@ -45,10 +45,10 @@ def say(text: str = "", *, stream: IO[str] | None = None) -> None:
         out.write(mask(text) + "\n")
         out.flush()
     except BrokenPipeError:
-        mute(out.fileno())
+        redirect_to_devnull(out.fileno())
 
 
-def mute(*descriptors: int) -> None:
+def redirect_to_devnull(*descriptors: int) -> None:
     """Go on when nobody reads any more, as after `| head`: nothing may end half done over that."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in descriptors:
@@ -117,25 +117,25 @@ def _in_words(error: OSError) -> Failure:
     return Failure(what, hint)
 
 
-def requested(prefix: str) -> list[str]:
+def selected_with_dependencies(prefix: str) -> list[str]:
     """Return the names of the tasks this run was asked for, with all they depend on.
 
     Only names that start with `prefix` are returned, in order of definition.
     """
     wanted: set[str] = set()
-    queue = list(asked)
+    queue = list(selected_tasks)
     while queue:
         name = queue.pop()
-        if name in wanted or name not in every:
+        if name in wanted or name not in tasks_by_name:
             continue
         wanted.add(name)
-        queue += [*every[name].task_dep, *every[name].setup_tasks]
-    return [name for name in every if name in wanted and name.startswith(prefix)]
+        queue += [*tasks_by_name[name].task_dep, *tasks_by_name[name].setup_tasks]
+    return [name for name in tasks_by_name if name in wanted and name.startswith(prefix)]
 
 
 def selected(name: str) -> bool:
     """Tell whether this run was asked for the task itself, not just for what depends on it."""
-    return name in asked
+    return name in selected_tasks
 
 
 def live(out: IO[str]) -> bool:

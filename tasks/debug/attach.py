@@ -74,7 +74,7 @@ def _execute(settings: Settings, name: str, record: Record, wanted: Swap) -> Rec
     started = replace(record, identity=target, since=debugger.since)
     process.save(settings.paths.run, started)
     if not wanted.hold:
-        processes.wait_ready(settings, processes.wanted(settings, name), started)
+        processes.wait_ready(settings, processes.desired_component(settings, name), started)
     return _entered(settings, name, started, replace(wanted, debugger=debugger.identity))
 
 
@@ -86,9 +86,9 @@ def _spawn_beside(
     There its port is one of the sandbox; a relay brings it to the host's loopback.
     """
     cwd, log = Path(record.cwd), Path(record.log)
-    if sandbox.holds(settings, name):
+    if sandbox.is_inside(settings, name):
         sandbox.forward(settings, f"dlv-{name}", wanted.port)
-    start = processes.place(settings, name)
+    start = processes.start_in_place(settings, name)
     return start(tuple(argv), record.env, cwd=cwd, log=log, fingerprint="")
 
 

@@ -19,15 +19,17 @@ from doit import get_initial_workdir
 
 from tasks.core import console
 from tasks.debug import swap
-from tasks.delve.probe import Answer, Question
-from tasks.delve.tracepoint import watching
+from tasks.delve.probe import Answer, Probe
+from tasks.delve.tracepoint import set_tracepoint
 from tasks.delve.types import Hit
 from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.system.run import ending, program
 
 
-def ask(settings: Settings, name: str, question: Question, show: Callable[[Hit], None]) -> Answer:
+def ask_components(
+    settings: Settings, name: str, question: Probe, show: Callable[[Hit], None]
+) -> Answer:
     """Stop a component at a place and read what is there; `show` gets each hit as it happens."""
     env = environment(settings)
     if question.run:
@@ -36,10 +38,10 @@ def ask(settings: Settings, name: str, question: Question, show: Callable[[Hit],
     with ExitStack() as stack:
         output = stack.enter_context(tempfile.TemporaryFile())
         with (
-            lent(settings, name) as address,
-            watching(address, question.at, question.condition) as watch,
+            borrowed_delve(settings, name) as address,
+            set_tracepoint(address, question.at, question.condition) as watch,
         ):
-            command = stack.enter_context(beside(question.run, env, output))
+            command = stack.enter_context(start_command(question.run, env, output))
             deadline, heart = time.monotonic() + question.timeout, console.Heartbeat()
 
             def hopeful() -> bool:
@@ -63,13 +65,13 @@ def ask(settings: Settings, name: str, question: Question, show: Callable[[Hit],
 
 
 @contextmanager
-def lent(settings: Settings, name: str) -> Iterator[str]:
+def borrowed_delve(settings: Settings, name: str) -> Iterator[str]:
     """Have a component under Delve for the block; take it out again unless it was there before.
 
     The lock is kept all the while: nobody else stops, starts or swaps the component meanwhile.
     """
     with files.locked(settings.paths.run / f"{name}.lock"):
-        swap.heal(settings, name)
+        swap.recover(settings, name)
         present = swap.load(settings, name)
         if present is not None:
             yield present.local
@@ -83,7 +85,7 @@ def lent(settings: Settings, name: str) -> Iterator[str]:
 
 
 @contextmanager
-def beside(
+def start_command(
     argv: tuple[str, ...], env: Mapping[str, str], output: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes] | None]:
     """Run a command, if there is one, in the user's folder; end it with the block at the latest."""
@@ -109,7 +111,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, "PATH": path, "KUBECONFIG": str(settings.paths.kubeconfig("admin"))}
 
 
-def closing(answer: Answer) -> Iterator[str]:
+def end_command(answer: Answer) -> Iterator[str]:
     """Yield what there is to say about the command, after the hits."""
     if answer.question.run:
         yield f"$ {shlex.join(answer.question.run)}"
@@ -147,16 +149,16 @@ def break_at(
     output: str,
 ) -> None:
     """Print what is seen at the place, and fail when that is not all that was asked for."""
-    question = Question.parse(at, run, condition, hits=hits, timeout=timeout, depth=depth)
+    question = Probe.parse(at, run, condition, hits=hits, timeout=timeout, depth=depth)
 
     def show(hit: Hit) -> None:
         if output == "text":
             for line in hit.lines():
                 console.say(line)
 
-    answer = ask(settings, name, question, show)
+    answer = ask_components(settings, name, question, show)
     if output == "text":
-        for line in closing(answer):
+        for line in end_command(answer):
             console.say(line)
     else:
         text = json.dumps(asdict(answer), ensure_ascii=False, indent=1)

@@ -18,7 +18,7 @@ from tasks.system.process import Record
 from tasks.system.procfs import Identity
 
 
-def runs_on(settings: Settings, name: str, record: Record, swap: Swap) -> bool:
+def detach(settings: Settings, name: str, record: Record, swap: Swap) -> bool:
     """Make Delve let go; True when the very process runs on, clean, and need not be restarted.
 
     A process whose Delve died has its traps still in its text: it is never taken over.
@@ -51,7 +51,7 @@ def _let_go(swap: Swap, debugger: Identity) -> bool:
     return signals.wait_gone(debugger, 1.0)
 
 
-def end(settings: Settings, name: str, record: Record | None, swap: Swap) -> None:
+def kill_debugger(settings: Settings, name: str, record: Record | None, swap: Swap) -> None:
     """End a component by its own signals, then the Delve that would otherwise kill it."""
     debuggers = journal.debuggers(settings, name, swap)
     if record is not None:
@@ -64,7 +64,7 @@ def end(settings: Settings, name: str, record: Record | None, swap: Swap) -> Non
 
 def restart(settings: Settings, record: Record) -> Record:
     """Start a component again exactly as it was recorded, and wait until it is ready."""
-    component = processes.wanted(settings, record.component)
+    component = processes.desired_component(settings, record.component)
     fresh = processes.spawn(settings, record.component, record.argv, record.env, record.fingerprint)
     processes.wait_ready(settings, component, fresh)
     return fresh

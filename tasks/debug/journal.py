@@ -139,7 +139,7 @@ def describe(settings: Settings, name: str) -> str:
     if not is_paused(settings, name):
         return f"{swap.listen} running"
     record = process.load(settings.paths.run, name)
-    seconds = standing(record.identity.pid) if record else None
+    seconds = paused_seconds(record.identity.pid) if record else None
     since = "" if seconds is None else f" for about {_words(seconds)}"
     with suppress(Failure), delve.Delve(swap.local, timeout=5.0) as client:
         stop = client.state().stop
@@ -148,7 +148,7 @@ def describe(settings: Settings, name: str) -> str:
     return f"{swap.listen} paused{since}"
 
 
-def standing(pid: int) -> float | None:
+def paused_seconds(pid: int) -> float | None:
     """Return the seconds since any thread of a process ran, as the scheduler's clocks have it.
 
     Every processor has such a clock of its own, which leaves out time the machine itself was
@@ -166,14 +166,14 @@ def standing(pid: int) -> float | None:
         return None
     allowed = os.sched_getaffinity(0)
     try:
-        return max(0.0, min(_clock(on) - ran for on, ran in runs.items())) / 1000
+        return max(0.0, min(_sched_clock(on) - ran for on, ran in runs.items())) / 1000
     except OSError:
         return None
     finally:
         os.sched_setaffinity(0, allowed)
 
 
-def _clock(processor: int) -> float:
+def _sched_clock(processor: int) -> float:
     os.sched_setaffinity(0, {processor})
     return _last_run(Path("/proc/thread-self"))
 

@@ -14,7 +14,7 @@ from tasks.system.run import run
 
 
 @dataclass(frozen=True)
-class Mark:
+class SavedBreakpoint:
     """A breakpoint by what it means: a function's entry, or a line of a file."""
 
     function: str
@@ -23,19 +23,21 @@ class Mark:
     condition: str
 
 
-def collect(address: str) -> tuple[Mark, ...]:
+def collect(address: str) -> tuple[SavedBreakpoint, ...]:
     """Return the breakpoints that are set in a Delve, so that they can be set again."""
-    found: list[Mark] = []
+    found: list[SavedBreakpoint] = []
     with suppress(Failure), delve.Delve(address, timeout=3.0) as client, client.halted():
         for point in client.breakpoints():
             entry = point.function and _entry(client, point.function) == point.line
             found.append(
-                Mark(point.function if entry else "", point.file, point.line, point.condition)
+                SavedBreakpoint(
+                    point.function if entry else "", point.file, point.line, point.condition
+                )
             )
     return tuple(found)
 
 
-def restore(address: str, marks: tuple[Mark, ...]) -> None:
+def restore(address: str, marks: tuple[SavedBreakpoint, ...]) -> None:
     """Set breakpoints again; one whose place is gone is said."""
     if not marks:
         return

@@ -22,19 +22,19 @@ __all__ = [
     "OFFSETS",
     "Swap",
     "as_mode",
-    "clear",
     "describe",
     "enter",
-    "heal",
     "is_paused",
+    "kill",
     "leave",
-    "leave_for_restart",
     "load",
     "mode",
     "modes",
     "port",
+    "recover",
     "request",
     "resume",
+    "suspend",
 ]
 
 
@@ -66,8 +66,8 @@ def leave(settings: Settings, name: str) -> Record | None:
         return record
     journal.write(settings, name, replace(swap, step="leaving"))
     if record is not None:
-        if not detach.runs_on(settings, name, record, swap):
-            detach.end(settings, name, record, swap)
+        if not detach.detach(settings, name, record, swap):
+            detach.kill_debugger(settings, name, record, swap)
             record = detach.restart(settings, record)
         record = process.with_mode(record, "normal")
         process.save(settings.paths.run, record)
@@ -75,7 +75,7 @@ def leave(settings: Settings, name: str) -> Record | None:
     return record
 
 
-def heal(settings: Settings, name: str) -> bool:
+def recover(settings: Settings, name: str) -> bool:
     """Bring a component back whose swap was cut off or lost its debugger; True when it was."""
     if not journal.broken(settings, name):
         return False
@@ -83,24 +83,24 @@ def heal(settings: Settings, name: str) -> bool:
     return True
 
 
-def leave_for_restart(
+def suspend(
     settings: Settings, name: str
-) -> tuple[Swap, tuple[saved_breakpoints.Mark, ...]] | None:
+) -> tuple[Swap, tuple[saved_breakpoints.SavedBreakpoint, ...]] | None:
     """Free a component that is about to be started again; return how it was being debugged."""
     swap = load(settings, name)
     if swap is None:
         return None
     marks = saved_breakpoints.collect(swap.local)
-    clear(settings, name)
+    kill(settings, name)
     return replace(swap, step="entering", debugger=None, hold=False), marks
 
 
-def clear(settings: Settings, name: str) -> None:
+def kill(settings: Settings, name: str) -> None:
     """End a debugged component together with its debugger."""
     swap = load(settings, name)
     if swap is not None:
         record = process.load(settings.paths.run, name)
-        detach.end(settings, name, record, swap)
+        detach.kill_debugger(settings, name, record, swap)
         _over(settings, name, swap)
 
 

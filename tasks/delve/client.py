@@ -75,7 +75,7 @@ class Delve(Connection):
             return state.stop
         raw = self.call("Command", timeout, name="halt")["State"]
         if raw["exited"]:
-            raise _ended(raw["exitStatus"])
+            raise _process_exited(raw["exitStatus"])
         return Stop.of(raw)
 
     def resume(self) -> None:
@@ -97,7 +97,7 @@ class Delve(Connection):
         """
         state = self._until(lambda state: not state.running, timeout)
         if state.stop is None:
-            raise _ended(state.exit_status)
+            raise _process_exited(state.exit_status)
         return replace(state.stop, arguments=self.arguments() if state.stop.breakpoint else ())
 
     @contextmanager
@@ -216,5 +216,5 @@ def _trapped(pid: int) -> bool:
     return any(int(mask or "0", 16) >> (signal.SIGTRAP - 1) & 1 for mask in masks)
 
 
-def _ended(status: int | None) -> DelveError:
+def _process_exited(status: int | None) -> DelveError:
     return DelveError(f"the program ended with exit status {status}")

@@ -18,7 +18,7 @@ _TYPE_ARGUMENTS = re.compile(r"\[[^][]*\]")
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A function, by its full name, or a line of a source file."""
 
     function: str = ""
@@ -29,14 +29,14 @@ class Place:
         return self.function or f"{self.file}:{self.line}"
 
 
-def find(client: Delve, words: str) -> Place:
+def locate(client: Delve, words: str) -> Location:
     """Return the place that words mean in a held program. Raises Failure when it is not one."""
     if match := _LINE.fullmatch(words):
         wanted = match[1].removeprefix("./")
-        return Place(file=source(wanted, client.sources()), line=int(match[2]))
+        return Location(file=source(wanted, client.sources()), line=int(match[2]))
     # Of some 150,000 functions all are needed only to guess what was meant; this takes 20 ms.
     like = client.functions(re.escape(_last_name(words)))
-    return Place(function=function(words, like or client.functions()))
+    return Location(function=function(words, like or client.functions()))
 
 
 def function(wanted: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from tasks.delve.types import Hit
 
 
 @dataclass(frozen=True)
-class Question:
+class Probe:
     """Where to stop and on which condition, how often and how long, and what leads there."""
 
     at: str
@@ -46,7 +46,7 @@ class Answer:
     """
 
     component: str
-    question: Question
+    question: Probe
     place: str
     hits: tuple[Hit, ...]
     held: str

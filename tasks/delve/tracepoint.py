@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from tasks.delve import locations
 from tasks.delve.client import POLL, Delve
 from tasks.delve.connection import DelveError, DelveRunningError, DelveTimeoutError
-from tasks.delve.locations import Place
+from tasks.delve.locations import Location
 from tasks.delve.types import Hit, Stop
 
 NAME = "stepkube"
@@ -22,9 +22,9 @@ PATIENCE = 3.0
 
 
 @contextmanager
-def watching(address: str, words: str, condition: str = "") -> Iterator[Watch]:
+def set_tracepoint(address: str, words: str, condition: str = "") -> Iterator[Tracepoint]:
     """Have a breakpoint for the block, and leave the program as it was found, come what may."""
-    watch = Watch(address, condition)
+    watch = Tracepoint(address, condition)
     try:
         watch.begin(words)
         yield watch
@@ -32,11 +32,11 @@ def watching(address: str, words: str, condition: str = "") -> Iterator[Watch]:
         watch.end()
 
 
-class Watch:
+class Tracepoint:
     """The breakpoint, and the connection on which its hits are awaited."""
 
     def __init__(self, address: str, condition: str) -> None:
-        self.place = Place()
+        self.place = Location()
         self._client = Delve(address)
         self._condition = condition
         self._number = 0
@@ -125,7 +125,7 @@ class Watch:
             client.clear(number)
 
     def _set(self, client: Delve, words: str) -> None:
-        place = self.place = locations.find(client, words)
+        place = self.place = locations.locate(client, words)
         try:
             mark = client.break_at(
                 function=place.function,

@@ -56,7 +56,7 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
         journal = journals.get(str(tree), tree_files.Journal())
         wanted: dict[Path, str] = {}
         if "vscode" in chosen:
-            before = tree_files.without_us(tree / LAUNCH, journal)
+            before = tree_files.without_own_entries(tree / LAUNCH, journal)
             after = jsonc_edit.add(before if before.strip() else NEW_LAUNCH, launch(view))
             wanted[tree / LAUNCH] = after
             journal = replace(journal, before=before, after=files.digest(after))
@@ -114,9 +114,9 @@ def _view(settings: Settings, checkout: Checkout, host: str, local_path: str) ->
             "name the host alone, for example devbox; the ports are the components' own",
         )
     local = _absolute(local_path or str(tree))
-    binary = PurePosixPath(layout.of(settings.paths, checkout).root)
+    binary = PurePosixPath(layout.layout_of(settings.paths, checkout).root)
     found = rules(local, binary, _vendored(tree))
-    elsewhere = bundle_record.built_at(settings, tree)
+    elsewhere = bundle_record.built_root(settings, tree)
     if elsewhere is not None:  # binaries that a bundle brought name the files of another machine
         found += rules(local, PurePosixPath(elsewhere), _vendored(tree))
     return replace(view, rules=tuple(dict.fromkeys(found)))

@@ -35,7 +35,7 @@ class Journal:
 def restore(tree: Path, journal: Journal) -> None:
     """Take out of a tree what was put into it; what the user has there stays."""
     own, _ = exclude_file(tree)
-    rest = {tree / LAUNCH: without_us(tree / LAUNCH, journal)}
+    rest = {tree / LAUNCH: without_own_entries(tree / LAUNCH, journal)}
     if own is not None:
         rest[own] = excluded(read(own), tree, ())
     for path, text in rest.items():
@@ -51,7 +51,7 @@ def restore(tree: Path, journal: Journal) -> None:
             Path(place).rmdir()
 
 
-def without_us(path: Path, journal: Journal) -> str:
+def without_own_entries(path: Path, journal: Journal) -> str:
     """Return launch.json as it was before us, with what the user has changed since."""
     try:
         text = path.read_bytes().decode() if path.exists() else ""

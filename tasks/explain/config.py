@@ -84,12 +84,12 @@ def lines(settings: Settings) -> list[str]:
         value = getattr(holder, name or {"instance": "name"}.get(group, group))
         text = ",".join(value) if isinstance(value, tuple) else str(value)
         text = "(not shown)" if row.secret and text else text
-        source = settings.sources[row.key] + _mark(row, settings, value)
+        source = settings.sources[row.key] + _version_note(row, settings, value)
         shown.append(f"{row.key:<42} {text or '-':<44} {source}")
     return shown
 
 
-def _mark(row: Row, settings: Settings, value: Any) -> str:
+def _version_note(row: Row, settings: Settings, value: Any) -> str:
     """Return what to say of a setting that the version at hand does not know."""
     minor, source = check.minor(settings), settings.sources[row.key]
     if minor is None or source == "default" or value == row.default:

@@ -39,7 +39,7 @@ View = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, order=True)
-class Origin:
+class Cause:
     """A setting, the instance, a tool, a fact, or the minors (`version`) that know a flag.
 
     `source` is where the setting's value came from, or what the fact rests on.
@@ -55,7 +55,7 @@ class Word:
     """A flag, a variable, a line of a file or an address; without origins it is always so."""
 
     text: str
-    origins: tuple[Origin, ...]
+    origins: tuple[Cause, ...]
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ class Supposing(Context):
 
 
 def trace(
-    context: Context, build: Build, tools: Mapping[Origin, Build] | None = None
+    context: Context, build: Build, tools: Mapping[Cause, Build] | None = None
 ) -> dict[str, tuple[Word, ...]]:
     """Return a component's words with their origins; `tools` are builders with another tool."""
     base = view(context, build)
     name = build(context).name
-    found: dict[tuple[str, str], set[Origin]] = {
+    found: dict[tuple[str, str], set[Cause]] = {
         (section, word): _known(word, section, name)
         for section, words in base.items()
         for word in words
@@ -114,16 +114,16 @@ def view(context: Context, build: Build) -> View:
     }
 
 
-def settings_changed(settings: Settings) -> Iterator[tuple[Origin, Settings]]:
+def settings_changed(settings: Settings) -> Iterator[tuple[Cause, Settings]]:
     """Yield these settings with one value changed, for every setting and every likely change."""
     given = {
         row.key: _word(settings.value(row.key)) for row in table() if settings.is_named(row.key)
     }
     home, nothing = str(settings.paths.home), Path(os.devnull)
-    instance = Origin("instance", settings.name, home)
+    instance = Cause("instance", settings.name, home)
     yield instance, load.load({"STEPKUBE_HOME": "/probe"}, given, nothing)
     for row in table():
-        origin = Origin("setting", row.key, settings.sources[row.key])
+        origin = Cause("setting", row.key, settings.sources[row.key])
         for other in _others(row, settings.value(row.key)):
             with suppress(Failure):  # not every change makes sense for every setting
                 words = {**given, row.key: other}
@@ -131,7 +131,7 @@ def settings_changed(settings: Settings) -> Iterator[tuple[Origin, Settings]]:
                 yield instance if row.key == "instance" else origin, changed
 
 
-def facts_changed(context: Context, component: str) -> Iterator[tuple[Origin, Mapping[str, Any]]]:
+def facts_changed(context: Context, component: str) -> Iterator[tuple[Cause, Mapping[str, Any]]]:
     """Yield one fact at a time with the values of other minors, or with a made-up one."""
     tables, now = facts.data(), context.facts
     every = [facts.minor(number) for number in facts.minors()]
@@ -147,8 +147,8 @@ def facts_changed(context: Context, component: str) -> Iterator[tuple[Origin, Ma
 
 
 def _experiments(
-    context: Context, build: Build, component: str, tools: Mapping[Origin, Build]
-) -> Iterator[tuple[Origin, View]]:
+    context: Context, build: Build, component: str, tools: Mapping[Cause, Build]
+) -> Iterator[tuple[Cause, View]]:
     for origin, settings in settings_changed(context.settings):
         with suppress(Failure):  # a builder refuses what its minor does not have
             yield origin, view(replace(context, settings=settings), build)
@@ -177,18 +177,18 @@ def _word(given: Any) -> str:
     return ",".join(given) if isinstance(given, tuple) else flags.text(given)
 
 
-def _fact(name: str, eras: Mapping[str, Any], context: Context) -> Origin:
+def _fact(name: str, eras: Mapping[str, Any], context: Context) -> Cause:
     since = max((era for era in eras if facts.parse(era) <= context.minor), key=facts.parse)
-    return Origin("fact", name, f"since {since}: {_evidence(eras[since][1])}")
+    return Cause("fact", name, f"since {since}: {_evidence(eras[since][1])}")
 
 
-def _known(word: str, section: str, component: str) -> set[Origin]:
+def _known(word: str, section: str, component: str) -> set[Cause]:
     """Return since when and until when a flag, or a field of a file, is known, if not always."""
     table = section.removeprefix(FILE) if section.startswith(FILE) else component
     name = word.removeprefix("--").replace(":", "=").partition("=")[0]
     row = facts.data()["flags"].get(table, {}).get(name, {})
     bounds = ", ".join(f"{bound} {row[bound]}" for bound in ("since", "until") if bound in row)
-    return {Origin("version", name, f"{bounds}: {_evidence(row['evidence'])}")} if bounds else set()
+    return {Cause("version", name, f"{bounds}: {_evidence(row['evidence'])}")} if bounds else set()
 
 
 def _evidence(letters: str) -> str:

@@ -17,7 +17,7 @@ from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.explain import upstream
-from tasks.explain.provenance import DROPPED, FILE, FLAGS, Build, Origin, Word, trace
+from tasks.explain.provenance import DROPPED, FILE, FLAGS, Build, Cause, Word, trace
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import kernel, processes
 from tasks.settings.load import Settings, current
@@ -46,22 +46,22 @@ def explained(settings: Settings, name: str) -> Explanation:
     context = Context(settings, checkout.minor, binary)
     build, tools = _builders(settings, name)
     sections = trace(context, build, tools)
-    problems = [failure.message for failure in versions.unknown(settings, checkout.minor)]
+    problems = [failure.message for failure in versions.unknown_settings(settings, checkout.minor)]
     notes = "; ".join(filter(None, (note, context.facts.note, *problems)))
     return Explanation(
         name,
         checkout.version,
         str(binary),
         notes,
-        without(sections, _refused(settings, build(context)), binary),
+        explain_absence(sections, _refused(settings, build(context)), binary),
     )
 
 
-def without(
+def explain_absence(
     sections: Mapping[str, tuple[Word, ...]], refused: frozenset[str], binary: Path
 ) -> dict[str, tuple[Word, ...]]:
     """Move the flags that the binary refused to those that were dropped."""
-    why = Origin("refusal", str(binary), "its own parser does not know the flag")
+    why = Cause("refusal", str(binary), "its own parser does not know the flag")
     gone = [word for word in sections[FLAGS] if _flag(word.text) in refused]
     kept = tuple(word for word in sections[FLAGS] if word not in gone)
     more = (Word(word.text, (*word.origins, why)) for word in gone)
@@ -80,7 +80,7 @@ def lines(explanation: Explanation) -> Iterator[str]:
             yield f"  {word.text:<{WIDTH}}  {in_words(word.origins)}"
 
 
-def in_words(origins: tuple[Origin, ...]) -> str:
+def in_words(origins: tuple[Cause, ...]) -> str:
     """Return origins as one phrase: settings first, those of the same source together."""
     parts = []
     ranked = sorted(origins, key=lambda origin: (_RANK.index(origin.kind), origin.source))
@@ -143,12 +143,12 @@ def _binary(settings: Settings, name: str) -> tuple[Path, str]:
         return _NOT_BUILT, f"{failure.message}; {failure.hint}"
 
 
-def _builders(settings: Settings, name: str) -> tuple[Build, Mapping[Origin, Build]]:
+def _builders(settings: Settings, name: str) -> tuple[Build, Mapping[Cause, Build]]:
     """Return the builder of a component, and those that give it another tool."""
     if name == kube_proxy.NAME:
-        lacks = kernel.lacks_ipvs()
+        lacks = kernel.why_no_ipvs()
         build, other = (partial(kube_proxy.build, ipvs=has) for has in (not lacks, bool(lacks)))
-        return build, {Origin("tool", "IPVS", lacks or "there"): other}
+        return build, {Cause("tool", "IPVS", lacks or "there"): other}
     if name != containerd.NAME:
         return COMPONENTS[name].build, {}
     try:
@@ -159,7 +159,7 @@ def _builders(settings: Settings, name: str) -> tuple[Build, Mapping[Origin, Bui
         partial(containerd.build, tools=containerd.Tools(cni=folder))
         for folder in (cni, Path("/probe"))
     )
-    return build, {Origin("tool", "CNI plugins", str(cni)): other}
+    return build, {Cause("tool", "CNI plugins", str(cni)): other}
 
 
 def _refused(settings: Settings, component: Component) -> frozenset[str]:

@@ -58,7 +58,7 @@ def stamp(checkout: Checkout) -> dict[str, str]:
     """Return what a component built of the tree as it is now says of its own version."""
     words = ("--no-optional-locks", "status", "--porcelain")
     edited = run(*checkout.git, *words, cwd=checkout.tree).stdout.strip()
-    stamped = version_stamp.values(version_stamp.now(checkout), dirty=bool(edited), date="")
+    stamped = version_stamp.values(version_stamp.stamp_now(checkout), dirty=bool(edited), date="")
     return {name: value for name, value in stamped.items() if value}
 
 
@@ -82,15 +82,15 @@ def asked_go(tree: Path) -> tuple[str, str]:
     """Return the Go that a tree asks for, and the file that says so."""
     for name, reader in versions.GO_FILES:
         if (tree / name).is_file() and reader((tree / name).read_text(errors="replace")):
-            return versions.wanted_go(tree), name
-    return versions.wanted_go(tree), ""  # it fails, and says where it looked
+            return versions.required_go(tree), name
+    return versions.required_go(tree), ""  # it fails, and says where it looked
 
 
 def asked_etcd(settings: Settings, tree: Path) -> tuple[str, str]:
     """Return the etcd that the user or else the tree asks for, and where."""
     if settings.etcd.version:
         return settings.etcd.version, f"etcd.version ({settings.sources['etcd.version']})"
-    return versions.wanted_etcd(tree), "hack/lib/etcd.sh"
+    return versions.required_etcd(tree), "hack/lib/etcd.sh"
 
 
 def why(asked: Release, taken: Release) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.gomod.tlog import Read, Signer, check, open_note, signer, tiles
+from tasks.gomod.tlog import Read, Signer, check_inclusion, open_note, signer, tiles
 from tasks.system import download, files
 
 KNOWN = {
@@ -47,7 +47,7 @@ def lookup(
     said: list[str] = []
     for base in [*(f"{proxy.rstrip('/')}/sumdb/{known.name}" for proxy in goproxy_urls), url]:
         try:
-            record = proven(known, wanted, _reader(base, timeout, ca_bundle))
+            record = verified_hash(known, wanted, _reader(base, timeout, ca_bundle))
             found = hash_of(record, module, version)
         except Failure as failure:
             where = "" if base in failure.message else f"{base}: "
@@ -74,7 +74,7 @@ def database(text: str) -> tuple[Signer, str]:
     return known, url.strip().rstrip("/") or f"https://{known.name}"
 
 
-def proven(known: Signer, wanted: str, read: Read) -> str:
+def verified_hash(known: Signer, wanted: str, read: Read) -> str:
     """Return the record of `module@version` once its tree is signed and its place in it proven."""
     try:
         number, _, rest = read(f"lookup/{wanted}").decode().partition("\n")
@@ -84,7 +84,7 @@ def proven(known: Signer, wanted: str, read: Read) -> str:
         raise Failure(f"the record of {wanted} is unreadable") from error
     record += "\n"
     tree = open_note(note, known)
-    check(record, index, tree, tiles(read, tree.size))
+    check_inclusion(record, index, tree, tiles(read, tree.size))
     return record
 
 

@@ -75,7 +75,7 @@ def open_note(note: str, known: Signer) -> Tree:
     raise Failure(f"the tree is not signed with the key of {known.name}")
 
 
-def check(record: str, index: int, tree: Tree, stored: Hashes) -> None:
+def check_inclusion(record: str, index: int, tree: Tree, stored: Hashes) -> None:
     """Prove that `record` is number `index` of the tree; raises Failure when it is not."""
 
     def subtree(low: int, high: int) -> bytes:

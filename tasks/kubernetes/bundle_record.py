@@ -13,13 +13,13 @@ from tasks.settings.load import Settings
 from tasks.system import files
 
 
-def has(about: Mapping[str, str], wanted: str) -> bool:
+def provides(about: Mapping[str, str], wanted: str) -> bool:
     """Tell whether a bundle's checkout is the wanted version."""
     named = satisfies(about["version"], wanted) or wanted == about["requested"]
     return named or (len(wanted) >= 7 and about["commit"].startswith(wanted))
 
 
-def taken(settings: Settings) -> Mapping[str, Any] | None:
+def imported_bundle(settings: Settings) -> Mapping[str, Any] | None:
     """Return the record of the bundle in use: taken over, and no other origin was asked for."""
     origin = settings.origin
     if origin.order not in ("auto", "bundle") or (origin.path and origin.order == "auto"):
@@ -31,17 +31,17 @@ def taken(settings: Settings) -> Mapping[str, Any] | None:
     return record
 
 
-def built_at(settings: Settings, tree: Path) -> Path | None:
+def built_root(settings: Settings, tree: Path) -> Path | None:
     """Return the folder that the binaries a bundle brought for its tree name as their sources'."""
-    record = taken(settings)
+    record = imported_bundle(settings)
     if record is None or record["checkout"]["tree"] != str(tree):
         return None
     return Path(record["checkout"]["root"])
 
 
-def tool(settings: Settings, name: str, tree: Path) -> tuple[Tool, dict[str, str]] | None:
+def bundled_tool(settings: Settings, name: str, tree: Path) -> tuple[Tool, dict[str, str]] | None:
     """Return a tool that the bundle brought for its tree and what else is known of it, or None."""
-    record = taken(settings)
+    record = imported_bundle(settings)
     if record is None or record["checkout"]["tree"] != str(tree) or name not in record["tools"]:
         return None
     about = dict(record["tools"][name])

@@ -137,7 +137,7 @@ def snapshot(tree: Path, git: Sequence[str] = GIT) -> dict[str, str]:
     for entry in index.split("\0")[:-1]:
         about, _, path = entry.partition("\t")
         found[path] = about.split()[1]
-    dirty, gone = changes(tree, git)
+    dirty, gone = changed_files(tree, git)
     for path in gone:
         found.pop(path, None)
     listed = "".join(f"{path}\n" for path in dirty)
@@ -145,7 +145,7 @@ def snapshot(tree: Path, git: Sequence[str] = GIT) -> dict[str, str]:
     return found | dict(zip(dirty, hashes, strict=True))
 
 
-def changes(tree: Path, git: Sequence[str] = GIT) -> tuple[list[str], list[str]]:
+def changed_files(tree: Path, git: Sequence[str] = GIT) -> tuple[list[str], list[str]]:
     """Return the edited and untracked files, and the deleted ones, of a worktree."""
     status = run(
         *git, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", cwd=tree
@@ -160,7 +160,7 @@ def changes(tree: Path, git: Sequence[str] = GIT) -> tuple[list[str], list[str]]
     return dirty, gone
 
 
-def manifest(snapshot_: Mapping[str, str], folders: set[str]) -> str:
+def tree_digests(snapshot_: Mapping[str, str], folders: set[str]) -> str:
     """Return `digest  path` lines of the files in a set of folders that a build can see.
 
     Tests are left out: editing one must not rebuild a component. The module files always count.

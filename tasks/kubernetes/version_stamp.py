@@ -24,7 +24,7 @@ class Told:
     state: str
 
 
-def described(text: str) -> str:
+def describe(text: str) -> str:
     """Return what `git describe --abbrev=14` says as a semantic version, or what it was given.
 
     v1.1.0-1-gHASH becomes v1.1.0-1+HASH, v1.1.0-alpha.0-6-gHASH becomes v1.1.0-alpha.0.6+HASH.
@@ -43,11 +43,11 @@ def of_worktree(checkout: Checkout) -> str:
     """Return the version of a git worktree: by its tags, else by what the tree tells."""
     words = ("describe", "--tags", "--match=v1.*", "--abbrev=14")
     said = run(*checkout.git, *words, cwd=checkout.tree, check=False).stdout.strip()
-    version = described(said)
+    version = describe(said)
     return version if is_version(version) else guess_version(checkout.tree, checkout.commit)
 
 
-def now(checkout: Checkout) -> Checkout:
+def stamp_now(checkout: Checkout) -> Checkout:
     """Return a checkout with the commits that were made in it since it was taken."""
     current = head(checkout)
     if current in ("", checkout.commit):

@@ -11,7 +11,7 @@ MODULES = ("ip_vs", "ip_vs_rr")
 LOAD = "modprobe -a ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh nf_conntrack"
 
 
-def lacks_ipvs(root: Path = Path("/")) -> str:
+def why_no_ipvs(root: Path = Path("/")) -> str:
     """Return why kube-proxy cannot use IPVS here; empty when it can."""
     known = root / "lib" / "modules" / platform.release()
     missing = [name for name in MODULES if not _is_in(root, known / "modules.builtin", name)]

@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from tasks.components.forwarding import inward, mappings, own_ports
+from tasks.components.forwarding import inward_mapping, mappings, ports_from_sandbox
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import network, ports, process, procfs, signals
@@ -22,12 +22,12 @@ LISTENING = "0A"
 """State of a listening socket in /proc/PID/net/tcp, see proc(5)."""
 
 
-def of(name: str) -> str:
+def forwarder_name(name: str) -> str:
     """Return the name of a component's own relay."""
     return f"{MAIN}-{name}"
 
 
-def connect(settings: Settings, holder: Record) -> None:
+def ensure_main(settings: Settings, holder: Record) -> None:
     """See to it that the main relay runs as it is wanted now."""
     run, wanted = settings.paths.run, mappings(settings)
     relay = process.load(run, MAIN)
@@ -35,32 +35,34 @@ def connect(settings: Settings, holder: Record) -> None:
         signals.stop(relay.identity)  # it leads elsewhere now
     if relay is not None and relay.alive():
         return
-    made = start(settings, holder, MAIN, wanted)
+    made = start_forwarder(settings, holder, MAIN, wanted)
     process.save(run, made)
     port = settings.api.secure_port
     if not process.until(lambda: _listens(holder, port), made.identity.alive, 30.0, every=0.02):
         raise _not_started(settings, MAIN)
 
 
-def bring_out(settings: Settings, holder: Record, name: str) -> None:
+def expose_ports(settings: Settings, holder: Record, name: str) -> None:
     """Bring the ports of a component in the sandbox to the host's loopback."""
-    wanted = [inward(port) for port in own_ports(settings, name)]
-    relay = process.load(settings.paths.run, of(name))
+    wanted = [inward_mapping(port) for port in ports_from_sandbox(settings, name)]
+    relay = process.load(settings.paths.run, forwarder_name(name))
     if relay is not None and relay.argv != _command(holder, wanted):
         signals.stop(relay.identity)
     if wanted and not (relay and relay.alive()):
-        process.save(settings.paths.run, start(settings, holder, of(name), wanted))
+        process.save(
+            settings.paths.run, start_forwarder(settings, holder, forwarder_name(name), wanted)
+        )
 
 
-def leave(settings: Settings, name: str) -> None:
+def close_ports(settings: Settings, name: str) -> None:
     """Give the host's ports of a component that was stopped back."""
-    record = process.load(settings.paths.run, of(name))
+    record = process.load(settings.paths.run, forwarder_name(name))
     if record is not None:
         signals.stop(record.identity)
         process.forget(settings.paths.run, record.component)
 
 
-def start(settings: Settings, holder: Record, name: str, wanted: list[str]) -> Record:
+def start_forwarder(settings: Settings, holder: Record, name: str, wanted: list[str]) -> Record:
     """Start a relay and wait until it listens on the host's ports. Raises Failure with its log."""
     paths = settings.paths
     inside = [int(words.split(":")[2]) for words in wanted if words.startswith("in:")]

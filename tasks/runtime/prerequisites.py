@@ -34,7 +34,7 @@ PACKAGES = {
 }
 
 
-def components(settings: Settings) -> list[str]:
+def node_components(settings: Settings) -> list[str]:
     """Return the node's components that are to run: none where they cannot."""
     start = settings.start
     kubelet = start.kubelet and not missing(settings)
@@ -54,7 +54,7 @@ def proxy_missing(settings: Settings) -> list[str]:
     return _missing(settings, ("nft" if settings.proxy.mode == "nftables" else "iptables",))
 
 
-def left_out(settings: Settings) -> str:
+def describe_left_out(settings: Settings) -> str:
     """Say what of the node does not run, why, and how to get it: a line per component."""
     start, lines = settings.start, []
     if not start.kubelet:

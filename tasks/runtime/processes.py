@@ -29,7 +29,7 @@ SHIM = "containerd-shim"
 _UNKNOWN = re.compile(r"unknown (?:shorthand )?flag: -?-?'?([a-z0-9-]+)")
 
 
-def wanted(settings: Settings, name: str) -> Component:
+def desired_component(settings: Settings, name: str) -> Component:
     """Return a component as it should run now, without the flags that its binary refuses."""
     spec = registry.COMPONENTS[name]
     checkout = load_checkout(settings.paths.lock)
@@ -37,9 +37,11 @@ def wanted(settings: Settings, name: str) -> Component:
     if name == containerd.NAME:
         return containerd.build(context, containerd.Tools(cni=plugins(settings)))
     if name == kube_proxy.NAME:
-        return accepted(settings, kube_proxy.build(context, ipvs=not kernel.lacks_ipvs()))
+        return with_accepted_flags(
+            settings, kube_proxy.build(context, ipvs=not kernel.why_no_ipvs())
+        )
     component = spec.build(context)
-    return component if spec.module is None else accepted(settings, component)
+    return component if spec.module is None else with_accepted_flags(settings, component)
 
 
 def plugins(settings: Settings) -> Path:
@@ -60,7 +62,7 @@ def binary(settings: Settings, name: str) -> Path:
     return Path(program(name))
 
 
-def accepted(settings: Settings, component: Component) -> Component:
+def with_accepted_flags(settings: Settings, component: Component) -> Component:
     """Drop the flags that the binary itself does not know, as its own parser tells.
 
     Hidden flags are missing from --help, so the whole command line is tried with --help appended.
@@ -141,14 +143,14 @@ def spawn(
     """Start the process itself and write its record."""
     log = settings.paths.log(name)
     cwd = settings.paths.run / name
-    record = place(settings, name)(argv, env, cwd=cwd, log=log, fingerprint=digest)
+    record = start_in_place(settings, name)(argv, env, cwd=cwd, log=log, fingerprint=digest)
     process.save(settings.paths.run, record)
     return record
 
 
-def place(settings: Settings, name: str) -> Callable[..., Record]:
+def start_in_place(settings: Settings, name: str) -> Callable[..., Record]:
     """Return what starts a component where it belongs: on the host, or apart from it."""
-    if sandbox.holds(settings, name):
+    if sandbox.is_inside(settings, name):
         return partial(sandbox.spawn, settings, name)
     if docker.contains(settings, name):
         return partial(container.spawn, settings, name)
@@ -182,8 +184,8 @@ def stop(settings: Settings, name: str) -> bool:
     ran = process.end_marked(mark, signals.LADDER, pods) or ran
     process.forget(settings.paths.run, name)
     container.remove(settings, name)
-    if sandbox.holds(settings, name):
-        port_forwards.leave(settings, name)
+    if sandbox.is_inside(settings, name):
+        port_forwards.close_ports(settings, name)
     return ran
 
 

@@ -28,7 +28,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 NAMESPACES = ("--pid", "--mount", "--net", "--ipc", "--uts")
 
 
-def holds(settings: Settings, name: str) -> bool:
+def is_inside(settings: Settings, name: str) -> bool:
     """Tell whether a component runs inside the sandbox."""
     return settings.node.sandbox and name in INSIDE
 
@@ -48,7 +48,7 @@ def spawn(
     The record names the component itself, not the nsenter(1) that waits for it.
     """
     holder = ensure(settings)
-    port_forwards.bring_out(settings, holder, name)
+    port_forwards.expose_ports(settings, holder, name)
     cwd.mkdir(parents=True, exist_ok=True)
     enter = [program("nsenter"), f"--target={holder.identity.pid}", *NAMESPACES, f"--wd={cwd}"]
     outer = process.spawn(
@@ -68,14 +68,14 @@ def ensure(settings: Settings) -> Record:
         if holder is None or not holder.alive():
             end(settings)
             holder = _make(settings)
-        port_forwards.connect(settings, holder)
+        port_forwards.ensure_main(settings, holder)
     return holder
 
 
 def end(settings: Settings) -> bool:
     """End the sandbox with everything in it; True when there was one."""
     ended = False
-    for name in (*map(port_forwards.of, INSIDE), port_forwards.MAIN, HOLDER):
+    for name in (*map(port_forwards.forwarder_name, INSIDE), port_forwards.MAIN, HOLDER):
         record = process.load(settings.paths.run, name)
         marked = process.marked(process.mark(name, settings.paths.instance))
         for identity in [*([record.identity] if record else []), *marked]:
@@ -147,7 +147,9 @@ def _make(settings: Settings) -> Record:
 
 def forward(settings: Settings, name: str, port: int) -> Record:
     """Start a relay of its own for one more port, from the host's loopback into the sandbox."""
-    return port_forwards.start(settings, ensure(settings), name, [forwarding.inward(port)])
+    return port_forwards.start_forwarder(
+        settings, ensure(settings), name, [forwarding.inward_mapping(port)]
+    )
 
 
 def _gateway(settings: Settings) -> str:

@@ -26,7 +26,7 @@ def host(settings: Settings, key: str) -> str:
     if is_address(value):
         return str(ip_address(value))
     if not _NAME.fullmatch(value):
-        raise refusal(settings, key, "a host name or an IP address", "for example: localhost")
+        raise wrong_address(settings, key, "a host name or an IP address", "for example: localhost")
     return value
 
 
@@ -34,11 +34,11 @@ def address(settings: Settings, key: str) -> str:
     """Return a setting that has to be an IP address."""
     value = str(settings.value(key)).strip().strip("[]")
     if not is_address(value):
-        raise refusal(settings, key, "an IP address", "for example: 10.0.0.1 or fd00::1")
+        raise wrong_address(settings, key, "an IP address", "for example: 10.0.0.1 or fd00::1")
     return str(ip_address(value))
 
 
-def refusal(settings: Settings, key: str, expected: str, hint: str) -> Failure:
+def wrong_address(settings: Settings, key: str, expected: str, hint: str) -> Failure:
     """Return the failure that says where a wrong value came from."""
     source = settings.source(key)
     return Failure(f"{source}: {settings.value(key)!r} is not {expected}", hint)

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = "stepkube.yaml"
 DEFAULT = "default"
 """The source of a value that nobody named."""
-BESIDE = frozenset(
+NOT_SETTINGS = frozenset(
     {
         "STEPKUBE_HOME",
         "STEPKUBE_CONFIG",
@@ -126,7 +126,7 @@ def current() -> Settings:
     """Return the settings of this process: real environment, words of the doit command line."""
     from doit import doit_cmd  # noqa: PLC0415 - only meaningful inside a doit run
 
-    words = {**of_up(sys.argv[1:]), **(doit_cmd._CMDLINE_VARS or {})}
+    words = {**settings_from_up_options(sys.argv[1:]), **(doit_cmd._CMDLINE_VARS or {})}
     for row in table():
         if row.secret and row.key in words:
             raise Failure(
@@ -136,7 +136,7 @@ def current() -> Settings:
     return load(os.environ, words)
 
 
-def of_up(argv: Sequence[str]) -> dict[str, str]:
+def settings_from_up_options(argv: Sequence[str]) -> dict[str, str]:
     """Return the settings that the options of `doit up` stand for.
 
     doit reads them again, for its help and its errors; but that is after the tasks were made.
@@ -170,8 +170,8 @@ def _require_known(environ: Mapping[str, str], rows: Mapping[str, Row]) -> None:
     known = {row.env: key for key, row in rows.items() if row.own}
     by_key = {f"STEPKUBE_{key}".replace(".", "_").upper(): row.env for key, row in rows.items()}
     for name in environ:
-        if name.startswith("STEPKUBE_") and not (name in known or name in BESIDE):
-            near = difflib.get_close_matches(name, [*known, *BESIDE], n=1, cutoff=0.7)
+        if name.startswith("STEPKUBE_") and not (name in known or name in NOT_SETTINGS):
+            near = difflib.get_close_matches(name, [*known, *NOT_SETTINGS], n=1, cutoff=0.7)
             meant = by_key.get(name) or (near[0] if near else "")
             raise Failure(
                 f"the environment ({name}): there is no such variable",
@@ -212,7 +212,7 @@ def _assemble(
     for group, settings in by_group.items():
         for key in [key for key in settings if sources[f"{group}.{key}"] == DEFAULT]:
             if key.endswith("port"):
-                settings[key] = own_port(name, settings[key])
+                settings[key] = instance_port(name, settings[key])
     if not _NAME.fullmatch(name):
         raise Failure(
             f"{sources['instance']}: {name!r} cannot be the name of an instance",
@@ -245,7 +245,7 @@ def _assemble(
     )
 
 
-def own_port(instance: str, port: int) -> int:
+def instance_port(instance: str, port: int) -> int:
     """Return an instance's own port for a default one, so that several run side by side.
 
     The instance `default` keeps the usual ports; the others have theirs by their name: below the

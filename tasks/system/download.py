@@ -60,7 +60,7 @@ def fetch(
             said.append(failure.message)
             continue
         part.replace(target)
-        _mark(part).unlink(missing_ok=True)
+        _remember_source(part).unlink(missing_ok=True)
         return url
     raise Failure(
         "\n".join(said) or f"there is no address to download {target.name} from",
@@ -123,7 +123,9 @@ def _transfer(url: str, part: Path, timeout: float, ca_bundle: str) -> None:
 
 def _append(url: str, part: Path, offset: int, timeout: float, ca_bundle: str) -> None:
     """Fetch the file from `offset` on, or whole where the server cannot or the file changed."""
-    begun = _mark(part).read_text() if offset and _mark(part).is_file() else ""
+    begun = (
+        _remember_source(part).read_text() if offset and _remember_source(part).is_file() else ""
+    )
     with _open(url, offset, timeout, ca_bundle, begun) as response:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             offset = 0
@@ -133,7 +135,7 @@ def _append(url: str, part: Path, offset: int, timeout: float, ca_bundle: str) -
         if offset and (_start(response.headers) != offset or begun not in ("", state)):
             raise _Changed
         resources.require_disk(part.parent, _gib(total - offset), f"the download of {url}")
-        files.write(_mark(part), state)
+        files.write(_remember_source(part), state)
         heart, done = console.Heartbeat(), offset
         with part.open("ab" if offset else "wb") as stream:
             while chunk := response.read(_CHUNK):
@@ -208,14 +210,14 @@ def _by_proxy(url: str) -> str:
     return f" (through the proxy {proxy})"
 
 
-def _mark(part: Path) -> Path:
+def _remember_source(part: Path) -> Path:
     """Return the file that remembers which state of a file was begun."""
     return part.with_suffix(".of")
 
 
 def _drop(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _mark(part).unlink(missing_ok=True)
+    _remember_source(part).unlink(missing_ok=True)
 
 
 def _size(part: Path) -> int:

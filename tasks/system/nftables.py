@@ -19,7 +19,7 @@ OF_IPTABLES = "INPUT"
 """A chain of iptables, which calls it incompatible once another program wrote there."""
 
 
-def refusing() -> Iterator[tuple[str, str, str]]:
+def refusing_chains() -> Iterator[tuple[str, str, str]]:
     """Yield family, table and name of every chain that turns away something that comes in."""
     found = _ruleset()
     ending = {_place(rule) for rule in found["rule"] if _turns_away(rule)}
@@ -33,7 +33,7 @@ def refusing() -> Iterator[tuple[str, str, str]]:
 
 def open_port(port: int) -> None:
     """Accept what comes in for a port, before any other rule. Raises Failure in nft's words."""
-    for family, table, chain in refusing():
+    for family, table, chain in refusing_chains():
         run(
             "nft",
             "insert",
@@ -46,14 +46,14 @@ def open_port(port: int) -> None:
             str(port),
             "accept",
             "comment",
-            f'"{_mark(port)}"',
+            f'"{_comment(port)}"',
         )
 
 
 def close_port(port: int) -> None:
     """Remove the rules for a port that were made here, and no others. Raises Failure like nft."""
     for rule in _ruleset()["rule"]:
-        if rule.get("comment") == _mark(port):
+        if rule.get("comment") == _comment(port):
             run("nft", "delete", "rule", *_place(rule), "handle", str(rule["handle"]))
 
 
@@ -76,14 +76,14 @@ def _turns_away(rule: dict[str, Any]) -> bool:
     return any("drop" in one or "reject" in one for one in rule.get("expr", []))
 
 
-def _mark(port: int) -> str:
+def _comment(port: int) -> str:
     return f"stepkube {port}"
 
 
 def main(words: list[str]) -> int:
     """Do what the command line says; return the exit code."""
     if words == ["running"]:
-        sys.stdout.write("running\n" if any(refusing()) else "not running\n")
+        sys.stdout.write("running\n" if any(refusing_chains()) else "not running\n")
         return 0
     try:
         {"open": open_port, "close": close_port}[words[0]](int(words[1]))

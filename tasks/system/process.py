@@ -16,7 +16,7 @@ from typing import Any, Literal
 from tasks.core.errors import Failure
 from tasks.system import files, procfs, signals
 from tasks.system.procfs import Identity
-from tasks.system.run import tell
+from tasks.system.run import announce
 
 Mode = Literal["normal", "debug-attach", "debug-exec"]
 MARK = "STEPKUBE_COMPONENT"
@@ -67,7 +67,7 @@ def spawn(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     cwd.mkdir(parents=True, exist_ok=True)
-    tell(argv)
+    announce(argv)
     with log.open("ab") as out:
         try:
             child = subprocess.Popen(

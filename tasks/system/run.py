@@ -30,7 +30,7 @@ PACKAGES = {
 }
 
 
-told: list[Callable[[Sequence[str]], None]] = []
+command_listeners: list[Callable[[Sequence[str]], None]] = []
 """Who is told of every command before it runs."""
 
 
@@ -102,9 +102,9 @@ def follow(
         return process.wait()
 
 
-def tell(words: Sequence[str]) -> None:
+def announce(words: Sequence[str]) -> None:
     """Tell of a command, also of one that is started elsewhere."""
-    for listener in told:
+    for listener in command_listeners:
         listener(words)
 
 
@@ -117,7 +117,7 @@ def _spawned(
     merge: bool = False,
 ) -> Iterator[subprocess.Popen[str]]:
     """Start a command in its own process group and take the group down if we are interrupted."""
-    tell(words)
+    announce(words)
     program(words[0], search=None if env is None else env.get("PATH"))
     if cwd is not None and not cwd.is_dir():
         raise Failure(f"the folder {cwd} does not exist (needed to run {words[0]})")

@@ -23,7 +23,7 @@ PLUGINS = {
 }
 
 
-def wanted(settings: Settings) -> dict[str, str]:
+def requested_version(settings: Settings) -> dict[str, str]:
     """Return what decides which plugins are made: a release and a digest, both may be empty."""
     digest = getattr(settings.node, f"cni_plugins_{architecture()}_sha256sum", "")
     return {"version": settings.node.cni_plugins_version, "digest": digest}
@@ -31,7 +31,7 @@ def wanted(settings: Settings) -> dict[str, str]:
 
 def make(settings: Settings) -> Tool:
     """Return the plugins the user asks for, else the newest that can be built."""
-    asked, digest = wanted(settings).values()
+    asked, digest = requested_version(settings).values()
     if not asked:
         version = go_install.newest(settings, "cni", MODULE)
     else:

@@ -35,7 +35,7 @@ def tools_go(settings: Settings, at_least: Release = OLDEST_TOOLS_GO) -> Tool:
     Raises Failure when no Go from `at_least` on is to be had.
     """
     need = max(at_least, OLDEST_TOOLS_GO)
-    there = itertools.chain(installed_go(), goroot.kept(settings))
+    there = itertools.chain(installed_go(), goroot.kept_goroot(settings))
     found = next((go for go in there if go.release >= need), None)
     go = found or goroot.obtain(settings, go_name(max(need, TOOLS_GO)))
     tool = Tool("tools-go", go.version, go.bin, go.root, go.origin)

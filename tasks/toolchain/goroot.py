@@ -33,11 +33,11 @@ def obtain(settings: Settings, wanted: str) -> Tool:
     """
     version = require_release(wanted, "the wanted Go")
     for tool in installed_go():
-        if fits(tool, version):
+        if is_fitting(tool, version):
             return tool
     with files.locked(settings.paths.toolchain / ".go.lock"):
-        for tool in kept(settings):
-            if fits(tool, version):
+        for tool in kept_goroot(settings):
+            if is_fitting(tool, version):
                 return tool
         tried: list[str] = []
         for source in (from_proxies, from_debian, from_releases):
@@ -52,12 +52,12 @@ def obtain(settings: Settings, wanted: str) -> Tool:
     )
 
 
-def fits(tool: Tool, wanted: Release) -> bool:
+def is_fitting(tool: Tool, wanted: Release) -> bool:
     """Tell whether a Go is of the wanted minor line and not older than the wanted patch."""
     return tool.release[:2] == wanted[:2] and tool.release >= wanted
 
 
-def kept(settings: Settings) -> Iterator[Tool]:
+def kept_goroot(settings: Settings) -> Iterator[Tool]:
     """Yield the Go releases that the toolchain folder has already, newest first."""
     marks = settings.paths.toolchain.glob(f"go*/{_MARK}")
     found = [(version, mark) for mark in marks if (version := release(mark.parent.name))]

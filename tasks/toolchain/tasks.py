@@ -27,7 +27,7 @@ from tasks.settings.load import Settings, current
 from tasks.system import files
 from tasks.system.run import run
 from tasks.toolchain import cni, go_install, goroot
-from tasks.toolchain.versions import DWARF5, OLDEST_DELVE, delve_range, wanted_etcd, wanted_go
+from tasks.toolchain.versions import DWARF5, OLDEST_DELVE, delve_range, required_etcd, required_go
 
 __all__ = ["Tool", "go_env", "load_tool"]
 
@@ -39,7 +39,7 @@ DELVE = "github.com/go-delve/delve"
 
 def provide(settings: Settings, name: str, make: Callable[[Settings], Any]) -> Any:
     """Take the tool that a bundle brought for this very tree, else find, fetch or build one."""
-    given = bundle_record.tool(settings, name, load_checkout(settings.paths.lock).tree)
+    given = bundle_record.bundled_tool(settings, name, load_checkout(settings.paths.lock).tree)
     if given is None or (name == "etcd" and settings.etcd.version):
         return make(settings)
     found, more = given
@@ -50,7 +50,7 @@ def provide(settings: Settings, name: str, make: Callable[[Settings], Any]) -> A
 @console.action
 def make_go(settings: Settings) -> None:
     """Find or fetch the Go that the checkout is built with."""
-    wanted = wanted_go(load_checkout(settings.paths.lock).tree)
+    wanted = required_go(load_checkout(settings.paths.lock).tree)
     go = goroot.obtain(settings, wanted)
     save_tool(settings, go)
     _note(f"go{go.version}", go, wanted)
@@ -60,7 +60,7 @@ def make_go(settings: Settings) -> None:
 def make_etcd(settings: Settings) -> None:
     """Find or build the etcd that the checkout, or the user, asks for."""
     named = settings.etcd.version
-    asked = named or wanted_etcd(load_checkout(settings.paths.lock).tree)
+    asked = named or required_etcd(load_checkout(settings.paths.lock).tree)
     wanted = require_release(asked, "etcd.version")
     found = installed("etcd", r"etcd Version: ([\d.]+)", "--version")
     if found and (found.release == wanted if named else found.release >= wanted):
@@ -244,7 +244,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "cni",
             "build the network plugins of a node",
             make_cni,
-            {**mirror, **cni.wanted(settings)},
+            {**mirror, **cni.requested_version(settings)},
             after="checkout",
         ),
     ]

@@ -52,7 +52,7 @@ def go_name(version: Release) -> str:
     return dotted(version[:2] if version[2] == 0 and version < (1, 21, 0) else version)
 
 
-def wanted_go(tree: Path) -> str:
+def required_go(tree: Path) -> str:
     """Return the Go release a Kubernetes tree is built with, from the most telling file it has.
 
     The order matters: the later files only give a floor. Raises Failure naming the tree.
@@ -68,7 +68,7 @@ def wanted_go(tree: Path) -> str:
     )
 
 
-def wanted_etcd(tree: Path) -> str:
+def required_etcd(tree: Path) -> str:
     """Return the etcd release that a tree's hack/lib/etcd.sh asks for."""
     script = _text(tree / "hack/lib/etcd.sh")
     found = _search(rf"^ETCD_VERSION=\$\{{ETCD_VERSION:-{_NUMBER}", script)

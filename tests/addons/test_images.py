@@ -66,7 +66,7 @@ def fake(folder: Path, says: str, code: int = 0) -> None:
     ],
 )
 def test_the_names_are_read_from_what_is_printed(said: str, names: list[str]) -> None:
-    assert images.imported(said) == names
+    assert images.imported_images(said) == names
 
 
 def test_an_archive_goes_where_the_kubelet_looks(
@@ -74,7 +74,7 @@ def test_an_archive_goes_where_the_kubelet_looks(
 ) -> None:
     archive = tmp_path / "a b.tar"
     archive.write_bytes(b"")
-    assert images.bring_in(chosen, archive) == ["docker.io/library/web:1", "a/b:2"]
+    assert images.import_archive(chosen, archive) == ["docker.io/library/web:1", "a/b:2"]
     socket = containerd.socket(chosen)
     asked = (running / "asked").read_text().strip()
     assert asked == f"--address={socket} --namespace=k8s.io images import {archive}"
@@ -86,20 +86,20 @@ def test_what_containerd_says_of_an_archive_is_passed_on(
     archive = tmp_path / "x.tar"
     archive.write_bytes(b"")
     fake(running, "")
-    assert images.bring_in(chosen, archive) == []
+    assert images.import_archive(chosen, archive) == []
     fake(running, "ctr: unrecognized image format", 1)
     with pytest.raises(Failure, match="unrecognized image format"):
-        images.bring_in(chosen, archive)
+        images.import_archive(chosen, archive)
 
 
 def test_without_containerd_the_fix_is_named(chosen: load.Settings, tmp_path: Path) -> None:
     with pytest.raises(Failure, match="containerd of the instance default does not run") as caught:
-        images.bring_in(chosen, tmp_path / "x.tar")
+        images.import_archive(chosen, tmp_path / "x.tar")
     assert caught.value.hint == "run: doit up"
     own = {"node.container_runtime_endpoint": "unix:///run/crio.sock"}
     other = load.load({"STEPKUBE_HOME": str(tmp_path)}, own)
     with pytest.raises(Failure, match=r"node\.container_runtime_endpoint"):
-        images.bring_in(other, tmp_path / "x.tar")
+        images.import_archive(other, tmp_path / "x.tar")
 
 
 def tree(tmp_path: Path, chosen: load.Settings, source: str, place: str) -> Path:

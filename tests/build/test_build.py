@@ -44,7 +44,7 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[S
 
 def forget() -> None:
     """Forget what this process saw of the tree, as a new doit does."""
-    sources.seen.cache_clear()
+    sources._entries_by_tree.cache_clear()
     recipes.forget()
     build._compiled.clear()
 
@@ -94,7 +94,7 @@ def test_what_was_compiled_together_is_not_pruned_before_it_is_used(
 ) -> None:
     own = replace(chosen, build=replace(chosen.build, keep=0))
     own = replace(own, paths=replace(own.paths, home=tmp_path / "home"))
-    monkeypatch.setattr(console, "requested", lambda _: ["build:kube-apiserver"])
+    monkeypatch.setattr(console, "selected_with_dependencies", lambda _: ["build:kube-apiserver"])
     forget()
     for module in ("kube-scheduler", "kube-apiserver"):
         assert sources.refresh(own, module) is None
@@ -243,11 +243,11 @@ def test_every_part_of_a_recipe_is_part_of_the_digest() -> None:
 
 
 def test_the_write_deadline_is_lifted_where_it_stands(tmp_path: Path) -> None:
-    file = tmp_path / "staging/src" / go_command.LIMIT_FILE
-    files.write(file, f"const {go_command.LIMIT}\n")
+    file = tmp_path / "staging/src" / go_command.DEADLINE_FILE
+    files.write(file, f"const {go_command.OLD_DEADLINE}\n")
     lifted = go_command.write_deadline_overlay(tmp_path)
-    assert lifted == {str(file): f"const {go_command.LIFTED}\n"}
-    assert file.read_text() == f"const {go_command.LIMIT}\n"
+    assert lifted == {str(file): f"const {go_command.NEW_DEADLINE}\n"}
+    assert file.read_text() == f"const {go_command.OLD_DEADLINE}\n"
     file.write_text("const another = 1\n")
     assert go_command.write_deadline_overlay(tmp_path) == {}
 

@@ -142,9 +142,9 @@ def test_an_era_is_built_started_asked_and_ended(
     tree = eras.make(tmp_path / "tree", era, unique=tmp_path.name)
     one = chosen(tree)
     locked = load_checkout(one.paths.lock)
-    assert (locked.version, layout.of(one.paths, locked).mode) == (era.version, era.mode)
-    assert versions.wanted_go(tree) == era.go
-    assert versions.wanted_etcd(tree) == era.etcd
+    assert (locked.version, layout.layout_of(one.paths, locked).mode) == (era.version, era.mode)
+    assert versions.required_go(tree) == era.go
+    assert versions.required_etcd(tree) == era.etcd
     run_through(one, era, capsys)
     assert miniature.git(tree, "status", "--porcelain", "--ignored") == "", "nothing was written"
 

@@ -124,7 +124,7 @@ def test_a_stripped_binary_starts_and_is_refused_by_the_debugger_only(
     ],
 )
 def test_the_options_of_up_are_settings(words: list[str], value: str) -> None:
-    assert settings.of_up(words).get("build.output", "") == value
+    assert settings.settings_from_up_options(words).get("build.output", "") == value
 
 
 def test_doit_says_what_it_would_take(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def pack(made: Settings, name: str = "k.tar.gz") -> Path:
 
 
 def take(chosen: Settings, bundle: Path) -> str:
-    said = read.take(chosen, str(bundle))
+    said = read.import_bundle(chosen, str(bundle))
     return "" if said is None else str(said.message)
 
 
@@ -415,9 +415,13 @@ def test_a_user_who_names_another_origin_gets_that(
 ) -> None:
     other = load(tmp_path / "two")
     assert take(other, bundle) == ""
-    assert bundle_record.taken(other) is not None
-    assert bundle_record.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="git")) is None
-    assert bundle_record.taken(load(tmp_path / "two", STEPKUBE_ORIGIN_PATH="/tree")) is None
+    assert bundle_record.imported_bundle(other) is not None
+    assert (
+        bundle_record.imported_bundle(load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="git")) is None
+    )
+    assert (
+        bundle_record.imported_bundle(load(tmp_path / "two", STEPKUBE_ORIGIN_PATH="/tree")) is None
+    )
     newer = load(tmp_path / "two", STEPKUBE_VERSION="main", STEPKUBE_ORIGIN_GIT=ready.origin.git[0])
     assert checkout.take(newer).origin.startswith("git ")
     with pytest.raises(Failure, match=r"it has v1\.28\.3, not v1\.30\.0"):
@@ -446,14 +450,16 @@ def test_a_bundle_is_not_written_over_a_folder_or_into_none(
 
 
 def test_options_of_up_are_settings() -> None:
-    assert settings.of_up(["up", "--bundle", "a b.gz"]) == {"origin.bundle": "a b.gz"}
-    assert settings.of_up(["up", "--bundle=a=b"]) == {"origin.bundle": "a=b"}
-    assert settings.of_up(["bundle", "--output", "up.gz"]) == {}
+    assert settings.settings_from_up_options(["up", "--bundle", "a b.gz"]) == {
+        "origin.bundle": "a b.gz"
+    }
+    assert settings.settings_from_up_options(["up", "--bundle=a=b"]) == {"origin.bundle": "a=b"}
+    assert settings.settings_from_up_options(["bundle", "--output", "up.gz"]) == {}
 
 
 def test_the_manifest_survives_a_round_trip() -> None:
     about = {"version": "v1.28.3+x", "commit": "a" * 40, "head": "b" * 40, "requested": "auto"}
-    one = index.Manifest("amd64", about, {}, {"bin/a/kubelet": index.Entry("0", 1, True)})
+    one = index.Index("amd64", about, {}, {"bin/a/kubelet": index.Entry("0", 1, True)})
     assert index.parse(index.dump(one), "it") == one
     assert one.modules() == ["kubelet"] and one.size == 1
     assert index.runs_here(" ".join(index.platform.libc_ver()))
@@ -463,10 +469,10 @@ def test_the_manifest_survives_a_round_trip() -> None:
 def test_edits_are_told_from_none(made: Settings, tmp_path: Path) -> None:
     tree = tree_of(made)
     head = miniature.git(tree, "rev-parse", "HEAD")
-    assert source.same(tree, head, "", tmp_path)
+    assert source.is_same_source(tree, head, "", tmp_path)
     edit(tree)
-    assert not source.same(tree, head, "", tmp_path)
-    assert not source.same(tree, "0" * 40, "", tmp_path)
+    assert not source.is_same_source(tree, head, "", tmp_path)
+    assert not source.is_same_source(tree, "0" * 40, "", tmp_path)
 
 
 def without_network(*words: str) -> list[str]:

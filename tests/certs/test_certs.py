@@ -458,7 +458,7 @@ def test_a_lost_file(made: Settings, folder: Path, lost: str, expected: set[str]
     make(made)
     assert changed(folder, before) == expected
     assert handshake(folder)
-    assert certs.halves(folder / "service-account.key", folder / "service-account.pub")
+    assert certs.is_public_half(folder / "service-account.key", folder / "service-account.pub")
 
 
 @pytest.mark.parametrize("damage", [b"", b"-----BEGIN", b"\xff"])
@@ -549,7 +549,7 @@ def test_two_at_once_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for thread in threads:
         thread.join()
     assert len(calls) == 1
-    assert certs.sound(*args)
+    assert certs.is_valid(*args)
 
 
 def test_what_may_not_be_read_is_not_replaced(
@@ -602,7 +602,7 @@ def test_a_key_of_the_user_is_only_read(tmp_path: Path) -> None:
     assert doit(chosen, "certs:service-account")[0] == 0
     folder = chosen.paths.certs
     assert not (folder / "service-account.key").exists()
-    assert certs.halves(key, folder / "service-account.pub")
+    assert certs.is_public_half(key, folder / "service-account.pub")
     assert doit(chosen, "clean")[0] == 0
     after = key.stat()
     assert (key.read_bytes(), after.st_mtime_ns, after.st_mode) == (
@@ -617,13 +617,13 @@ def test_the_public_half_follows_the_key_in_use(tmp_path: Path, home: Path, fold
     key = own_key(tmp_path / "mine.pem")
     for chosen in (load(home, SERVICE_ACCOUNT_KEY=str(key)), load(home)):
         make(chosen)
-        assert certs.halves(
+        assert certs.is_public_half(
             certificates.service_account_key(chosen), folder / "service-account.pub"
         )
     for _ in range(2):  # the same setting, another key
         own_key(key)
         make(load(home, SERVICE_ACCOUNT_KEY=str(key)))
-        assert certs.halves(key, folder / "service-account.pub")
+        assert certs.is_public_half(key, folder / "service-account.pub")
     assert (folder / "service-account.key").read_bytes() == made
 
 
@@ -702,8 +702,8 @@ def test_a_check_that_breaks_means_not_up_to_date() -> None:
 
 def test_describing_loads_nothing_heavy(tmp_path: Path) -> None:
     program = (
-        "import sys; from tasks import certs, settings;"
-        "list(certs._tasks(settings.load({'STEPKUBE_HOME': sys.argv[1]})));"
+        "import sys; from tasks.certs import tasks as certs; from tasks.settings import load;"
+        "list(certs._tasks(load.load({'STEPKUBE_HOME': sys.argv[1]})));"
         "print(sorted({'cryptography', 'jinja2'} & set(sys.modules)))"
     )
     argv = [sys.executable, "-c", program, str(tmp_path)]

@@ -99,7 +99,7 @@ def test_a_secret_is_not_in_a_failure_nor_in_the_settings_words(tmp_path: Path) 
     assert SECRET not in str(caught.value)
     assert SECRET not in repr(load(tmp_path, KUBECONFIG_TOKEN=SECRET))
     for words in (f"{SECRET} --token=x", f"--password={SECRET}", f"--token={SECRET} '"):
-        (problem,) = credentials.contradictions(load(tmp_path, AUTH_ARGS=words))
+        (problem,) = credentials.credential_conflicts(load(tmp_path, AUTH_ARGS=words))
         assert SECRET not in str(problem)
 
 
@@ -126,13 +126,13 @@ def test_root_gives_the_administrators_credentials_to_the_user(tmp_path: Path) -
 def test_nobody_else_gives_anything_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for euid, name in ((1000, "nobody"), (0, "root"), (0, ""), (0, "not-a-user-of-this-machine")):
         monkeypatch.setattr(os, "geteuid", lambda euid=euid: euid)
-        assert ownership.receiver(load(tmp_path, USER=name)) is None
+        assert ownership.owner_ids(load(tmp_path, USER=name)) is None
 
 
 def test_an_owner_named_on_purpose_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     def problems(name: str) -> str:
         chosen = settings.load({}, {"certs.owner": name}, Path(os.devnull))
-        return "\n".join(map(str, credentials.contradictions(chosen)))
+        return "\n".join(map(str, credentials.credential_conflicts(chosen)))
 
     assert "there is no user not-here" in problems("not-here")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

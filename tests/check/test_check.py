@@ -144,4 +144,4 @@ def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPat
     assert prerequisites.missing(load(Path("/"))) == ["containerd", "runc"]
     for own in ({"CONTAINER_RUNTIME": "docker"}, {"CONTAINER_RUNTIME_ENDPOINT": "unix:///x"}):
         assert prerequisites.missing(load(Path("/"), **own)) == []
-        assert prerequisites.components(load(Path("/"), **own)) == ["kubelet", "kube-proxy"]
+        assert prerequisites.node_components(load(Path("/"), **own)) == ["kubelet", "kube-proxy"]

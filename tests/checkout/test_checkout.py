@@ -30,7 +30,7 @@ def test_mirrors_are_asked_before_the_origin(tmp_path: Path) -> None:
         STEPKUBE_MIRROR_GIT="file:///mirror,/second",
         STEPKUBE_ORIGIN_GIT="/first",
     )
-    names = [origin.name for origin in origins.of(made)]
+    names = [origin.name for origin in origins.origins_to_try(made)]
     assert names == ["git file:///mirror", "git /second", "git /first"]
 
 
@@ -128,7 +128,7 @@ def test_commits_on_top_of_a_version_stay(tmp_path: Path, remote: Path) -> None:
     mine = miniature.commit(first.tree, "mine")
     assert checkout.take(made) == first
     assert miniature.git(first.tree, "rev-parse", "HEAD") == mine
-    assert version_stamp.now(first).version == f"v1.10.3-1+{mine[:14]}"
+    assert version_stamp.stamp_now(first).version == f"v1.10.3-1+{mine[:14]}"
 
 
 def test_a_named_version_is_never_replaced(tmp_path: Path, remote: Path) -> None:

@@ -278,7 +278,7 @@ def test_the_users_own_worktree_is_not_even_looked_at_in_a_way_that_writes(
     os.utime(remote / "file-1.txt", (1, 1))  # git would like to note that in its index
     before = index.read_bytes()
     got = checkout.take(chosen(tmp_path, "", STEPKUBE_ORIGIN_PATH=str(remote)))
-    assert tree.changes(got.tree) == ([], [])
+    assert tree.changed_files(got.tree) == ([], [])
     assert index.read_bytes() == before
 
 
@@ -317,7 +317,7 @@ def test_a_mirror_that_lost_what_no_build_needs_will_do(
     assert "lost files that a build can do without" in said
     assert "api/openapi-spec/swagger.json" in said and "large [1].json" in said
     assert not (got.tree / "api/openapi-spec/swagger.json").exists()
-    assert tree.changes(got.tree) == ([], [])
+    assert tree.changed_files(got.tree) == ([], [])
     assert tree.snapshot(got.tree).keys() >= {"go.mod", "cmd/kube-apiserver/main.go"}
 
 
@@ -353,7 +353,7 @@ def test_a_mirror_that_lost_vendored_code_will_do_where_a_build_notices(
         return
     got = checkout.take(chosen(tmp_path, str(remote)))
     assert f"a build can do without: {big}/api.go" in capsys.readouterr().out
-    assert layout.lacking(got.tree) == "example.org/big"
+    assert layout.missing_packages(got.tree) == "example.org/big"
 
 
 def test_a_server_that_only_gives_everything_names_what_it_lost(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.bundle.index import Manifest, require_fit
+from tasks.bundle.index import Index, require_fit
 from tasks.checkout import tasks as checkout
 from tasks.core.errors import Failure
 from tasks.explain import versions
@@ -118,7 +118,7 @@ def test_the_distribution_gives_the_newest_release_it_has(
 
 def test_a_bundle_has_to_be_of_it() -> None:
     told = {"version": "v1.28.3", "requested": "auto", "commit": "0" * 40}
-    bundle = Manifest("amd64", told, {}, {})
+    bundle = Index("amd64", told, {}, {})
     require_fit(bundle, "amd64", "v1.28", "here")
     with pytest.raises(Failure, match=r"has Kubernetes v1\.28\.3, but version is v1\.2\n"):
         require_fit(bundle, "amd64", "v1.2", "here")

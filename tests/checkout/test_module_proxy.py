@@ -95,7 +95,7 @@ def test_a_release_is_put_together_of_its_modules(
     assert (got.tree / "staging/src/k8s.io/api/api.go").read_text() == "package api\n"
     assert (got.tree / "staging/README.md").is_file()
     assert not (got.tree / "vendor").exists(), "go would take the list for the packages"
-    assert "GOPROXY" not in layout.of(chosen.paths, got).environment({})
+    assert "GOPROXY" not in layout.layout_of(chosen.paths, got).environment({})
     assert os.access(got.tree / "hack/run.sh", os.X_OK)
     assert not os.access(got.tree / "go.mod", os.X_OK)
     assert miniature.git(got.tree, "status", "--porcelain", "--ignored") == ""

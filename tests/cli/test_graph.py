@@ -63,8 +63,8 @@ def test_up_never_leads_to_a_task_that_changes_the_host(tmp_path: Path) -> None:
     """Follow every dependency of every task but those of the host."""
     program = (
         "import dodo\n"
-        "from tasks import naming\n"
-        "for task in naming.tasks(dodo.PIPELINE):\n"
+        "from tasks.cli import task_names\n"
+        "for task in task_names.tasks(dodo.PIPELINE):\n"
         "    for key in ('task_dep', 'setup', 'calc_dep'):\n"
         "        for one in task.get(key, ()): print(one)\n"
     )
@@ -178,12 +178,12 @@ def test_a_wrong_option_names_those_there_are() -> None:
     option = "CmdOption({'name':'output', 'short':'o','long':'output' })"
     printed = f"option -x not recognized (parsing options: [{option}]). Got: ['-x']"
     expected = "option -x not recognized\n  fix: its options are --output"
-    assert task_names.option(f"Error parsing Task: {printed}") == expected
-    assert "there are no options" in task_names.option(
+    assert task_names.wrong_option(f"Error parsing Task: {printed}") == expected
+    assert "there are no options" in task_names.wrong_option(
         "Error parsing Task: option -x not recognized (parsing options: []). Got: ['-x']"
     )
     assert (
-        task_names.option(
+        task_names.wrong_option(
             "Error parsing parameter 'port' <class 'int'>.\ninvalid literal for int()\n"
         )
         == "option --port wants a whole number"

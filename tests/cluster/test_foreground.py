@@ -28,7 +28,7 @@ def chosen(
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
     monkeypatch.setitem(swap.OFFSETS, "toy", 0)
-    monkeypatch.setattr(processes, "accepted", toycluster.accept)
+    monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
     return made
 
 
@@ -41,7 +41,7 @@ def staying(chosen: Settings) -> Iterator[Run]:
     finally:
         run.kill()
         run.communicate()
-        swap.clear(chosen, "toy")
+        swap.kill(chosen, "toy")
         processes.stop(chosen, "toy")
 
 
@@ -110,7 +110,7 @@ def test_a_death_is_told_with_the_last_words_and_it_goes_on(chosen: Settings, st
     signals.stop(record(chosen).identity, ((signal.SIGKILL, 5.0),))
     said = until(staying, "doit start:toy brings it back")
     assert "warning: toy (pid " in said and "  | my last words" in said
-    processes.start(chosen, processes.wanted(chosen, "toy"))
+    processes.start(chosen, processes.desired_component(chosen, "toy"))
     until(staying, f"toy runs again, as pid {record(chosen).identity.pid}")
     processes.stop(chosen, "toy")
     said, _ = staying.communicate(timeout=120)

@@ -185,8 +185,10 @@ def test_the_sample_of_1_20_is_called_one(tmp_path: Path) -> None:
 
 
 def test_it_starts_in_the_scripts_order_and_only_when_asked_for() -> None:
-    assert ccm.NAME not in cluster.chosen(context(START_MODE="nokubelet,nokubeproxy").settings)
-    names = cluster.chosen(external(START_MODE="nokubelet,nokubeproxy").settings)
+    assert ccm.NAME not in cluster.components_to_run(
+        context(START_MODE="nokubelet,nokubeproxy").settings
+    )
+    names = cluster.components_to_run(external(START_MODE="nokubelet,nokubeproxy").settings)
     assert names == [
         "etcd",
         "kube-apiserver",
@@ -194,7 +196,7 @@ def test_it_starts_in_the_scripts_order_and_only_when_asked_for() -> None:
         ccm.NAME,
         "kube-scheduler",
     ]
-    assert ccm.NAME not in cluster.chosen(external(START_MODE="kubeletonly").settings)
+    assert ccm.NAME not in cluster.components_to_run(external(START_MODE="kubeletonly").settings)
 
 
 @pytest.fixture(name="own")

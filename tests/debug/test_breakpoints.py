@@ -26,7 +26,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.debug import breakpoints, swap
 from tasks.delve import locations, tracepoint
-from tasks.delve.probe import Answer, Question
+from tasks.delve.probe import Answer, Probe
 from tasks.delve.types import Frame, Hit, Variable
 from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
@@ -43,8 +43,8 @@ WORK = next(number for number, line in enumerate(SOURCE, 1) if line.startswith("
 
 
 def ask(chosen: Settings, at: str, run: str = "", condition: str = "", **more: Any) -> Answer:
-    question = Question(at, tuple(shlex.split(run)), condition, **{"timeout": 20.0, **more})
-    return breakpoints.ask(chosen, "toy", question, lambda hit: None)
+    question = Probe(at, tuple(shlex.split(run)), condition, **{"timeout": 20.0, **more})
+    return breakpoints.ask_components(chosen, "toy", question, lambda hit: None)
 
 
 def python(program: str) -> str:
@@ -199,7 +199,7 @@ def test_a_command_without_end_is_ended(chosen: Settings, running: process.Recor
     answer = ask(chosen, "work", "sleep 4711", timeout=1.5)
     assert answer.complete and answer.code is None
     assert "sleep 4711 did not end within 1.5 s" in str(answer.failure())
-    assert list(breakpoints.closing(answer)) == ["$ sleep 4711", "  it was ended"]
+    assert list(breakpoints.end_command(answer)) == ["$ sleep 4711", "  it was ended"]
     assert_untouched(chosen, running)
 
 
@@ -416,7 +416,7 @@ def test_a_file_is_known_by_the_end_of_its_path() -> None:
 def test_a_wrong_option_is_named(options: dict[str, Any], words: str) -> None:
     usual = {"at": "f", "run": "", "condition": "", "hits": 1, "timeout": 1.0, "depth": 1}
     with pytest.raises(Failure, match=words):
-        Question.parse(**{**usual, **options})
+        Probe.parse(**{**usual, **options})
 
 
 def test_a_hit_reads_as_text() -> None:
@@ -503,7 +503,7 @@ def main(home: str, base: str, port: str, *words: str) -> int:
     """Run doit with the toy as the only component, and a step before that is loud."""
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
     swap.OFFSETS["toy"] = 0
-    processes.accepted = toycluster.accept
+    processes.with_accepted_flags = toycluster.accept
     breakpoints.current = lambda: toycluster.load(Path(home), int(base))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))

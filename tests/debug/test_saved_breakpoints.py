@@ -158,12 +158,12 @@ def test_a_restart_sets_the_breakpoints_again(
         client.clear_all()
         client.break_at(function="main.work", condition="n % 1000000 == 0")
         client.break_at(file=source, line=line)
-    again = swap.leave_for_restart(chosen, "toy")
+    again = swap.suspend(chosen, "toy")
     assert again is not None
     wanted, marks = again
     assert [mark.function for mark in marks] == ["main.work", "main.main"]
     assert not running.identity.alive()
-    processes.start(chosen, processes.wanted(chosen, "toy"))
+    processes.start(chosen, processes.desired_component(chosen, "toy"))
     swap.enter(chosen, "toy", wanted)
     saved_breakpoints.restore(wanted.local, marks)
     with delve.Delve(address(chosen)) as client, client.halted():
@@ -186,14 +186,14 @@ def test_waiting_for_a_client_holds_the_component(
 def test_stop_at_entry_stands_before_main(chosen: Settings, running: process.Record) -> None:
     wanted = swap.request(chosen, "toy", "debug-exec", hold=True)
     swap.enter(chosen, "toy", wanted)
-    assert not ports.healthy(processes.wanted(chosen, "toy").health, timeout=0.5)
+    assert not ports.healthy(processes.desired_component(chosen, "toy").health, timeout=0.5)
     with delve.Delve(address(chosen)) as client:
         client.break_at(function="main.main")
         client.resume()
         assert client.wait_stop(10).function == "main.main"
     assert swap.resume(chosen, "toy")
     identity = current(chosen).identity
-    health = processes.wanted(chosen, "toy").health
+    health = processes.desired_component(chosen, "toy").health
     assert process.until(lambda: ports.healthy(health), identity.alive, 60.0)
 
 
@@ -204,12 +204,12 @@ def test_the_journal_tells_how_long_a_component_stands(
     began = time.monotonic()
     with delve.Delve(address(chosen)) as client:
         client.halt()
-    first = journal.standing(running.identity.pid)
+    first = journal.paused_seconds(running.identity.pid)
     if first is None:
         pytest.skip("this kernel does not tell when a thread ran last")
 
     def grew() -> bool:
-        stands = journal.standing(running.identity.pid)
+        stands = journal.paused_seconds(running.identity.pid)
         return stands is not None and stands > first
 
     assert process.until(grew, running.identity.alive, 60.0)
@@ -229,7 +229,7 @@ def test_how_long_it_stands_is_the_same_seen_from_every_processor(
     try:
         for processor in sorted(allowed):
             os.sched_setaffinity(0, {processor})
-            told.append(journal.standing(running.identity.pid))
+            told.append(journal.paused_seconds(running.identity.pid))
             assert os.sched_getaffinity(0) == {processor}
     finally:
         os.sched_setaffinity(0, allowed)

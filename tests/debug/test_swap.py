@@ -32,9 +32,9 @@ def chosen(
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
     monkeypatch.setitem(swap.OFFSETS, "toy", 0)
-    monkeypatch.setattr(processes, "accepted", toycluster.accept)
+    monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
     yield made
-    swap.clear(made, "toy")
+    swap.kill(made, "toy")
     processes.stop(made, "toy")
     for mark in ("toy", "dlv-toy"):
         assert process.marked(process.mark(mark, made.paths.instance)) == []
@@ -42,7 +42,7 @@ def chosen(
 
 @pytest.fixture
 def running(chosen: Settings) -> process.Record:
-    return processes.start(chosen, processes.wanted(chosen, "toy"))
+    return processes.start(chosen, processes.desired_component(chosen, "toy"))
 
 
 def current(chosen: Settings) -> process.Record:
@@ -52,7 +52,7 @@ def current(chosen: Settings) -> process.Record:
 
 
 def calls(chosen: Settings) -> int:
-    url = processes.wanted(chosen, "toy").health.url
+    url = processes.desired_component(chosen, "toy").health.url
     with urlopen(url, timeout=60) as answer:
         return int(answer.read())
 
@@ -191,7 +191,7 @@ def test_a_stripped_binary_is_refused_before_anything_is_touched(
 ) -> None:
     value = files.read_json(chosen.paths.built("toy"))
     files.write_json(chosen.paths.built("toy"), {**value, "path": str(toy_stripped)})
-    running = processes.start(chosen, processes.wanted(chosen, "toy"))
+    running = processes.start(chosen, processes.desired_component(chosen, "toy"))
     with pytest.raises(Failure, match="debug"):
         enter(chosen, "attach")
     assert current(chosen).identity == running.identity

@@ -78,4 +78,4 @@ def test_every_step_can_be_healed(
 def break_was_outside_the_swap(chosen: Settings) -> None:
     """Start the component again that died after the swap was over: that is `doit up`'s part."""
     processes.stop(chosen, "toy")
-    processes.start(chosen, processes.wanted(chosen, "toy"))
+    processes.start(chosen, processes.desired_component(chosen, "toy"))

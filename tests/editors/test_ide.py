@@ -593,13 +593,16 @@ def test_without_a_checkout_there_is_nothing_to_write_into(tmp_path: Path) -> No
 
 
 DODO = """
-from tasks import check, checkout, downloads, ide, naming, reporter
 from tasks.bundle import tasks as bundle
+from tasks.check import mirrors, tasks as check
+from tasks.checkout import tasks as checkout
+from tasks.cli import reporter, task_names
+from tasks.editors import tasks as editors
 DOIT_CONFIG = {"reporter": reporter.Reporter, "dep_file": %r, "verbosity": 2}
 def task_pipeline():
-    yield from naming.tasks((
-        check.task_check, downloads.task_downloads, bundle.task_unbundle,
-        checkout.task_checkout, ide.task_ide,
+    yield from task_names.tasks((
+        check.task_check, mirrors.task_downloads, bundle.task_unbundle,
+        checkout.task_checkout, editors.task_ide,
     ))
 """
 

@@ -19,7 +19,7 @@ from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.explain import provenance
 from tasks.explain import tasks as explain
-from tasks.explain.provenance import DROPPED, FLAGS, Origin, Word
+from tasks.explain.provenance import DROPPED, FLAGS, Cause, Word
 from tasks.kubernetes import facts
 from tasks.settings import groups
 from tasks.settings import load as settings
@@ -262,14 +262,14 @@ def test_dropped_flags_say_why(component: str, minor: str, dropped: dict[str, st
 
 def test_a_refused_flag_is_dropped() -> None:
     sections = {FLAGS: (Word("--v=3", ()), Word("--new=x=y", ())), DROPPED: ()}
-    moved = explain.without(sections, frozenset({"new"}), Path("/bin/kubelet"))
+    moved = explain.explain_absence(sections, frozenset({"new"}), Path("/bin/kubelet"))
     assert moved[FLAGS] == (Word("--v=3", ()),)
     ((word, (why,)),) = [(word.text, word.origins) for word in moved[DROPPED]]
     assert (word, why.kind, why.name) == ("--new=x=y", "refusal", "/bin/kubelet")
 
 
 def test_containerd_says_which_plugins_it_found() -> None:
-    origin = Origin("tool", "CNI plugins", "/usr/lib/cni")
+    origin = Cause("tool", "CNI plugins", "/usr/lib/cni")
     context = Context(load(), (1, 20), Path("/usr/bin/containerd"))
 
     def other(given: Context) -> provenance.Component:
@@ -325,17 +325,17 @@ def test_the_words_are_the_component() -> None:
     [
         ((), "always"),
         (
-            (Origin("setting", "a.b", "default"), Origin("setting", "a.c", "default")),
+            (Cause("setting", "a.b", "default"), Cause("setting", "a.c", "default")),
             "default of a.b, a.c",
         ),
         (
-            (Origin("instance", "default", HOME), Origin("setting", "a.b", "stepkube.yaml (a.b)")),
+            (Cause("instance", "default", HOME), Cause("setting", "a.b", "stepkube.yaml (a.b)")),
             "a.b from stepkube.yaml (a.b); instance default",
         ),
-        ((Origin("fact", "admission", "since 1.24: tried"),), "fact admission (since 1.24: tried)"),
+        ((Cause("fact", "admission", "since 1.24: tried"),), "fact admission (since 1.24: tried)"),
     ],
 )
-def test_origins_in_words(origins_: tuple[Origin, ...], words: str) -> None:
+def test_origins_in_words(origins_: tuple[Cause, ...], words: str) -> None:
     assert explain.in_words(origins_) == words
 
 
@@ -345,7 +345,8 @@ def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess
         "import sys\n"
         "from doit.cmd_base import ModuleTaskLoader\n"
         "from doit.doit_cmd import DoitMain\n"
-        "from tasks import explain, reporter\n"
+        "from tasks.cli import reporter\n"
+        "from tasks.explain import tasks as explain\n"
         "config = {'reporter': reporter.Reporter, 'verbosity': 2, 'dep_file': sys.argv.pop(1)}\n"
         "tasks = {'DOIT_CONFIG': config, 'task_explain': explain.task_explain}\n"
         "sys.exit(DoitMain(ModuleTaskLoader(tasks)).run(sys.argv[1:]))\n"

@@ -103,7 +103,7 @@ def records(count: int) -> list[str]:
 
 def proven(database: Database, index: int) -> str:
     wanted = "@".join(database.records[index].split(" ")[:2])
-    return sumdb.proven(tlog.signer(database.key), wanted, database.read)
+    return sumdb.verified_hash(tlog.signer(database.key), wanted, database.read)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 255, 256, 257, 512, 600])
@@ -119,9 +119,9 @@ def test_a_tree_of_three_levels_of_tiles_is_proven() -> None:
     assert len(log.levels[::8]) == 3
     stored = tlog.tiles(tiles.__getitem__, log.tree.size)
     for index in (0, 255, 256, 65_535, 65_536, 65_999):
-        tlog.check(f"{index}\n", index, log.tree, stored)
+        tlog.check_inclusion(f"{index}\n", index, log.tree, stored)
         with pytest.raises(Failure):
-            tlog.check(f"{index + 1}\n", index, log.tree, stored)
+            tlog.check_inclusion(f"{index + 1}\n", index, log.tree, stored)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def archive(own: Path, folder: Path, what: str) -> Path:
     ],
 )
 def test_what_git_describes_becomes_a_semantic_version(git: str, semantic: str) -> None:
-    assert version_stamp.described(git) == semantic
+    assert version_stamp.describe(git) == semantic
     assert tree.is_version(semantic)
 
 
@@ -131,7 +131,7 @@ def test_an_archive_knows_its_tag_and_is_watched_from_outside(
         "only the marks differ"
     )
     (folder / "pkg/mini/mini.go").write_text("package mini\n")
-    assert tree.changes(folder, locked.git) == (["pkg/mini/mini.go"], [])
+    assert tree.changed_files(folder, locked.git) == (["pkg/mini/mini.go"], [])
     assert checkout.AsLocked(one.paths.lock, own=True)()
 
 
@@ -166,7 +166,7 @@ def test_a_lost_git_folder_is_made_again(tmp_path: Path, own: Path) -> None:
     shutil.rmtree(one.paths.cache)
     assert not checkout.AsLocked(one.paths.lock, own=True)()
     assert checkout.make(one) is None
-    assert tree.changes(Path(one.origin.path), load_checkout(one.paths.lock).git) == ([], [])
+    assert tree.changed_files(Path(one.origin.path), load_checkout(one.paths.lock).git) == ([], [])
 
 
 def test_a_version_file_is_stamped_as_it_stands(tmp_path: Path, own: Path) -> None:

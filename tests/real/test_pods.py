@@ -301,7 +301,11 @@ def test_the_host_looks_as_before_while_pods_run(node: Node, before: dict[str, s
     own = f"/stepkube-{node.cluster.settings.name}"
     assert [name for name in changed if not (name.startswith("cgroup /") and own in name)] == []
     assert changed, "the node's own control groups are seen"
-    names = (port_forwards.MAIN, port_forwards.of("kubelet"), port_forwards.of("kube-proxy"))
+    names = (
+        port_forwards.MAIN,
+        port_forwards.forwarder_name("kubelet"),
+        port_forwards.forwarder_name("kube-proxy"),
+    )
     running = [psutil.Process(node.cluster.record(name).identity.pid) for name in names]
     listening = {
         one.laddr

@@ -168,10 +168,10 @@ def contained(
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
     monkeypatch.setitem(swap.OFFSETS, "toy", 0)
-    monkeypatch.setattr(processes, "accepted", toycluster.accept)
+    monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
     monkeypatch.setattr(docker, "CONTAINED", "toy")
     yield made
-    swap.clear(made, "toy")
+    swap.kill(made, "toy")
     processes.stop(made, "toy")
 
 
@@ -185,7 +185,7 @@ def asked(tmp_path: Path, verb: str) -> list[str]:
 
 
 def test_the_record_is_of_the_program_not_of_docker(box: Settings, tmp_path: Path) -> None:
-    component = processes.wanted(box, "toy")
+    component = processes.desired_component(box, "toy")
     record = processes.start(box, component)
     assert record == process.load(box.paths.run, "toy")
     assert procfs.argv_of(record.identity.pid) == record.argv == component.argv
@@ -200,7 +200,7 @@ def test_the_record_is_of_the_program_not_of_docker(box: Settings, tmp_path: Pat
 
 @pytest.mark.parametrize("how", ["attach", "exec"])
 def test_it_is_debugged_like_any_other(box: Settings, how: str) -> None:
-    first = processes.start(box, processes.wanted(box, "toy"))
+    first = processes.start(box, processes.desired_component(box, "toy"))
     inside = swap.enter(box, "toy", swap.request(box, "toy", swap.as_mode(how)))
     assert procfs.argv_of(inside.identity.pid) == first.argv
     assert delve.tracer(inside.identity.pid)
@@ -216,7 +216,7 @@ def test_what_is_left_of_a_container_is_removed_before_the_next(
     box: Settings, tmp_path: Path
 ) -> None:
     files.write(cidfile(box), "old\n")
-    processes.start(box, processes.wanted(box, "toy"))
+    processes.start(box, processes.desired_component(box, "toy"))
     assert asked(tmp_path, "rm") == ["rm --force old"]
     assert cidfile(box).read_text() == "container"
 
@@ -233,7 +233,7 @@ def test_a_container_that_cannot_be_is_told_with_the_fix(
 ) -> None:
     chosen = replace(box, kubelet=replace(box.kubelet, image=image))
     with pytest.raises(Failure) as caught:
-        processes.start(chosen, processes.wanted(chosen, "toy"))
+        processes.start(chosen, processes.desired_component(chosen, "toy"))
     assert said in caught.value.message and fix in caught.value.hint
     assert process.load(box.paths.run, "toy") is None and not cidfile(box).exists()
 
@@ -248,7 +248,7 @@ def test_only_the_containers_of_this_nodes_pods_are_removed(box: Settings, tmp_p
 
 
 def test_images_go_where_the_kubelet_looks(box: Settings, tmp_path: Path) -> None:
-    assert images.bring_in(box, tmp_path / "web.tar") == ["web:1"]
+    assert images.import_archive(box, tmp_path / "web.tar") == ["web:1"]
     assert asked(tmp_path, "load") == [f"load --input={tmp_path}/web.tar"]
 
 

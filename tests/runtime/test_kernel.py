@@ -38,14 +38,14 @@ def test_ipvs_is_looked_for_and_never_loaded(
 ) -> None:
     monkeypatch.setattr(kernel.shutil, "which", lambda name: name)
     write(tmp_path, what)
-    assert kernel.lacks_ipvs(tmp_path).startswith(expected)
-    assert bool(kernel.lacks_ipvs(tmp_path)) == bool(expected)
+    assert kernel.why_no_ipvs(tmp_path).startswith(expected)
+    assert bool(kernel.why_no_ipvs(tmp_path)) == bool(expected)
 
 
 def test_ipvs_needs_ipset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel.shutil, "which", lambda _: None)
     write(tmp_path, {"sys/module/ip_vs/x": "", "sys/module/ip_vs_rr/x": ""})
-    assert "ipset is not installed" in kernel.lacks_ipvs(tmp_path)
+    assert "ipset is not installed" in kernel.why_no_ipvs(tmp_path)
 
 
 def text(made: Context, *, ipvs: bool) -> str:
@@ -90,6 +90,6 @@ def test_what_is_started_has_looked_at_the_kernel(monkeypatch: pytest.MonkeyPatc
     made = context("kube-proxy", "1.20", proxy__mode="ipvs")
     monkeypatch.setattr(processes, "load_checkout", lambda _: type("C", (), {"minor": (1, 20)}))
     monkeypatch.setattr(processes, "binary", lambda *_: Path("/x"))
-    monkeypatch.setattr(processes, "accepted", lambda _, component: component)
-    files_ = processes.wanted(made.settings, "kube-proxy").files
+    monkeypatch.setattr(processes, "with_accepted_flags", lambda _, component: component)
+    files_ = processes.desired_component(made.settings, "kube-proxy").files
     assert 'mode: "iptables"' in next(iter(files_.values()))

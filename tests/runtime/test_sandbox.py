@@ -36,8 +36,8 @@ def test_without_a_runtime_the_node_is_left_out_in_one_line(
     tmp_path: Path, machine: set[str]
 ) -> None:
     machine -= {"containerd", "runc"}
-    assert prerequisites.components(chosen(tmp_path)) == []
-    said = prerequisites.left_out(chosen(tmp_path))
+    assert prerequisites.node_components(chosen(tmp_path)) == []
+    said = prerequisites.describe_left_out(chosen(tmp_path))
     assert "kubelet and kube-proxy were left out" in said
     assert "containerd and runc" in said
     assert "apt-get install" in said
@@ -48,8 +48,8 @@ def test_a_user_who_is_not_root_has_no_node(
     tmp_path: Path, machine: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 1000)
-    assert prerequisites.components(chosen(tmp_path)) == []
-    assert "for want of root;" in prerequisites.left_out(chosen(tmp_path))
+    assert prerequisites.node_components(chosen(tmp_path)) == []
+    assert "for want of root;" in prerequisites.describe_left_out(chosen(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,12 @@ def test_the_start_mode_decides(
     tmp_path: Path, machine: set[str], mode: str, names: list[str]
 ) -> None:
     made = chosen(tmp_path, START_MODE=mode)
-    assert prerequisites.components(made) == names
+    assert prerequisites.node_components(made) == names
     control = [] if "kubeletonly" in mode else CONTROL
-    assert cluster.chosen(made) == control + names
-    assert cluster.concerned(made) == ([*COMPONENTS] if control else ["containerd", "kubelet"])
+    assert cluster.components_to_run(made) == control + names
+    assert cluster.components_in_scope(made) == (
+        [*COMPONENTS] if control else ["containerd", "kubelet"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,17 +95,17 @@ def test_a_wrong_start_mode_is_an_error_in_words(tmp_path: Path, mode: str, word
 def test_a_runtime_of_the_users_own_needs_no_other(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"containerd", "runc"}
     made = chosen(tmp_path, CONTAINER_RUNTIME_ENDPOINT="unix:///run/x.sock")
-    assert prerequisites.components(made) == ["kubelet", "kube-proxy"]
+    assert prerequisites.node_components(made) == ["kubelet", "kube-proxy"]
 
 
 def test_without_a_kubelet_kube_proxy_needs_no_runtime(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"containerd", "runc"}
     made = chosen(tmp_path, START_MODE="nokubelet")
-    assert prerequisites.components(made) == ["kube-proxy"]
-    assert "START_MODE=kubeletonly doit up adds one" in prerequisites.left_out(made)
+    assert prerequisites.node_components(made) == ["kube-proxy"]
+    assert "START_MODE=kubeletonly doit up adds one" in prerequisites.describe_left_out(made)
     machine -= {"iptables", "unshare"}
-    assert prerequisites.components(made) == []
-    said = prerequisites.left_out(made)
+    assert prerequisites.node_components(made) == []
+    said = prerequisites.describe_left_out(made)
     assert "kube-proxy was left out, for want of iptables and unshare" in said
     assert "apt-get install -y iptables util-linux" in said
 
@@ -156,14 +158,14 @@ def test_the_sandbox_is_led_to_the_right_api(
 
 def test_without_iptables_only_kube_proxy_is_left_out(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"iptables"}
-    assert prerequisites.components(chosen(tmp_path)) == ["containerd", "kubelet"]
-    assert "kube-proxy was left out, for want of iptables" in prerequisites.left_out(
+    assert prerequisites.node_components(chosen(tmp_path)) == ["containerd", "kubelet"]
+    assert "kube-proxy was left out, for want of iptables" in prerequisites.describe_left_out(
         chosen(tmp_path)
     )
     machine |= {"nft"}
     other = chosen(tmp_path, KUBE_PROXY_MODE="nftables")
-    assert prerequisites.components(other) == ["containerd", "kubelet", "kube-proxy"]
-    assert prerequisites.left_out(other) == ""
+    assert prerequisites.node_components(other) == ["containerd", "kubelet", "kube-proxy"]
+    assert prerequisites.describe_left_out(other) == ""
 
 
 def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
@@ -171,8 +173,8 @@ def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
     stock = chosen(tmp_path)
     more = chosen(tmp_path, **given)
     plain, told = (
-        [*forwarding.mappings(stock), *map(str, forwarding.own_ports(stock, "kubelet"))],
-        [*forwarding.mappings(more), *map(str, forwarding.own_ports(more, "kubelet"))],
+        [*forwarding.mappings(stock), *map(str, forwarding.ports_from_sandbox(stock, "kubelet"))],
+        [*forwarding.mappings(more), *map(str, forwarding.ports_from_sandbox(more, "kubelet"))],
     )
     assert set(told) - set(plain) == {"7255", "out:127.0.0.1:4317:127.0.0.1:4317"}
     assert not set(plain) - set(told)

@@ -122,7 +122,7 @@ def test_a_second_instance_has_ports_of_its_own(tmp_path: Path) -> None:
     assert named.api.secure_port == 7443
     for number in range(1000):
         for port in (2379, 6443, 10259, 39990):
-            own = settings.own_port(f"i{number}", port)
+            own = settings.instance_port(f"i{number}", port)
             assert 1024 < own < 30000 or 32768 < own < 60000, "not one of a service"
 
 

@@ -99,7 +99,7 @@ def words(chosen: Settings, minor: str) -> Counter[str]:
         f"server {kubeconfig.server(chosen, 'admin')}",
         f"admin logs in by {credentials.admin(chosen, *pair)}",
         f"user logs in by {credentials.own(chosen)}",
-        f"CNI plugins {tuple(cni.wanted(chosen).values())}",
+        f"CNI plugins {tuple(cni.requested_version(chosen).values())}",
         f"logs {chosen.paths.logs}",
         f"patience {patience(chosen)}",
     ]
@@ -163,7 +163,9 @@ def test_a_variable_that_a_version_does_not_know_is_an_error(
     for minor in filter(None, (absent, gone)):
         chosen = load({**effect.needs, name: effect.value}, places)
         found = [
-            str(one) for one in versions.unknown(chosen, facts.parse(minor)) if name in str(one)
+            str(one)
+            for one in versions.unknown_settings(chosen, facts.parse(minor))
+            if name in str(one)
         ]
         if effect.everywhere:
             assert not found
@@ -190,7 +192,7 @@ def test_an_empty_variable_and_the_default_are_no_error(name: str) -> None:
         default = row(name).default
         text = str(default).lower() if isinstance(default, bool) else str(default)
         text = ",".join(default) if isinstance(default, tuple) else text
-        assert not list(versions.unknown(load({name: text}), facts.parse(minor)))
+        assert not list(versions.unknown_settings(load({name: text}), facts.parse(minor)))
 
 
 def test_no_variable_of_upstream_is_in_the_table_without_a_row_here() -> None:
@@ -221,15 +223,18 @@ def test_preserve_etcd(tmp_path: Path) -> None:
 
 
 def test_start_mode() -> None:
-    assert "kubelet" in cluster.chosen(load({}))
-    assert cluster.chosen(load({"START_MODE": "kubeletonly"})) == ["containerd", "kubelet"]
-    assert "kubelet" not in cluster.chosen(load({"START_MODE": "nokubelet"}))
+    assert "kubelet" in cluster.components_to_run(load({}))
+    assert cluster.components_to_run(load({"START_MODE": "kubeletonly"})) == [
+        "containerd",
+        "kubelet",
+    ]
+    assert "kubelet" not in cluster.components_to_run(load({"START_MODE": "nokubelet"}))
 
 
 def test_enable_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "requested", lambda name: name == "up")
-    assert foreground.wanted(load({"ENABLE_DAEMON": "false"}))
-    assert not foreground.wanted(load({}))
+    monkeypatch.setattr(console, "selected_with_dependencies", lambda name: name == "up")
+    assert foreground.stays_in_foreground(load({"ENABLE_DAEMON": "false"}))
+    assert not foreground.stays_in_foreground(load({}))
 
 
 def test_go_out(tmp_path: Path) -> None:
@@ -261,7 +266,7 @@ def test_reuse_certs(tmp_path: Path, told: str, same: bool) -> None:
 
 
 def test_kube_verbose(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "told", [])
+    monkeypatch.setattr(run, "command_listeners", [])
     monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/bin/{name}")
     for level, said in ((1, ""), (2, "+ true 'a b'\n")):
         verbosity.choose(load({"KUBE_VERBOSE": str(level)}).logs.verbose)
@@ -279,7 +284,7 @@ def test_digest_of_cni_plugins(monkeypatch: pytest.MonkeyPatch, arch: str) -> No
     for here in ("amd64", "arm64"):
         for module in (cni, container_runtime):
             monkeypatch.setattr(module, "architecture", lambda here=here: here)
-        assert cni.wanted(chosen)["digest"] == ("a1" if arch == here else "")
+        assert cni.requested_version(chosen)["digest"] == ("a1" if arch == here else "")
 
 
 # --- versions -----------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def main(words: list[str]) -> int:
     made = load(Path(home), int(base))
     registry.COMPONENTS["toy"] = spec(int(port))
     swap.OFFSETS["toy"] = 0
-    processes.accepted = accept
+    processes.with_accepted_flags = accept
     dying = Dying(made, victim, int(step))
     for owner, name in (
         (journal, "write"),

@@ -28,13 +28,13 @@ def main(home: str, base: str, port: str, broken: str = "") -> None:
     )
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
     swap.OFFSETS["toy"] = 0
-    processes.accepted = toycluster.accept
-    console.every["up"] = SimpleNamespace(task_dep=[], setup_tasks=[])
-    console.asked[:] = ["up"]
+    processes.with_accepted_flags = toycluster.accept
+    console.tasks_by_name["up"] = SimpleNamespace(task_dep=[], setup_tasks=[])
+    console.selected_tasks[:] = ["up"]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
-    foreground.arm(made, partial(cluster.end, made))
-    record = processes.start(made, processes.wanted(made, "toy"))
+    foreground.arm(made, partial(cluster.stop_all, made))
+    record = processes.start(made, processes.desired_component(made, "toy"))
     console.say(f"staying, pid {record.identity.pid}")
     if broken:
         raise ValueError(broken)

@@ -37,8 +37,8 @@ OPEN = "table ip mine { chain one { type filter hook input priority 0; tcp dport
 OF_IPTABLES = "table ip filter { chain INPUT { type filter hook input priority 0; policy drop; }; }"
 SCRIPT = """
 import json, socket, subprocess, sys
-from tasks import report
-from tasks.failure import Failure
+from tasks.core import console
+from tasks.core.errors import Failure
 from tasks.system import firewall
 
 def rules():
@@ -54,7 +54,7 @@ def reached():
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 subprocess.run(["nft", "-f", "-"], input=sys.argv[1].encode(), check=True)
 server, said = socket.create_server(("127.0.0.1", 0)), []
-report.say = said.append
+console.say = said.append
 port, before, answers = server.getsockname()[1], rules(), [reached()]
 try:
     closing = firewall.closing(port)

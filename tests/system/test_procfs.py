@@ -24,7 +24,7 @@ QUESTIONS: dict[str, Callable[[int], object]] = {
     "trapped": client._trapped,
     "paused": commands.paused,
     "tracer": commands.tracer,
-    "standing": journal.standing,
+    "standing": journal.paused_seconds,
     "marked": lambda pid: process.marked(f"never:{pid}"),
 }
 TICKS: dict[int, int] = {}

@@ -65,7 +65,7 @@ def write(folder: Path, contents: dict[str, str]) -> Path:
 def test_the_go_of_a_tree_is_read_from_its_most_telling_file(
     tmp_path: Path, contents: dict[str, str], wanted: str
 ) -> None:
-    assert golang.wanted_go(write(tmp_path, contents)) == wanted
+    assert golang.required_go(write(tmp_path, contents)) == wanted
 
 
 @pytest.mark.parametrize("contents", [{}, {"Godeps/Godeps.json": "{"}, {".go-version": "tip"}])
@@ -73,15 +73,15 @@ def test_a_tree_that_does_not_tell_its_go_is_named(
     tmp_path: Path, contents: dict[str, str]
 ) -> None:
     with pytest.raises(Failure, match=re.escape(str(tmp_path))):
-        golang.wanted_go(write(tmp_path, contents))
+        golang.required_go(write(tmp_path, contents))
 
 
 def test_the_etcd_of_a_tree_is_read_from_its_script(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"etcd\.sh") as caught:
-        golang.wanted_etcd(tmp_path)
+        golang.required_etcd(tmp_path)
     assert "etcd.version" in caught.value.hint
     write(tmp_path, {"hack/lib/etcd.sh": "#!x\n\nETCD_VERSION=${ETCD_VERSION:-3.4.13}\n"})
-    assert golang.wanted_etcd(tmp_path) == "3.4.13"
+    assert golang.required_etcd(tmp_path) == "3.4.13"
 
 
 @pytest.mark.parametrize(
