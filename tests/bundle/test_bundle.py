@@ -272,7 +272,7 @@ def test_a_bundle_of_another_architecture_is_refused(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, other = resources.architecture(), load(tmp_path / "two")
-    monkeypatch.setattr(tool_record.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(resources.platform, "machine", lambda: "riscv64")
     assert f"is for {own}, this machine is riscv64" in take(other, bundle)
     require_nothing_taken(other)
 

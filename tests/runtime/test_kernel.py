@@ -86,7 +86,7 @@ def test_a_mode_is_one_of_its_version(version: str, words: dict[str, str], refus
 
 
 def test_what_is_started_has_looked_at_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes.kernel, "lacks_ipvs", lambda: "none")
+    monkeypatch.setattr(processes.kernel, "why_no_ipvs", lambda: "none")
     made = context("kube-proxy", "1.20", proxy__mode="ipvs")
     monkeypatch.setattr(processes, "load_checkout", lambda _: type("C", (), {"minor": (1, 20)}))
     monkeypatch.setattr(processes, "binary", lambda *_: Path("/x"))

@@ -485,8 +485,8 @@ def want_etcd(tmp_path: Path, version: str) -> None:
 
 
 def notes() -> str:
-    text = "; ".join(toolchain.report.notes)
-    toolchain.report.notes.clear()
+    text = "; ".join(toolchain.console.notes)
+    toolchain.console.notes.clear()
     return text
 
 
