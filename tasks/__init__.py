@@ -1,4 +1,4 @@
-"""The pipeline: downloads, toolchain, checkout, build, certs, start, debug.
+"""The pipeline: one folder per stage, its `tasks.py` describes the tasks, the rest does the work.
 
-A module here describes tasks; what they share lies in the packages (docs/pipeline.md).
+docs/architecture.md says what each folder is for and which one may import which.
 """

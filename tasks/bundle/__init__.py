@@ -1,1 +1,1 @@
-"""One archive with all that `doit up` needs, for a machine that has no network at all."""
+"""One archive with all that `doit up` needs, for a machine without network."""

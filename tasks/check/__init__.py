@@ -1,1 +1,1 @@
-"""Settings that cannot work are refused before anything is fetched."""
+"""Settings that cannot work are refused before anything is fetched; mirrors are resolved."""

@@ -1,1 +1,1 @@
-"""Source of Kubernetes: worktree, git, archive, Debian package, module proxy, bundle."""
+"""The Kubernetes source: from worktree, git, archive, Debian package, module proxy or bundle."""

@@ -1,1 +1,1 @@
-"""Every seam with doit: entry, task names, reporter."""
+"""Everything that adapts doit: start-up, task names, reporter."""

@@ -1,1 +1,1 @@
-"""Up, down, start, stop, status."""
+"""Tasks of the whole cluster: up, down, start, stop, status; the foreground mode."""

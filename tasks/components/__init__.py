@@ -1,1 +1,1 @@
-"""One small file per component: pure functions from settings to a command line."""
+"""One file per component: pure functions from settings to command line, files and health check."""

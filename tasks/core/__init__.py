@@ -1,1 +1,1 @@
-"""What every layer uses: errors, output, redaction, up-to-date checks."""
+"""What every folder uses: errors, output, masked passwords, up-to-date checks."""

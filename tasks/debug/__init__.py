@@ -1,1 +1,1 @@
-"""Debug swap: put a running component under Delve and take it out again."""
+"""Debug swap: put a running component under Delve and take it out again; breakpoints."""

@@ -1,4 +1,4 @@
-"""Delve, the debugger: its command lines, its JSON-RPC API, its traces in the kernel."""
+"""Client of Delve, the debugger: its command lines, its JSON-RPC API, its traces in the kernel."""
 
 from tasks.delve.client import Delve
 from tasks.delve.commands import attach_argv, clients, exec_argv, paused, tracer, wait_ready

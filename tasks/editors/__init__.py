@@ -1,1 +1,1 @@
-"""What editors want to be told, and edits of their files that keep the rest."""
+"""Debug configurations for VS Code, GoLand and Neovim; edits that keep the user's entries."""

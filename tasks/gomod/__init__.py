@@ -1,1 +1,1 @@
-"""Client of a Go module proxy and of the checksum database."""
+"""Client of a Go module proxy and of the Go checksum database."""

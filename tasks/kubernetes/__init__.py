@@ -1,1 +1,1 @@
-"""What a Kubernetes version and a source tree are."""
+"""What is known of a Kubernetes version, a source tree, and the records of both."""

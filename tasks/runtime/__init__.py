@@ -1,1 +1,1 @@
-"""From a component to a process: spawn, sandbox, container, port forwards, kubectl."""
+"""From a component to a process: start, stop, sandbox, container, port forwards."""

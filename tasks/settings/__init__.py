@@ -1,1 +1,1 @@
-"""Every setting: declared once, read from file, environment and command line."""
+"""Every setting: declared once, read from file, environment and command line; paths."""
