@@ -1,4 +1,4 @@
-"""The command line that a hand-made cluster of 1.10.3 shows in `ps`, beside the one made here."""
+"""The command line that `ps` shows in a manual cluster of 1.10.3, compared with stepkube's."""
 
 from __future__ import annotations
 

@@ -13,49 +13,53 @@ from tasks.settings.table import Row, table
 
 HEADER = """# Configuration
 
-Every setting can be given in `stepkube.yaml` (by its key), in the environment (by its variable) or
-on the command line (`doit up api.secure_port=7443`). The command line wins over the environment,
-the environment over the file, the file over the default. Variables that
-`hack/local-up-cluster.sh` knows keep their upstream name.
+You can give a setting in `stepkube.yaml` (by its key), in the environment (by its variable) or on
+the command line (`doit up api.secure_port=7443`). The command line has priority over the
+environment, the environment over the file, the file over the default. Variables of
+`hack/local-up-cluster.sh` keep their names.
 
-`STEPKUBE_HOME` moves the workspace (default: `.stepkube` beside `dodo.py`), `STEPKUBE_CONFIG` names
-another file than `stepkube.yaml`, `STEPKUBE_DEBUG=1` adds tracebacks to errors. Any other variable
-that begins with `STEPKUBE_` and is not listed here is an error, and so are an unknown key and one
-that stands in the file twice. `version: 1.20` means what it says, quoted or not.
+Three variables are not settings: `STEPKUBE_HOME` moves the workspace (default: `.stepkube` next to
+`dodo.py`), `STEPKUBE_CONFIG` names another file than `stepkube.yaml`, and `STEPKUBE_DEBUG=1` adds
+tracebacks to errors. Any other variable that begins with `STEPKUBE_` and is not in this list is an
+error. So are an unknown key, and a key that is in the file twice. `version: 1.20` works with and
+without quotes.
 
-An empty variable is like none. "From" and "up to" are the Kubernetes versions that know a setting;
-giving it to another one is an error, and so is a variable that that version's
-`hack/local-up-cluster.sh` does not read ("the variable from"): the key then still works. `doit
-check` tells what is wrong with the settings before anything is built.
+An empty variable counts as not set. "from" and "up to" name the Kubernetes versions that have a
+setting; for other versions it is an error. "The variable from" and "the variable up to" name the
+versions whose `hack/local-up-cluster.sh` reads the variable; for other versions the variable is an
+error, but the key works. `doit check` reports what is wrong with the settings before anything is
+built.
 
-## Where this differs from the script
+## Differences from the script
 
-- The admission switches (`PSP_ADMISSION` and so on) add up, where one overwrote another, and
-  `ENABLE_ADMISSION_PLUGINS` from outside is honoured by every version: it adds to the default list.
-- The default of `API_CORS_ALLOWED_ORIGINS` is one that 1.27 and newer accept too.
+- The admission switches (`PSP_ADMISSION` and so on) can be combined; in the script one overwrites
+  another. `ENABLE_ADMISSION_PLUGINS` works in every version and adds to the default list.
+- The default of `API_CORS_ALLOWED_ORIGINS` has a format that 1.27 and newer accept too.
 - Everything listens on loopback: `API_BIND_ADDR` is 127.0.0.1, not 0.0.0.0. The insecure port is
   off: `API_PORT` is 0, not 8080.
-- `ENABLE_DAEMON` is true: `doit up` returns with the cluster running.
-- `ALLOW_PRIVILEGED` is true, and the kubelet asks kube-apiserver who its callers are and what they
-  may do (`KUBELET_AUTHENTICATION_WEBHOOK`, `KUBELET_AUTHORIZATION_WEBHOOK`), in every version.
+- `ENABLE_DAEMON` is true: `doit up` returns while the cluster runs.
+- `ALLOW_PRIVILEGED` is true. In every version the kubelet asks kube-apiserver who its clients are
+  and what they may do (`KUBELET_AUTHENTICATION_WEBHOOK`, `KUBELET_AUTHORIZATION_WEBHOOK`).
 - `KUBE_CACHE_MUTATION_DETECTOR` is false: it copies and compares every object in the caches.
-- `EVICTION_HARD` wants 500 MiB of disk, not a tenth of it. `EVICTION_SOFT` gets a grace period
+- `EVICTION_HARD` requires 500 MiB of free disk, not 10%. `EVICTION_SOFT` gets a grace period
   (`kubelet.eviction_soft_grace_period`): the script passes none, and the kubelet refuses that.
-- Folders below `/tmp`, `/var/run` and `/var/lib` (`CERT_DIR`, `LOG_DIR`, `POD_MANIFEST_PATH`,
-  `SERVICE_ACCOUNT_KEY`, the kubelet's own) lie in the instance.
-- `CONTAINER_RUNTIME` is remote, and the tool brings a containerd.
-- A kubelet in a container (`DOCKERIZE_KUBELET`) is the one that is built here, in an image that
-  only has the programs around it.
-- `PRESERVE_ETCD` and `REUSE_CERTS` are true: objects and certificates stay until told otherwise.
-- Certificate requests are signed by the CA that kube-apiserver believes, in every version.
-- An audit log is written when `AUDIT_POLICY_FILE` asks for one, not always.
-- `KUBECONFIG_TOKEN`, which the scripts read and do not use, is known to kube-apiserver and logs the
-  administrator in. `AUTH_ARGS`, which they print, makes `user.kubeconfig`.
-- `USER` gets the administrator's credentials when root makes them, and no other key.
-- `LEADER_ELECT` that is given wins over `debug.pause_tolerant`.
-- `CNI_CONF_DIR` and `CNI_CONFIG_DIR` are only read, and have to hold a network.
-- CNI plugins are built from their module; with `CNI_PLUGINS_..._SHA256SUM` of this machine's
-  architecture and `CNI_PLUGINS_VERSION`, the release archive of that digest is taken.
+- Folders that the script has below `/tmp`, `/var/run` and `/var/lib` (`CERT_DIR`, `LOG_DIR`,
+  `POD_MANIFEST_PATH`, `SERVICE_ACCOUNT_KEY`, the kubelet's own) are in the instance's folder.
+- `CONTAINER_RUNTIME` is remote, and stepkube starts its own containerd.
+- With `DOCKERIZE_KUBELET`, the kubelet in the container is the one that stepkube builds; the image
+  only has the programs that it calls.
+- `PRESERVE_ETCD` and `REUSE_CERTS` are true: objects and certificates stay unless you set them to
+  false.
+- Certificate requests are signed by the CA that kube-apiserver trusts, in every version.
+- An audit log is written only if `AUDIT_POLICY_FILE` is set.
+- `KUBECONFIG_TOKEN`, which the scripts read and do not use, is a token of the administrator.
+  `AUTH_ARGS`, which they print, makes `user.kubeconfig`.
+- If root creates the credentials, `USER` gets those of the administrator, and no other key.
+- `LEADER_ELECT` has priority over `debug.pause_tolerant`.
+- `CNI_CONF_DIR` and `CNI_CONFIG_DIR` are only read, and must contain a network.
+- CNI plugins are built from their module. With `CNI_PLUGINS_VERSION` and the
+  `CNI_PLUGINS_..._SHA256SUM` of this machine's architecture, the release archive with that digest
+  is used.
 """
 
 

@@ -34,8 +34,8 @@ def _picture() -> Iterator[str]:
     rows = [["dodo.py"], *layers()]
     yield from ("```mermaid", "flowchart TD")
     for number, folders in enumerate(rows):
-        yield f'  layer{number}["{" · ".join(folders)}"]'
-    yield "  " + " --> ".join(f"layer{number}" for number in range(len(rows)))
+        arrow = f"layer{number - 1} --> " if number else ""
+        yield f'  {arrow}layer{number}["{" · ".join(folders)}"]'
     yield "```"
 
 
