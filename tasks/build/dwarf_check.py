@@ -6,23 +6,25 @@ The compiler notes in every unit (a package, roughly) which of its flags were se
 
 from __future__ import annotations
 
-import mmap
 import re
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.core.errors import Failure
 
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
+
 GCFLAGS = "-gcflags 'all=-N -l'"
 _NEEDED = ("-N", "-l")
-_COMPRESSED, _ZLIB, _NOBITS = 0x800, 1, 8
-# A Go unit opens with its name; a few numbers and its folder stand before the compiler's words.
-_UNIT = re.compile(
-    rb"[\x01-\x7f]([^\0]*)\0.*?\0Go cmd/compile ([^;\0]*)(?:; ([^\0]*))?\0", re.DOTALL
-)
+_COMPILER = re.compile(r"Go cmd/compile ([^;]*)(?:; (.*))?", re.DOTALL)
+
+_DAMAGED = (AssertionError, AttributeError, LookupError, ValueError, struct.error, zlib.error)
+"""What pyelftools raises for a damaged file besides its own errors."""
 
 
 @dataclass(frozen=True)
@@ -65,33 +67,38 @@ def prove_debuggable(path: Path) -> DebugInfo:
 
 def inspect(path: Path) -> DebugInfo:
     """Read the debug information of a binary; raises Failure for what is not a 64-bit ELF file."""
+    from elftools.common import exceptions  # noqa: PLC0415
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415 - `doit list` stays fast
+
     try:
-        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as image:
-            return _summary(_debug_info(image, path))
+        with path.open("rb") as stream:
+            return _summary(_units(ELFFile(stream)))
     except OSError as error:
         raise Failure(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, IndexError, struct.error, zlib.error):
+    except exceptions.ELFCompressionError as error:
+        raise Failure(
+            f"{path}: the debug information cannot be decompressed: {error}",
+            "link with -ldflags -compressdwarf=false",
+        ) from error
+    except (exceptions.ELFError, exceptions.DWARFError, *_DAMAGED) as error:
         raise Failure(
             f"{path} is not a whole, little-endian 64-bit ELF binary", "build it anew"
-        ) from None
+        ) from error
 
 
-def _summary(data: bytes | None) -> DebugInfo:
-    if data is None:
-        return DebugInfo()
+def _summary(units: Iterator[tuple[int, str, str]]) -> DebugInfo:
     versions: set[str] = set()
     packages: dict[str, None] = {}
     lacking: set[str] = set()
-    debug = runtime = optimized = dwarf = 0
-    for version, opening in _units(data):
-        dwarf = max(dwarf, version)
-        if (match := _UNIT.match(opening)) is None:
+    debug = runtime = optimized = 0
+    dwarf: int | None = None
+    for version, package, producer in units:
+        dwarf = max(dwarf or 0, version)
+        if (match := _COMPILER.fullmatch(producer)) is None:
             continue  # C or assembler
-        package, compiler = match[1].decode(errors="replace"), match[2].decode(errors="replace")
-        versions.add(compiler)
-        flags = (match[3] or b"").decode(errors="replace").split()
-        missing = set(_NEEDED).difference(flags)
-        if not missing or _keeps_no_flags(compiler):
+        versions.add(match[1])
+        missing = set(_NEEDED).difference((match[2] or "").split())
+        if not missing or _keeps_no_flags(match[1]):
             debug += 1
         elif missing == {"-N"} and _is_runtime(package):
             runtime += 1
@@ -125,50 +132,20 @@ def _keeps_no_flags(compiler: str) -> bool:
     return match is not None and int(match[1]) < 10
 
 
-def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield DWARF version and opening bytes of each unit, hopping from header to header."""
-    offset = 0
-    while offset < len(data):
-        length, version = struct.unpack_from("<IH", data, offset)
-        width = 4
-        if length == 0xFFFFFFFF:
-            length, version = struct.unpack_from("<QH", data, offset + 4)
-            width = 12
-        # Behind the version: abbreviations and address size; DWARF 5 adds the type of the unit.
-        body = offset + width + 2 + (8 if width == 12 else 4) + (2 if version >= 5 else 1)
-        offset += width + length
-        yield version, data[body : min(body + 8192, offset)]
-
-
-def _debug_info(image: mmap.mmap, path: Path) -> bytes | None:
-    """Return the content of .debug_info, inflated when need be, or None when there is none."""
-    if image[:4] != b"\x7fELF" or image[4:6] != b"\x02\x01":
+def _units(binary: ELFFile) -> Iterator[tuple[int, str, str]]:
+    """Yield DWARF version, name and producer of each unit; nothing for a stripped binary."""
+    if binary.elfclass != 64 or not binary.little_endian:
         raise ValueError
-    (table,) = struct.unpack_from("<Q", image, 40)
-    size, count, names_at = struct.unpack_from("<HHH", image, 58)
-    headers = [struct.unpack_from("<IIQQQQ", image, table + index * size) for index in range(count)]
-    if any(kind != _NOBITS and at + length > len(image) for _, kind, _, _, at, length in headers):
-        raise ValueError
-    for name, _, flags, _, start, length in headers:
-        begin = headers[names_at][4] + name
-        title = image[begin : image.find(b"\0", begin)]
-        if title not in (b".debug_info", b".zdebug_info"):
-            continue
-        data = image[start : start + length]
-        if title == b".zdebug_info" and data[:4] == b"ZLIB":  # Go before 1.18
-            return _inflated(data, 12, *struct.unpack_from(">Q", data, 4))
-        if not flags & _COMPRESSED:
-            return data
-        form, size = struct.unpack_from("<I4xQ", data)
-        if form != _ZLIB:
-            raise Failure(
-                f"{path}: the debug information is compressed by something other than zlib",
-                "link with -ldflags -compressdwarf=false",
-            )
-        return _inflated(data, 24, size)
-    return None
-
-
-def _inflated(data: bytes, header: int, size: int) -> bytes:
-    """Return what follows a header, inflated; knowing the size saves copying."""
-    return zlib.decompress(memoryview(data)[header:], bufsize=min(size, 1 << 28))
+    for section in binary.iter_sections():
+        end = section["sh_offset"] + section["sh_size"]
+        if section["sh_type"] != "SHT_NOBITS" and end > binary.stream_len:
+            raise ValueError
+    if not binary.has_dwarf_info(strict=True):
+        return
+    for unit in binary.get_dwarf_info(relocate_dwarf_sections=False).iter_CUs():
+        found = unit.get_top_DIE().attributes
+        name, producer = (
+            found[key].value.decode(errors="replace") if key in found else ""
+            for key in ("DW_AT_name", "DW_AT_producer")
+        )
+        yield unit["version"], name, producer

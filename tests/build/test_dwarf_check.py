@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from tasks.build import dwarf_check
 from tasks.core.errors import Failure
@@ -65,6 +66,19 @@ def test_an_empty_a_missing_and_a_cut_off_file_are_refused(toy: Path, tmp_path: 
     cut.write_bytes(toy.read_bytes()[:4096])
     with pytest.raises(Failure, match=r"not a whole.*ELF"):
         dwarf_check.inspect(cut)
+
+
+@pytest.mark.parametrize("name", [".debug_info", ".debug_abbrev"])
+def test_damaged_debug_information_is_refused(toy: Path, tmp_path: Path, name: str) -> None:
+    content = bytearray(toy.read_bytes())
+    with toy.open("rb") as stream:
+        section = ELFFile(stream).get_section_by_name(name)
+    assert section is not None
+    content[section["sh_offset"] : section["sh_offset"] + 64] = bytes(64)
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(content)
+    with pytest.raises(Failure, match=str(damaged)):
+        dwarf_check.inspect(damaged)
 
 
 def test_a_program_in_c_is_not_taken_for_go() -> None:
