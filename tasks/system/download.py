@@ -30,6 +30,19 @@ class _Changed(Exception):  # noqa: N818 - nothing is wrong: the file is fetched
     """The file is not the one of which a part is there."""
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Redirects as urllib follows them, except from https to anything less."""
+
+    def redirect_request(  # noqa: PLR0917 - as urllib calls it
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """Return the request for the new address. Raises URLError when it is not https."""
+        if req.type == "https" and urlsplit(newurl).scheme != "https":
+            fp.close()
+            raise urllib.error.URLError(f"it redirects to {newurl}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def fetch(
     urls: str | Sequence[str],
     target: Path,
@@ -171,7 +184,7 @@ def _open(url: str, offset: int, timeout: float, ca_bundle: str, begun: str = ""
         if begun.partition("\n")[0]:
             request.add_header("If-Range", begun.partition("\n")[0])
     trust = network.require_authorities(ca_bundle)
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust))
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust), _Redirects)
     return opener.open(request, timeout=timeout)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tasks.core.errors import Failure
 from tasks.system import download, resources
+from tests.support.servers import authority, served
 
 BODY = bytes(range(256)) * 4096
 
@@ -245,6 +246,35 @@ def test_a_missing_ca_bundle_is_named(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"none\.pem") as caught:
         download.read("https://127.0.0.1:1/", timeout=1, ca_bundle=str(tmp_path / "none.pem"))
     assert "mirror.ca_bundle" in caught.value.hint
+
+
+def test_a_redirect_leads_from_http_to_https_but_not_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Redirecting(Handler):
+        to = ""
+
+        def do_GET(self) -> None:
+            if self.path != "/moved":
+                super().do_GET()
+                return
+            self.send_response(302)
+            self.send_header("Location", self.to)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    Redirecting.asked = []
+    bundle, pair = authority(tmp_path)
+    with served(Redirecting) as plain, served(Redirecting, pair) as secure:
+        Redirecting.to = f"https://127.0.0.1:{secure}/file"
+        moved = f"http://127.0.0.1:{plain}/moved"
+        assert download.read(moved, timeout=60, ca_bundle=str(bundle)) == BODY
+        Redirecting.to = f"http://127.0.0.1:{plain}/file"
+        moved = f"https://127.0.0.1:{secure}/moved"
+        with pytest.raises(Failure, match=r"/moved: .*http://127"):
+            download.read(moved, timeout=60, ca_bundle=str(bundle))
+    assert Redirecting.asked == [("/file", None)]
 
 
 def test_sizes_are_said_in_gib() -> None:
