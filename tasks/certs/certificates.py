@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tasks.certs import kubeconfig
 from tasks.settings import addresses
 from tasks.settings.addresses import address, host, is_address
 from tasks.settings.load import Settings
@@ -86,23 +85,6 @@ def certificates(settings: Settings) -> tuple[Certificate, ...]:
         _client("kube-apiserver", "kube-apiserver"),
         _client("auth-proxy", "system:auth-proxy", ca="request-header-ca"),
     )
-
-
-def pair(settings: Settings, stem: str) -> Paths:
-    """Return the paths of a certificate and of its key."""
-    return settings.paths.certs / f"{stem}.crt", settings.paths.certs / f"{stem}.key"
-
-
-def service_account_key(settings: Settings) -> Path:
-    """Return the key that signs service account tokens: the user's, or the one made here."""
-    named = settings.certs.service_account_key
-    own = settings.paths.certs / "service-account.key"
-    return Path(named).expanduser().absolute() if named else own
-
-
-def kubeconfig_files(settings: Settings, name: str) -> tuple[Path, Path, Path]:
-    """Return the files a kubeconfig names: authority, certificate, key."""
-    return (pair(settings, "server-ca")[0], *pair(settings, kubeconfig.CLIENTS[name]))
 
 
 def _client(name: str, user: str, *groups: str, ca: str = "client-ca") -> Certificate:

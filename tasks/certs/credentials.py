@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tasks.certs import kubeconfig
-from tasks.components import flags
 from tasks.core.errors import Failure
+from tasks.settings import cert_files
 from tasks.settings.load import Settings
+from tasks.settings.paths import absolute
 
 USER = "user"
 """The kubeconfig that AUTH_ARGS makes."""
@@ -55,7 +56,7 @@ def own(settings: Settings) -> dict[str, str]:
             text = words.pop(0) if words else ""
         if not text:
             raise Failure(f"{name} has no value", f"for example {name}=...")
-        found[field] = text if field == "token" else flags.absolute(text)
+        found[field] = text if field == "token" else absolute(text)
     return found
 
 
@@ -110,12 +111,12 @@ def user_kubeconfig(settings: Settings) -> str:
     mine = own(settings) if settings.certs.auth_args else {}
     if not mine:
         return ""
-    authority, _ = flags.pair(settings, "server-ca")
+    authority, _ = cert_files.pair(settings, "server-ca")
     return kubeconfig.content(kubeconfig.server(settings, USER), authority, mine)
 
 
 def fields_of(settings: Settings, name: str, crt: Path, key: Path) -> Mapping[str, str]:
     """Return how the client of a kubeconfig logs in."""
-    if name in ("admin", kubeconfig.AGGREGATOR):
+    if name in ("admin", cert_files.AGGREGATOR):
         return admin(settings, crt, key)
     return kubeconfig.certificate(crt, key)

@@ -5,30 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.settings.addresses import address, host
+from tasks.settings.addresses import address, host, url
+from tasks.settings.cert_files import AGGREGATOR
 from tasks.settings.load import ROOT, Settings
 
 TEMPLATE = ROOT / "templates" / "kubeconfig.yaml.j2"
-AGGREGATOR = "admin-kube-aggregator"
-CLIENTS = {
-    "admin": "client-admin",
-    "kubelet": "client-kubelet",
-    "kube-proxy": "client-kube-proxy",
-    "controller": "client-controller",
-    "scheduler": "client-scheduler",
-    "kube-aggregator": "client-kube-aggregator",
-    AGGREGATOR: "client-admin",
-}
-"""Every kubeconfig, with the stem of the certificate it uses."""
-
 _AGGREGATOR_PORT = 31090  # the node port upstream gives the aggregated API server
 
 
 def server(settings: Settings, name: str) -> str:
     """Return the URL a kubeconfig points at."""
     if name == AGGREGATOR:
-        return _url(address(settings, "api.host_ip"), _AGGREGATOR_PORT)
-    return _url(host(settings, "api.host"), settings.api.secure_port)
+        return url("https", address(settings, "api.host_ip"), _AGGREGATOR_PORT)
+    return url("https", host(settings, "api.host"), settings.api.secure_port)
 
 
 def certificate(crt: Path, key: Path) -> dict[str, str]:
@@ -44,7 +33,3 @@ def content(server: str, authority: Path, user: Mapping[str, str]) -> str:
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701
     template = environment.from_string(TEMPLATE.read_text())
     return template.render(server=server, authority=str(authority), user=user)
-
-
-def _url(name: str, port: int) -> str:
-    return f"https://[{name}]:{port}" if ":" in name else f"https://{name}:{port}"

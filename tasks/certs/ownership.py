@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.certs import credentials
-from tasks.components import flags
 from tasks.core.console import action
 from tasks.core.uptodate import Check
+from tasks.settings import cert_files
 from tasks.settings.load import Settings
 from tasks.system import files
 
@@ -67,7 +67,7 @@ def owned_files(settings: Settings) -> list[Path]:
     """Return the files that the user needs to be administrator."""
     paths = settings.paths
     named = [
-        *flags.pair(settings, "client-admin"),
+        *cert_files.pair(settings, "client-admin"),
         paths.kubeconfig("admin"),
         paths.kubeconfig(credentials.USER),
     ]
@@ -80,7 +80,7 @@ def tasks(settings: Settings) -> Iterator[dict[str, Any]]:
         (
             "tokens",
             "token that kube-apiserver knows the administrator by",
-            flags.token_file(settings),
+            cert_files.token_file(settings),
             partial(credentials.tokens, settings),
         ),
         (

@@ -18,13 +18,11 @@ from tasks.certs.certificates import (
     Certificate,
     Paths,
     certificates,
-    kubeconfig_files,
-    pair,
-    service_account_key,
 )
 from tasks.core.console import action
 from tasks.core.errors import Failure
 from tasks.core.uptodate import Check
+from tasks.settings.cert_files import CLIENTS, kubeconfig_files, pair, service_account_key
 from tasks.settings.load import Settings, current
 from tasks.system import files
 
@@ -106,7 +104,7 @@ def _tasks(settings: Settings) -> Iterator[dict[str, Any]]:
     yield {"name": None, "doc": "certificates, keys and kubeconfigs"}
     tasks = [_certificate(settings, item) for item in certificates(settings)]
     tasks += [_service_account(settings)]
-    tasks += [_kubeconfig(settings, name) for name in kubeconfig.CLIENTS]
+    tasks += [_kubeconfig(settings, name) for name in CLIENTS]
     tasks += ownership.tasks(settings)
     yield from ({"clean": True, "meta": {"quiet": True}, **task} for task in tasks)
 
@@ -157,14 +155,13 @@ def _service_account(settings: Settings) -> dict[str, Any]:
 
 
 def _kubeconfig(settings: Settings, name: str) -> dict[str, Any]:
-    server, named = kubeconfig.server(settings, name), kubeconfig_files(settings, name)
-    path = settings.paths.kubeconfig(name)
-    user = credentials.fields_of(settings, name, *named[1:])
-    text = partial(kubeconfig.content, server, named[0], user)
+    path, authority, crt, key = kubeconfig_files(settings, name)
+    user = credentials.fields_of(settings, name, crt, key)
+    text = partial(kubeconfig.content, kubeconfig.server(settings, name), authority, user)
     return {
         "name": f"kubeconfig-{name}",
         "doc": f"kubeconfig of {name}",
-        "file_dep": (*named, kubeconfig.TEMPLATE),
+        "file_dep": (authority, crt, key, kubeconfig.TEMPLATE),
         "targets": (path,),
         "uptodate": [Check(f"{path} is as wanted", ownership.is_current, (path, text))],
         "actions": [(ownership.write_private, (path, text))],

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from tasks.certs import credentials
 from tasks.check import container_runtime, formats
-from tasks.components import admission, flags
+from tasks.components import admission
 from tasks.core.errors import Failure
 from tasks.kubernetes.facts import Minor
 from tasks.settings import groups
 from tasks.settings.load import Settings
+from tasks.settings.paths import absolute
 
 FILES = (
     "api.admission_control_config_file",
@@ -49,15 +50,15 @@ def conflicts(settings: Settings, minor: Minor) -> Iterator[Failure]:
 
 def _files(settings: Settings) -> Iterator[Failure]:
     for key in FILES:
-        named = flags.absolute(settings.value(key))
+        named = absolute(settings.value(key))
         if named and not Path(named).is_file():
             yield Failure(
                 f"{settings.source(key)}: {named} is not there", "name a file that can be read"
             )
     output = settings.build.output
-    if output and output != groups.GUESS and not Path(flags.absolute(output)).is_dir():
+    if output and output != groups.GUESS and not Path(absolute(output)).is_dir():
         yield Failure(
-            f"{settings.source('build.output')}: there is no folder {flags.absolute(output)}",
+            f"{settings.source('build.output')}: there is no folder {absolute(output)}",
             "name the folder of binaries made elsewhere, or unset it to have them built",
         )
     client = settings.start.kubectl

@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.components import containerd, docker, flags
+from tasks.components import containerd, docker
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
 from tasks.settings.load import Settings
+from tasks.settings.paths import absolute
 from tasks.system.resources import architecture
 
 NEEDS = {
@@ -111,7 +112,7 @@ def _network(settings: Settings) -> Iterator[Failure]:
             f"{settings.source(key)}: {own} has no network (*.conflist, *.conf or *.json)",
             "put one there, or unset it to have a bridge network",
         )
-    plugins = flags.absolute(node.cni_bin_dir)
+    plugins = absolute(node.cni_bin_dir)
     if plugins and not (Path(plugins) / "loopback").is_file():
         yield Failure(
             f"{settings.source('node.cni_bin_dir')}: {plugins} has no CNI plugins (no loopback)",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from tasks.addons import template_values
-from tasks.components import flags
+from tasks.components import shared_flags
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
@@ -202,7 +202,7 @@ def _versioned(settings: Settings, minor: Minor) -> Iterator[Failure]:
                 f" refuses {origin!r}, which fits parts of other origins too",
                 "begin it with // or ^ and end it with $, such as //localhost(:[0-9]+)?$",
             )
-    wanted = flags.emulated_minor(settings)
+    wanted = shared_flags.emulated_minor(settings)
     if wanted:
         if not re.fullmatch(r"\d+\.\d+", wanted):
             yield Failure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.certs import credentials, kubeconfig
-from tasks.components import flags
+from tasks.components import shared_flags
 from tasks.debug import swap
 from tasks.kubernetes import facts
 from tasks.kubernetes.tree import load_checkout
@@ -16,7 +16,7 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
     paths = settings.paths
     version = load_checkout(paths.lock).version
     ready = facts.minor(version).health["kube-apiserver"].path
-    patient = flags.NO_HTTP2_PING_ENV if settings.debug.pause_tolerant else {}
+    patient = shared_flags.NO_HTTP2_PING_ENV if settings.debug.pause_tolerant else {}
     login = credentials.USER if settings.certs.auth_args else "admin"
     joined = not settings.start.control_plane
     example = "kubelet" if joined else "kube-apiserver"

@@ -7,10 +7,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.components import flags
+from tasks.components import command_line, serving, shared_flags
 from tasks.components.base import Component, Context
 from tasks.core.errors import Failure
+from tasks.settings import cert_files
 from tasks.settings.load import Settings
+from tasks.settings.paths import absolute, user_files
 
 NAME = "cloud-controller-manager"
 AFTER = ("kube-apiserver",)
@@ -33,23 +35,23 @@ def runs(settings: Settings) -> bool:
 
 def own_binary(settings: Settings) -> Path | None:
     """Return the user's own program, or None when it is built from the tree."""
-    named = flags.absolute(settings.cloud_controller_manager.binary)
+    named = absolute(settings.cloud_controller_manager.binary)
     return Path(named) if named else None
 
 
-def desired_flags(context: Context) -> flags.Flags:
+def desired_flags(context: Context) -> command_line.Flags:
     """Return the flags; as upstream, it borrows the kubeconfig of kube-controller-manager."""
     settings = context.settings
     kubeconfig = settings.paths.kubeconfig("controller")
     return {
-        **flags.logging_flags(settings),
-        **flags.feature_gates_flag(context),
+        **shared_flags.logging_flags(settings),
+        **shared_flags.feature_gates_flag(context),
         "cloud-provider": settings.start.cloud_provider,
-        "cloud-config": flags.absolute(settings.start.cloud_config),
+        "cloud-config": absolute(settings.start.cloud_config),
         "configure-cloud-routes": settings.cloud_controller_manager.configure_cloud_routes,
         "kubeconfig": kubeconfig,
         "use-service-account-credentials": True,
-        **flags.serving_flags(NAME, context, _port(context), kubeconfig),
+        **serving.flags(NAME, context, _port(context), kubeconfig),
         **({"leader-elect": False} if settings.debug.pause_tolerant else {}),
     }
 
@@ -59,15 +61,15 @@ def build(context: Context) -> Component:
     settings = context.settings
     own = own_binary(settings)
     argv = (
-        *flags.argv(NAME, context, desired_flags(context)),
-        *flags.extra_flags(settings, "cloud_controller_manager.flags"),
+        *command_line.argv(NAME, context, desired_flags(context)),
+        *command_line.extra_flags(settings, "cloud_controller_manager.flags"),
     )
     inputs = (
-        *flags.kubeconfig_files(settings, "controller"),
-        *flags.user_files(settings.start.cloud_config),
+        *cert_files.kubeconfig_files(settings, "controller"),
+        *user_files(settings.start.cloud_config),
         *((own,) if own else ()),
     )
-    made = flags.controller_component(NAME, context, argv, _port(context), inputs)
+    made = serving.controller(NAME, context, argv, _port(context), inputs)
     return replace(made, advice=_SAMPLE if context.facts.cloud_sample and own is None else "")
 
 
@@ -94,7 +96,7 @@ def check(context: Context) -> None:
 
 
 def _require_config(settings: Settings, needed: str) -> None:
-    config = flags.absolute(settings.start.cloud_config)
+    config = absolute(settings.start.cloud_config)
     if not config:
         raise Failure(needed, "set CLOUD_CONFIG to the cloud provider's configuration file")
     if not Path(config).is_file():
@@ -138,7 +140,7 @@ def _require_in_tree(context: Context) -> None:
 
 def _port(context: Context) -> int:
     settings = context.settings.cloud_controller_manager
-    return flags.serving_port(NAME, context, settings.secure_port, settings.port)
+    return serving.port(NAME, context, settings.secure_port, settings.port)
 
 
 _SAMPLE = (

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.components import flags, image_mirrors
+from tasks.components import command_line, image_mirrors
 from tasks.components.base import Component, Context
 from tasks.settings import templates
 from tasks.settings.load import Settings
+from tasks.settings.paths import absolute
 from tasks.system import files
 from tasks.system.ports import Health
 
@@ -39,7 +40,7 @@ def plugins(settings: Settings) -> Path | None:
     """Return the folder of CNI plugins that are there, or None where they have to be made."""
     node = settings.node
     if node.cni_bin_dir:
-        return Path(flags.absolute(node.cni_bin_dir))
+        return Path(absolute(node.cni_bin_dir))
     return None if node.cni_plugins_version else installed_plugins()
 
 
@@ -78,7 +79,7 @@ def root(settings: Settings) -> Path:
     return settings.paths.instance / "containerd"
 
 
-def desired_flags(context: Context) -> flags.Flags:
+def desired_flags(context: Context) -> command_line.Flags:
     """Return the flags."""
     return {"config": _file(context.settings)}
 
@@ -88,7 +89,7 @@ def build(context: Context, tools: Tools = Tools()) -> Component:
     settings = context.settings
     return Component(
         name=NAME,
-        argv=flags.argv(NAME, context, desired_flags(context)),
+        argv=command_line.argv(NAME, context, desired_flags(context)),
         health=Health(f"unix://{socket(settings)}"),
         after=AFTER,
         env=_proxy_env(settings),
@@ -119,7 +120,7 @@ def configuration(settings: Settings, tools: Tools) -> str:
         "containerd.toml.j2",
         config=tools.config,
         runc=tools.runc,
-        plugins=flags.absolute(settings.node.cni_bin_dir) or str(tools.cni),
+        plugins=absolute(settings.node.cni_bin_dir) or str(tools.cni),
         root=str(root(settings)),
         state=str(_state(settings)),
         socket=str(socket(settings)),
@@ -154,7 +155,7 @@ def _state(settings: Settings) -> Path:
 
 def own_networks(settings: Settings) -> str:
     """Return the folder of networks that the user named, in which nothing is written."""
-    return flags.absolute(settings.node.cni_config_dir or settings.node.cni_conf_dir)
+    return absolute(settings.node.cni_config_dir or settings.node.cni_conf_dir)
 
 
 def _networks(settings: Settings) -> Path:

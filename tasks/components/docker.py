@@ -9,11 +9,12 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tasks.components import flags
+from tasks.components import command_line
 from tasks.core.errors import Failure
 from tasks.kubernetes.facts import Minor
 from tasks.settings.groups import Node
 from tasks.settings.load import Settings
+from tasks.settings.paths import absolute, user_files
 
 NAME = "docker"
 CONTAINED = "kubelet"
@@ -34,13 +35,13 @@ def contains(settings: Settings, component: str) -> bool:
     return settings.kubelet.dockerize and component == CONTAINED
 
 
-def flags_of(node: Node) -> dict[str, flags.Value]:
+def flags_of(node: Node) -> dict[str, command_line.Value]:
     """Return the kubelet's flags; a CRI runtime knows its network itself and has none of them."""
     words = {
         "docker-endpoint": endpoint(node.docker_opts),
-        "docker-root": flags.absolute(node.docker_root),
-        "cni-conf-dir": flags.absolute(node.cni_conf_dir or node.cni_config_dir),
-        "cni-bin-dir": flags.absolute(node.cni_bin_dir),
+        "docker-root": absolute(node.docker_root),
+        "cni-conf-dir": absolute(node.cni_conf_dir or node.cni_config_dir),
+        "cni-bin-dir": absolute(node.cni_bin_dir),
     }
     return {name: value for name, value in words.items() if value}
 
@@ -128,7 +129,7 @@ def _outside(settings: Settings, argv: Sequence[str]) -> Iterator[Path]:
         paths.config,
         paths.logs,
         *(Path(word) for word in argv if word.startswith("/")),
-        *flags.user_files(
+        *user_files(
             kubelet.pod_manifest_path,
             kubelet.client_ca_file,
             kubelet.resolv_conf,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tasks.components import flags
+from tasks.components import command_line
 from tasks.components.base import Component, Context
+from tasks.settings import addresses
 from tasks.system.ports import Health
 
 NAME = "etcd"
@@ -13,15 +14,15 @@ CERTS: tuple[str, ...] = ()
 _PEER = "http://127.0.0.1:0"
 
 
-def desired_flags(context: Context) -> flags.Flags:
+def desired_flags(context: Context) -> command_line.Flags:
     """Return the flags; those of kube::etcd::start, with the peer port out of the way."""
     settings = context.settings
     host, port = settings.etcd.host, settings.etcd.port
     return {
         "name": "stepkube",
         "data-dir": settings.paths.etcd,
-        "listen-client-urls": flags.url("http", host, port),
-        "advertise-client-urls": flags.url("http", flags.loopback_for(host), port),
+        "listen-client-urls": addresses.url("http", host, port),
+        "advertise-client-urls": addresses.url("http", addresses.loopback_for(host), port),
         "listen-peer-urls": _PEER,
         "initial-advertise-peer-urls": _PEER,
         "initial-cluster": f"stepkube={_PEER}",
@@ -34,11 +35,11 @@ def build(context: Context) -> Component:
     """Describe etcd."""
     settings = context.settings
     endpoint = context.facts.health[NAME]
-    host, port = flags.loopback_for(settings.etcd.host), settings.etcd.port
+    host, port = addresses.loopback_for(settings.etcd.host), settings.etcd.port
     return Component(
         name=NAME,
-        argv=flags.argv(NAME, context, desired_flags(context)),
-        health=Health(flags.url(endpoint.scheme, host, port, endpoint.path)),
+        argv=command_line.argv(NAME, context, desired_flags(context)),
+        health=Health(addresses.url(endpoint.scheme, host, port, endpoint.path)),
         after=AFTER,
         folders=(settings.paths.etcd,),
         ports=(port,),

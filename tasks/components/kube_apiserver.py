@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tasks.components import admission, flags
+from tasks.components import admission, command_line, shared_flags
 from tasks.components.base import Component, Context
+from tasks.settings import addresses, cert_files
+from tasks.settings.paths import absolute, user_files
 from tasks.system.ports import Health
 
 NAME = "kube-apiserver"
@@ -20,19 +22,19 @@ CERTS = (
 )
 
 
-def desired_flags(context: Context) -> flags.Flags:
+def desired_flags(context: Context) -> command_line.Flags:
     """Return the flags, in upstream's order."""
     settings = context.settings
     api, certs = settings.api, settings.paths.certs
-    crt, key = flags.pair(settings, "serving-kube-apiserver")
-    kubelet_crt, kubelet_key = flags.pair(settings, "client-kube-apiserver")
-    proxy_crt, proxy_key = flags.pair(settings, "client-auth-proxy")
-    client_ca, header_ca = flags.client_authorities(settings)
+    crt, key = cert_files.pair(settings, "serving-kube-apiserver")
+    kubelet_crt, kubelet_key = cert_files.pair(settings, "client-kube-apiserver")
+    proxy_crt, proxy_key = cert_files.pair(settings, "client-auth-proxy")
+    client_ca, header_ca = cert_files.client_authorities(settings)
     return {
         **_audit(context),
         **({"enable-swagger-ui": True} if api.swagger_ui else {}),
         **_authorization(context),
-        **flags.file_flags(
+        **command_line.file_flags(
             **{
                 "authentication-token-webhook-config-file": api.authentication_webhook_config_file,
                 "egress-selector-config-file": api.egress_selector_config_file,
@@ -40,19 +42,19 @@ def desired_flags(context: Context) -> flags.Flags:
         ),
         # says whose the administrator's token is, and is not the token itself
         **(
-            {"token-auth-file": flags.token_file(settings)}
+            {"token-auth-file": cert_files.token_file(settings)}
             if settings.certs.kubeconfig_token
             else {}
         ),
         "allow-privileged": api.allow_privileged,
         **_runtime_config(context),
-        **flags.cloud_flags(settings),
+        **shared_flags.cloud_flags(settings),
         **_advertise(context),
         **({"service-node-port-range": api.node_port_range} if api.node_port_range else {}),
-        **flags.logging_flags(settings),
+        **shared_flags.logging_flags(settings),
         "cert-dir": certs,
         "client-ca-file": client_ca,
-        "service-account-key-file": flags.service_account_key(settings),
+        "service-account-key-file": cert_files.service_account_key(settings),
         "service-account-lookup": api.service_account_lookup,
         **_issuer(context),
         **_admission(context),
@@ -63,12 +65,12 @@ def desired_flags(context: Context) -> flags.Flags:
         **_insecure(context),
         "storage-backend": api.storage_backend,
         "storage-media-type": api.storage_media_type,
-        "etcd-servers": flags.url(
-            "http", flags.loopback_for(settings.etcd.host), settings.etcd.port
+        "etcd-servers": addresses.url(
+            "http", addresses.loopback_for(settings.etcd.host), settings.etcd.port
         ),
         "service-cluster-ip-range": api.service_cluster_ip_range,
-        **flags.feature_gates_flag(context),
-        **flags.emulated_version_flags(settings),
+        **shared_flags.feature_gates_flag(context),
+        **shared_flags.emulated_version_flags(settings),
         "external-hostname": api.external_hostname,
         "requestheader-username-headers": "X-Remote-User",
         "requestheader-group-headers": "X-Remote-Group",
@@ -90,24 +92,24 @@ def build(context: Context) -> Component:
     """Describe kube-apiserver."""
     settings = context.settings
     endpoint = context.facts.health[NAME]
-    host, port = flags.loopback_for(settings.api.bind_address), settings.api.secure_port
+    host, port = addresses.loopback_for(settings.api.bind_address), settings.api.secure_port
     # AlwaysAllow switches anonymous callers off, so the probe is told to log in
     accept = (200, 401) if "AlwaysAllow" in settings.api.authorization_mode else (200,)
-    url = flags.url(endpoint.scheme, host, port, endpoint.path)
+    url = addresses.url(endpoint.scheme, host, port, endpoint.path)
     return Component(
         name=NAME,
-        argv=flags.argv(NAME, context, desired_flags(context)),
+        argv=command_line.argv(NAME, context, desired_flags(context)),
         health=Health(url, accept, settings.api.probe_timeout),
         after=AFTER,
-        env=flags.debug_env(settings),
+        env=shared_flags.debug_env(settings),
         inputs=(
-            *flags.pair(settings, "serving-kube-apiserver"),
-            *flags.pair(settings, "client-kube-apiserver"),
-            *flags.pair(settings, "client-auth-proxy"),
-            *flags.client_authorities(settings),
-            flags.service_account_key(settings),
-            *([flags.token_file(settings)] if settings.certs.kubeconfig_token else []),
-            *flags.user_files(
+            *cert_files.pair(settings, "serving-kube-apiserver"),
+            *cert_files.pair(settings, "client-kube-apiserver"),
+            *cert_files.pair(settings, "client-auth-proxy"),
+            *cert_files.client_authorities(settings),
+            cert_files.service_account_key(settings),
+            *([cert_files.token_file(settings)] if settings.certs.kubeconfig_token else []),
+            *user_files(
                 settings.api.admission_control_config_file,
                 settings.start.cloud_config,
                 settings.api.authorization_config,
@@ -121,7 +123,7 @@ def build(context: Context) -> Component:
     )
 
 
-def _admission(context: Context) -> dict[str, flags.Value]:
+def _admission(context: Context) -> dict[str, command_line.Value]:
     """Return the admission flags; a plugin must not stand in both lists."""
     api = context.settings.api
     return {
@@ -129,11 +131,11 @@ def _admission(context: Context) -> dict[str, flags.Value]:
         "disable-admission-plugins": ",".join(
             admission.listed_plugins(api.disable_admission_plugins)
         ),
-        "admission-control-config-file": flags.absolute(api.admission_control_config_file),
+        "admission-control-config-file": absolute(api.admission_control_config_file),
     }
 
 
-def _runtime_config(context: Context) -> dict[str, flags.Value]:
+def _runtime_config(context: Context) -> dict[str, command_line.Value]:
     """Return the API groups to switch: the user's, and those that plugins need."""
     api = context.settings.api
     groups = [api.runtime_config] if api.runtime_config else []
@@ -143,25 +145,25 @@ def _runtime_config(context: Context) -> dict[str, flags.Value]:
     return {"runtime-config": ",".join(groups)} if groups else {}
 
 
-def _authorization(context: Context) -> dict[str, flags.Value]:
+def _authorization(context: Context) -> dict[str, command_line.Value]:
     """Return the authorizers: those of a file of their own, else the modes."""
     api = context.settings.api
     if api.authorization_config:
-        return flags.file_flags(**{"authorization-config": api.authorization_config})
+        return command_line.file_flags(**{"authorization-config": api.authorization_config})
     return {
         **({"authorization-mode": api.authorization_mode} if api.authorization_mode else {}),
-        **flags.file_flags(
+        **command_line.file_flags(
             **{"authorization-webhook-config-file": api.authorization_webhook_config_file}
         ),
     }
 
 
-def _audit(context: Context) -> dict[str, flags.Value]:
+def _audit(context: Context) -> dict[str, command_line.Value]:
     api = context.settings.api
     if not (api.basic_audit or api.audit_policy_file):
         return {}
     return {
-        **flags.file_flags(**{"audit-policy-file": api.audit_policy_file}),
+        **command_line.file_flags(**{"audit-policy-file": api.audit_policy_file}),
         "audit-log-path": context.settings.paths.log("kube-apiserver-audit"),
         "audit-log-maxage": 0,
         "audit-log-maxbackup": 0,
@@ -169,7 +171,7 @@ def _audit(context: Context) -> dict[str, flags.Value]:
     }
 
 
-def _advertise(context: Context) -> dict[str, flags.Value]:
+def _advertise(context: Context) -> dict[str, command_line.Value]:
     """Tell pods where the API is: an address they reach, which loopback is not.
 
     Without one, kube-apiserver looks for a default route and ends where there is none.
@@ -183,18 +185,18 @@ def _advertise(context: Context) -> dict[str, flags.Value]:
     return {} if host_ip == "127.0.0.1" else {"advertise-address": host_ip}
 
 
-def _issuer(context: Context) -> dict[str, flags.Value]:
+def _issuer(context: Context) -> dict[str, command_line.Value]:
     if not context.facts.issued_tokens:
         return {}
     return {
         "service-account-issuer": "https://kubernetes.default.svc",
-        "service-account-signing-key-file": flags.service_account_key(context.settings),
+        "service-account-signing-key-file": cert_files.service_account_key(context.settings),
     }
 
 
-def _insecure(context: Context) -> dict[str, flags.Value]:
+def _insecure(context: Context) -> dict[str, command_line.Value]:
     era, api = context.facts.insecure_port, context.settings.api
-    eras: dict[str, dict[str, flags.Value]] = {
+    eras: dict[str, dict[str, command_line.Value]] = {
         "open": {"insecure-bind-address": api.host_ip, "insecure-port": api.port},
         "zero": {"insecure-port": 0},
         "gone": {},
@@ -207,7 +209,7 @@ def _insecure_ports(context: Context) -> tuple[int, ...]:
     return (port,) if era == "open" and port else ()
 
 
-def _pause_tolerant(context: Context) -> dict[str, flags.Value]:
+def _pause_tolerant(context: Context) -> dict[str, command_line.Value]:
     """Let a request wait at a breakpoint; with so long a time-out, watches must not delay exit."""
     if not context.settings.debug.pause_tolerant:
         return {}
@@ -218,7 +220,7 @@ def _pause_tolerant(context: Context) -> dict[str, flags.Value]:
     }
 
 
-_NO_FLOW_CONTROL: dict[str, flags.Value] = {
+_NO_FLOW_CONTROL: dict[str, command_line.Value] = {
     "enable-priority-and-fairness": False,
     "max-requests-inflight": 0,
     "max-mutating-requests-inflight": 0,

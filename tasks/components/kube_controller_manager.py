@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.components import flags
+from tasks.components import command_line, serving, shared_flags
 from tasks.components.base import Component, Context
+from tasks.settings import cert_files
 from tasks.settings.load import Settings
+from tasks.settings.paths import absolute, user_files
 
 NAME = "kube-controller-manager"
 AFTER = ("kube-apiserver",)
@@ -21,29 +23,29 @@ CERTS = (
 )
 
 
-def desired_flags(context: Context) -> flags.Flags:
+def desired_flags(context: Context) -> command_line.Flags:
     """Return the flags, in upstream's order; the kubeconfig names the server, so no --master."""
     settings = context.settings
     crt, key = _signer(settings)
     kubeconfig = settings.paths.kubeconfig("controller")
     return {
-        **flags.logging_flags(settings),
-        "service-account-private-key-file": flags.service_account_key(settings),
+        **shared_flags.logging_flags(settings),
+        "service-account-private-key-file": cert_files.service_account_key(settings),
         "root-ca-file": settings.paths.certs / "server-ca.crt",
         "cluster-signing-cert-file": crt,
         "cluster-signing-key-file": key,
         "enable-hostpath-provisioner": settings.controller_manager.enable_hostpath_provisioner,
         "pvclaimbinder-sync-period": settings.controller_manager.claim_binder_sync_period,
-        **flags.feature_gates_flag(context),
-        **flags.emulated_version_flags(settings),
+        **shared_flags.feature_gates_flag(context),
+        **shared_flags.emulated_version_flags(settings),
         **_node_ranges(settings),
         **_cloud(context),
         "kubeconfig": kubeconfig,
         "use-service-account-credentials": True,
         "controllers": settings.controller_manager.controllers,
-        **flags.serving_flags(NAME, context, _port(context), kubeconfig),
+        **serving.flags(NAME, context, _port(context), kubeconfig),
         "cert-dir": settings.paths.config,  # else it writes its own pair to /var/run/kubernetes
-        **flags.leader_election_flags(settings),
+        **shared_flags.leader_election_flags(settings),
         **({"node-monitor-grace-period": "24h"} if settings.debug.pause_tolerant else {}),
     }
 
@@ -51,14 +53,14 @@ def desired_flags(context: Context) -> flags.Flags:
 def build(context: Context) -> Component:
     """Describe kube-controller-manager."""
     settings = context.settings
-    argv = flags.argv(NAME, context, desired_flags(context))
+    argv = command_line.argv(NAME, context, desired_flags(context))
     inputs = (
-        *flags.kubeconfig_files(settings, "controller"),
+        *cert_files.kubeconfig_files(settings, "controller"),
         *_signer(settings),
-        flags.service_account_key(settings),
-        *flags.user_files(settings.start.cloud_config),
+        cert_files.service_account_key(settings),
+        *user_files(settings.start.cloud_config),
     )
-    made = flags.controller_component(NAME, context, argv, _port(context), inputs)
+    made = serving.controller(NAME, context, argv, _port(context), inputs)
     return replace(made, folders=(settings.paths.config,))
 
 
@@ -67,34 +69,34 @@ def _signer(settings: Settings) -> tuple[Path, Path]:
 
     The script signed with the server CA until 1.15, and nobody accepted what it signed.
     """
-    crt, key = flags.pair(settings, "client-ca")
+    crt, key = cert_files.pair(settings, "client-ca")
     own = settings.controller_manager
     return (
-        Path(flags.absolute(own.cluster_signing_cert_file) or crt),
-        Path(flags.absolute(own.cluster_signing_key_file) or key),
+        Path(absolute(own.cluster_signing_cert_file) or crt),
+        Path(absolute(own.cluster_signing_key_file) or key),
     )
 
 
-def _cloud(context: Context) -> dict[str, flags.Value]:
+def _cloud(context: Context) -> dict[str, command_line.Value]:
     settings = context.settings
     if not settings.start.external_cloud_provider:
-        return flags.cloud_flags(settings)
+        return shared_flags.cloud_flags(settings)
     provider = settings.start.cloud_provider if context.facts.cloud_volumes == "provider" else ""
     return {
-        **flags.cloud_flags(settings),
+        **shared_flags.cloud_flags(settings),
         "external-cloud-volume-plugin": (
             settings.controller_manager.external_cloud_volume_plugin or provider
         ),
-        "cloud-config": flags.absolute(settings.start.cloud_config),
+        "cloud-config": absolute(settings.start.cloud_config),
     }
 
 
 def _port(context: Context) -> int:
     settings = context.settings.controller_manager
-    return flags.serving_port(NAME, context, settings.secure_port, settings.port)
+    return serving.port(NAME, context, settings.secure_port, settings.port)
 
 
-def _node_ranges(settings: Settings) -> dict[str, flags.Value]:
+def _node_ranges(settings: Settings) -> dict[str, command_line.Value]:
     """Give every node a range of pod addresses, which kubenet waits for."""
     if settings.node.net_plugin != "kubenet":
         return {}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.components import flags
+from tasks.components import command_line, shared_flags
 from tasks.components.base import Component, Context
 from tasks.core.errors import Failure
-from tasks.settings import templates
+from tasks.settings import addresses, cert_files, templates
 from tasks.settings.load import Settings
 from tasks.system.ports import Health
 
@@ -18,9 +18,9 @@ AFTER = ("kube-apiserver", "kubelet")  # before the node exists, it waits half a
 CERTS = ("server-ca", "client-kube-proxy", "kubeconfig-kube-proxy")
 
 
-def desired_flags(context: Context) -> flags.Flags:
+def desired_flags(context: Context) -> command_line.Flags:
     """Return the flags; with --config, kube-proxy ignores the others."""
-    return {**flags.logging_flags(context.settings), "config": _file(context.settings)}
+    return {**shared_flags.logging_flags(context.settings), "config": _file(context.settings)}
 
 
 def build(context: Context, ipvs: bool = True) -> Component:
@@ -30,12 +30,12 @@ def build(context: Context, ipvs: bool = True) -> Component:
     port = settings.proxy.healthz_port
     return Component(
         name=NAME,
-        argv=flags.argv(NAME, context, desired_flags(context)),
-        health=Health(flags.url(endpoint.scheme, "127.0.0.1", port, endpoint.path)),
+        argv=command_line.argv(NAME, context, desired_flags(context)),
+        health=Health(addresses.url(endpoint.scheme, "127.0.0.1", port, endpoint.path)),
         after=AFTER,
-        env=flags.debug_env(settings),
+        env=shared_flags.debug_env(settings),
         files={_file(settings): configuration(context, mode(context, ipvs))},
-        inputs=flags.kubeconfig_files(settings, "kube-proxy"),
+        inputs=cert_files.kubeconfig_files(settings, "kube-proxy"),
         folders=(settings.paths.config,),
         # the relay to the sandbox holds the host's ports
         ports=() if settings.node.sandbox else (port, settings.proxy.metrics_port),
@@ -52,7 +52,7 @@ def mode(context: Context, ipvs: bool) -> str:
             f"{source}: kube-proxy of Kubernetes {version} has no mode {wanted}",
             f"use one of {', '.join(known.proxy_modes)}, or another version",
         )
-    gates, gate = flags.feature_gates(context), known.nftables_gate
+    gates, gate = shared_flags.feature_gates(context), known.nftables_gate
     if wanted == "nftables" and gate and not gates.get(gate, gates.get("AllAlpha")):
         raise Failure(
             f"{source}: kube-proxy of Kubernetes {version} has nftables behind a feature gate",
@@ -72,7 +72,7 @@ def configuration(context: Context, used: str) -> str:
         proxy=settings.proxy,
         mode=used,
         cluster_cidr=settings.controller_manager.cluster_cidr,
-        feature_gates=flags.feature_gates(context),
+        feature_gates=shared_flags.feature_gates(context),
     )
 
 

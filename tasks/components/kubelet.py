@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.components import containerd, docker, flags
+from tasks.components import command_line, containerd, docker, shared_flags
 from tasks.components.base import Component, Context
 from tasks.kubernetes import facts
-from tasks.settings import templates
+from tasks.settings import addresses, cert_files, templates
 from tasks.settings.groups import Node
 from tasks.settings.load import Settings
+from tasks.settings.paths import absolute, user_files
 from tasks.system.ports import Health
 
 NAME = "kubelet"
@@ -27,12 +28,12 @@ def root(settings: Settings) -> Path:
     return settings.paths.instance / "kubelet"
 
 
-def desired_flags(context: Context) -> flags.Flags:
+def desired_flags(context: Context) -> command_line.Flags:
     """Return the flags; those of start_kubelet that are not fields of the file."""
     settings = context.settings
     return {
         "allow-privileged": settings.api.allow_privileged,
-        **flags.logging_flags(settings),
+        **shared_flags.logging_flags(settings),
         "chaos-chance": settings.kubelet.chaos_chance,
         "hostname-override": settings.kubelet.hostname_override,
         **({"node-ip": settings.node.address} if settings.node.sandbox else {}),
@@ -55,19 +56,19 @@ def build(context: Context) -> Component:
     return Component(
         name=NAME,
         argv=(
-            *flags.argv(NAME, context, desired_flags(context)),
-            *flags.extra_flags(settings, "kubelet.flags"),
+            *command_line.argv(NAME, context, desired_flags(context)),
+            *command_line.extra_flags(settings, "kubelet.flags"),
         ),
-        health=Health(flags.url(endpoint.scheme, "127.0.0.1", healthz, endpoint.path)),
+        health=Health(addresses.url(endpoint.scheme, "127.0.0.1", healthz, endpoint.path)),
         after=AFTER if containerd.runs(settings) else AFTER[:1],
-        env=flags.debug_env(settings),
+        env=shared_flags.debug_env(settings),
         image=docker.image(settings, context.minor),
         files={_file(settings): configuration(context)},
         inputs=(
-            *flags.kubeconfig_files(settings, "kubelet"),
-            *flags.pair(settings, "serving-kubelet"),
+            *cert_files.kubeconfig_files(settings, "kubelet"),
+            *cert_files.pair(settings, "serving-kubelet"),
             _client_ca(settings),
-            *flags.user_files(settings.start.cloud_config, settings.kubelet.resolv_conf),
+            *user_files(settings.start.cloud_config, settings.kubelet.resolv_conf),
         ),
         folders=(
             root(settings),
@@ -92,7 +93,7 @@ def build(context: Context) -> Component:
 def configuration(context: Context) -> str:
     """Render the KubeletConfiguration; a field enters it with the minor that has it."""
     settings = context.settings
-    crt, key = flags.pair(settings, "serving-kubelet")
+    crt, key = cert_files.pair(settings, "serving-kubelet")
     soft = _thresholds(settings.kubelet.eviction_soft)
     optional: dict[str, Field] = {
         "containerRuntimeEndpoint": containerd.endpoint(settings),
@@ -114,7 +115,7 @@ def configuration(context: Context) -> str:
         key=str(key),
         client_ca=str(_client_ca(settings)),
         # a resolver on the host's loopback would be another one inside the sandbox
-        resolv_conf=flags.absolute(settings.kubelet.resolv_conf)
+        resolv_conf=absolute(settings.kubelet.resolv_conf)
         or ("" if settings.node.sandbox else "/etc/resolv.conf"),
         manifests=str(_manifests(settings)),
         cgroup_root=_cgroup_root(settings),
@@ -122,7 +123,7 @@ def configuration(context: Context) -> str:
         eviction_soft=soft,
         # upstream's script has no variable for it, and the kubelet ends without one
         eviction_soft_grace_period=dict.fromkeys(soft, settings.kubelet.eviction_soft_grace_period),
-        feature_gates=flags.feature_gates(context),
+        feature_gates=shared_flags.feature_gates(context),
         # a container runtime may be paused too
         request_timeout=settings.kubelet.runtime_request_timeout
         or ("24h" if settings.debug.pause_tolerant else ""),
@@ -150,12 +151,12 @@ def _chosen_fields(settings: Settings) -> dict[str, Field]:
     }
 
 
-def _runtime(context: Context) -> dict[str, flags.Value]:
+def _runtime(context: Context) -> dict[str, command_line.Value]:
     """Return the flags of what became fields later, and of the runtime."""
     settings = context.settings
     node, image = settings.node, settings.node.image_service_endpoint
     endpoint = containerd.endpoint(settings)
-    late: dict[str, tuple[str, flags.Value]] = {
+    late: dict[str, tuple[str, command_line.Value]] = {
         **(
             {"containerRuntimeEndpoint": ("container-runtime-endpoint", endpoint)}
             if endpoint
@@ -178,13 +179,13 @@ def _field(context: Context, name: str) -> bool:
     return facts.flag_known("kubelet.yaml", name, context.minor)
 
 
-def _cloud(settings: Settings) -> dict[str, flags.Value]:
+def _cloud(settings: Settings) -> dict[str, command_line.Value]:
     own, outside = settings.kubelet.provider_id, settings.start.external_cloud_provider
     identity = own or (settings.kubelet.hostname_override if outside else "")
-    return {**flags.cloud_flags(settings), **({"provider-id": identity} if identity else {})}
+    return {**shared_flags.cloud_flags(settings), **({"provider-id": identity} if identity else {})}
 
 
-def _rkt(node: Node) -> dict[str, flags.Value]:
+def _rkt(node: Node) -> dict[str, command_line.Value]:
     words = {"rkt-path": node.rkt_path, "rkt-stage1-image": node.rkt_stage1_image}
     return {name: value for name, value in words.items() if value}
 
@@ -196,13 +197,13 @@ def _thresholds(listed: str) -> dict[str, str]:
 
 def _client_ca(settings: Settings) -> Path:
     return Path(
-        flags.absolute(settings.kubelet.client_ca_file) or flags.pair(settings, "client-ca")[0]
+        absolute(settings.kubelet.client_ca_file) or cert_files.pair(settings, "client-ca")[0]
     )
 
 
 def _manifests(settings: Settings) -> Path:
     own = settings.kubelet.pod_manifest_path
-    return Path(flags.absolute(own)) if own else settings.paths.instance / "manifests"
+    return Path(absolute(own)) if own else settings.paths.instance / "manifests"
 
 
 def _pod_logs(settings: Settings) -> Path:

@@ -10,7 +10,6 @@ from tasks.components import (
     cloud_controller_manager,
     containerd,
     etcd,
-    flags,
     kube_apiserver,
     kube_controller_manager,
     kube_proxy,
@@ -18,6 +17,7 @@ from tasks.components import (
     kubelet,
 )
 from tasks.components.base import Component, Context
+from tasks.components.command_line import Flags, unsupported
 from tasks.settings.load import Settings
 
 
@@ -33,12 +33,12 @@ class Spec:
     module: str | None
     after: tuple[str, ...]
     build: Callable[[Context], Component]
-    wanted: Callable[[Context], flags.Flags]
+    wanted: Callable[[Context], Flags]
     certs: tuple[str, ...]
 
     def dropped(self, context: Context) -> tuple[str, ...]:
         """Return the flags that were wanted and that this version does not take."""
-        return flags.unsupported(self.name, context, self.wanted(context))
+        return unsupported(self.name, context, self.wanted(context))
 
 
 COMPONENTS = {

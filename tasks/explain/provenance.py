@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from tasks.components import flags
 from tasks.components.base import Component, Context
+from tasks.components.command_line import text
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
@@ -102,7 +102,7 @@ def view(context: Context, build: Build) -> View:
         "ports": tuple(map(str, component.ports)),
         "starts after": component.after,
         FLAGS: component.argv[1:],
-        DROPPED: tuple(f"--{flag}={flags.text(wanted[flag])}" for flag in spec.dropped(context)),
+        DROPPED: tuple(f"--{flag}={text(wanted[flag])}" for flag in spec.dropped(context)),
         "container image": (component.image,) if component.image else (),
         "environment": tuple(f"{name}={value}" for name, value in component.env.items()),
         "reads": tuple(map(str, component.inputs)),
@@ -174,7 +174,7 @@ def _others(row: Row, now: Any) -> list[str]:
 
 
 def _word(given: Any) -> str:
-    return ",".join(given) if isinstance(given, tuple) else flags.text(given)
+    return ",".join(given) if isinstance(given, tuple) else text(given)
 
 
 def _fact(name: str, eras: Mapping[str, Any], context: Context) -> Cause:

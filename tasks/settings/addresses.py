@@ -1,4 +1,4 @@
-"""Host names and IP addresses among the settings."""
+"""Host names, IP addresses and URLs."""
 
 from __future__ import annotations
 
@@ -42,3 +42,13 @@ def wrong_address(settings: Settings, key: str, expected: str, hint: str) -> Fai
     """Return the failure that says where a wrong value came from."""
     source = settings.source(key)
     return Failure(f"{source}: {settings.value(key)!r} is not {expected}", hint)
+
+
+def url(scheme: str, host: str, port: int, tail: str = "") -> str:
+    """Return the URL of a name, an IPv4 or an IPv6 address."""
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{tail}"
+
+
+def loopback_for(address: str) -> str:
+    """Return the address to call a server at that listens on `address`, which may mean `all`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104

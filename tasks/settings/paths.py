@@ -89,3 +89,13 @@ class Paths:
     def log(self, component: str) -> Path:
         """Path of a component's log."""
         return self.logs / f"{component}.log"
+
+
+def absolute(value: str) -> str:
+    """Return a file the user names, independent of the working directory; empty stays empty."""
+    return str(Path(value).expanduser().absolute()) if value else ""
+
+
+def user_files(*values: str) -> tuple[Path, ...]:
+    """Return the files the user names, without those not named."""
+    return tuple(Path(absolute(value)) for value in values if value)

@@ -29,6 +29,7 @@ from doit.exceptions import TaskFailed
 from tasks.certs import certificates, kubeconfig, pki
 from tasks.certs import tasks as certs
 from tasks.core.errors import Failure
+from tasks.settings import cert_files
 from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files
@@ -188,11 +189,11 @@ def test_files(made: Settings, folder: Path) -> None:
     expected = both(*stems) | configs | {"service-account.key", "service-account.pub"}
     assert set(snapshot(folder)) == expected
     assert {item.stem for item in certificates.certificates(made)} == stems
-    assert certificates.pair(made, "server-ca") == (
+    assert cert_files.pair(made, "server-ca") == (
         folder / "server-ca.crt",
         folder / "server-ca.key",
     )
-    assert certificates.service_account_key(made) == folder / "service-account.key"
+    assert cert_files.service_account_key(made) == folder / "service-account.key"
 
 
 def test_modes(folder: Path) -> None:
@@ -353,7 +354,7 @@ def test_kubeconfig(tmp_path: Path) -> None:
     home = tmp_path / "a \"b\" & 'c': {{d}} #é"
     chosen = load(home, API_HOST="api.example", API_SECURE_PORT="7443", API_HOST_IP="192.0.2.7")
     folder = make(chosen)
-    for name, stem in kubeconfig.CLIENTS.items():
+    for name, stem in cert_files.CLIENTS.items():
         text = chosen.paths.kubeconfig(name).read_text()
         aggregator = name == "admin-kube-aggregator"
         server = "https://192.0.2.7:31090" if aggregator else "https://api.example:7443"
@@ -382,7 +383,7 @@ def test_kubeconfig(tmp_path: Path) -> None:
             ],
             "current-context": "local-up-cluster",
         }
-        assert certificates.kubeconfig_files(chosen, name) == (authority, crt, key)
+        assert cert_files.kubeconfig_files(chosen, name)[1:] == (authority, crt, key)
         assert all(path.is_file() for path in (authority, crt, key))
 
 
@@ -419,7 +420,7 @@ def test_a_lost_database_changes_nothing(made: Settings, folder: Path) -> None:
             {"API_HOST": "api.example"},
             both("serving-kube-apiserver")
             | {
-                f"{name}.kubeconfig" for name in kubeconfig.CLIENTS if name != kubeconfig.AGGREGATOR
+                f"{name}.kubeconfig" for name in cert_files.CLIENTS if name != cert_files.AGGREGATOR
             },
         ),
         (
@@ -542,7 +543,7 @@ def test_two_at_once_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return issue(*args)
 
     monkeypatch.setattr(pki, "issue", slow)
-    args = (wanted, certificates.pair(chosen, wanted.stem), None)
+    args = (wanted, cert_files.pair(chosen, wanted.stem), None)
     threads = [threading.Thread(target=certs.make, args=args) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -598,7 +599,7 @@ def test_a_key_of_the_user_is_only_read(tmp_path: Path) -> None:
     key = own_key(tmp_path / "mine.pem")
     before = key.read_bytes(), key.stat()
     chosen = load(tmp_path, SERVICE_ACCOUNT_KEY=str(key))
-    assert certificates.service_account_key(chosen) == key
+    assert cert_files.service_account_key(chosen) == key
     assert doit(chosen, "certs:service-account")[0] == 0
     folder = chosen.paths.certs
     assert not (folder / "service-account.key").exists()
@@ -618,7 +619,7 @@ def test_the_public_half_follows_the_key_in_use(tmp_path: Path, home: Path, fold
     for chosen in (load(home, SERVICE_ACCOUNT_KEY=str(key)), load(home)):
         make(chosen)
         assert certs.is_public_half(
-            certificates.service_account_key(chosen), folder / "service-account.pub"
+            cert_files.service_account_key(chosen), folder / "service-account.pub"
         )
     for _ in range(2):  # the same setting, another key
         own_key(key)
@@ -685,7 +686,7 @@ def test_tasks_describe_themselves(made: Settings) -> None:
         assert task["clean"] is True
         assert task["meta"] == {"quiet": True}
     [admin] = [task for task in tasks if task["name"] == "client-admin"]
-    assert set(admin["file_dep"]) == set(certificates.pair(made, "client-ca"))
+    assert set(admin["file_dep"]) == set(cert_files.pair(made, "client-ca"))
     assert repr(admin["uptodate"][1]) == "client-admin is as wanted and valid for 30 more days"
 
 
@@ -712,7 +713,7 @@ def test_describing_loads_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_keys_stay_out_of_words(tmp_path: Path, made: Settings, folder: Path) -> None:
-    found = pki.read(*certificates.pair(made, "client-admin"))
+    found = pki.read(*cert_files.pair(made, "client-admin"))
     assert b"PRIVATE KEY" in found.key
     assert "PRIVATE" not in f"{found} {found!r} {[found]}"
     assert "BEGIN" not in "".join(path.read_text() for path in folder.glob("*.kubeconfig"))

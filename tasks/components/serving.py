@@ -1,0 +1,66 @@
+"""Components that serve one loopback port and work through kube-apiserver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks.components.base import Component, Context
+from tasks.components.command_line import Value
+from tasks.components.shared_flags import debug_env
+from tasks.settings.addresses import url
+from tasks.settings.cert_files import client_authorities
+from tasks.settings.load import Settings
+from tasks.system.ports import Health
+
+
+def port(component: str, context: Context, secure: int, insecure: int) -> int:
+    """Return the port of a component that older releases serve by http only."""
+    scheme = context.facts.health[component].scheme
+    return secure if scheme == "https" else insecure
+
+
+def flags(component: str, context: Context, port: int, kubeconfig: Path) -> dict[str, Value]:
+    """Serve on one loopback port: https where there is https, and then no insecure one."""
+    if context.facts.health[component].scheme == "http":
+        return {"address": "127.0.0.1", "port": port}
+    return {
+        "authentication-kubeconfig": kubeconfig,
+        **_client_authority_flags(context.settings),
+        "authorization-kubeconfig": kubeconfig,
+        "bind-address": "127.0.0.1",
+        "secure-port": port,
+        "port": 0,
+    }
+
+
+def _client_authority_flags(settings: Settings) -> dict[str, Value]:
+    """Tell a component whom to believe, so that it does not ask kube-apiserver for it.
+
+    It would ask again every 10 s while kube-apiserver stands at a breakpoint: hundreds of requests
+    whose askers have gone, for which the request that was held has to wait when it goes on.
+    """
+    if not settings.debug.pause_tolerant:
+        return {}
+    client, header = client_authorities(settings)
+    return {
+        "authentication-skip-lookup": True,
+        "client-ca-file": client,
+        "requestheader-client-ca-file": header,
+        "requestheader-allowed-names": "system:auth-proxy",
+    }
+
+
+def controller(
+    name: str, context: Context, argv: tuple[str, ...], port: int, inputs: tuple[Path, ...]
+) -> Component:
+    """Describe a component that serves one loopback port and works through kube-apiserver."""
+    endpoint = context.facts.health[name]
+    return Component(
+        name=name,
+        argv=argv,
+        health=Health(url(endpoint.scheme, "127.0.0.1", port, endpoint.path)),
+        after=("kube-apiserver",),
+        env=debug_env(context.settings),
+        inputs=(*inputs, *client_authorities(context.settings)),
+        ports=(port,),
+    )
