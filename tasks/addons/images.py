@@ -84,12 +84,6 @@ def load(settings: Settings, archive: str) -> None:
         console.note("the runtime took it, and named no image")
 
 
-def makes_pause(settings: Settings) -> bool:
-    """Tell whether the pause image is made here: for a runtime that takes it, none being named."""
-    takes = containerd.runs(settings) or docker.runs(settings)
-    return takes and not settings.node.pause_image
-
-
 @console.action
 def pause(settings: Settings) -> None:
     """Build the pause image from the tree and bring it in; without it pods do not start."""

@@ -19,7 +19,7 @@ from tasks.addons.catalog import ADDONS, Object
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import prerequisites
+from tasks.runtime.kubectl import kubectl
 from tasks.settings.load import Settings, current
 from tasks.system import files, process
 from tasks.system.run import Result
@@ -154,7 +154,7 @@ def _delete(settings: Settings, name: str, gone: tuple[Object, ...]) -> None:
 
 def _kubectl(settings: Settings, *words: str, stdin: str | None = None) -> Result:
     """Run kubectl and add what it said to the log of the addons."""
-    answer = prerequisites.kubectl(settings, *words, stdin=stdin, check=False)
+    answer = kubectl(settings, *words, stdin=stdin, check=False)
     log = settings.paths.log("addons")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as stream:

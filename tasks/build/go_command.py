@@ -17,15 +17,6 @@ from tasks.kubernetes.facts import Facts
 from tasks.kubernetes.tree import Checkout
 from tasks.system import files
 
-MODULES = (
-    "kube-apiserver",
-    "kube-controller-manager",
-    "cloud-controller-manager",
-    "kube-scheduler",
-    "kubelet",
-    "kube-proxy",
-    "kubectl",
-)
 TO_FOLDER = (1, 13)
 """From this Go on `go build -o FOLDER/` makes several programs; before, `go install` does."""
 PATTERNS = (1, 10)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.build import go_command, layout
 from tasks.build.go_command import Recipe
-from tasks.components import docker
+from tasks.components import registry
 from tasks.kubernetes import version_stamp
 from tasks.kubernetes.facts import minor as facts_of
 from tasks.kubernetes.tool_record import load_tool
@@ -32,7 +32,7 @@ def recipe_for(settings: Settings, checkout: Checkout, module: str, manifest: st
         date=commit_date(checkout),
         overlay=_overlay(root) if lift else {},
         # a container has another C library than this host
-        whole=docker.contains(settings, module),
+        whole=registry.is_contained(settings, module),
     )
 
 

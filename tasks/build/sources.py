@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.build import go_command, layout
-from tasks.build.go_command import MODULES, go_minor
+from tasks.build.go_command import go_minor
+from tasks.components import registry
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts, tool_record
@@ -142,7 +143,7 @@ def task_sources() -> Iterator[dict[str, Any]]:
     """Yield one task per module that writes its digest manifest."""
     settings = current()
     yield {"name": None, "doc": "look which files of a module changed"}
-    for module in MODULES:
+    for module in registry.modules():
         yield {
             "name": module,
             "doc": f"look which files of {module} changed",

@@ -14,8 +14,8 @@ from typing import Any
 from doit.tools import config_changed
 
 from tasks.build import go_build, prebuilt, prune, recipes, sources
-from tasks.build.go_command import MODULES, Recipe
-from tasks.components import docker
+from tasks.build.go_command import Recipe
+from tasks.components import registry
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import bundle_record
@@ -56,7 +56,7 @@ def load_binary(settings: Settings, module: str) -> Binary:
 def build(settings: Settings, module: str) -> None:
     """Provide a module's binary, compiling it together with the others that this run wants."""
     wanted = [name.partition(":")[2] for name in console.selected_with_dependencies("build:")]
-    modules = [name for name in MODULES if name == module or name in wanted]
+    modules = [name for name in registry.modules() if name == module or name in wanted]
     plan = _plan(settings, module)
     if _kept(settings, module, plan):
         return
@@ -184,7 +184,7 @@ def task_build() -> Iterator[dict[str, Any]]:
     """Yield one task per module that provides its debuggable binary."""
     settings = current()
     yield {"name": None, "doc": "build debuggable binaries, one task per module"}
-    for module in MODULES:
+    for module in registry.modules():
         made = prebuilt.task if prebuilt.chosen(settings) else _compiling
         task = made(settings, module)
         yield {
@@ -207,7 +207,7 @@ def _compiling(settings: Settings, module: str) -> dict[str, Any]:
             config_changed(
                 {
                     "lift_write_deadline": settings.debug.lift_write_deadline,
-                    "whole": docker.contains(settings, module),
+                    "whole": registry.is_contained(settings, module),
                 }
             ),
         ],

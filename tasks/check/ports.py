@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from tasks.components import cloud_controller_manager, forwarding
+from tasks.components import forwarding, registry
 from tasks.components.base import Component
-from tasks.components.debug_ports import OFFSETS
+from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.settings.table import table
@@ -22,8 +22,9 @@ def shared_ports(settings: Settings, built: Mapping[str, Component]) -> Iterator
         return
     users = defaultdict(list)
     for name, component in built.items():
-        if _runs(settings, name):
-            for port in forwarding.host_ports(settings, component):
+        spec = COMPONENTS[name]
+        if spec.selected(settings):
+            for port in spec.host_ports(settings, component):
                 users[port].append(name)
     if settings.start.kubelet and settings.node.sandbox:
         for words in settings.node.forward:
@@ -46,25 +47,17 @@ def shared_ports(settings: Settings, built: Mapping[str, Component]) -> Iterator
 
 def debug_port_problems(settings: Settings) -> Iterator[Failure]:
     """Yield a failure when the ports of Delve go beyond the last one there is."""
-    last = 65535 - max(OFFSETS.values())
+    highest = max(registry.debug_offsets().values())
+    last = 65535 - highest
     if settings.debug.base_port > last:
         yield Failure(
             f"{settings.source('debug.base_port')}: the ports of Delve, up to"
-            f" {max(OFFSETS.values())} above it, would be no ports",
+            f" {highest} above it, would be no ports",
             f"use {last} or less",
         )
 
 
 def _twice(name: str, keys: list[str]) -> bool:
     """Tell whether one component would listen twice on a port of its own."""
-    group = {"kubelet": "kubelet.", "kube-proxy": "proxy.", "kube-apiserver": "api."}.get(name)
-    return group is not None and sum(key.startswith(group) for key in keys) > 1
-
-
-def _runs(settings: Settings, name: str) -> bool:
-    start = settings.start
-    if name == cloud_controller_manager.NAME and not cloud_controller_manager.runs(settings):
-        return False
-    return {"kubelet": start.kubelet, "containerd": start.kubelet, "kube-proxy": start.proxy}.get(
-        name, start.control_plane
-    )
+    group = COMPONENTS[name].port_group if name in COMPONENTS else ""
+    return bool(group) and sum(key.startswith(f"{group}.") for key in keys) > 1

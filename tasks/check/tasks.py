@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from tasks.check import conflicts, ports, versions
-from tasks.components import cloud_controller_manager
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
@@ -25,7 +24,7 @@ RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
 
 def require(settings: Settings, minor: Minor) -> None:
     """Raise one Failure with everything that is wrong with the settings of this minor."""
-    _refuse([*problems(settings, minor), *_cloud(settings, minor)])
+    _refuse([*problems(settings, minor), *_invalid(settings, minor)])
 
 
 def require_sound(settings: Settings) -> None:
@@ -66,12 +65,13 @@ def problems(settings: Settings, minor: Minor) -> list[Failure]:
     return [*found, *ports.shared_ports(settings, built), *ports.debug_port_problems(settings)]
 
 
-def _cloud(settings: Settings, minor: Minor) -> Iterator[Failure]:
-    """Yield why the cloud provider that was asked for cannot work."""
-    try:
-        cloud_controller_manager.check(Context(settings, minor, Path()))
-    except Failure as failure:
-        yield failure
+def _invalid(settings: Settings, minor: Minor) -> Iterator[Failure]:
+    """Yield what the components themselves refuse."""
+    for spec in COMPONENTS.values():
+        try:
+            spec.validate(Context(settings, minor, Path()))
+        except Failure as failure:
+            yield failure
 
 
 def minor(settings: Settings) -> Minor | None:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tasks.cluster import tasks as cluster
-from tasks.components import forwarding
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.core.errors import Failure
@@ -81,7 +80,7 @@ def _health(settings: Settings, name: str) -> tuple[str, int | None]:
         component = processes.desired_component(settings, name)
     except Failure:
         return "unknown", None
-    port = next(iter(forwarding.host_ports(settings, component)), None)
+    port = next(iter(COMPONENTS[name].host_ports(settings, component)), None)
     if journal.is_paused(settings, name):
         return "paused", port
     return ("ok" if ports.healthy(component.health, timeout=3.0) else "not ready"), port

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from tasks.certs import credentials, kubeconfig
-from tasks.components import shared_flags
-from tasks.debug import swap
+from tasks.components import registry, shared_flags
 from tasks.kubernetes import facts
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import prerequisites
@@ -20,7 +19,7 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
     login = credentials.USER if settings.certs.auth_args else "admin"
     joined = not settings.start.control_plane
     example = "kubelet" if joined else "kube-apiserver"
-    delve_port = swap.port(settings, example)
+    delve_port = registry.debug_port(settings, example)
     what = f"Kubernetes {version} is running"
     if joined:
         what = f"The kubelet {version} runs against {kubeconfig.server(settings, 'kubelet')}"

@@ -7,18 +7,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from tasks.addons import images
 from tasks.addons import tasks as addons
 from tasks.addons.catalog import ADDONS
 from tasks.check import tasks as check
 from tasks.cluster import foreground, summary
-from tasks.components import cloud_controller_manager, containerd, kube_proxy, registry
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.debug import journal, saved_breakpoints, swap
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import kernel, prerequisites, processes, sandbox
+from tasks.runtime import kubectl, prerequisites, processes, sandbox
 from tasks.settings import groups
 from tasks.settings.load import Settings, current
 from tasks.system import files, process
@@ -32,12 +30,10 @@ def reconcile(settings: Settings, name: str) -> None:
     """
     check.require(settings, load_checkout(settings.paths.lock).minor)
     foreground.arm(settings, partial(stop_all, settings))
-    if name in sandbox.INSIDE:
-        prerequisites.require_cgroups(settings)
+    for one in COMPONENTS[name].start_checks:
+        prerequisites.START_CHECKS[one](settings)
     with files.locked(settings.paths.run / f"{name}.lock"):
         component = processes.desired_component(settings, name)
-        if name == "kubelet":
-            prerequisites.require_possible(settings)
         if swap.recover(settings, name):
             console.note("its debugger was lost: a normal process again")
         record = process.load(settings.paths.run, name)
@@ -46,7 +42,7 @@ def reconcile(settings: Settings, name: str) -> None:
                 console.note("runs as wanted")
                 return
             again = swap.suspend(settings, name)
-            processes.stop(settings, name)
+            processes.stop(settings, name, record)
             processes.start(settings, component)
             console.note("restarted: what it was started from changed")
             if again is not None:
@@ -56,13 +52,9 @@ def reconcile(settings: Settings, name: str) -> None:
                 console.note(f"again in mode {wanted.mode} with {len(marks)} breakpoints")
             return
         swap.kill(settings, name)
-        processes.stop(settings, name)
-        if (
-            name == kube_proxy.NAME
-            and settings.proxy.mode == "ipvs"
-            and (why := kernel.why_no_ipvs())
-        ):
-            console.note(f"mode {kube_proxy.DEFAULT} instead of ipvs: {why}")
+        processes.stop(settings, name, record)
+        for note in component.notes:
+            console.note(note)
         record = processes.start(settings, component)
         console.note(f"pid {record.identity.pid}")
 
@@ -90,17 +82,15 @@ class Running:
 
 def components_to_run(settings: Settings) -> list[str]:
     """Return the names of the components that are to run, in the order of their start."""
-    cloud = [cloud_controller_manager.NAME] if cloud_controller_manager.runs(settings) else []
-    control = ["etcd", "kube-apiserver", "kube-controller-manager", *cloud, "kube-scheduler"]
-    return (control if settings.start.control_plane else []) + prerequisites.node_components(
-        settings
-    )
+    specs = COMPONENTS.values()
+    control = [one.name for one in specs if one.part == "control-plane" and one.selected(settings)]
+    return control + prerequisites.node_components(settings)
 
 
 def components_in_scope(settings: Settings) -> list[str]:
     """Return the components a run has a say in: a lone kubelet leaves the control plane alone."""
     everything = settings.start.control_plane
-    return [name for name in COMPONENTS if everything or name in ("containerd", "kubelet")]
+    return [spec.name for spec in COMPONENTS.values() if everything or spec.part == "kubelet"]
 
 
 @console.action
@@ -111,7 +101,10 @@ def up(settings: Settings) -> None:
     for name in reversed(components_in_scope(settings)):
         if name not in wanted and _stop(settings, name):
             console.say(f"  {name} is no longer wanted: stopped")
-    prerequisites.after_start(settings, wanted)
+    if any(COMPONENTS[name].makes_node for name in wanted):
+        if settings.node.sandbox:
+            sandbox.ensure(settings)  # its forwarder, should it have ended or have other ports now
+        kubectl.wait_node_ready(settings)
     for line in summary.lines(settings, wanted):
         console.say(line)
     if foreground.stays_in_foreground(settings):
@@ -134,7 +127,7 @@ def stop_all(settings: Settings) -> list[str]:
     """End what this run has a say in and return the names of what ran."""
     ended = [name for name in reversed(components_in_scope(settings)) if _stop(settings, name)]
     processes.end_pods(settings)
-    prerequisites.after_stop(settings)
+    sandbox.end_if_empty(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
         shutil.rmtree(settings.paths.etcd, ignore_errors=True)
         addons.forget(settings)
@@ -153,7 +146,7 @@ def _stop(settings: Settings, name: str) -> bool:
         record = process.load(settings.paths.run, name)
         ran = record is not None and record.alive()
         swap.kill(settings, name)
-        return processes.stop(settings, name) or ran
+        return processes.stop(settings, name, record) or ran
 
 
 def task_up() -> Iterator[dict[str, Any]]:
@@ -185,25 +178,23 @@ def task_start() -> Iterator[dict[str, Any]]:
     """Yield one task per component that makes it run as configured."""
     settings = current()
     yield {"name": None, "doc": "start components, or restart those whose inputs changed"}
-    wanted = {*components_to_run(settings), *(["containerd"] if containerd.runs(settings) else [])}
+    # an optional component is also started for one that START_MODE leaves out of `up`
+    chosen = (one.name for one in COMPONENTS.values() if one.optional and one.optional(settings))
+    wanted = {*components_to_run(settings), *chosen}
     for name, spec in COMPONENTS.items():
-        module = registry.built_module(settings, name)
-        inputs = [settings.paths.built(module)] if module else []
-        tasks = [f"build:{module}"] if module else []
-        if name == "etcd":
-            inputs, tasks = [settings.paths.tool("etcd")], ["toolchain:etcd"]
-        if name == containerd.NAME and containerd.plugins(settings) is None:
-            inputs, tasks = [settings.paths.tool("cni")], ["toolchain:cni"]
-        if name == "kubelet" and name in wanted and images.makes_pause(settings):
-            tasks = [*tasks, "image:pause"]
+        module, tools = spec.built_module(settings), spec.needed_tools(settings)
+        records = [settings.paths.built(module)] if module else []
+        records += [settings.paths.tool(tool) for tool in tools]
         yield {
             "name": name,
             "doc": f"start {name}, or restart it when its binary, flags or certificates changed",
             "actions": [(reconcile, [settings, name])],
-            "file_dep": [str(path) for path in inputs],
+            "file_dep": [str(path) for path in records],
             "task_dep": [
                 "checkout",
-                *tasks,
+                *([f"build:{module}"] if module else []),
+                *(f"toolchain:{tool}" for tool in tools),
+                *(spec.task_deps(settings) if name in wanted else ()),
                 *(f"certs:{one}" for one in spec.certs),
                 *(f"start:{one}" for one in spec.after if one in wanted),
             ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tasks.components.base import Context
+from tasks.components.command_line import Value
 from tasks.core.errors import Failure
 from tasks.settings.groups import Api
+from tasks.settings.paths import absolute
 
 _SWITCHES = {
     "deny_security_context_admission": "SecurityContextDeny",
@@ -29,6 +31,16 @@ def plugins(context: Context) -> tuple[str, ...]:
     _require_plugins(context)
     enabled = dict.fromkeys((*context.facts.admission, *added))
     return tuple(plugin for plugin in enabled if plugin not in disabled)
+
+
+def flags(context: Context) -> dict[str, Value]:
+    """Return the admission flags; a plugin must not stand in both lists."""
+    api = context.settings.api
+    return {
+        "enable-admission-plugins": ",".join(plugins(context)),
+        "disable-admission-plugins": ",".join(listed_plugins(api.disable_admission_plugins)),
+        "admission-control-config-file": absolute(api.admission_control_config_file),
+    }
 
 
 def groups(context: Context) -> list[str]:

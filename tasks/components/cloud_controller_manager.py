@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tasks.components import command_line, serving, shared_flags
 from tasks.components.base import Component, Context
+from tasks.components.spec import Program, Spec
 from tasks.core.errors import Failure
 from tasks.settings import cert_files
 from tasks.settings.load import Settings
@@ -16,13 +17,6 @@ from tasks.settings.paths import absolute, user_files
 
 NAME = "cloud-controller-manager"
 AFTER = ("kube-apiserver",)
-CERTS = (
-    "server-ca",
-    "client-ca",
-    "request-header-ca",
-    "client-controller",
-    "kubeconfig-controller",
-)
 _EXTERNAL = "start.external_cloud_provider"
 _PROVIDER, _CONFIG = "start.cloud_provider", "start.cloud_config"
 _OWN = "EXTERNAL_CLOUD_PROVIDER_BINARY"
@@ -146,4 +140,24 @@ def _port(context: Context) -> int:
 _SAMPLE = (
     "cmd/cloud-controller-manager of 1.20 is a sample and reads its flags too late, so it cannot"
     f" run as it is: set {_OWN} to another one, or correct its main.go"
+)
+
+
+SPEC = Spec(
+    name=NAME,
+    program=Program("module", NAME),
+    build=build,
+    flags=desired_flags,
+    after=AFTER,
+    optional=runs,
+    own_program=own_binary,
+    validate=check,
+    debug_offset=11,
+    certs=(
+        "server-ca",
+        "client-ca",
+        "request-header-ca",
+        "client-controller",
+        "kubeconfig-controller",
+    ),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tasks.components import command_line, image_mirrors
 from tasks.components.base import Component, Context
+from tasks.components.spec import Program, Spec
 from tasks.settings import templates
 from tasks.settings.load import Settings
 from tasks.settings.paths import absolute
@@ -14,8 +15,6 @@ from tasks.system import files
 from tasks.system.ports import Health
 
 NAME = "containerd"
-AFTER: tuple[str, ...] = ()
-CERTS: tuple[str, ...] = ()
 PAUSE = "localhost/pause:stepkube"
 """The image that holds a pod's namespaces, built from the tree; see tasks/addons/images.py."""
 
@@ -84,14 +83,14 @@ def desired_flags(context: Context) -> command_line.Flags:
     return {"config": _file(context.settings)}
 
 
-def build(context: Context, tools: Tools = Tools()) -> Component:
+def build(context: Context) -> Component:
     """Describe containerd; it is ready when its socket accepts a connection."""
-    settings = context.settings
+    settings, cni = context.settings, context.probed.get("cni")
+    tools = Tools(cni=Path(cni)) if cni else Tools()
     return Component(
         name=NAME,
         argv=command_line.argv(NAME, context, desired_flags(context)),
         health=Health(f"unix://{socket(settings)}"),
-        after=AFTER,
         env=_proxy_env(settings),
         files={
             _file(settings): configuration(settings, tools),
@@ -170,3 +169,18 @@ def _hosts(settings: Settings) -> Path:
 
 def _file(settings: Settings) -> Path:
     return settings.paths.config / "containerd.toml"
+
+
+SPEC = Spec(
+    name=NAME,
+    program=Program("installed", NAME),
+    build=build,
+    flags=desired_flags,
+    part="kubelet",
+    optional=runs,
+    sandboxed=True,
+    tools=lambda settings: () if plugins(settings) else ("cni",),
+    probes=("cni",),
+    start_checks=("cgroups",),
+    survivors="containerd-shim",
+)

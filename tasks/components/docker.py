@@ -17,8 +17,6 @@ from tasks.settings.load import Settings
 from tasks.settings.paths import absolute, user_files
 
 NAME = "docker"
-CONTAINED = "kubelet"
-"""The only component that may run in a container."""
 USUAL = "unix:///var/run/docker.sock"
 SHARED = ("/dev", "/run", "/sys", "/var/run")
 """Folders of the host that a kubelet in a container writes to, as at home."""
@@ -28,11 +26,6 @@ _CREDENTIALS = {"aws": "~/.aws/credentials", "gce": "~/.config/gcloud"}
 def runs(settings: Settings) -> bool:
     """Tell whether the kubelet's runtime is Docker."""
     return settings.node.container_runtime == NAME
-
-
-def contains(settings: Settings, component: str) -> bool:
-    """Tell whether a component runs in a container (DOCKERIZE_KUBELET)."""
-    return settings.kubelet.dockerize and component == CONTAINED
 
 
 def flags_of(node: Node) -> dict[str, command_line.Value]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from tasks.components import command_line
 from tasks.components.base import Component, Context
+from tasks.components.spec import Program, Spec
 from tasks.settings import addresses
 from tasks.system.ports import Health
 
 NAME = "etcd"
-AFTER: tuple[str, ...] = ()
-CERTS: tuple[str, ...] = ()
 # a lone member needs no peers, so any free port will do; hack/lib/etcd.sh leaves 2380 open
 _PEER = "http://127.0.0.1:0"
 
@@ -40,7 +39,14 @@ def build(context: Context) -> Component:
         name=NAME,
         argv=command_line.argv(NAME, context, desired_flags(context)),
         health=Health(addresses.url(endpoint.scheme, host, port, endpoint.path)),
-        after=AFTER,
         folders=(settings.paths.etcd,),
         ports=(port,),
     )
+
+
+SPEC = Spec(
+    name=NAME,
+    program=Program("tool", NAME),
+    build=build,
+    flags=desired_flags,
+)

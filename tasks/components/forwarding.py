@@ -5,30 +5,14 @@ from __future__ import annotations
 import ipaddress
 
 from tasks.components import containerd
-from tasks.components.base import Component
-from tasks.components.kubelet import TRACES
+from tasks.components.kubelet_config import TRACES
 from tasks.core.errors import Failure
 from tasks.settings import addresses
 from tasks.settings.load import Settings
 
 
-def ports_from_sandbox(settings: Settings, name: str) -> list[int]:
-    """Return the ports of a component that the host is to reach."""
-    kubelet = settings.kubelet
-    optional = [kubelet.read_only_port] if kubelet.read_only_port else []
-    return {
-        "kubelet": [kubelet.port, kubelet.healthz_port, *optional],
-        "kube-proxy": [settings.proxy.healthz_port],
-    }.get(name, [])
-
-
-def host_ports(settings: Settings, component: Component) -> tuple[int, ...]:
-    """Return the host's ports of a component; those of a node in its sandbox its relay holds."""
-    return tuple(dict.fromkeys((*component.ports, *ports_from_sandbox(settings, component.name))))
-
-
 def mappings(settings: Settings) -> list[str]:
-    """Return what the main relay connects, in the words of relay.py.
+    """Return what the main forwarder connects, in the words of runtime/forwarder.py.
 
     Forwarded ports lead to the node's address: not every kube-proxy serves NodePorts on loopback.
     """

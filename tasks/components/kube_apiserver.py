@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from tasks.components import admission, command_line, shared_flags
 from tasks.components.base import Component, Context
+from tasks.components.spec import Program, Spec
 from tasks.settings import addresses, cert_files
-from tasks.settings.paths import absolute, user_files
+from tasks.settings.paths import user_files
 from tasks.system.ports import Health
 
 NAME = "kube-apiserver"
 AFTER = ("etcd",)
-CERTS = (
-    "server-ca",
-    "client-ca",
-    "request-header-ca",
-    "serving-kube-apiserver",
-    "client-kube-apiserver",
-    "client-auth-proxy",
-    "service-account",
-    "tokens",
-)
 
 
 def desired_flags(context: Context) -> command_line.Flags:
@@ -57,7 +48,7 @@ def desired_flags(context: Context) -> command_line.Flags:
         "service-account-key-file": cert_files.service_account_key(settings),
         "service-account-lookup": api.service_account_lookup,
         **_issuer(context),
-        **_admission(context),
+        **admission.flags(context),
         "bind-address": api.bind_address,
         "secure-port": api.secure_port,
         "tls-cert-file": crt,
@@ -82,7 +73,7 @@ def desired_flags(context: Context) -> command_line.Flags:
         "cors-allowed-origins": api.cors_allowed_origins,
         "kubelet-client-certificate": kubelet_crt,
         "kubelet-client-key": kubelet_key,
-        # a node in its sandbox is reached through a relay at its name, 127.0.0.1
+        # a node in its sandbox is reached through a forwarder at its name, 127.0.0.1
         "kubelet-preferred-address-types": "Hostname,InternalIP",
         **_pause_tolerant(context),
     }
@@ -120,19 +111,23 @@ def build(context: Context) -> Component:
             ),
         ),
         ports=(port, *_insecure_ports(context)),
+        ready_timeout=float(settings.api.wait),
     )
 
 
-def _admission(context: Context) -> dict[str, command_line.Value]:
-    """Return the admission flags; a plugin must not stand in both lists."""
-    api = context.settings.api
-    return {
-        "enable-admission-plugins": ",".join(admission.plugins(context)),
-        "disable-admission-plugins": ",".join(
-            admission.listed_plugins(api.disable_admission_plugins)
-        ),
-        "admission-control-config-file": absolute(api.admission_control_config_file),
-    }
+def pause_limit(context: Context) -> str:
+    """Say how long a request may stand at a breakpoint; empty for no limit."""
+    debug = context.settings.debug
+    if not debug.pause_tolerant:
+        return "stock time-outs: a request that stands too long is given up"
+    if not context.facts.write_deadline_file:
+        return (
+            "this version lets the client set the limit of a write (34 s if it sets none): kubectl"
+            " --request-timeout=10h"
+        )
+    if debug.lift_write_deadline:
+        return ""
+    return "a write that stands longer than 34 s fails and is not stored"
 
 
 def _runtime_config(context: Context) -> dict[str, command_line.Value]:
@@ -226,3 +221,25 @@ _NO_FLOW_CONTROL: dict[str, command_line.Value] = {
     "max-mutating-requests-inflight": 0,
 }
 """Leaves out the filters that count requests, see `sampled_concurrency` in the facts."""
+
+
+SPEC = Spec(
+    name=NAME,
+    program=Program("module", NAME),
+    build=build,
+    flags=desired_flags,
+    after=AFTER,
+    port_group="api",
+    debug_offset=9,
+    pause_limit=pause_limit,
+    certs=(
+        "server-ca",
+        "client-ca",
+        "request-header-ca",
+        "serving-kube-apiserver",
+        "client-kube-apiserver",
+        "client-auth-proxy",
+        "service-account",
+        "tokens",
+    ),
+)

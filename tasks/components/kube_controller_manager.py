@@ -7,20 +7,13 @@ from pathlib import Path
 
 from tasks.components import command_line, serving, shared_flags
 from tasks.components.base import Component, Context
+from tasks.components.spec import Program, Spec
 from tasks.settings import cert_files
 from tasks.settings.load import Settings
 from tasks.settings.paths import absolute, user_files
 
 NAME = "kube-controller-manager"
 AFTER = ("kube-apiserver",)
-CERTS = (
-    "server-ca",
-    "client-ca",
-    "request-header-ca",
-    "client-controller",
-    "kubeconfig-controller",
-    "service-account",
-)
 
 
 def desired_flags(context: Context) -> command_line.Flags:
@@ -104,3 +97,21 @@ def _node_ranges(settings: Settings) -> dict[str, command_line.Value]:
         "allocate-node-cidrs": True,
         "cluster-cidr": settings.controller_manager.cluster_cidr,
     }
+
+
+SPEC = Spec(
+    name=NAME,
+    program=Program("module", NAME),
+    build=build,
+    flags=desired_flags,
+    after=AFTER,
+    debug_offset=7,
+    certs=(
+        "server-ca",
+        "client-ca",
+        "request-header-ca",
+        "client-controller",
+        "kubeconfig-controller",
+        "service-account",
+    ),
+)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tasks.components import command_line, shared_flags
 from tasks.components.base import Component, Context
+from tasks.components.spec import Program, Spec
 from tasks.core.errors import Failure
 from tasks.settings import addresses, cert_files, templates
 from tasks.settings.load import Settings
@@ -15,7 +16,6 @@ NAME = "kube-proxy"
 DEFAULT = "iptables"
 """The mode when none is wanted, or when the one that is cannot be had."""
 AFTER = ("kube-apiserver", "kubelet")  # before the node exists, it waits half a minute
-CERTS = ("server-ca", "client-kube-proxy", "kubeconfig-kube-proxy")
 
 
 def desired_flags(context: Context) -> command_line.Flags:
@@ -23,9 +23,10 @@ def desired_flags(context: Context) -> command_line.Flags:
     return {**shared_flags.logging_flags(context.settings), "config": _file(context.settings)}
 
 
-def build(context: Context, ipvs: bool = True) -> Component:
-    """Describe kube-proxy; `ipvs` tells whether this machine has what that mode needs."""
-    settings = context.settings
+def build(context: Context) -> Component:
+    """Describe kube-proxy; the probe `ipvs` tells why this machine cannot do that mode."""
+    settings, lacks = context.settings, context.probed.get("ipvs", "")
+    note = f"mode {DEFAULT} instead of ipvs: {lacks}"
     endpoint = context.facts.health[NAME]
     port = settings.proxy.healthz_port
     return Component(
@@ -34,15 +35,16 @@ def build(context: Context, ipvs: bool = True) -> Component:
         health=Health(addresses.url(endpoint.scheme, "127.0.0.1", port, endpoint.path)),
         after=AFTER,
         env=shared_flags.debug_env(settings),
-        files={_file(settings): configuration(context, mode(context, ipvs))},
+        files={_file(settings): configuration(context, mode(context, ipvs=not lacks))},
         inputs=cert_files.kubeconfig_files(settings, "kube-proxy"),
         folders=(settings.paths.config,),
-        # the relay to the sandbox holds the host's ports
+        # the forwarder to the sandbox holds the host's ports
         ports=() if settings.node.sandbox else (port, settings.proxy.metrics_port),
+        notes=(note,) if lacks and settings.proxy.mode == "ipvs" else (),
     )
 
 
-def mode(context: Context, ipvs: bool) -> str:
+def mode(context: Context, *, ipvs: bool) -> str:
     """Return the mode that is used. Raises Failure for one that the version does not have."""
     wanted, known = context.settings.proxy.mode or DEFAULT, context.facts
     source = context.settings.source("proxy.mode")
@@ -78,3 +80,24 @@ def configuration(context: Context, used: str) -> str:
 
 def _file(settings: Settings) -> Path:
     return settings.paths.config / "kube-proxy.yaml"
+
+
+SPEC = Spec(
+    name=NAME,
+    program=Program("module", NAME),
+    build=build,
+    flags=desired_flags,
+    after=AFTER,
+    part="kube-proxy",
+    sandboxed=True,
+    probes=("ipvs",),
+    start_checks=("cgroups",),
+    exposed_ports=lambda settings: (settings.proxy.healthz_port,),
+    port_group="proxy",
+    debug_offset=1,
+    certs=(
+        "server-ca",
+        "client-kube-proxy",
+        "kubeconfig-kube-proxy",
+    ),
+)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tasks.components import command_line, serving, shared_flags
 from tasks.components.base import Component, Context
+from tasks.components.spec import Program, Spec
 from tasks.settings import cert_files
 
 NAME = "kube-scheduler"
 AFTER = ("kube-apiserver",)
-CERTS = ("server-ca", "client-ca", "request-header-ca", "client-scheduler", "kubeconfig-scheduler")
 
 
 def desired_flags(context: Context) -> command_line.Flags:
@@ -35,3 +35,20 @@ def build(context: Context) -> Component:
 def _port(context: Context) -> int:
     settings = context.settings.scheduler
     return serving.port(NAME, context, settings.secure_port, settings.port)
+
+
+SPEC = Spec(
+    name=NAME,
+    program=Program("module", NAME),
+    build=build,
+    flags=desired_flags,
+    after=AFTER,
+    debug_offset=5,
+    certs=(
+        "server-ca",
+        "client-ca",
+        "request-header-ca",
+        "client-scheduler",
+        "kubeconfig-scheduler",
+    ),
+)

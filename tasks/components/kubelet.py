@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.components import command_line, containerd, docker, shared_flags
+from tasks.components import command_line, containerd, docker, kubelet_config, shared_flags
 from tasks.components.base import Component, Context
-from tasks.kubernetes import facts
-from tasks.settings import addresses, cert_files, templates
+from tasks.components.spec import Program, Spec
+from tasks.settings import addresses, cert_files
 from tasks.settings.groups import Node
 from tasks.settings.load import Settings
-from tasks.settings.paths import absolute, user_files
+from tasks.settings.paths import user_files
 from tasks.system.ports import Health
 
 NAME = "kubelet"
 AFTER = ("kube-apiserver", "containerd")
-CERTS = ("server-ca", "client-ca", "client-kubelet", "kubeconfig-kubelet", "serving-kubelet")
-Field = str | bool | Mapping[str, str | int]
-TRACES = 4317
-"""Port of an OpenTelemetry collector."""
-_PUBLIC_DNS = "8.8.8.8"
-
-
-def root(settings: Settings) -> Path:
-    """Return the kubelet's root folder, where it mounts the volumes of pods."""
-    return settings.paths.instance / "kubelet"
 
 
 def desired_flags(context: Context) -> command_line.Flags:
@@ -42,8 +31,8 @@ def desired_flags(context: Context) -> command_line.Flags:
         "keep-terminated-pod-volumes": settings.kubelet.keep_terminated_pod_volumes,
         **({"containerized": True} if settings.kubelet.dockerize else {}),
         **_runtime(context),
-        "root-dir": root(settings),
-        "cert-dir": root(settings) / "pki",
+        "root-dir": kubelet_config.root(settings),
+        "cert-dir": kubelet_config.root(settings) / "pki",
         "config": _file(settings),
     }
 
@@ -52,7 +41,7 @@ def build(context: Context) -> Component:
     """Describe the kubelet; the user's flags come last, so that they win."""
     settings = context.settings
     endpoint = context.facts.health[NAME]
-    port, healthz = settings.kubelet.port, settings.kubelet.healthz_port
+    healthz, root = settings.kubelet.healthz_port, kubelet_config.root(settings)
     return Component(
         name=NAME,
         argv=(
@@ -63,92 +52,35 @@ def build(context: Context) -> Component:
         after=AFTER if containerd.runs(settings) else AFTER[:1],
         env=shared_flags.debug_env(settings),
         image=docker.image(settings, context.minor),
-        files={_file(settings): configuration(context)},
+        files={_file(settings): kubelet_config.configuration(context)},
         inputs=(
             *cert_files.kubeconfig_files(settings, "kubelet"),
             *cert_files.pair(settings, "serving-kubelet"),
-            _client_ca(settings),
+            kubelet_config.client_ca(settings),
             *user_files(settings.start.cloud_config, settings.kubelet.resolv_conf),
         ),
         folders=(
-            root(settings),
-            root(settings) / "pki",
-            root(settings) / "volume-plugins",
-            _manifests(settings),
-            _pod_logs(settings),
+            root,
+            root / "pki",
+            root / "volume-plugins",
+            kubelet_config.manifests(settings),
+            kubelet_config.pod_logs(settings),
         ),
         # the kubelet ends over a policy that is not the one it was started with the last time
         states={
-            root(settings)
+            root
             / "cpu_manager_state": f'"policyName":"{settings.kubelet.cpumanager_policy or "none"}"',
         },
-        sockets=(root(settings) / "pod-resources" / "kubelet.sock",),
-        # the relay to the sandbox holds the host's ports
-        ports=()
-        if settings.node.sandbox
-        else (port, healthz, *filter(None, [settings.kubelet.read_only_port])),
+        sockets=(root / "pod-resources" / "kubelet.sock",),
+        # the forwarder to the sandbox holds the host's ports
+        ports=() if settings.node.sandbox else exposed_ports(settings),
     )
 
 
-def configuration(context: Context) -> str:
-    """Render the KubeletConfiguration; a field enters it with the minor that has it."""
-    settings = context.settings
-    crt, key = cert_files.pair(settings, "serving-kubelet")
-    soft = _thresholds(settings.kubelet.eviction_soft)
-    optional: dict[str, Field] = {
-        "containerRuntimeEndpoint": containerd.endpoint(settings),
-        "imageServiceEndpoint": settings.node.image_service_endpoint,
-        "volumePluginDir": str(root(settings) / "volume-plugins"),
-        "podLogsDir": str(_pod_logs(settings)),
-        "failCgroupV1": False,
-        **_chosen_fields(settings),
-    }
-    return templates.render(
-        "kubelet.yaml.j2",
-        api_version=context.facts.kubelet_config,
-        kubelet=settings.kubelet,
-        cluster_dns=_cluster_dns(settings),
-        cluster_domain=settings.dns.domain if settings.dns.enabled else "",
-        # the sandbox is closed, and its relay comes from loopback, pods from elsewhere
-        address="0.0.0.0" if settings.node.sandbox else settings.kubelet.host,  # noqa: S104
-        crt=str(crt),
-        key=str(key),
-        client_ca=str(_client_ca(settings)),
-        # a resolver on the host's loopback would be another one inside the sandbox
-        resolv_conf=absolute(settings.kubelet.resolv_conf)
-        or ("" if settings.node.sandbox else "/etc/resolv.conf"),
-        manifests=str(_manifests(settings)),
-        cgroup_root=_cgroup_root(settings),
-        eviction_hard=_thresholds(settings.kubelet.eviction_hard),
-        eviction_soft=soft,
-        # upstream's script has no variable for it, and the kubelet ends without one
-        eviction_soft_grace_period=dict.fromkeys(soft, settings.kubelet.eviction_soft_grace_period),
-        feature_gates=shared_flags.feature_gates(context),
-        # a container runtime may be paused too
-        request_timeout=settings.kubelet.runtime_request_timeout
-        or ("24h" if settings.debug.pause_tolerant else ""),
-        optional={
-            name: value for name, value in optional.items() if value != "" and _field(context, name)
-        },
-    )
-
-
-def _chosen_fields(settings: Settings) -> dict[str, Field]:
-    """Return the fields that are written only when the user says so."""
-    kubelet = settings.kubelet
-    pairs = (item.partition("=") for item in kubelet.cpumanager_policy_options.split(","))
-    options = {name.strip(): value.strip(' "') for name, _, value in pairs if name.strip()}
-    swap = {"swapBehavior": "LimitedSwap"}
-    traces: Field = {"endpoint": f"localhost:{TRACES}", "samplingRatePerMillion": 1000000}
-    return {
-        "memorySwap": swap if kubelet.limited_swap else "",
-        "tracing": traces if kubelet.tracing else "",
-        "localStorageCapacityIsolation": "" if kubelet.local_storage_capacity_isolation else False,
-        "topologyManagerPolicy": kubelet.topology_manager_policy,
-        "cpuManagerPolicy": kubelet.cpumanager_policy,
-        "cpuManagerReconcilePeriod": kubelet.cpumanager_reconcile_period,
-        "cpuManagerPolicyOptions": options or "",
-    }
+def exposed_ports(settings: Settings) -> tuple[int, ...]:
+    """Return the kubelet's ports, the optional one only where it is wanted."""
+    ports = (settings.kubelet.port, settings.kubelet.healthz_port, settings.kubelet.read_only_port)
+    return tuple(filter(None, ports))
 
 
 def _runtime(context: Context) -> dict[str, command_line.Value]:
@@ -162,7 +94,7 @@ def _runtime(context: Context) -> dict[str, command_line.Value]:
             if endpoint
             else {}
         ),
-        "volumePluginDir": ("volume-plugin-dir", root(settings) / "volume-plugins"),
+        "volumePluginDir": ("volume-plugin-dir", kubelet_config.root(settings) / "volume-plugins"),
         **({"imageServiceEndpoint": ("image-service-endpoint", image)} if image else {}),
     }
     return {
@@ -170,13 +102,13 @@ def _runtime(context: Context) -> dict[str, command_line.Value]:
         **({"network-plugin": node.net_plugin} if node.net_plugin else {}),
         **(docker.flags_of(node) if docker.runs(settings) else {}),
         **(_rkt(node) if node.container_runtime == "rkt" else {}),
-        **{flag: value for name, (flag, value) in late.items() if not _field(context, name)},
+        **{
+            flag: value
+            for name, (flag, value) in late.items()
+            if not kubelet_config.has_field(context, name)
+        },
         "pod-infra-container-image": containerd.pause(settings),
     }
-
-
-def _field(context: Context, name: str) -> bool:
-    return facts.flag_known("kubelet.yaml", name, context.minor)
 
 
 def _cloud(settings: Settings) -> dict[str, command_line.Value]:
@@ -190,40 +122,36 @@ def _rkt(node: Node) -> dict[str, command_line.Value]:
     return {name: value for name, value in words.items() if value}
 
 
-def _thresholds(listed: str) -> dict[str, str]:
-    pairs = (item.strip().split("<", 1) for item in listed.split(",") if "<" in item)
-    return {signal.strip(): quantity.strip() for signal, quantity in pairs}
-
-
-def _client_ca(settings: Settings) -> Path:
-    return Path(
-        absolute(settings.kubelet.client_ca_file) or cert_files.pair(settings, "client-ca")[0]
-    )
-
-
-def _manifests(settings: Settings) -> Path:
-    own = settings.kubelet.pod_manifest_path
-    return Path(absolute(own)) if own else settings.paths.instance / "manifests"
-
-
-def _pod_logs(settings: Settings) -> Path:
-    return settings.paths.logs / "pods"
-
-
-def _cluster_dns(settings: Settings) -> str:
-    """Return whom pods ask; without cluster DNS at least names of the world, as upstream does."""
-    if not settings.dns.enabled:
-        return _PUBLIC_DNS
-    return settings.dns.local_ip if settings.dns.nodelocal else settings.dns.server_ip
-
-
-def _cgroup_root(settings: Settings) -> str:
-    """Return the user's control group, or the one that the sandbox makes for the node."""
-    if settings.kubelet.cgroup_root:
-        return settings.kubelet.cgroup_root
-    in_sandbox = settings.node.sandbox and settings.kubelet.cgroups_per_qos
-    return f"/stepkube-{settings.name}" if in_sandbox else ""
-
-
 def _file(settings: Settings) -> Path:
     return settings.paths.config / "kubelet.yaml"
+
+
+def _task_deps(settings: Settings) -> tuple[str, ...]:
+    """Return the task that makes the pause image, for a runtime of ours that names no other one."""
+    takes = containerd.runs(settings) or docker.runs(settings)
+    return ("image:pause",) if takes and not settings.node.pause_image else ()
+
+
+SPEC = Spec(
+    name=NAME,
+    program=Program("module", NAME),
+    build=build,
+    flags=desired_flags,
+    after=AFTER,
+    part="kubelet",
+    sandboxed=True,
+    contained=True,
+    task_deps=_task_deps,
+    start_checks=("cgroups", "container-runtime", "api-server"),
+    makes_node=True,
+    exposed_ports=exposed_ports,
+    port_group="kubelet",
+    debug_offset=3,
+    certs=(
+        "server-ca",
+        "client-ca",
+        "client-kubelet",
+        "kubeconfig-kubelet",
+        "serving-kubelet",
+    ),
+)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks import delve
+from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.debug import journal
 from tasks.debug.journal import Swap
@@ -74,7 +75,7 @@ def _execute(settings: Settings, name: str, record: Record, wanted: Swap) -> Rec
     started = replace(record, identity=target, since=debugger.since)
     process.save(settings.paths.run, started)
     if not wanted.hold:
-        processes.wait_ready(settings, processes.desired_component(settings, name), started)
+        processes.wait_ready(processes.desired_component(settings, name), started)
     return _entered(settings, name, started, replace(wanted, debugger=debugger.identity))
 
 
@@ -86,10 +87,10 @@ def _spawn_beside(
     There its port is one of the sandbox; a relay brings it to the host's loopback.
     """
     cwd, log = Path(record.cwd), Path(record.log)
-    if sandbox.is_inside(settings, name):
+    if COMPONENTS[name].in_sandbox(settings):
         sandbox.forward(settings, f"dlv-{name}", wanted.port)
-    start = processes.start_in_place(settings, name)
-    return start(tuple(argv), record.env, cwd=cwd, log=log, fingerprint="")
+    spawn = processes.spawn_in_place(settings, name)
+    return spawn(name, argv, record.env, cwd=cwd, log=log, fingerprint="")
 
 
 def _serving(argv: list[str], wanted: Swap) -> list[str]:

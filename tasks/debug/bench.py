@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.components import registry
 from tasks.core import console
 from tasks.debug import swap
 from tasks.settings.load import Settings, current
@@ -147,7 +148,7 @@ def task_bench() -> Iterator[dict[str, Any]]:
     """Yield one task per component that measures what a client notices of its swap."""
     settings = current()
     yield {"name": None, "doc": "measure what a client notices of a debug swap"}
-    for name in swap.OFFSETS:
+    for name in registry.debug_offsets():
         yield {
             "name": name,
             "doc": f"measure what a client notices while {name} is debugged and given back",

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from doit import get_initial_workdir
 
+from tasks.components import registry
 from tasks.core import console
 from tasks.debug import swap
 from tasks.delve.probe import Answer, Probe
@@ -194,7 +195,7 @@ def task_break() -> Iterator[dict[str, Any]]:
     """Yield one task per component that shows how a place in its code is reached."""
     settings = current()
     yield {"name": None, "doc": "show who reaches a function of a running component, and with what"}
-    for name in swap.OFFSETS:
+    for name in registry.debug_offsets():
         yield {
             "name": name,
             "doc": f"stop {name} at a function or line, show variables and stack, let it run on",

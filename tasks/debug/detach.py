@@ -66,5 +66,5 @@ def restart(settings: Settings, record: Record) -> Record:
     """Start a component again exactly as it was recorded, and wait until it is ready."""
     component = processes.desired_component(settings, record.component)
     fresh = processes.spawn(settings, record.component, record.argv, record.env, record.fingerprint)
-    processes.wait_ready(settings, component, fresh)
+    processes.wait_ready(component, fresh)
     return fresh

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from tasks import delve
-from tasks.components.debug_ports import port
+from tasks.components.registry import debug_port
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs
@@ -59,7 +59,7 @@ class Swap:
 
 def request(settings: Settings, name: str, mode: Mode, *, hold: bool = False) -> Swap:
     """Return the swap a user asks for, on the component's own port."""
-    return Swap(mode, f"127.0.0.1:{port(settings, name)}", hold)
+    return Swap(mode, f"127.0.0.1:{debug_port(settings, name)}", hold)
 
 
 def as_mode(word: str) -> Mode:

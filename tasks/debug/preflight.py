@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks import delve
 from tasks.build import dwarf_check, go_command
 from tasks.build.tasks import load_binary
-from tasks.components.registry import COMPONENTS, own_binary
+from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.debug.journal import Swap
 from tasks.settings.load import Settings
@@ -39,9 +39,10 @@ def check_go_version(settings: Settings, name: str) -> bool:
 
     Delve works on Go 1.15 and later when told not to check; above its range it does not.
     """
-    if own_binary(settings, name) is not None:
+    spec = COMPONENTS[name]
+    if spec.own_program(settings) is not None:
         return True  # nothing is known of it, so let Delve look
-    module = COMPONENTS[name].module
+    module = spec.module
     if module is None:
         raise Failure(f"{name} is not built from the Kubernetes source", "debug another component")
     value = files.read_json(settings.paths.tool("delve")) or {}

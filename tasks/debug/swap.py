@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tasks import delve
-from tasks.components.debug_ports import OFFSETS, port
 from tasks.core.errors import Failure
 from tasks.debug import attach, detach, journal, saved_breakpoints
 from tasks.debug.journal import Swap, as_mode, describe, is_paused, load, mode, modes, request
@@ -19,7 +18,6 @@ from tasks.system import firewall, process
 from tasks.system.process import Record
 
 __all__ = [
-    "OFFSETS",
     "Swap",
     "as_mode",
     "describe",
@@ -30,7 +28,6 @@ __all__ = [
     "load",
     "mode",
     "modes",
-    "port",
     "recover",
     "request",
     "resume",

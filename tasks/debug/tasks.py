@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from tasks.components import registry
+from tasks.components.base import Context
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.debug import preflight, swap
-from tasks.kubernetes import facts
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings, current
 from tasks.system import files, firewall, process
@@ -106,22 +108,17 @@ def _say_how(settings: Settings, name: str, wanted: swap.Swap) -> None:
     console.say(f"  GoLand:     Go Remote, host 127.0.0.1, port {port}")
     console.say(f'  VS Code:    "mode": "remote", "debugAdapter": "dlv-dap", "port": {port}')
     console.say(f"  remote IDE: ssh -NL {port}:{local} this-machine")
-    if name == "kube-apiserver":
-        _say_write_limit(settings)
+    limit = _pause_limit(settings, name)
+    if limit:
+        console.say(f"  limit:      {limit}")
     console.say(f"  and back:   doit undebug:{name}")
 
 
-def _say_write_limit(settings: Settings) -> None:
-    """Say how long a write may stand at a breakpoint, where that is not for ever."""
-    if not settings.debug.pause_tolerant:
-        console.say("  limit:      stock time-outs: a request that stands too long is given up")
-    elif not facts.minor(load_checkout(settings.paths.lock).minor).write_deadline_file:
-        console.say(
-            "  limit:      this version lets the client set the limit of a write (34 s if it sets"
-            " none): kubectl --request-timeout=10h"
-        )
-    elif not settings.debug.lift_write_deadline:
-        console.say("  limit:      a write that stands longer than 34 s fails and is not stored")
+def _pause_limit(settings: Settings, name: str) -> str:
+    limit = registry.COMPONENTS[name].pause_limit
+    if limit is None:
+        return ""
+    return limit(Context(settings, load_checkout(settings.paths.lock).minor, Path(name)))
 
 
 def _option(name: str, text: str, **more: Any) -> dict[str, Any]:
@@ -142,10 +139,10 @@ def task_debug() -> Iterator[dict[str, Any]]:
         _option("open_firewall", "open the port in firewalld, ufw or nftables; undebug closes it"),
         _option("any_user", "let other users of this machine connect, for an IDE run by one"),
     ]
-    for name in swap.OFFSETS:
+    for name in registry.debug_offsets():
         yield {
             "name": name,
-            "doc": f"put {name} under Delve on 127.0.0.1:{swap.port(settings, name)}",
+            "doc": f"put {name} under Delve on 127.0.0.1:{registry.debug_port(settings, name)}",
             "actions": [(debug, [settings, name])],
             "task_dep": ["toolchain:delve"],
             "uptodate": [False],
@@ -174,7 +171,7 @@ def task_resume() -> Iterator[dict[str, Any]]:
 def _simple(action: Any, doc: str, group: str) -> Iterator[dict[str, Any]]:
     settings = current()
     yield {"name": None, "doc": group}
-    for name in swap.OFFSETS:
+    for name in registry.debug_offsets():
         yield {
             "name": name,
             "doc": doc.format(name),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
-from tasks.components import debug_ports
+from tasks.components import registry
 from tasks.settings.templates import render
 
 EDITORS = {"vscode": "VS Code", "goland": "GoLand", "nvim": "Neovim with nvim-dap"}
@@ -18,7 +18,7 @@ LAUNCH = ".vscode/launch.json"
 LISTS = ("configurations", "compounds")
 NEW_LAUNCH = '{\n    "version": "0.2.0"\n}\n'
 SNIPPET = ".nvim-dap.stepkube.lua"
-GOLAND = {name: f".run/stepkube {name}.run.xml" for name in (*debug_ports.OFFSETS, "all")}
+GOLAND = {name: f".run/stepkube {name}.run.xml" for name in (*registry.debug_offsets(), "all")}
 OWN = (SNIPPET, *GOLAND.values())
 STAGING, VENDOR = "staging/src/k8s.io", "vendor/k8s.io"
 

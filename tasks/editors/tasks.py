@@ -17,10 +17,9 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from tasks.build import layout
-from tasks.components import cloud_controller_manager
+from tasks.components import registry
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.debug import swap
 from tasks.editors import jsonc_edit, tree_files
 from tasks.editors.configurations import (
     EDITORS,
@@ -105,9 +104,13 @@ def _chosen(editor: str) -> Collection[str]:
 
 def _view(settings: Settings, checkout: Checkout, host: str, local_path: str) -> View:
     tree = checkout.tree
-    cloud = cloud_controller_manager.runs(settings)  # a configuration of all waits for each one
-    names = [name for name in swap.OFFSETS if cloud or name != cloud_controller_manager.NAME]
-    view = View(host, {name: swap.port(settings, name) for name in names}, ())
+    ports = {
+        name: registry.debug_port(settings, name)
+        for name in registry.debug_offsets()
+        # a configuration of all waits for each one
+        if registry.COMPONENTS[name].enabled(settings)
+    }
+    view = View(host, ports, ())
     if not _HOST.fullmatch(host):
         raise Failure(
             f"--remote-host: {host!r} is neither a name nor an address",

@@ -71,9 +71,9 @@ class Supposing(Context):
 
 
 def trace(
-    context: Context, build: Build, tools: Mapping[Cause, Build] | None = None
+    context: Context, build: Build, others: Mapping[Cause, Context] | None = None
 ) -> dict[str, tuple[Word, ...]]:
-    """Return a component's words with their origins; `tools` are builders with another tool."""
+    """Return a component's words with their origins; `others` are contexts of another machine."""
     base = view(context, build)
     name = build(context).name
     found: dict[tuple[str, str], set[Cause]] = {
@@ -81,7 +81,7 @@ def trace(
         for section, words in base.items()
         for word in words
     }
-    for origin, other in _experiments(context, build, name, tools or {}):
+    for origin, other in _experiments(context, build, name, others or {}):
         for section, words in base.items():
             for word in Counter(words) - Counter(other.get(section, ())):
                 found[section, word].add(origin)
@@ -95,14 +95,14 @@ def view(context: Context, build: Build) -> View:
     """Return all that a component is made of, as words."""
     component = build(context)
     spec = COMPONENTS[component.name]
-    wanted = spec.wanted(context)
+    desired = spec.flags(context)
     health = component.health
     return {
         "health": (health.url, *(f"accepts {code}" for code in health.accept)),
         "ports": tuple(map(str, component.ports)),
         "starts after": component.after,
         FLAGS: component.argv[1:],
-        DROPPED: tuple(f"--{flag}={text(wanted[flag])}" for flag in spec.dropped(context)),
+        DROPPED: tuple(f"--{flag}={text(desired[flag])}" for flag in spec.dropped(context)),
         "container image": (component.image,) if component.image else (),
         "environment": tuple(f"{name}={value}" for name, value in component.env.items()),
         "reads": tuple(map(str, component.inputs)),
@@ -147,16 +147,15 @@ def facts_changed(context: Context, component: str) -> Iterator[tuple[Cause, Map
 
 
 def _experiments(
-    context: Context, build: Build, component: str, tools: Mapping[Cause, Build]
+    context: Context, build: Build, component: str, others: Mapping[Cause, Context]
 ) -> Iterator[tuple[Cause, View]]:
     for origin, settings in settings_changed(context.settings):
         with suppress(Failure):  # a builder refuses what its minor does not have
             yield origin, view(replace(context, settings=settings), build)
     for origin, supposed in facts_changed(context, component):
-        given = (context.settings, context.minor, context.binary, context.flags)
-        yield origin, view(Supposing(*given, supposed), build)
-    for origin, other in tools.items():
-        yield origin, view(context, other)
+        yield origin, view(Supposing(**vars(context), supposed=supposed), build)
+    for origin, other in others.items():
+        yield origin, view(other, build)
 
 
 def _others(row: Row, now: Any) -> list[str]:

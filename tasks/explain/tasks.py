@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from tasks.check import versions
-from tasks.components import containerd, kube_proxy
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.explain import upstream
-from tasks.explain.provenance import DROPPED, FILE, FLAGS, Build, Cause, Word, trace
+from tasks.explain.provenance import DROPPED, FILE, FLAGS, Cause, Word, trace
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import kernel, processes
+from tasks.runtime import processes
+from tasks.runtime.probes import PROBES
 from tasks.settings.load import Settings, current
 from tasks.system import files
 
@@ -43,9 +43,9 @@ def explained(settings: Settings, name: str) -> Explanation:
     """Explain a component as it would be started now, without starting or writing anything."""
     checkout = load_checkout(settings.paths.lock)
     binary, note = _binary(settings, name)
-    context = Context(settings, checkout.minor, binary)
-    build, tools = _builders(settings, name)
-    sections = trace(context, build, tools)
+    context, others = _probed(name, Context(settings, checkout.minor, binary))
+    build = COMPONENTS[name].build
+    sections = trace(context, build, others)
     problems = [failure.message for failure in versions.unknown_settings(settings, checkout.minor)]
     notes = "; ".join(filter(None, (note, context.facts.note, *problems)))
     return Explanation(
@@ -129,7 +129,7 @@ def _beside_upstream(settings: Settings, name: str) -> upstream.Difference:
     """Compare a component, without the flags its binary refused, with upstream's dry run."""
     checkout = load_checkout(settings.paths.lock)
     context = Context(settings, checkout.minor, _binary(settings, name)[0])
-    component = _builders(settings, name)[0](context)
+    component = COMPONENTS[name].build(_probed(name, context)[0])
     refused = _refused(settings, component)
     argv = tuple(word for word in component.argv if _flag(word) not in refused)
     return upstream.compared(settings, checkout.tree, replace(component, argv=argv))
@@ -143,23 +143,19 @@ def _binary(settings: Settings, name: str) -> tuple[Path, str]:
         return _NOT_BUILT, f"{failure.message}; {failure.hint}"
 
 
-def _builders(settings: Settings, name: str) -> tuple[Build, Mapping[Cause, Build]]:
-    """Return the builder of a component, and those that give it another tool."""
-    if name == kube_proxy.NAME:
-        lacks = kernel.why_no_ipvs()
-        build, other = (partial(kube_proxy.build, ipvs=has) for has in (not lacks, bool(lacks)))
-        return build, {Cause("tool", "IPVS", lacks or "there"): other}
-    if name != containerd.NAME:
-        return COMPONENTS[name].build, {}
-    try:
-        cni = processes.plugins(settings)
-    except Failure:
-        return containerd.build, {}
-    build, other = (
-        partial(containerd.build, tools=containerd.Tools(cni=folder))
-        for folder in (cni, Path("/probe"))
-    )
-    return build, {Cause("tool", "CNI plugins", str(cni)): other}
+def _probed(name: str, context: Context) -> tuple[Context, dict[Cause, Context]]:
+    """Return the context with what this machine answers, and contexts of machines that differ."""
+    others: dict[Cause, Mapping[str, str]] = {}
+    for one in COMPONENTS[name].probes:
+        probe = PROBES[one]
+        with suppress(Failure):  # its tool is not made yet: the builder's default counts
+            answer = probe.ask(context.settings)
+            context = replace(context, probed={**context.probed, one: answer})
+            others[Cause("tool", probe.title, answer or "there")] = {one: probe.other(answer)}
+    return context, {
+        cause: replace(context, probed={**context.probed, **answers})
+        for cause, answers in others.items()
+    }
 
 
 def _refused(settings: Settings, component: Component) -> frozenset[str]:

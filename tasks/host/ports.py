@@ -6,9 +6,9 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from tasks.components import registry
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.debug import swap
 from tasks.host import file_changes
 from tasks.settings.load import Settings
 from tasks.system import files, firewall
@@ -20,7 +20,11 @@ def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
     home = settings.paths.home
     if not 0 <= port < 65536:
         raise Failure(f"--port: {port} is not a port", "use 1 to 65535, or leave it out for all")
-    wanted = [port] if port else [swap.port(settings, name) for name in swap.OFFSETS]
+    wanted = (
+        [port]
+        if port
+        else [registry.debug_port(settings, name) for name in registry.debug_offsets()]
+    )
     with files.locked(home / "host.lock"):
         if close:
             return _close(home, [str(number) for number in wanted], dry_run)

@@ -6,12 +6,12 @@ and debugged like any other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.components import docker, kubelet
+from tasks.components import docker, kubelet_config
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
@@ -30,8 +30,8 @@ _POD = "io.kubernetes.pod.uid"
 
 def spawn(
     settings: Settings,
-    name: str,
-    argv: tuple[str, ...],
+    component: str,
+    argv: Sequence[str],
     env: Mapping[str, str],
     *,
     cwd: Path,
@@ -42,13 +42,13 @@ def spawn(
 
     The record names the component itself, not the `docker run` that passes its output on.
     """
-    remove(settings, name)
+    remove(settings, component)
     image = docker.image(settings, load_checkout(settings.paths.lock).minor)
     state = call(settings, "info", "--format={{.DockerRootDir}}").stdout.strip()
     _provide(settings, image)
-    cid = _cidfile(settings, name)
+    cid = _cidfile(settings, component)
     outer = process.spawn(
-        name,
+        component,
         (
             program(docker.NAME),
             *docker.container(
@@ -67,14 +67,14 @@ def spawn(
         log=log,
         fingerprint=fingerprint,
     )
-    started = process.within(outer, argv, lambda: _pids(settings, cid), START)
+    started = process.within(outer, tuple(argv), lambda: _pids(settings, cid), START)
     if started is None:
         signals.stop(outer.identity)
-        remove(settings, name)
+        remove(settings, component)
         said = process.tail(log)
         unshared = "not a shared or slave mount" in said
         raise Failure(
-            f"{name} did not start in a container of {image}\n{said}",
+            f"{component} did not start in a container of {image}\n{said}",
             "mounts of pods cannot come through to a container: mount --make-rshared /"
             if unshared
             else f"read {log}",
@@ -93,7 +93,7 @@ def remove(settings: Settings, name: str) -> None:
 
 def end_pods(settings: Settings) -> None:
     """Remove the containers of this kubelet's pods: Docker may have some of another one."""
-    volumes = kubelet.root(settings) / "pods"
+    volumes = kubelet_config.root(settings) / "pods"
     if not docker.runs(settings) or not volumes.is_dir():
         return
     ours = {folder.name for folder in volumes.iterdir()}

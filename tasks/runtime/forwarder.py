@@ -1,6 +1,6 @@
 """Connects two network namespaces; run as a program of its own, as root.
 
-Usage: relay.py NETNS MAPPING... with a MAPPING
+Usage: forwarder.py NETNS MAPPING... with a MAPPING
 in:ADDRESS:PORT:TARGET:PORT    listen on the host's ADDRESS, go on to TARGET in NETNS,
 out:ADDRESS:PORT:TARGET:PORT   the other way round, or
 proxy:ADDRESS:PORT             be an HTTP proxy in NETNS that goes on over the host's network.

@@ -1,7 +1,7 @@
-"""The relays between the host and the sandbox: what of one can be reached from the other.
+"""The forwarders between the host and the sandbox: what of one can be reached from the other.
 
-One relay leads the sandbox to kube-apiserver and the host to the ports the user forwards; a
-component in the sandbox that has ports of its own has a relay of its own, so that the host's ports
+One forwarder leads the sandbox to kube-apiserver and the host to the ports the user forwards; a
+component in the sandbox that has ports of its own has its own forwarder, so that the host's ports
 are only taken while it runs.
 """
 
@@ -11,7 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from tasks.components.forwarding import inward_mapping, mappings, ports_from_sandbox
+from tasks.components.forwarding import inward_mapping, mappings
+from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import network, ports, process, procfs, signals
@@ -23,17 +24,14 @@ LISTENING = "0A"
 
 
 def forwarder_name(name: str) -> str:
-    """Return the name of a component's own relay."""
+    """Return the name of a component's own forwarder."""
     return f"{MAIN}-{name}"
 
 
 def ensure_main(settings: Settings, holder: Record) -> None:
-    """See to it that the main relay runs as it is wanted now."""
+    """See to it that the main forwarder runs as it is wanted now."""
     run, wanted = settings.paths.run, mappings(settings)
-    relay = process.load(run, MAIN)
-    if relay is not None and relay.argv != _command(holder, wanted):
-        signals.stop(relay.identity)  # it leads elsewhere now
-    if relay is not None and relay.alive():
+    if _kept(process.load(run, MAIN), holder, wanted):
         return
     made = start_forwarder(settings, holder, MAIN, wanted)
     process.save(run, made)
@@ -44,14 +42,10 @@ def ensure_main(settings: Settings, holder: Record) -> None:
 
 def expose_ports(settings: Settings, holder: Record, name: str) -> None:
     """Bring the ports of a component in the sandbox to the host's loopback."""
-    wanted = [inward_mapping(port) for port in ports_from_sandbox(settings, name)]
-    relay = process.load(settings.paths.run, forwarder_name(name))
-    if relay is not None and relay.argv != _command(holder, wanted):
-        signals.stop(relay.identity)
-    if wanted and not (relay and relay.alive()):
-        process.save(
-            settings.paths.run, start_forwarder(settings, holder, forwarder_name(name), wanted)
-        )
+    run, own = settings.paths.run, forwarder_name(name)
+    wanted = [inward_mapping(port) for port in COMPONENTS[name].exposed_ports(settings)]
+    if not _kept(process.load(run, own), holder, wanted) and wanted:
+        process.save(run, start_forwarder(settings, holder, own, wanted))
 
 
 def close_ports(settings: Settings, name: str) -> None:
@@ -63,10 +57,10 @@ def close_ports(settings: Settings, name: str) -> None:
 
 
 def start_forwarder(settings: Settings, holder: Record, name: str, wanted: list[str]) -> Record:
-    """Start a relay and wait until it listens on the host's ports. Raises Failure with its log."""
+    """Start a forwarder and wait until it listens on the host. Raises Failure with its log."""
     paths = settings.paths
     inside = [int(words.split(":")[2]) for words in wanted if words.startswith("in:")]
-    ports.require_free("the relay to the node", inside)
+    ports.require_free("the forwarder to the node", inside)
     world = network.proxies(os.environ) if name == MAIN else {}
     env = process.environment(name, paths.instance, world)
     log = paths.log(name)
@@ -80,9 +74,21 @@ def start_forwarder(settings: Settings, holder: Record, name: str, wanted: list[
     return record
 
 
+def _kept(forwarder: Record | None, holder: Record, wanted: list[str]) -> bool:
+    """Tell whether a forwarder runs on; one that connects other things is stopped.
+
+    Another checkout may have started it from another path: what follows the script is compared.
+    """
+    if forwarder is None:
+        return False
+    if forwarder.argv[2:] != _command(holder, wanted)[2:]:
+        signals.stop(forwarder.identity)
+    return forwarder.alive()
+
+
 def _not_started(settings: Settings, name: str) -> Failure:
     log = settings.paths.log(name)
-    return Failure(f"the relay to the node did not start\n{process.tail(log)}", f"read {log}")
+    return Failure(f"the forwarder to the node did not start\n{process.tail(log)}", f"read {log}")
 
 
 def _command(holder: Record, wanted: list[str]) -> tuple[str, ...]:

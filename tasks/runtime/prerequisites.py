@@ -1,16 +1,15 @@
-"""The node: whether kubelet and kube-proxy can run here, and what they need around them."""
+"""What this machine lacks to run a node: programs, root, control groups, a container runtime."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import time
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
-from tasks.build.tasks import load_binary
 from tasks.certs import kubeconfig
 from tasks.components import containerd
-from tasks.core import console
+from tasks.components.registry import COMPONENTS
+from tasks.components.spec import StartCheck
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
 from tasks.kubernetes.tree import load_checkout
@@ -18,11 +17,7 @@ from tasks.runtime import container, sandbox
 from tasks.settings.load import Settings
 from tasks.system import ports
 from tasks.system.ports import Health
-from tasks.system.process import load, tail
-from tasks.system.run import Result, program, run
 
-READY = 120.0
-"""Seconds a node may take to turn Ready; a 1.20 kubelet takes 12."""
 RUNTIME = ("containerd", "runc")
 SANDBOX = ("ip", "unshare", "nsenter")
 PACKAGES = {
@@ -39,9 +34,10 @@ def node_components(settings: Settings) -> list[str]:
     start = settings.start
     kubelet = start.kubelet and not missing(settings)
     proxy = start.proxy and kubelet == start.kubelet and not proxy_missing(settings)
-    runtime = kubelet and containerd.runs(settings)
-    wanted = {"containerd": runtime, "kubelet": kubelet, "kube-proxy": proxy}
-    return [name for name, runs in wanted.items() if runs]
+    parts = {"kubelet": kubelet, "kube-proxy": proxy}
+    return [
+        spec.name for spec in COMPONENTS.values() if parts.get(spec.part) and spec.enabled(settings)
+    ]
 
 
 def missing(settings: Settings) -> list[str]:
@@ -82,8 +78,8 @@ def describe_left_out(settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def require_possible(settings: Settings) -> None:
-    """Raise Failure where a kubelet could not work: with a runtime out of reach, or alone."""
+def require_runtime(settings: Settings) -> None:
+    """Raise Failure when the kubelet could not reach its container runtime."""
     if settings.node.sandbox and not containerd.runs(settings):
         source = settings.source("node.container_runtime_endpoint")
         raise Failure(
@@ -91,6 +87,10 @@ def require_possible(settings: Settings) -> None:
             "set node.sandbox: false (STEPKUBE_NODE_SANDBOX=false), or unset it for a private one",
         )
     container.require_runtime(settings)
+
+
+def require_control_plane(settings: Settings) -> None:
+    """Raise Failure when the control plane that a lone kubelet joins does not answer."""
     if settings.start.control_plane:
         return
     server = kubeconfig.server(settings, "kubelet")
@@ -118,59 +118,15 @@ def require_cgroups(settings: Settings) -> None:
     )
 
 
-def after_start(settings: Settings, names: list[str]) -> None:
-    """Wait for the node to turn Ready."""
-    if "kubelet" in names:
-        if settings.node.sandbox:
-            sandbox.ensure(settings)  # its relay, should it have ended or have other ports now
-        _wait_ready(settings)
-
-
-def after_stop(settings: Settings) -> None:
-    """End the sandbox, unless somebody is left in it, and remove the control groups it left."""
-    records = (load(settings.paths.run, name) for name in sandbox.INSIDE)
-    if any(record and record.alive() for record in records):
-        return
-    if sandbox.end(settings):
-        sandbox.remove_cgroups(settings)
-
-
-def client(settings: Settings) -> str | Path:
-    """Return the kubectl to use: the user's, or the one that was built."""
-    named = settings.start.kubectl
-    if named:
-        return program(str(Path(named).expanduser()))
-    return load_binary(settings, "kubectl").path
-
-
-def kubectl(
-    settings: Settings, *words: str, stdin: str | None = None, check: bool = True
-) -> Result:
-    """Run kubectl as the cluster's administrator."""
-    kubeconfig = f"--kubeconfig={settings.paths.kubeconfig('admin')}"
-    return run(client(settings), kubeconfig, *words, stdin=stdin, check=check, timeout=60)
-
-
 def _missing(settings: Settings, programs: tuple[str, ...]) -> list[str]:
     needed = programs + (SANDBOX if settings.node.sandbox else ())
     lacks = [name for name in needed if shutil.which(name) is None]
     return [*(["root"] if os.geteuid() else []), *lacks]
 
 
-def _wait_ready(settings: Settings) -> None:
-    """Ask until the node is Ready; `kubectl wait` came only with 1.11."""
-    name = settings.kubelet.hostname_override
-    condition = '--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}'
-    end = time.monotonic() + READY
-    while True:
-        answer = kubectl(settings, "get", "node", name, condition, check=False)
-        if answer.stdout.strip() == "True" or time.monotonic() > end:
-            break
-        time.sleep(1.0)
-    if answer.stdout.strip() != "True":
-        log = settings.paths.log("kubelet")
-        raise Failure(
-            f"node {name} did not turn Ready within {READY:g} s: {answer.tail(1)}\n{tail(log)}",
-            f"read {log}",
-        )
-    console.say(f"  node {name} is Ready")
+START_CHECKS: Mapping[StartCheck, Callable[[Settings], None]] = {
+    "cgroups": require_cgroups,
+    "container-runtime": require_runtime,
+    "api-server": require_control_plane,
+}
+"""What a component's Spec can ask to be checked before it starts."""

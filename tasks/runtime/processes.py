@@ -1,65 +1,56 @@
-"""From a wanted component to a running process, and back: shared by start and debug."""
+"""From a desired component to a running process, and back: shared by start and debug."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from tasks.build.tasks import load_binary
-from tasks.components import containerd, docker, kube_proxy, kubelet, registry
+from tasks.components import kubelet_config
 from tasks.components.base import Component, Context
+from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import container, kernel, port_forwards, sandbox
+from tasks.runtime import container, port_forwards, sandbox
+from tasks.runtime.probes import PROBES
 from tasks.settings.load import Settings
 from tasks.system import files, mounts, ports, process, procfs, signals
-from tasks.system.process import Record
+from tasks.system.process import Record, Spawn
 from tasks.system.procfs import Identity
 from tasks.system.run import program, run
 
-READY = 90.0
-"""Seconds a component other than kube-apiserver may take to become ready."""
-SHIM = "containerd-shim"
 _UNKNOWN = re.compile(r"unknown (?:shorthand )?flag: -?-?'?([a-z0-9-]+)")
 
 
 def desired_component(settings: Settings, name: str) -> Component:
     """Return a component as it should run now, without the flags that its binary refuses."""
-    spec = registry.COMPONENTS[name]
+    spec = COMPONENTS[name]
     checkout = load_checkout(settings.paths.lock)
     context = Context(settings, checkout.minor, binary(settings, name))
-    if name == containerd.NAME:
-        return containerd.build(context, containerd.Tools(cni=plugins(settings)))
-    if name == kube_proxy.NAME:
-        return with_accepted_flags(
-            settings, kube_proxy.build(context, ipvs=not kernel.why_no_ipvs())
-        )
-    component = spec.build(context)
+    probed: dict[str, str] = {probe: PROBES[probe].ask(settings) for probe in spec.probes}
+    component = spec.build(replace(context, probed=probed))
     return component if spec.module is None else with_accepted_flags(settings, component)
-
-
-def plugins(settings: Settings) -> Path:
-    """Return the folder of the CNI plugins: named, the distribution's, or those that were built."""
-    return containerd.plugins(settings) or tool_record.load_tool(settings, "cni").bin
 
 
 def binary(settings: Settings, name: str) -> Path:
     """Return the program a component runs."""
-    own = registry.own_binary(settings, name)
+    spec = COMPONENTS[name]
+    own = spec.own_program(settings)
     if own is not None:
         return own
-    module = registry.COMPONENTS[name].module
-    if module is not None:
-        return load_binary(settings, module).path
-    if name == "etcd":
-        return tool_record.load_tool(settings, "etcd").bin
-    return Path(program(name))
+    match spec.program.kind:
+        case "module":
+            return load_binary(settings, spec.program.name).path
+        case "tool":
+            return tool_record.load_tool(settings, spec.program.name).bin
+        case "installed":
+            return Path(program(spec.program.name))
 
 
 def with_accepted_flags(settings: Settings, component: Component) -> Component:
@@ -129,7 +120,7 @@ def start(settings: Settings, component: Component) -> Record:
     prepare(component)
     env = process.environment(component.name, settings.paths.instance, component.env)
     record = spawn(settings, component.name, component.argv, env, fingerprint(component))
-    wait_ready(settings, component, record)
+    wait_ready(component, record)
     exe = procfs.executable(record.identity.pid)
     if exe is not None and exe != record.exe:  # a script that has become the program itself
         record = replace(record, exe=exe)
@@ -143,23 +134,24 @@ def spawn(
     """Start the process itself and write its record."""
     log = settings.paths.log(name)
     cwd = settings.paths.run / name
-    record = start_in_place(settings, name)(argv, env, cwd=cwd, log=log, fingerprint=digest)
+    record = spawn_in_place(settings, name)(name, argv, env, cwd=cwd, log=log, fingerprint=digest)
     process.save(settings.paths.run, record)
     return record
 
 
-def start_in_place(settings: Settings, name: str) -> Callable[..., Record]:
+def spawn_in_place(settings: Settings, name: str) -> Spawn:
     """Return what starts a component where it belongs: on the host, or apart from it."""
-    if sandbox.is_inside(settings, name):
-        return partial(sandbox.spawn, settings, name)
-    if docker.contains(settings, name):
-        return partial(container.spawn, settings, name)
-    return partial(process.spawn, name)
+    spec = COMPONENTS[name]
+    if spec.in_sandbox(settings):
+        return partial(sandbox.spawn, settings)
+    if spec.in_container(settings):
+        return partial(container.spawn, settings)
+    return process.spawn
 
 
-def wait_ready(settings: Settings, component: Component, record: Record) -> None:
+def wait_ready(component: Component, record: Record) -> None:
     """Wait for a component's health check. Raises Failure with the last lines of its log."""
-    limit = float(settings.api.wait) if component.name == "kube-apiserver" else READY
+    limit = component.ready_timeout
     if process.until(lambda: ports.healthy(component.health), record.identity.alive, limit):
         return
     log = Path(record.log)
@@ -170,39 +162,39 @@ def wait_ready(settings: Settings, component: Component, record: Record) -> None
     )
 
 
-def stop(settings: Settings, name: str) -> bool:
-    """End a component's process and everything that carries its mark; True when one ran.
+def stop(settings: Settings, name: str, record: Record | None = None) -> bool:
+    """Stop a component's process and everything that carries its mark; True when one ran.
 
-    Pods outlive the containerd that started them.
+    `record` is the component's, where the caller has it already.
     """
-    record = process.load(settings.paths.run, name)
+    record = record or process.load(settings.paths.run, name)
     ran = record is not None and record.alive()
     if record is not None and ran and not signals.stop(record.identity):
         raise Failure(f"{name} (pid {record.identity.pid}) does not end", "look at it with ps")
-    pods = shims(settings) if name == containerd.NAME else []
     mark = process.mark(name, settings.paths.instance)
-    ran = process.end_marked(mark, signals.LADDER, pods) or ran
+    ran = process.end_marked(mark, signals.LADDER, survivors(settings, name)) or ran
     process.forget(settings.paths.run, name)
     container.remove(settings, name)
-    if sandbox.is_inside(settings, name):
+    if COMPONENTS[name].in_sandbox(settings):
         port_forwards.close_ports(settings, name)
     return ran
 
 
-def shims(settings: Settings) -> list[Identity]:
-    """Return the processes between containerd and the containers; they carry its mark."""
-    marked = process.marked(process.mark(containerd.NAME, settings.paths.instance))
-    return [one for one in marked if Path(procfs.executable(one.pid) or "").name.startswith(SHIM)]
+def survivors(settings: Settings, name: str) -> list[Identity]:
+    """Return the processes of a component that outlive it: between containerd and its pods."""
+    start = COMPONENTS[name].survivors
+    marked = process.marked(process.mark(name, settings.paths.instance)) if start else []
+    return [one for one in marked if Path(procfs.executable(one.pid) or "").name.startswith(start)]
 
 
 def end_pods(settings: Settings) -> None:
     """End what outlives the kubelet where no sandbox does it by its end: containers and volumes."""
     container.end_pods(settings)
-    for shim in shims(settings):
+    for shim in (one for name in COMPONENTS for one in survivors(settings, name)):
         for pid in procfs.children(shim.pid):
             contained = procfs.identify(pid)
             if contained is not None:
                 signals.stop(contained, signals.KILL)
         signals.stop(shim, signals.KILL)
-    for why in mounts.detach(kubelet.root(settings)):
+    for why in mounts.detach(kubelet_config.root(settings)):
         console.warn(why)

@@ -1,19 +1,20 @@
 """The node's own namespaces: nothing on the host changes, and ending one process ends it all.
 
-The sandbox is a process, PID 1 of its namespaces, and a relay that connects the loopback ports of
-host and sandbox, so that no network link is made on the host.
+The sandbox is a process, PID 1 of its namespaces, and a forwarder that connects the loopback ports
+of host and sandbox, so that no network link is made on the host.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from tasks.components import forwarding
+from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.runtime import port_forwards
 from tasks.settings import addresses, templates
@@ -23,20 +24,14 @@ from tasks.system.process import Record
 from tasks.system.run import program
 
 HOLDER = "sandbox"
-INSIDE = ("containerd", "kubelet", "kube-proxy")
 CGROUPS = Path("/sys/fs/cgroup")
 NAMESPACES = ("--pid", "--mount", "--net", "--ipc", "--uts")
 
 
-def is_inside(settings: Settings, name: str) -> bool:
-    """Tell whether a component runs inside the sandbox."""
-    return settings.node.sandbox and name in INSIDE
-
-
 def spawn(
     settings: Settings,
-    name: str,
-    argv: tuple[str, ...],
+    component: str,
+    argv: Sequence[str],
     env: Mapping[str, str],
     *,
     cwd: Path,
@@ -48,20 +43,22 @@ def spawn(
     The record names the component itself, not the nsenter(1) that waits for it.
     """
     holder = ensure(settings)
-    port_forwards.expose_ports(settings, holder, name)
+    port_forwards.expose_ports(settings, holder, component)
     cwd.mkdir(parents=True, exist_ok=True)
     enter = [program("nsenter"), f"--target={holder.identity.pid}", *NAMESPACES, f"--wd={cwd}"]
     outer = process.spawn(
-        name, [*enter, "--", *argv], env, cwd=cwd, log=log, fingerprint=fingerprint
+        component, [*enter, "--", *argv], env, cwd=cwd, log=log, fingerprint=fingerprint
     )
-    started = process.within(outer, argv, lambda: procfs.children(outer.identity.pid), 30.0)
+    started = process.within(outer, tuple(argv), lambda: procfs.children(outer.identity.pid), 30.0)
     if started is None:
-        raise Failure(f"{name} did not start in the sandbox\n{process.tail(log)}", f"read {log}")
+        raise Failure(
+            f"{component} did not start in the sandbox\n{process.tail(log)}", f"read {log}"
+        )
     return started
 
 
 def ensure(settings: Settings) -> Record:
-    """Return the running sandbox, making it and its relay when they are not there."""
+    """Return the running sandbox, making it and its forwarder when they are not there."""
     run = settings.paths.run
     with files.locked(run / f"{HOLDER}.lock"):
         holder = process.load(run, HOLDER)
@@ -75,7 +72,8 @@ def ensure(settings: Settings) -> Record:
 def end(settings: Settings) -> bool:
     """End the sandbox with everything in it; True when there was one."""
     ended = False
-    for name in (*map(port_forwards.forwarder_name, INSIDE), port_forwards.MAIN, HOLDER):
+    forwarders = map(port_forwards.forwarder_name, _inhabitants())
+    for name in (*forwarders, port_forwards.MAIN, HOLDER):
         record = process.load(settings.paths.run, name)
         marked = process.marked(process.mark(name, settings.paths.instance))
         for identity in [*([record.identity] if record else []), *marked]:
@@ -84,6 +82,19 @@ def end(settings: Settings) -> bool:
             ended = ended or alive
         process.forget(settings.paths.run, name)
     return ended
+
+
+def end_if_empty(settings: Settings) -> None:
+    """End the sandbox, unless a component runs in it, and remove the control groups it left."""
+    records = (process.load(settings.paths.run, name) for name in _inhabitants())
+    if any(record and record.alive() for record in records):
+        return
+    if end(settings):
+        remove_cgroups(settings)
+
+
+def _inhabitants() -> list[str]:
+    return [spec.name for spec in COMPONENTS.values() if spec.sandboxed]
 
 
 def cgroup(settings: Settings) -> str:
@@ -146,7 +157,7 @@ def _make(settings: Settings) -> Record:
 
 
 def forward(settings: Settings, name: str, port: int) -> Record:
-    """Start a relay of its own for one more port, from the host's loopback into the sandbox."""
+    """Start a forwarder of its own for one more port, from the host's loopback into the sandbox."""
     return port_forwards.start_forwarder(
         settings, ensure(settings), name, [forwarding.inward_mapping(port)]
     )

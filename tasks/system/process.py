@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from tasks.core.errors import Failure
 from tasks.system import files, procfs, signals
@@ -50,6 +50,22 @@ class Record:
             return False
         exe = procfs.executable(self.identity.pid)
         return exe is None or exe == self.exe
+
+
+class Spawn(Protocol):
+    """Starts a component: on the host (spawn, below), in the sandbox, or in a container."""
+
+    def __call__(
+        self,
+        component: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        cwd: Path,
+        log: Path,
+        fingerprint: str,
+    ) -> Record:
+        """Start it, append its output to `log`, and return its record."""
 
 
 def spawn(

@@ -27,7 +27,6 @@ def chosen(
     made = toycluster.load(tmp_path, toycluster.free_port())
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
-    monkeypatch.setitem(swap.OFFSETS, "toy", 0)
     monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
     return made
 
@@ -100,7 +99,7 @@ def test_a_debugged_component_ends_with_its_debugger(
     said, _ = staying.communicate(timeout=120)
     assert staying.returncode == 130 and "terminated" not in said and "ended toy" in said
     assert nothing_runs(chosen)
-    assert ports.owner(swap.port(chosen, "toy")) is None
+    assert ports.owner(registry.debug_port(chosen, "toy")) is None
     assert swap.load(chosen, "toy") is None
 
 

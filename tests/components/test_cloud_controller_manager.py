@@ -239,7 +239,7 @@ def test_a_program_of_ones_own_needs_no_build_and_is_started_again_when_it_chang
     own: dict[str, str], toy: Path
 ) -> None:
     chosen = load.load(own)
-    assert registry.built_module(chosen, ccm.NAME) is None
+    assert ccm.SPEC.built_module(chosen) is None
     assert preflight.check_go_version(chosen, ccm.NAME)
     check.require(chosen, (1, 11))
     assert cluster.reconcile(chosen, ccm.NAME) is None

@@ -1,12 +1,13 @@
 import json
 import os
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tasks.components import containerd, kubelet
+from tasks.components import containerd, kubelet_config
 from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
@@ -94,7 +95,7 @@ def test_no_golden_file_is_left_over():
 @pytest.mark.parametrize("words", VARIANTS.values(), ids=VARIANTS)
 def test_every_flag_has_a_row_in_the_facts(component, words):
     for minor in EVERY_MINOR:
-        wanted = COMPONENTS[component].wanted(context(component, minor, **words))
+        wanted = COMPONENTS[component].flags(context(component, minor, **words))
         assert set(wanted) <= set(facts.data()["flags"][component])
 
 
@@ -103,7 +104,7 @@ def test_every_row_of_the_facts_is_used(component):
     used = set()
     for minor in EVERY_MINOR:
         for words in VARIANTS.values():
-            used |= set(COMPONENTS[component].wanted(context(component, minor, **words)))
+            used |= set(COMPONENTS[component].flags(context(component, minor, **words)))
     assert set(facts.data()["flags"][component]) == used
 
 
@@ -208,9 +209,9 @@ def test_pause_tolerant():
     manager = given("kube-controller-manager")
     assert (manager["leader-elect"], manager["node-monitor-grace-period"]) == ("false", "24h")
     assert given("kube-scheduler")["leader-elect"] == "false"
-    assert yaml.safe_load(kubelet.configuration(context("kubelet")))["runtimeRequestTimeout"] == (
-        "24h"
-    )
+    assert yaml.safe_load(kubelet_config.configuration(context("kubelet")))[
+        "runtimeRequestTimeout"
+    ] == ("24h")
 
 
 @pytest.mark.parametrize("minor", MINORS)
@@ -236,7 +237,7 @@ def test_not_pause_tolerant_is_stock(minor):
         extra = long if component == "kube-apiserver" else long | authorities
         kept = {name: value for name, value in tolerant.items() if name not in extra}
         assert given(component, minor, **stock) == kept
-    rendered = yaml.safe_load(kubelet.configuration(context("kubelet", minor, **stock)))
+    rendered = yaml.safe_load(kubelet_config.configuration(context("kubelet", minor, **stock)))
     assert "runtimeRequestTimeout" not in rendered
 
 
@@ -392,7 +393,7 @@ def test_kubelet_flags_of_the_user_come_last():
 
 def test_kubelet_switches():
     config = yaml.safe_load(
-        kubelet.configuration(
+        kubelet_config.configuration(
             context(
                 "kubelet",
                 kubelet__cgroups_per_qos="false",
@@ -437,10 +438,13 @@ def test_proxy_configuration():
     ],
 )
 def test_containerd_configuration(version, images, runtime):
-    given_context = context("containerd")
-    tools = containerd.Tools(version, "/usr/sbin/runc", Path("/opt/cni"))
-    built = containerd.build(given_context, tools)
-    config = tomllib.loads(built.files[Path(built.argv[1].removeprefix("--config="))])
+    given_context = replace(context("containerd"), probed={"cni": "/opt/cni"})
+    built = containerd.build(given_context)
+    written = built.files[Path(built.argv[1].removeprefix("--config="))]
+    chosen, cni = given_context.settings, Path("/opt/cni")
+    assert written == containerd.configuration(chosen, containerd.Tools(cni=cni))
+    tools = containerd.Tools(version, "/usr/sbin/runc", cni)
+    config = tomllib.loads(containerd.configuration(chosen, tools))
     plugins = config["plugins"]
     assert config["version"] == version
     assert plugins[runtime]["restrict_oom_score_adj"] is True

@@ -72,9 +72,9 @@ def test_in_the_file_it_may_be_a_mapping(tmp_path: Path) -> None:
 def test_containerd_is_pointed_at_them(tmp_path: Path, version: int, plugin: str) -> None:
     made = load(tmp_path, "docker.io=b.test")
     context = Context(made, (1, 20), Path("/usr/bin/containerd"))
-    built = containerd.build(context, containerd.Tools(version))
-    texts = {path.name: text for path, text in built.files.items()}
-    folder = tomllib.loads(texts["containerd.toml"])["plugins"][plugin]["registry"]["config_path"]
+    built = containerd.build(context)
+    text = containerd.configuration(made, containerd.Tools(version))
+    folder = tomllib.loads(text)["plugins"][plugin]["registry"]["config_path"]
     hosts = tomllib.loads(built.files[Path(folder, "docker.io", "hosts.toml")])
     way = {"capabilities": ["pull", "resolve"], "override_path": True}
     api = "https://b.test/v2"

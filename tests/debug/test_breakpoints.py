@@ -495,14 +495,13 @@ def test_an_interrupted_run_leaves_the_toy_as_it_was(found: Settings, number: in
 
 def test_there_is_a_task_for_every_component() -> None:
     group, *tasks = breakpoints.task_break()
-    assert [task["name"] for task in tasks] == list(swap.OFFSETS)
+    assert [task["name"] for task in tasks] == list(registry.debug_offsets())
     assert all(task["doc"] and task["params"] for task in tasks) and group["doc"]
 
 
 def main(home: str, base: str, port: str, *words: str) -> int:
     """Run doit with the toy as the only component, and a step before that is loud."""
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
-    swap.OFFSETS["toy"] = 0
     processes.with_accepted_flags = toycluster.accept
     breakpoints.current = lambda: toycluster.load(Path(home), int(base))
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks import delve
+from tasks.components import registry
 from tasks.debug import journal, saved_breakpoints, swap
 from tasks.kubernetes.tool_record import load_tool
 from tasks.runtime import processes
@@ -129,7 +130,7 @@ def test_undebug_comes_back_in_bounded_time(
     assert not held.alive()
     assert goes_on(chosen)
     assert delve.tracer(current(chosen).identity.pid) == 0
-    assert ports.owner(swap.port(chosen, "toy")) is None
+    assert ports.owner(registry.debug_port(chosen, "toy")) is None
     assert current(chosen).mode == "normal"
 
 

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from tasks import delve
-from tasks.components import debug_ports, registry
+from tasks.components import registry
 from tasks.core.errors import Failure
 from tasks.debug import swap
 from tasks.runtime import processes
@@ -31,7 +31,6 @@ def chosen(
     made = toycluster.load(tmp_path, toycluster.free_port())
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
-    monkeypatch.setitem(swap.OFFSETS, "toy", 0)
     monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
     yield made
     swap.kill(made, "toy")
@@ -167,12 +166,14 @@ def test_a_port_that_a_connection_has_is_refused_before_anything_is_touched(
 
 def test_the_ports_of_debuggers_are_odd_as_those_of_connections_are_even(tmp_path: Path) -> None:
     ports_of = {
-        name: {debug_ports.port(made, one) for one in swap.OFFSETS}
+        name: {registry.debug_port(made, one) for one in registry.debug_offsets()}
         for name in ("default", "two", "i1", "i2", "i3")
         for made in [load.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_INSTANCE": name})]
     }
     assert all(port % 2 for own in ports_of.values() for port in own)
-    assert len(set().union(*ports_of.values())) == 5 * len(swap.OFFSETS), "no two share one"
+    assert len(set().union(*ports_of.values())) == 5 * len(registry.debug_offsets()), (
+        "no two share one"
+    )
 
 
 @pytest.mark.parametrize(("built_by", "words"), [("1.99.0", "Delve 1.27.2 knows Go up to 1.27")])
@@ -209,4 +210,4 @@ def test_a_swap_that_fails_restores_the_component(
     assert current(chosen).mode == "normal"
     assert procfs.argv_of(current(chosen).identity.pid) == running.argv
     assert goes_on(chosen)
-    assert ports.owner(swap.port(chosen, "toy")) is None
+    assert ports.owner(registry.debug_port(chosen, "toy")) is None

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tasks.components import registry
 from tasks.debug import journal, swap
 from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
@@ -66,7 +67,7 @@ def test_every_step_can_be_healed(
         assert current(chosen).mode == "normal"
         assert procfs.argv_of(current(chosen).identity.pid) == running.argv
         assert goes_on(chosen)
-        assert ports.owner(swap.port(chosen, "toy")) is None
+        assert ports.owner(registry.debug_port(chosen, "toy")) is None
         assert process.marked(process.mark("dlv-toy", chosen.paths.instance)) == []
         alive = process.marked(process.mark("toy", chosen.paths.instance))
         assert alive == [current(chosen).identity]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tasks.debug import swap
+from tasks.components import registry
 from tasks.editors import configurations, jsonc_parser, tree_files
 from tasks.editors import tasks as editors
 from tasks.settings import load
@@ -157,7 +157,7 @@ def test_a_fresh_launch_json_is_plain_json_with_every_component(
 ) -> None:
     assert not write(chosen)
     value = json.loads((tree / configurations.LAUNCH).read_text())
-    assert [*PORTS, CLOUD] == list(swap.OFFSETS)
+    assert [*PORTS, CLOUD] == list(registry.debug_offsets())
     assert value["version"] == "0.2.0"
     assert value["configurations"] == [
         {

@@ -271,10 +271,7 @@ def test_a_refused_flag_is_dropped() -> None:
 def test_containerd_says_which_plugins_it_found() -> None:
     origin = Cause("tool", "CNI plugins", "/usr/lib/cni")
     context = Context(load(), (1, 20), Path("/usr/bin/containerd"))
-
-    def other(given: Context) -> provenance.Component:
-        return containerd.build(given, containerd.Tools(cni=Path("/other")))
-
+    other = dataclasses.replace(context, probed={"cni": "/other"})
     sections = provenance.trace(context, containerd.build, {origin: other})
     assert origins(sections, "file containerd.toml", "bin_dir") == {
         "CNI plugins": "/usr/lib/cni",

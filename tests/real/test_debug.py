@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks import delve
-from tasks.components import debug_ports
+from tasks.components import registry
 from tasks.debug import journal
 from tasks.system import signals
 from tests.real.conftest import CONTROL_PLANE, Cluster
@@ -18,7 +18,7 @@ SCHEDULE = "k8s.io/kubernetes/pkg/scheduler/core.(*genericScheduler).Schedule"
 
 
 def address(cluster: Cluster, name: str) -> str:
-    return f"127.0.0.1:{debug_ports.port(cluster.settings, name)}"
+    return f"127.0.0.1:{registry.debug_port(cluster.settings, name)}"
 
 
 def raw(cluster: Cluster, name: str) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tasks.build import tasks as build
-from tasks.components import debug_ports
+from tasks.components import registry
 from tasks.components.registry import COMPONENTS
 from tasks.settings import load
 from tasks.system import ports, process, procfs, signals
@@ -136,7 +136,7 @@ def test_in_the_foreground_a_death_is_told_and_an_interrupt_ends_it_all(cluster:
     assert run.returncode == 130
     assert "Cleaning up" in said and "Traceback" not in said
     assert running(cluster) == {}
-    debugger = debug_ports.port(cluster.settings, "kube-scheduler")
+    debugger = registry.debug_port(cluster.settings, "kube-scheduler")
     for port in (cluster.settings.api.secure_port, cluster.settings.etcd.port, debugger):
         assert ports.owner(port) is None
 

@@ -377,7 +377,7 @@ def test_down_and_up_bring_the_pods_back_without_a_registry(
 ) -> None:
     chosen = node.cluster.settings
     holder = node.cluster.record(sandbox.HOLDER)
-    shims = processes.shims(chosen)
+    shims = processes.survivors(chosen, "containerd")
     assert shims
     node.doit("down")
     assert not any(one.alive() for one in (*shims, holder.identity))

@@ -14,7 +14,7 @@ import pytest
 from tasks import delve
 from tasks.addons import images
 from tasks.check import tasks as check
-from tasks.components import docker, kubelet, registry
+from tasks.components import docker, kubelet_config, registry
 from tasks.components.base import Context
 from tasks.core.errors import Failure
 from tasks.debug import swap
@@ -115,8 +115,8 @@ def test_the_image_is_the_users_or_that_of_the_minor(minor: str, image: str) -> 
 
 def test_it_brings_its_c_library_with_it() -> None:
     for chosen, whole in ((load(**CONTAINED), True), (load(**DOCKER), False)):
-        assert docker.contains(chosen, "kubelet") is whole
-        assert not docker.contains(chosen, "kube-proxy")
+        assert registry.is_contained(chosen, "kubelet") is whole
+        assert not registry.is_contained(chosen, "kube-proxy")
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,9 @@ def contained(
         }
     )
     toycluster.write(made, toy, dlv, go_version)
-    monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
-    monkeypatch.setitem(swap.OFFSETS, "toy", 0)
+    spec = replace(toycluster.spec(PORT), contained=True)
+    monkeypatch.setitem(registry.COMPONENTS, "toy", spec)
     monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
-    monkeypatch.setattr(docker, "CONTAINED", "toy")
     yield made
     swap.kill(made, "toy")
     processes.stop(made, "toy")
@@ -239,7 +238,7 @@ def test_a_container_that_cannot_be_is_told_with_the_fix(
 
 
 def test_only_the_containers_of_this_nodes_pods_are_removed(box: Settings, tmp_path: Path) -> None:
-    (kubelet.root(box) / "pods" / "uid-1").mkdir(parents=True)
+    (kubelet_config.root(box) / "pods" / "uid-1").mkdir(parents=True)
     files.write(tmp_path / "docker" / "pods", "c1 uid-1\nc2 uid-2\nc3 \nc4 uid-1\n")
     processes.end_pods(box)
     assert asked(tmp_path, "rm") == ["rm --force c1 c4"]

@@ -1,4 +1,5 @@
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,8 @@ def test_ipvs_needs_ipset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def text(made: Context, *, ipvs: bool) -> str:
-    return next(iter(kube_proxy.build(made, ipvs=ipvs).files.values()))
+    made = replace(made, probed={"ipvs": "" if ipvs else "none"})
+    return next(iter(kube_proxy.build(made).files.values()))
 
 
 def test_without_ipvs_iptables_is_used() -> None:
@@ -86,7 +88,7 @@ def test_a_mode_is_one_of_its_version(version: str, words: dict[str, str], refus
 
 
 def test_what_is_started_has_looked_at_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes.kernel, "why_no_ipvs", lambda: "none")
+    monkeypatch.setattr(kernel, "why_no_ipvs", lambda: "none")
     made = context("kube-proxy", "1.20", proxy__mode="ipvs")
     monkeypatch.setattr(processes, "load_checkout", lambda _: type("C", (), {"minor": (1, 20)}))
     monkeypatch.setattr(processes, "binary", lambda *_: Path("/x"))

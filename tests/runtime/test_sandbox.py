@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tasks.cluster import tasks as cluster
-from tasks.components import forwarding
+from tasks.components import forwarding, kubelet
 from tasks.components.base import Component
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
@@ -114,16 +114,16 @@ def test_a_lone_kubelet_needs_a_control_plane(tmp_path: Path) -> None:
     port = str(toycluster.free_port())
     made = chosen(tmp_path, START_MODE="kubeletonly", API_SECURE_PORT=port)
     with pytest.raises(Failure, match=f"no control plane is ready at https://localhost:{port}"):
-        prerequisites.require_possible(made)
-    prerequisites.require_possible(chosen(tmp_path))
+        prerequisites.require_control_plane(made)
+    prerequisites.require_control_plane(chosen(tmp_path))
 
 
 def test_a_runtime_of_the_host_is_out_of_a_sandboxes_reach(tmp_path: Path) -> None:
     own = {"CONTAINER_RUNTIME_ENDPOINT": "unix:///run/x.sock"}
     with pytest.raises(Failure, match=r"CONTAINER_RUNTIME_ENDPOINT.* of the host") as caught:
-        prerequisites.require_possible(chosen(tmp_path, **own))
+        prerequisites.require_runtime(chosen(tmp_path, **own))
     assert "STEPKUBE_NODE_SANDBOX=false" in caught.value.hint
-    prerequisites.require_possible(chosen(tmp_path, STEPKUBE_NODE_SANDBOX="false", **own))
+    prerequisites.require_runtime(chosen(tmp_path, STEPKUBE_NODE_SANDBOX="false", **own))
 
 
 def test_a_lone_kubelet_makes_no_authority_of_its_own(tmp_path: Path) -> None:
@@ -173,8 +173,8 @@ def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
     stock = chosen(tmp_path)
     more = chosen(tmp_path, **given)
     plain, told = (
-        [*forwarding.mappings(stock), *map(str, forwarding.ports_from_sandbox(stock, "kubelet"))],
-        [*forwarding.mappings(more), *map(str, forwarding.ports_from_sandbox(more, "kubelet"))],
+        [*forwarding.mappings(stock), *map(str, kubelet.exposed_ports(stock))],
+        [*forwarding.mappings(more), *map(str, kubelet.exposed_ports(more))],
     )
     assert set(told) - set(plain) == {"7255", "out:127.0.0.1:4317:127.0.0.1:4317"}
     assert not set(plain) - set(told)

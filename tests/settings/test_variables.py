@@ -22,19 +22,18 @@ from tasks.cli import verbosity
 from tasks.cluster import foreground
 from tasks.cluster import tasks as cluster
 from tasks.components import cloud_controller_manager
-from tasks.components.base import Component, Context
+from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.explain import provenance
 from tasks.kubernetes import facts
-from tasks.runtime import prerequisites, processes
+from tasks.runtime import kubectl, processes
 from tasks.settings import groups
 from tasks.settings import load as settings
 from tasks.settings.load import Settings
 from tasks.settings.table import Row, table
 from tasks.system import files, process, procfs, run
-from tasks.system.ports import Health
 from tasks.toolchain import cni
 from tests.support.variables import ALWAYS, EFFECTS, SPANS, Effect
 
@@ -101,25 +100,27 @@ def words(chosen: Settings, minor: str) -> Counter[str]:
         f"user logs in by {credentials.own(chosen)}",
         f"CNI plugins {tuple(cni.requested_version(chosen).values())}",
         f"logs {chosen.paths.logs}",
-        f"patience {patience(chosen)}",
+        f"patience {patience(chosen, minor)}",
     ]
     for name, addon in catalog.ADDONS.items():
         files_of = addon.places(chosen, facts.minor(minor))
         found.append(f"addon {name} {files_of}" if addon.wanted(chosen) else f"no {name}")
     found.append(f"cloud program {cloud_controller_manager.own_binary(chosen)}")
     if chosen.start.kubectl:
-        found.append(f"kubectl {prerequisites.client(chosen)}")
+        found.append(f"kubectl {kubectl.client(chosen)}")
     return Counter(found)
 
 
-def patience(chosen: Settings) -> float:
+def patience(chosen: Settings, minor: str) -> float:
     """Return how long the start of kube-apiserver is waited for, in seconds."""
     asked: list[float] = []
+    context = Context(chosen, facts.parse(minor), Path("/bin/kube-apiserver"))
+    component = COMPONENTS["kube-apiserver"].build(context)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "until", lambda *given: asked.append(given[2]) or True)
         record = process.Record.__new__(process.Record)
         object.__setattr__(record, "identity", procfs.identify(os.getpid()))
-        processes.wait_ready(chosen, Component("kube-apiserver", (), Health("")), record)
+        processes.wait_ready(component, record)
     return asked[0]
 
 

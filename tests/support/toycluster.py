@@ -16,6 +16,7 @@ from typing import Any
 from tasks import delve
 from tasks.components import registry
 from tasks.components.base import Component, Context
+from tasks.components.spec import Program, Spec
 from tasks.core.errors import Failure
 from tasks.debug import journal, swap
 from tasks.runtime import processes
@@ -47,7 +48,7 @@ def write(made: Settings, toy: Path, dlv: Path, go_version: str) -> None:
     files.write_json(made.paths.tool("delve"), tool)
 
 
-def spec(port: int) -> registry.Spec:
+def spec(port: int) -> Spec:
     """Return the toy as a component."""
 
     def build(context: Context) -> Component:
@@ -56,7 +57,9 @@ def spec(port: int) -> registry.Spec:
         return Component("toy", argv, health, env={"ODD": "a b$"}, ports=(port,))
 
     known = registry.COMPONENTS["kube-scheduler"]
-    return replace(known, name="toy", module="toy", after=(), build=build)
+    return replace(
+        known, name="toy", program=Program("module", "toy"), after=(), build=build, debug_offset=0
+    )
 
 
 def accept(_: Settings, component: Component) -> Component:
@@ -103,7 +106,6 @@ def main(words: list[str]) -> int:
     home, base, port, verb, victim, step = words
     made = load(Path(home), int(base))
     registry.COMPONENTS["toy"] = spec(int(port))
-    swap.OFFSETS["toy"] = 0
     processes.with_accepted_flags = accept
     dying = Dying(made, victim, int(step))
     for owner, name in (

@@ -12,7 +12,6 @@ from tasks.cluster import foreground
 from tasks.cluster import tasks as cluster
 from tasks.components import registry
 from tasks.core import console
-from tasks.debug import swap
 from tasks.runtime import processes
 from tasks.settings import load
 from tests.support import toycluster
@@ -27,7 +26,6 @@ def main(home: str, base: str, port: str, broken: str = "") -> None:
         }
     )
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
-    swap.OFFSETS["toy"] = 0
     processes.with_accepted_flags = toycluster.accept
     console.tasks_by_name["up"] = SimpleNamespace(task_dep=[], setup_tasks=[])
     console.selected_tasks[:] = ["up"]

@@ -1,0 +1,129 @@
+"""KubeletConfiguration: the kubelet's file, with the fields that its minor has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tasks.components import containerd, shared_flags
+from tasks.components.base import Context
+from tasks.kubernetes import facts
+from tasks.settings import cert_files, templates
+from tasks.settings.load import Settings
+from tasks.settings.paths import absolute
+
+Field = str | bool | Mapping[str, str | int]
+TRACES = 4317
+"""Port of an OpenTelemetry collector."""
+_PUBLIC_DNS = "8.8.8.8"
+
+
+def root(settings: Settings) -> Path:
+    """Return the kubelet's root folder, where it mounts the volumes of pods."""
+    return settings.paths.instance / "kubelet"
+
+
+def configuration(context: Context) -> str:
+    """Render the KubeletConfiguration; a field enters it with the minor that has it."""
+    settings = context.settings
+    crt, key = cert_files.pair(settings, "serving-kubelet")
+    soft = _thresholds(settings.kubelet.eviction_soft)
+    optional: dict[str, Field] = {
+        "containerRuntimeEndpoint": containerd.endpoint(settings),
+        "imageServiceEndpoint": settings.node.image_service_endpoint,
+        "volumePluginDir": str(root(settings) / "volume-plugins"),
+        "podLogsDir": str(pod_logs(settings)),
+        "failCgroupV1": False,
+        **_chosen_fields(settings),
+    }
+    return templates.render(
+        "kubelet.yaml.j2",
+        api_version=context.facts.kubelet_config,
+        kubelet=settings.kubelet,
+        cluster_dns=_cluster_dns(settings),
+        cluster_domain=settings.dns.domain if settings.dns.enabled else "",
+        # the sandbox is closed, and its forwarder comes from loopback, pods from elsewhere
+        address="0.0.0.0" if settings.node.sandbox else settings.kubelet.host,  # noqa: S104
+        crt=str(crt),
+        key=str(key),
+        client_ca=str(client_ca(settings)),
+        # a resolver on the host's loopback would be another one inside the sandbox
+        resolv_conf=absolute(settings.kubelet.resolv_conf)
+        or ("" if settings.node.sandbox else "/etc/resolv.conf"),
+        manifests=str(manifests(settings)),
+        cgroup_root=_cgroup_root(settings),
+        eviction_hard=_thresholds(settings.kubelet.eviction_hard),
+        eviction_soft=soft,
+        # upstream's script has no variable for it, and the kubelet ends without one
+        eviction_soft_grace_period=dict.fromkeys(soft, settings.kubelet.eviction_soft_grace_period),
+        feature_gates=shared_flags.feature_gates(context),
+        # a container runtime may be paused too
+        request_timeout=settings.kubelet.runtime_request_timeout
+        or ("24h" if settings.debug.pause_tolerant else ""),
+        optional={
+            name: value
+            for name, value in optional.items()
+            if value != "" and has_field(context, name)
+        },
+    )
+
+
+def _chosen_fields(settings: Settings) -> dict[str, Field]:
+    """Return the fields that are written only when the user says so."""
+    kubelet = settings.kubelet
+    pairs = (item.partition("=") for item in kubelet.cpumanager_policy_options.split(","))
+    options = {name.strip(): value.strip(' "') for name, _, value in pairs if name.strip()}
+    swap = {"swapBehavior": "LimitedSwap"}
+    traces: Field = {"endpoint": f"localhost:{TRACES}", "samplingRatePerMillion": 1000000}
+    return {
+        "memorySwap": swap if kubelet.limited_swap else "",
+        "tracing": traces if kubelet.tracing else "",
+        "localStorageCapacityIsolation": "" if kubelet.local_storage_capacity_isolation else False,
+        "topologyManagerPolicy": kubelet.topology_manager_policy,
+        "cpuManagerPolicy": kubelet.cpumanager_policy,
+        "cpuManagerReconcilePeriod": kubelet.cpumanager_reconcile_period,
+        "cpuManagerPolicyOptions": options or "",
+    }
+
+
+def has_field(context: Context, name: str) -> bool:
+    """Tell whether the file of this minor has a field."""
+    return facts.flag_known("kubelet.yaml", name, context.minor)
+
+
+def _thresholds(listed: str) -> dict[str, str]:
+    pairs = (item.strip().split("<", 1) for item in listed.split(",") if "<" in item)
+    return {signal.strip(): quantity.strip() for signal, quantity in pairs}
+
+
+def client_ca(settings: Settings) -> Path:
+    """Return the CA that the kubelet trusts for clients: the user's, or that of the cluster."""
+    return Path(
+        absolute(settings.kubelet.client_ca_file) or cert_files.pair(settings, "client-ca")[0]
+    )
+
+
+def manifests(settings: Settings) -> Path:
+    """Return the folder of static pods."""
+    own = settings.kubelet.pod_manifest_path
+    return Path(absolute(own)) if own else settings.paths.instance / "manifests"
+
+
+def pod_logs(settings: Settings) -> Path:
+    """Return the folder of the logs of pods."""
+    return settings.paths.logs / "pods"
+
+
+def _cluster_dns(settings: Settings) -> str:
+    """Return whom pods ask; without cluster DNS at least names of the world, as upstream does."""
+    if not settings.dns.enabled:
+        return _PUBLIC_DNS
+    return settings.dns.local_ip if settings.dns.nodelocal else settings.dns.server_ip
+
+
+def _cgroup_root(settings: Settings) -> str:
+    """Return the user's control group, or the one that the sandbox makes for the node."""
+    if settings.kubelet.cgroup_root:
+        return settings.kubelet.cgroup_root
+    in_sandbox = settings.node.sandbox and settings.kubelet.cgroups_per_qos
+    return f"/stepkube-{settings.name}" if in_sandbox else ""
