@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def user_path(text: str | Path) -> Path:
+    """Return a path the user wrote as an absolute one, with ~ replaced."""
+    return Path(text).expanduser().absolute()
+
+
 @dataclass(frozen=True)
 class Paths:
     """Every folder and file of the workspace; `home` is shared, `instance` is not.
@@ -93,7 +98,7 @@ class Paths:
 
 def absolute(value: str) -> str:
     """Return a file the user names, independent of the working directory; empty stays empty."""
-    return str(Path(value).expanduser().absolute()) if value else ""
+    return str(user_path(value)) if value else ""
 
 
 def user_files(*values: str) -> tuple[Path, ...]:
