@@ -8,15 +8,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tasks.components import forwarding
 from tasks.core.errors import Failure
-from tasks.runtime import forwarder
+from tasks.runtime import forwarder, port_forwards
 from tasks.settings import load
-from tasks.system import ports, process
+from tasks.system import ports, process, procfs, signals
 from tests.support.toycluster import free_port
 
 RESET = struct.pack("ii", 1, 0)
@@ -83,7 +84,7 @@ def test_connections_that_are_cut_off_harm_no_later_one(port: int) -> None:
 
 WORLD = """
 import http.server, os, subprocess, sys, threading, urllib.request
-from tasks.system import ports, process
+from tasks.system import ports, process, procfs, signals
 relay, *urls = sys.argv[1:]
 class Web(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -174,3 +175,25 @@ def test_forwarded_ports_lead_to_the_address_of_the_node(tmp_path: Path) -> None
 def test_what_is_no_port_is_refused(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(Failure, match=r"STEPKUBE_NODE_FORWARD.*is not a port"):
         forwarding.mappings(chosen(tmp_path, wrong))
+
+
+@pytest.mark.parametrize(("mapping", "stays"), [("out:1:2:3", True), ("out:1:2:4", False)])
+def test_a_forwarder_of_another_checkout_is_kept_when_it_connects_the_same(
+    tmp_path: Path, mapping: str, stays: bool
+) -> None:
+    script = tmp_path / "tasks" / "node" / "relay.py"  # where an older release has it
+    script.parent.mkdir(parents=True)
+    script.write_text("import time\ntime.sleep(600)\n")
+    argv = (sys.executable, str(script), f"/proc/{os.getpid()}/ns/net", mapping)
+    mark = process.environment(port_forwards.MAIN, tmp_path, {})
+    running = process.spawn(
+        port_forwards.MAIN, argv, mark, cwd=tmp_path, log=tmp_path / "log", fingerprint=""
+    )
+    identity = procfs.identify(os.getpid())
+    assert identity is not None
+    try:
+        holder = replace(running, identity=identity)
+        assert port_forwards._kept(running, holder, ["out:1:2:3"]) is stays
+        assert running.alive() is stays
+    finally:
+        signals.stop(running.identity)

@@ -1,0 +1,165 @@
+"""A component that has nothing but its Spec is known everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.build import sources
+from tasks.build import tasks as build
+from tasks.check import ports as port_checks
+from tasks.check import tasks as check
+from tasks.cluster import status
+from tasks.cluster import tasks as cluster
+from tasks.components import registry
+from tasks.components.base import Component, Context
+from tasks.components.spec import Program, Spec
+from tasks.core.errors import Failure
+from tasks.debug import breakpoints
+from tasks.debug import tasks as debug
+from tasks.editors import tasks as editors
+from tasks.explain import provenance
+from tasks.explain import tasks as explain
+from tasks.kubernetes.tree import load_checkout
+from tasks.runtime import processes
+from tasks.settings import load
+from tasks.settings.load import Settings
+from tasks.system import files, process
+from tasks.system.ports import Health
+from tests.support import toycluster
+
+PORT = toycluster.free_port()
+NAME = "toy"
+
+
+def component(context: Context) -> Component:
+    argv = (str(context.binary), f"--port={PORT}")
+    health = Health(f"http://127.0.0.1:{PORT}/healthz")
+    return Component(NAME, argv, health, after=("etcd",), ports=(PORT,), notes=("a toy",))
+
+
+SPEC = Spec(
+    name=NAME,
+    program=Program("module", NAME),
+    build=component,
+    flags=lambda _: {},
+    after=("etcd",),
+    certs=("server-ca",),
+    task_deps=lambda _: ("image:toy",),
+    tools=lambda _: ("cni",),
+    exposed_ports=lambda _: (4711,),
+    debug_offset=13,
+)
+
+
+@pytest.fixture
+def made(
+    tmp_path: Path, toy: Path, dlv: Path, go_version: str, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    made = load.load({"STEPKUBE_HOME": str(tmp_path), "START_MODE": "nokubelet,nokubeproxy"})
+    toycluster.write(made, toy, dlv, go_version)
+    monkeypatch.setitem(registry.COMPONENTS, NAME, SPEC)
+    for module in (build, breakpoints, cluster, debug, explain, sources):
+        monkeypatch.setattr(module, "current", lambda: made)
+    return made
+
+
+def named(creator: Callable[[], Iterator[dict[str, Any]]], name: str = NAME) -> dict[str, Any]:
+    (task,) = [task for task in creator() if task.get("name", task.get("basename")) == name]
+    return task
+
+
+def test_it_has_every_task_of_a_component(made: Settings) -> None:
+    for creator in (
+        sources.task_sources,
+        build.task_build,
+        cluster.task_start,
+        cluster.task_stop,
+        debug.task_debug,
+        debug.task_undebug,
+        debug.task_resume,
+        breakpoints.task_break,
+        explain.task_explain,
+    ):
+        assert named(creator)["actions"]
+    start = named(cluster.task_start)
+    assert start["file_dep"] == [str(made.paths.built(NAME)), str(made.paths.tool("cni"))]
+    assert start["task_dep"] == [
+        "checkout",
+        "build:toy",
+        "toolchain:cni",
+        "image:toy",
+        "certs:server-ca",
+        "start:etcd",
+    ]
+    assert "start:toy" in named(cluster.task_up, "up")["task_dep"]
+    assert NAME in cluster.components_in_scope(made)
+    assert NAME in [row.name for row in status.rows(made)]
+
+
+def test_its_ports_are_known(made: Settings) -> None:
+    delve_port = made.debug.base_port + 13
+    assert registry.debug_port(made, NAME) == delve_port
+    assert str(delve_port) in named(debug.task_debug)["doc"]
+    built = {
+        name: spec.build(Context(made, (1, 20), Path("/bin", name)))
+        for name, spec in registry.COMPONENTS.items()
+    }
+    assert not list(port_checks.shared_ports(made, built))
+    assert SPEC.host_ports(made, built[NAME]) == (PORT, 4711)
+    own = made.etcd.port
+    (failure,) = port_checks.shared_ports(made, {**built, NAME: replace(built[NAME], ports=(own,))})
+    assert "etcd.port" in failure.message and NAME in failure.message
+    far = replace(made, debug=replace(made.debug, base_port=65535 - 12))
+    (failure,) = port_checks.debug_port_problems(far)
+    assert "debug.base_port" in failure.message
+
+
+def test_it_is_explained_and_offered_to_editors(made: Settings, tmp_path: Path) -> None:
+    told = explain.explained(made, NAME)
+    assert [word.text for word in told.sections[provenance.FLAGS]] == [f"--port={PORT}"]
+    assert [word.text for word in told.sections["ports"]] == [str(PORT)]
+    files.write(tmp_path / "tree" / "go.mod", "")
+    checkout = replace(load_checkout(made.paths.lock), tree=tmp_path / "tree")
+    view = editors._view(made, checkout, "localhost", "")
+    assert view.ports[NAME] == made.debug.base_port + 13
+
+
+def test_an_optional_one_belongs_to_the_cluster_that_asks_for_it(
+    made: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for asked in (True, False):
+        spec = replace(SPEC, optional=lambda _, asked=asked: asked)
+        monkeypatch.setitem(registry.COMPONENTS, NAME, spec)
+        assert (NAME in cluster.components_to_run(made)) is asked
+    kubelets = replace(SPEC, part="kubelet")
+    monkeypatch.setitem(registry.COMPONENTS, NAME, kubelets)
+    assert NAME not in cluster.components_to_run(made), "START_MODE leaves the kubelet out"
+
+
+def test_what_it_refuses_is_refused_before_the_start(
+    made: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(context: Context) -> None:
+        raise Failure(f"toy.key: not with {context.minor}", "unset it")
+
+    monkeypatch.setitem(registry.COMPONENTS, NAME, replace(SPEC, validate=refuse))
+    with pytest.raises(Failure, match=r"toy\.key"):
+        check.require(made, (1, 20))
+
+
+def test_it_runs_and_is_stopped(made: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
+    assert cluster.reconcile(made, NAME) is None
+    try:
+        record = process.load(made.paths.run, NAME)
+        assert record is not None and record.alive()
+        assert cluster.reconcile(made, NAME) is None
+        assert process.load(made.paths.run, NAME) == record, "it is left alone"
+    finally:
+        assert cluster.stop_one(made, NAME) is None
+    assert not record.alive() and process.load(made.paths.run, NAME) is None
