@@ -116,7 +116,7 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
     first = not any(settings.paths.binaries.glob("[!.]*"))
     need, what = (DISK_GIB, "a first build") if first else (NEXT_DISK_GIB, "a build")
     resources.require_disk(settings.paths.cache, need, what)
-    resources.require_memory(resources.COMPILER / 1.5, "compiling")
+    resources.require_memory(resources.GIB_PER_JOB / 1.5, "compiling")
     if any(plan.recipe.cgo for plan in plans.values()):
         go_build.require_c_compiler([name for name, plan in plans.items() if plan.recipe.cgo])
     groups: list[list[str]] = []

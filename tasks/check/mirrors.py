@@ -36,7 +36,7 @@ def make(settings: Settings) -> None:
         for url in values:
             network.require_url(url, settings.source(key))
     image_mirrors.mirrors(settings)
-    network.require_authorities(mirror.ca_bundle)
+    network.ssl_context(mirror.ca_bundle)
     files.write_json(settings.paths.mirror, masked(asdict(mirror)))
 
 

@@ -96,7 +96,7 @@ class ModuleProxy:
                 goproxy.read(self.settings, f"{MODULE}/@v/{version}.info")
             )
         except Failure as failure:
-            kind = NoSuchVersion if download.absent(failure.message) else Unreachable
+            kind = NoSuchVersion if download.is_not_found(failure.message) else Unreachable
             raise kind(failure.message, failure.hint) from failure
         return {"Time": "2000-01-01T00:00:00Z", **told}
 
@@ -105,7 +105,7 @@ class ModuleProxy:
         try:
             self._take(module, version, folder)
         except Failure as failure:
-            if not download.absent(failure.message):
+            if not download.is_not_found(failure.message):
                 raise
             if not module.startswith(_SAMPLES):
                 raise NoSuchVersion(failure.message, failure.hint) from failure

@@ -124,7 +124,7 @@ class Tarball:
                 said.append(failure.message)
                 continue
             return _stated(text, name, beside)
-        if not any(download.absent(line) for line in said):
+        if not any(download.is_not_found(line) for line in said):
             raise Unreachable("\n".join(said))
         raise Failure(
             f"{self._key}: nothing says what {mask(self.place)} has to be, so it is not used\n"

@@ -25,7 +25,7 @@ from tasks.delve.tracepoint import set_tracepoint
 from tasks.delve.types import Hit
 from tasks.settings.load import Settings, current
 from tasks.system import files
-from tasks.system.run import ending, program
+from tasks.system.run import program, stop_on_exit
 
 
 def ask_components(
@@ -102,7 +102,7 @@ def start_command(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    with ending(process):
+    with stop_on_exit(process):
         yield process
 
 

@@ -59,7 +59,7 @@ def kill_debugger(settings: Settings, name: str, record: Record | None, swap: Sw
         signals.stop(record.identity, signals.KILL if held else signals.LADDER)
     for debugger in debuggers:
         signals.stop(debugger, ((signal.SIGTERM, 2.0), *signals.KILL))
-    process.end_marked(process.mark(name, settings.paths.instance), signals.KILL, ())
+    process.stop_marked(process.mark(name, settings.paths.instance), signals.KILL, ())
 
 
 def restart(settings: Settings, record: Record) -> Record:

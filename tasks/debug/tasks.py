@@ -42,7 +42,7 @@ def debug(
     if open_firewall:
         if not allow_remote:
             raise Failure("--open-firewall: Delve listens on loopback only", "add --allow-remote")
-        wanted = replace(wanted, firewall=firewall.closing(wanted.port))
+        wanted = replace(wanted, firewall=firewall.close_command(wanted.port))
     with files.locked(settings.paths.run / f"{name}.lock"):
         held = swap.load(settings, name)
         if held is not None:

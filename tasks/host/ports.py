@@ -30,7 +30,7 @@ def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
             return _close(home, [str(number) for number in wanted], dry_run)
         for number in wanted:
             try:
-                closing = firewall.closing(number)
+                closing = firewall.close_command(number)
             except Failure as failure:
                 return console.say(f"nothing opened: {failure.message}")
             console.say(f"  {number}/tcp; closed again by: {shlex.join(closing)}")

@@ -93,8 +93,8 @@ def go_env(settings: Settings, go: Tool) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
     return (
         env
-        | network.proxies(os.environ)
-        | network.authorities(settings)
+        | network.proxy_variables(os.environ)
+        | network.ca_variables(settings)
         | {
             "PATH": f"{go.bin.parent}:{SYSTEM_PATH}",
             "HOME": str(cache),

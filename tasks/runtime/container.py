@@ -67,7 +67,7 @@ def spawn(
         log=log,
         fingerprint=fingerprint,
     )
-    started = process.within(outer, tuple(argv), lambda: _pids(settings, cid), START)
+    started = process.wait_for_program(outer, tuple(argv), lambda: _pids(settings, cid), START)
     if started is None:
         signals.stop(outer.identity)
         remove(settings, component)

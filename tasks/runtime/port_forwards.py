@@ -61,7 +61,7 @@ def start_forwarder(settings: Settings, holder: Record, name: str, wanted: list[
     paths = settings.paths
     inside = [int(words.split(":")[2]) for words in wanted if words.startswith("in:")]
     ports.require_free("the forwarder to the node", inside)
-    world = network.proxies(os.environ) if name == MAIN else {}
+    world = network.proxy_variables(os.environ) if name == MAIN else {}
     env = process.environment(name, paths.instance, world)
     log = paths.log(name)
     argv = _command(holder, wanted)

@@ -172,7 +172,7 @@ def stop(settings: Settings, name: str, record: Record | None = None) -> bool:
     if record is not None and ran and not signals.stop(record.identity):
         raise Failure(f"{name} (pid {record.identity.pid}) does not end", "look at it with ps")
     mark = process.mark(name, settings.paths.instance)
-    ran = process.end_marked(mark, signals.LADDER, survivors(settings, name)) or ran
+    ran = process.stop_marked(mark, signals.LADDER, survivors(settings, name)) or ran
     process.forget(settings.paths.run, name)
     container.remove(settings, name)
     if COMPONENTS[name].in_sandbox(settings):
@@ -196,5 +196,5 @@ def end_pods(settings: Settings) -> None:
             if contained is not None:
                 signals.stop(contained, signals.KILL)
         signals.stop(shim, signals.KILL)
-    for why in mounts.detach(kubelet_config.root(settings)):
+    for why in mounts.unmount(kubelet_config.root(settings)):
         console.warn(why)

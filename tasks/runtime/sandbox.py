@@ -49,7 +49,9 @@ def spawn(
     outer = process.spawn(
         component, [*enter, "--", *argv], env, cwd=cwd, log=log, fingerprint=fingerprint
     )
-    started = process.within(outer, tuple(argv), lambda: procfs.children(outer.identity.pid), 30.0)
+    started = process.wait_for_program(
+        outer, tuple(argv), lambda: procfs.children(outer.identity.pid), 30.0
+    )
     if started is None:
         raise Failure(
             f"{component} did not start in the sandbox\n{process.tail(log)}", f"read {log}"

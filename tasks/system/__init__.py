@@ -1,1 +1,1 @@
-"""What touches this machine, one way for each: commands, processes, files, ports, downloads."""
+"""Access to this machine: commands, processes, files, ports, mounts, downloads, apt, firewall."""

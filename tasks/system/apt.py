@@ -1,7 +1,7 @@
-"""Debian's archive through apt with private folders: the system's own state is never touched.
+"""Packages from Debian archives, through apt with private folders.
 
-apt checks every signature and hash. The system's proxy and log-in settings hold, its hooks do not
-run, and its lists, cache and packages stay as they are.
+apt checks every signature and hash. The system's proxy and login settings apply, its hooks do not
+run, and its package lists, cache and installed packages do not change.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ _HOOKS = (
 
 
 class Archive:
-    """A private view of the system's suites, of further Debian `suites`, or of both."""
+    """A private apt configuration: the system's suites (with `system`), then more Debian `suites`.
+
+    `kinds` are the types of apt's sources: deb for binary packages, deb-src for source packages.
+    """
 
     def __init__(
         self,
@@ -53,14 +56,14 @@ class Archive:
         self._config = self.folder / "apt.conf"
 
     def update(self) -> None:
-        """Fetch the indexes once a day.
+        """Fetch the package indexes, at most once a day.
 
-        Raises Failure when one cannot be had or its signature does not hold.
+        Raises Failure when an index cannot be fetched or its signature is not valid.
         """
         stamp = self.folder / "updated"
         today = datetime.now(UTC).date().isoformat()
         with files.locked(self.folder / "lock"):
-            options = _options(self.folder, self._mirror, network.trusted(self._settings))
+            options = _options(self.folder, self._mirror, network.ca_file(self._settings))
             files.write_if_changed(self._config, options)
             if stamp.is_file() and stamp.read_text() == today:
                 return
@@ -72,13 +75,13 @@ class Archive:
             files.write(stamp, today)
 
     def source_versions(self, package: str) -> list[str]:
-        """Return the versions there are of a source package, newest first."""
+        """Return the available versions of a source package, newest first."""
         shown = self._run("apt-cache", "showsrc", "--only-source", package, check=False).stdout
         found = set(re.findall(r"^Version: (\S+)$", shown, re.MULTILINE))
         return sorted(found, key=functools.cmp_to_key(compare), reverse=True)
 
     def fetch_source(self, package: str, version: str, folder: Path) -> Path:
-        """Download a source package, checked by apt, and return its .dsc."""
+        """Download a source package, which apt checks, and return the path of its .dsc."""
         folder.mkdir(parents=True, exist_ok=True)
         self._follow(
             "apt-get",
@@ -90,17 +93,17 @@ class Archive:
         )
         dsc = folder / f"{package}_{version.partition(':')[2] or version}.dsc"
         if not dsc.is_file():
-            raise Failure(f"apt-get left no {dsc.name} in {folder}")
+            raise Failure(f"apt-get did not download {dsc.name} to {folder}")
         return dsc
 
     def binary_version(self, package: str) -> str | None:
-        """Return the newest version of a binary package, or None when there is none."""
+        """Return the newest version of a binary package, or None when it does not exist."""
         result = self._run("apt-cache", "show", "--no-all-versions", package, check=False)
         match = re.search(r"^Version: (\S+)$", result.stdout, re.MULTILINE)
         return match[1] if match else None
 
     def fetch_binary(self, packages: Sequence[str], folder: Path) -> None:
-        """Download binary packages, checked by apt, and unpack them into `folder`."""
+        """Download binary packages, which apt checks, and unpack them into `folder`."""
         self.update()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="debs.") as name:
@@ -110,48 +113,48 @@ class Archive:
                 console.progress(f"unpacking {deb.name}")
                 run("dpkg-deb", "--extract", deb, folder)
 
-    def _run(self, *words: str, check: bool = True) -> Result:
+    def _run(self, *argv: str, check: bool = True) -> Result:
         self.update()
-        return run(*self._argv(words), env=_environment(), check=check)
+        return run(*self._with_config(argv), env=_environment(), check=check)
 
-    def _follow(self, *words: str, doing: str, cwd: Path | None = None) -> None:
-        """Run apt with its progress shown; a Failure carries what apt complained about."""
-        if words[1] != "update":
+    def _follow(self, *argv: str, doing: str, cwd: Path | None = None) -> None:
+        """Run apt and show its progress. Raises Failure with apt's error lines."""
+        if argv[1] != "update":
             self.update()
-        heart = console.Heartbeat()
-        said: list[str] = []
+        heartbeat = console.Heartbeat()
+        output: list[str] = []
 
-        def heed(line: str) -> None:
-            heart.beat(f"{doing}: {line}")
-            said.append(line)
+        def on_line(line: str) -> None:
+            heartbeat.beat(f"{doing}: {line}")
+            output.append(line)
 
-        code = follow(*self._argv(words), on_line=heed, cwd=cwd, env=_environment())
+        code = follow(*self._with_config(argv), on_line=on_line, cwd=cwd, env=_environment())
         if code:
-            complaints = [line for line in said if line.startswith(("E:", "W:"))] or said[-5:]
+            errors = [line for line in output if line.startswith(("E:", "W:"))] or output[-5:]
             raise Failure(
-                f"{' '.join(words)} exited with {code}\n" + "\n".join(complaints),
-                "check the network, or name a reachable Debian archive in mirror.apt",
+                f"{' '.join(argv)} exited with {code}\n" + "\n".join(errors),
+                "check the network, or set mirror.apt to a reachable Debian archive",
             )
 
-    def _argv(self, words: Sequence[str]) -> list[str]:
-        if shutil.which(words[0]) is None:
+    def _with_config(self, argv: Sequence[str]) -> list[str]:
+        if shutil.which(argv[0]) is None:
             raise Failure(
-                f"{words[0]} is not installed: packages need Debian or a relative of it",
-                "elsewhere set origin.git or origin.path for the Kubernetes source, and"
-                " mirror.goproxy or mirror.go for Go",
+                f"{argv[0]} is not installed: packages need Debian or a distribution based on it",
+                "set origin.git or origin.path for the Kubernetes source, and mirror.goproxy or"
+                " mirror.go for Go",
             )
-        return [words[0], "--config-file", str(self._config), "--quiet", *words[1:]]
+        return [argv[0], "--config-file", str(self._config), "--quiet", *argv[1:]]
 
 
 def compare(left: str, right: str) -> int:
-    """Order two Debian versions as dpkg does: negative, zero or positive."""
+    """Compare two Debian versions as dpkg does; return a negative number, 0 or a positive one."""
     if left == right:
         return 0
     return 1 if run("dpkg", "--compare-versions", left, "gt", right, check=False).code == 0 else -1
 
 
-def _options(folder: Path, mirror: Mirror, trusted: str) -> str:
-    """Return the configuration that is read last, after the system's: private and strict."""
+def _options(folder: Path, mirror: Mirror, ca_file: str) -> str:
+    """Return the apt configuration that is read after the system's: private folders, strict."""
     values = {
         "Dir::Etc::sourcelist": folder / "private.sources",
         "Dir::Etc::sourceparts": folder / "empty",
@@ -163,7 +166,7 @@ def _options(folder: Path, mirror: Mirror, trusted: str) -> str:
         "Dir::Cache::pkgcache": "pkgcache.bin",
         "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
         "Dir::Log": folder / "log",
-        "APT::Sandbox::User": "root",  # _apt could not read a private folder
+        "APT::Sandbox::User": "root",  # the user _apt cannot read a private folder
         "APT::Get::AllowUnauthenticated": "false",
         "APT::Update::Error-Mode": "any",
         "Acquire::AllowInsecureRepositories": "false",
@@ -175,12 +178,12 @@ def _options(folder: Path, mirror: Mirror, trusted: str) -> str:
         "Acquire::http::Timeout": f"{mirror.timeout:.0f}",
         "Acquire::https::Timeout": f"{mirror.timeout:.0f}",
     }
-    if trusted:
-        values["Acquire::https::CaInfo"] = trusted
+    if ca_file:
+        values["Acquire::https::CaInfo"] = ca_file
     cleared = [f"#clear {hook};" for hook in _HOOKS]
     return "\n".join([*cleared, *(f'{key} "{value}";' for key, value in values.items())]) + "\n"
 
 
 def _environment() -> Mapping[str, str]:
-    """Return our environment with the language apt's answers are read in."""
-    return {**os.environ, **network.proxies(os.environ), "LC_ALL": "C"}
+    """Return the environment of apt: with the proxies, and LC_ALL=C because we parse its output."""
+    return {**os.environ, **network.proxy_variables(os.environ), "LC_ALL": "C"}

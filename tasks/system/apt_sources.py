@@ -1,4 +1,4 @@
-"""Which Debian archives packages come from: the system's own ones, a mirror, further suites."""
+"""Package sources for apt: those of the system, a mirror in their place, and more suites."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ _LINE = re.compile(r"^(deb|deb-src)\s+(?:\[([^]]*)\]\s+)?(\S+)\s+(\S+)\s+(.+)$",
 
 @dataclass(frozen=True)
 class Source:
-    """Where packages come from; `signed_by` is a keyring or an armoured key, empty for apt's own.
-
-    `suites` and `components` are blank-separated as in a deb822 file.
-    """
+    """A package source of apt; `suites` and `components` are separated by blanks, as in deb822."""
 
     uris: str
     suites: str
     components: str
     signed_by: str = ""
+    """A keyring file or an armoured key; empty for the keys that apt trusts."""
 
     def stanza(self, kinds: Sequence[str]) -> str:
         """Return the source as a deb822 stanza."""
@@ -40,29 +38,31 @@ class Source:
 
 
 def select(mirror: str, suites: Sequence[str], *, system: bool) -> list[Source]:
-    """Return the sources of the system (or of `mirror` in their place), then of further suites.
+    """Return the sources of the system (or `mirror` in their place), then those of more suites.
 
-    Raises Failure when the system has none that speak of its own release.
+    Raises Failure when the system has no source of its release.
     """
     code_names = _code_names()
-    own = [own for source in system_sources() if (own := _own(source, code_names))]
-    main = (source for source in own if re.search(r"\bdebian/?(\s|$)", source.uris))
+    of_release = (_release_suites(source, code_names) for source in system_sources())
+    installed = [source for source in of_release if source]
+    main = (source for source in installed if re.search(r"\bdebian/?(\s|$)", source.uris))
     debian = next(main, Source(DEBIAN, "", "main"))
     signed_by = debian.signed_by or (str(KEYRING) if KEYRING.is_file() else "")
     if mirror and code_names:
-        own = [Source(mirror, code_names[0], "main", own[0].signed_by if own else signed_by)]
-    further = [Source(mirror or debian.uris, suite, "main", signed_by) for suite in suites]
-    chosen = (own if system else []) + further
-    if not chosen:
+        signed_by_system = installed[0].signed_by if installed else signed_by
+        installed = [Source(mirror, code_names[0], "main", signed_by_system)]
+    more = [Source(mirror or debian.uris, suite, "main", signed_by) for suite in suites]
+    selected = (installed if system else []) + more
+    if not selected:
         raise Failure(
-            "/etc/apt names no package source of this system's release",
-            "name a Debian archive in mirror.apt",
+            "/etc/apt has no package source of this system's release",
+            "set mirror.apt to a Debian archive",
         )
-    return chosen
+    return selected
 
 
 def system_sources(folder: Path = Path("/etc/apt")) -> list[Source]:
-    """Return the enabled package sources of the system, of both file formats."""
+    """Return the enabled package sources of the system, from .list and .sources files."""
     lists = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.list"))]
     found = [source for path in lists if path.is_file() for source in _one_line(path.read_text())]
     for path in sorted((folder / "sources.list.d").glob("*.sources")):
@@ -72,8 +72,8 @@ def system_sources(folder: Path = Path("/etc/apt")) -> list[Source]:
 
 def _one_line(text: str) -> Iterator[Source]:
     for _, options, uri, suite, components in _LINE.findall(text):
-        named = dict(word.split("=", 1) for word in options.split() if "=" in word)
-        yield Source(uri, suite, components.partition("#")[0].strip(), named.get("signed-by", ""))
+        values = dict(option.split("=", 1) for option in options.split() if "=" in option)
+        yield Source(uri, suite, components.partition("#")[0].strip(), values.get("signed-by", ""))
 
 
 def _deb822(text: str) -> Iterator[Source]:
@@ -91,7 +91,7 @@ def _deb822(text: str) -> Iterator[Source]:
 
 
 def _code_names() -> list[str]:
-    """Return the names of the release that runs here, its own before its parent's."""
+    """Return the code names of this system's release, then of the release it is based on."""
     release = Path("/etc/os-release")
     text = release.read_text() if release.is_file() else ""
     keys = ("VERSION_CODENAME", "DEBIAN_CODENAME", "UBUNTU_CODENAME")
@@ -99,11 +99,11 @@ def _code_names() -> list[str]:
     return [match[1] for match in found if match]
 
 
-def _own(source: Source, code_names: Sequence[str]) -> Source | None:
-    """Return a source with the release's own suites only; None for what others offer for it."""
+def _release_suites(source: Source, code_names: Sequence[str]) -> Source | None:
+    """Return a source with only the suites of the release; None for a third-party source."""
     names = "|".join([*map(re.escape, code_names), "stable", "testing", "unstable", "sid"])
-    form = re.compile(rf"({names})([-/](updates|security))?")
-    suites = " ".join(filter(form.fullmatch, source.suites.split()))
+    pattern = re.compile(rf"({names})([-/](updates|security))?")
+    suites = " ".join(filter(pattern.fullmatch, source.suites.split()))
     if not suites or "main" not in source.components.split():
         return None
     return replace(source, suites=suites)

@@ -1,4 +1,4 @@
-"""Downloads: resumed, bounded, shown, and verified before they get their name."""
+"""Downloads: resumed after a break, with a progress line, verified before they get their name."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from tasks.system import files, network, resources
 Verify = Callable[[Path], None]
 
 _CHUNK = 1 << 18
-_SPARE = 0.1  # GiB that a download leaves free on the disk
+_RESERVE = 0.1  # GiB that a download leaves free on the disk
 _TRIES = 5
-_BROKEN = (OSError, http.client.HTTPException)
+_TRANSFER_ERRORS = (OSError, http.client.HTTPException)
 
 
-class _Changed(Exception):  # noqa: N818 - nothing is wrong: the file is fetched from its start
-    """The file is not the one of which a part is there."""
+class _Changed(Exception):  # noqa: N818 - not an error: the file is fetched from its start
+    """The server's file is not the file that a previous transfer began."""
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Redirects as urllib follows them, except from https to anything less."""
+    """Redirects as urllib follows them, except from https to another scheme."""
 
-    def redirect_request(  # noqa: PLR0917 - as urllib calls it
+    def redirect_request(  # noqa: PLR0917 - urllib calls it
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """Return the request for the new address. Raises URLError when it is not https."""
+        """Return the request for the new address. Raises URLError when it leaves https."""
         if req.type == "https" and urlsplit(newurl).scheme != "https":
             fp.close()
-            raise urllib.error.URLError(f"it redirects to {newurl}, which is not https")
+            raise urllib.error.URLError(f"the server redirects to {newurl}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -52,56 +52,56 @@ def fetch(
     ca_bundle: str = "",
     key: str = "mirror",
 ) -> str:
-    """Download the first of `urls` that answers with a file that `verify` accepts; return its URL.
+    """Download a file from the first of `urls` that has a valid one; return its URL.
 
-    `verify` raises Failure for a wrong file, which is then thrown away. A right one that is there
-    already is kept, and what an interrupted transfer left beside it is continued. `timeout` is in
-    seconds without a byte; `key` is the setting a Failure names.
+    `verify` raises Failure for a wrong file, which is then removed. A valid file at `target` is
+    kept. An interrupted transfer is continued. `timeout` is in seconds without a byte; `key` is
+    the setting that a Failure names.
     """
     part = target.with_name(f".{target.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    places = [urls] if isinstance(urls, str) else urls
-    if places and target.is_file():
+    addresses = [urls] if isinstance(urls, str) else urls
+    if addresses and target.is_file():
         with suppress(Failure):
             verify(target)
-            return places[0]
-    said: list[str] = []
-    for url in places:
+            return addresses[0]
+    errors: list[str] = []
+    for url in addresses:
         try:
-            _complete(url, part, verify, timeout, ca_bundle)
+            _fetch_verified(url, part, verify, timeout, ca_bundle)
         except Failure as failure:
-            said.append(failure.message)
+            errors.append(failure.message)
             continue
         part.replace(target)
-        _remember_source(part).unlink(missing_ok=True)
+        _state_file(part).unlink(missing_ok=True)
         return url
     raise Failure(
-        "\n".join(said) or f"there is no address to download {target.name} from",
-        f"check the network and the proxy variables, or name another place in {key}",
+        "\n".join(errors) or f"no address to download {target.name} from is configured",
+        f"check the network and the proxy variables, or set {key} to another address",
     )
 
 
 def read(url: str, *, timeout: float, ca_bundle: str = "", limit: int = 32 << 20) -> bytes:
-    """Return the body of a small document of at most `limit` bytes, or fail naming its URL."""
+    """Return the body of a document of at most `limit` bytes. Raises Failure with its URL."""
     try:
         with _open(url, 0, timeout, ca_bundle) as response:
             body: bytes = response.read(limit + 1)
-    except _BROKEN as error:
+    except _TRANSFER_ERRORS as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
         raise _failure(url, error) from error
     if len(body) > limit:
-        raise Failure(f"{url}: longer than the {limit} bytes expected")
+        raise Failure(f"{url}: the answer is longer than {limit} bytes")
     return body
 
 
-def absent(said: str) -> bool:
-    """Tell whether a Failure says that a place answers and does not have what it was asked for."""
-    return re.search(r"answered 4\d\d|there is no such file", said) is not None
+def is_not_found(message: str) -> bool:
+    """Return whether a Failure's message means that the server answers but has no such file."""
+    return re.search(r"answered 4\d\d|there is no such file", message) is not None
 
 
-def _complete(url: str, part: Path, verify: Verify, timeout: float, ca_bundle: str) -> None:
-    """Make `part` whole and right; when it was begun by an earlier run and is wrong, start over."""
+def _fetch_verified(url: str, part: Path, verify: Verify, timeout: float, ca_bundle: str) -> None:
+    """Download `part` and verify it; start over when it is wrong and was resumed."""
     resumed = part.exists()
     _transfer(url, part, timeout, ca_bundle)
     try:
@@ -110,12 +110,12 @@ def _complete(url: str, part: Path, verify: Verify, timeout: float, ca_bundle: s
         _drop(part)
         if not resumed:
             raise Failure(f"{url}: {failure.message}", failure.hint) from failure
-        _complete(url, part, verify, timeout, ca_bundle)
+        _fetch_verified(url, part, verify, timeout, ca_bundle)
 
 
 def _transfer(url: str, part: Path, timeout: float, ca_bundle: str) -> None:
-    """Fetch what is missing from `part`, going on after a break as long as each try brings some."""
-    broken: Exception = OSError("it broke off too often")
+    """Fetch the missing bytes of `part`; continue after a break if the last try brought bytes."""
+    last_error: Exception = OSError("the connection broke too often")
     for _ in range(_TRIES):
         offset = _size(part)
         try:
@@ -127,64 +127,64 @@ def _transfer(url: str, part: Path, timeout: float, ca_bundle: str) -> None:
             _drop(part)
         except _Changed:
             _drop(part)
-        except _BROKEN as error:
-            broken = error
+        except _TRANSFER_ERRORS as error:
+            last_error = error
             if _size(part) <= offset:
                 break
-    raise _failure(url, broken)
+    raise _failure(url, last_error)
 
 
 def _append(url: str, part: Path, offset: int, timeout: float, ca_bundle: str) -> None:
-    """Fetch the file from `offset` on, or whole where the server cannot or the file changed."""
-    begun = (
-        _remember_source(part).read_text() if offset and _remember_source(part).is_file() else ""
-    )
-    with _open(url, offset, timeout, ca_bundle, begun) as response:
+    """Fetch the file from `offset`, or from 0 if the server has no ranges or the file changed."""
+    previous = _state_file(part).read_text() if offset and _state_file(part).is_file() else ""
+    with _open(url, offset, timeout, ca_bundle, previous) as response:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             offset = 0
         length = response.headers.get("Content-Length")
         total = offset + int(length) if length else 0
         state = f"{_validator(response.headers)}\n{total}"
-        if offset and (_start(response.headers) != offset or begun not in ("", state)):
+        resumes = _range_start(response.headers) == offset and previous in ("", state)
+        if offset and not resumes:
             raise _Changed
         resources.require_disk(part.parent, _gib(total - offset), f"the download of {url}")
-        files.write(_remember_source(part), state)
-        heart, done = console.Heartbeat(), offset
+        files.write(_state_file(part), state)
+        heartbeat, done = console.Heartbeat(), offset
         with part.open("ab" if offset else "wb") as stream:
             while chunk := response.read(_CHUNK):
                 stream.write(chunk)
                 done += len(chunk)
-                of = f" of {_megabytes(total)}" if total else ""
-                heart.beat(f"{url.rsplit('/', 1)[-1]}: {_megabytes(done)}{of} MB")
+                of_total = f" of {_megabytes(total)}" if total else ""
+                name = url.rsplit("/", 1)[-1]
+                heartbeat.beat(f"{name}: {_megabytes(done)}{of_total} MB")
     if done < total:
-        raise ConnectionError(f"the transfer ended after {done} of {total} bytes")
+        raise ConnectionError(f"the transfer stopped after {done} of {total} bytes")
 
 
 def _validator(headers: Any) -> str:
-    """Return what tells this state of a file from another: a strong ETag, else its date."""
+    """Return the validator of a file's state (RFC 9110): a strong ETag, or else Last-Modified."""
     etag = str(headers.get("ETag") or "")
     return etag if etag.startswith('"') else str(headers.get("Last-Modified") or "")
 
 
-def _start(headers: Any) -> int:
-    """Return the offset at which a partial answer says it begins."""
+def _range_start(headers: Any) -> int:
+    """Return the offset at which a partial answer begins (Content-Range), -1 without one."""
     span = re.match(r"bytes (\d+)-", str(headers.get("Content-Range") or ""))
     return int(span[1]) if span else -1
 
 
-def _open(url: str, offset: int, timeout: float, ca_bundle: str, begun: str = "") -> Any:
+def _open(url: str, offset: int, timeout: float, ca_bundle: str, state: str = "") -> Any:
     address, user, password = redact.split(url)
     request = _request(address)
     if user or password:
-        word = base64.b64encode(f"{user}:{password}".encode()).decode()
-        # An unredirected header stays with the host it is meant for.
-        request.add_unredirected_header("Authorization", f"Basic {word}")
+        credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+        # urllib does not send an unredirected header to the host of a redirect.
+        request.add_unredirected_header("Authorization", f"Basic {credentials}")
     if offset:
         request.add_header("Range", f"bytes={offset}-")
-        if begun.partition("\n")[0]:
-            request.add_header("If-Range", begun.partition("\n")[0])
-    trust = network.require_authorities(ca_bundle)
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust), _Redirects)
+        if state.partition("\n")[0]:
+            request.add_header("If-Range", state.partition("\n")[0])
+    context = network.ssl_context(ca_bundle)
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _Redirects)
     return opener.open(request, timeout=timeout)
 
 
@@ -192,7 +192,7 @@ def _request(address: str) -> urllib.request.Request:
     try:
         return urllib.request.Request(address, headers={"User-Agent": "stepkube"})  # noqa: S310
     except ValueError as error:
-        hint = "write it like https://mirror.example.org/path"
+        hint = "use an address such as https://mirror.example.org/path"
         raise Failure(f"{address} is not an address: {error}", hint) from error
 
 
@@ -205,17 +205,18 @@ def _failure(url: str, error: Exception) -> Failure:
     elif isinstance(cause, ssl.SSLCertVerificationError):
         reason = (
             f"its certificate is not trusted ({cause.verify_message});"
-            " name the authority that signed it in mirror.ca_bundle (SSL_CERT_FILE)"
+            " set mirror.ca_bundle (SSL_CERT_FILE) to a file with the authority that signed it"
         )
     else:
         reason = str(cause) or type(cause).__name__
     return Failure(
-        f"{url}: {reason}{_by_proxy(url)}", "check the network, the proxy variables and the mirrors"
+        f"{url}: {reason}{_proxy_note(url)}",
+        "check the network, the proxy variables and the mirrors",
     )
 
 
-def _by_proxy(url: str) -> str:
-    """Name the proxy that an address is asked through: it may be what is wrong."""
+def _proxy_note(url: str) -> str:
+    """Return a note that names the proxy of an address: the proxy may cause the error."""
     parts = urlsplit(url)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if not proxy or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
@@ -223,14 +224,14 @@ def _by_proxy(url: str) -> str:
     return f" (through the proxy {proxy})"
 
 
-def _remember_source(part: Path) -> Path:
-    """Return the file that remembers which state of a file was begun."""
+def _state_file(part: Path) -> Path:
+    """Return the file with the state (validator and size) of the file that `part` is from."""
     return part.with_suffix(".of")
 
 
 def _drop(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _remember_source(part).unlink(missing_ok=True)
+    _state_file(part).unlink(missing_ok=True)
 
 
 def _size(part: Path) -> int:
@@ -242,4 +243,4 @@ def _megabytes(size: int) -> int:
 
 
 def _gib(size: int) -> float:
-    return round(max(size, 0) / resources.GIB + _SPARE, 2)
+    return round(max(size, 0) / resources.GIB + _RESERVE, 2)

@@ -31,7 +31,7 @@ def write(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     except OSError as error:
         raise Failure(
             f"cannot write {path}: {error.strerror}",
-            "free some space or point STEPKUBE_HOME at another disk",
+            "free some space, or set STEPKUBE_HOME to a folder on another disk",
         ) from error
     finally:
         with suppress(FileNotFoundError):
@@ -39,7 +39,7 @@ def write(path: Path, content: str | bytes, mode: int = 0o644) -> None:
 
 
 def write_if_changed(path: Path, content: str | bytes, mode: int = 0o644) -> bool:
-    """Write a file only when its content differs, so that an unchanged file keeps its mtime."""
+    """Write a file if its content differs; return whether it did. Otherwise its mtime stays."""
     data = content.encode() if isinstance(content, str) else content
     if path.is_file() and path.read_bytes() == data:
         return False
@@ -48,12 +48,12 @@ def write_if_changed(path: Path, content: str | bytes, mode: int = 0o644) -> boo
 
 
 def write_json(path: Path, value: Any, mode: int = 0o644) -> bool:
-    """Write a value as sorted, indented JSON when it differs from what the file has."""
+    """Write a value as sorted, indented JSON if the file differs; return whether it did."""
     return write_if_changed(path, json.dumps(value, indent=1, sort_keys=True) + "\n", mode)
 
 
 def read_json(path: Path) -> Any:
-    """Return the parsed file, or None when it does not exist; a damaged file is a Failure."""
+    """Return the parsed file, None when it does not exist. Raises Failure for a damaged file."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -65,7 +65,7 @@ def read_json(path: Path) -> Any:
 
 
 def digest(*parts: str | bytes) -> str:
-    """Return the sha256 of parts, each preceded by its length so that no two lists collide."""
+    """Return the sha256 of parts; the length before each part keeps two lists from colliding."""
     state = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -84,14 +84,14 @@ def digest_file(path: Path) -> str:
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive advisory lock on `path` (created when missing) for the block.
 
-    Waiting is said on stderr: what a run prints otherwise may be for a machine to read.
+    If it has to wait, it prints a line on stderr: a program may read stdout.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            from tasks.core import console  # noqa: PLC0415 - it loads doit, which few users of files need
+            from tasks.core import console  # noqa: PLC0415 - it loads doit, which few callers need
 
             console.say(f"  waiting for another run that holds {path}", stream=sys.stderr)
             fcntl.flock(stream, fcntl.LOCK_EX)

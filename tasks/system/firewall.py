@@ -1,4 +1,4 @@
-"""Opens one port in the firewall that is running, and closes it again; only when asked to."""
+"""Opens and closes one port in the running firewall (firewalld, ufw or nftables)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from tasks.system.run import run
 
 @dataclass(frozen=True)
 class Kind:
-    """A firewall: how to tell that it runs, and its commands; PORT stands for the number."""
+    """A firewall and its commands; PORT in a command stands for the port number."""
 
     name: str
     running: tuple[tuple[str, ...], str]
+    """A command, and the start of its output when the firewall runs."""
     open: tuple[str, ...]
     close: tuple[str, ...]
 
@@ -43,49 +44,49 @@ KINDS = (
         (*_NFTABLES, "close", "PORT"),
     ),
 )
-"""In this order, as the first two write rules of nftables themselves.
+"""In this order: firewalld and ufw write nftables rules too.
 
-The rule of firewalld is a run-time one: a reload forgets it, nothing stays behind for good.
+The rule of firewalld is a run-time rule: a reload removes it, so it never becomes permanent.
 """
 
 
-def closing(port: int) -> tuple[str, ...]:
-    """Return the command that will close a port again, of the firewall that runs.
+def close_command(port: int) -> tuple[str, ...]:
+    """Return the command of the running firewall that closes a port.
 
-    Raises Failure when none of those known here runs.
+    Raises Failure when no supported firewall runs.
     """
-    return _words(_running().close, port)
+    return _with_port(_running().close, port)
 
 
 def open_port(port: int) -> None:
-    """Open a port, saying the command."""
-    _do(_words(_running().open, port))
+    """Open a port in the running firewall and print the command."""
+    _run_and_print(_with_port(_running().open, port))
 
 
 def close_port(command: tuple[str, ...]) -> None:
-    """Close a port by the command that was noted when it was opened."""
+    """Close a port with the command from close_command."""
     try:
-        _do(command)
+        _run_and_print(command)
     except Failure as failure:
         console.warn(f"the port may still be open: {failure.message}; run: {shlex.join(command)}")
 
 
 def _running() -> Kind:
     for kind in KINDS:
-        argv, word = kind.running
-        if shutil.which(argv[0]) and run(*argv, check=False, timeout=10).stdout.startswith(word):
+        argv, output = kind.running
+        if shutil.which(argv[0]) and run(*argv, check=False, timeout=10).stdout.startswith(output):
             return kind
     names = ", ".join(kind.name for kind in KINDS)
     raise Failure(
-        f"no firewall that could be opened runs here ({names} are known)",
-        "leave --open-firewall out",
+        f"no supported firewall is running ({names})",
+        "leave out --open-firewall",
     )
 
 
-def _words(command: tuple[str, ...], port: int) -> tuple[str, ...]:
-    return tuple(word.replace("PORT", str(port)) for word in command)
+def _with_port(command: tuple[str, ...], port: int) -> tuple[str, ...]:
+    return tuple(argument.replace("PORT", str(port)) for argument in command)
 
 
-def _do(command: tuple[str, ...]) -> None:
+def _run_and_print(command: tuple[str, ...]) -> None:
     console.say(f"  firewall: {shlex.join(command)}")
     run(*command, timeout=20)

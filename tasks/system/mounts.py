@@ -1,4 +1,4 @@
-"""What is mounted below a folder, as proc(5) tells of /proc/self/mountinfo, and its end."""
+"""Mount points below a folder, read from /proc/self/mountinfo (proc(5)), and their unmounting."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ TABLE = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-def below(folder: Path, table: Path = TABLE) -> list[Path]:
+def mount_points(folder: Path, table: Path = TABLE) -> list[Path]:
     """Return the mount points below a folder, the last one mounted first."""
-    folder = folder.resolve()  # as the kernel has it, whatever links led there
-    points = (Path(_plain(line.split()[4])) for line in table.read_text().splitlines())
+    folder = folder.resolve()  # the kernel lists paths without links
+    points = (Path(_unescape(line.split()[4])) for line in table.read_text().splitlines())
     return [point for point in reversed(list(points)) if folder in point.parents]
 
 
-def detach(folder: Path) -> list[str]:
-    """Unmount all below a folder; return what umount(8) says of each that stays."""
-    refused = []
-    for point in below(folder):
-        answer = run("umount", "--", point, check=False, timeout=60)
-        if answer.code:
-            refused.append(answer.tail(1))
-    return refused
+def unmount(folder: Path) -> list[str]:
+    """Unmount all mount points below a folder; return umount(8)'s error for each that stays."""
+    errors = []
+    for point in mount_points(folder):
+        result = run("umount", "--", point, check=False, timeout=60)
+        if result.code:
+            errors.append(result.tail(1))
+    return errors
 
 
-def _plain(word: str) -> str:
-    r"""Return a path whose blanks and the like the kernel wrote as \040."""
-    return _OCTAL.sub(lambda found: chr(int(found[1], 8)), word)
+def _unescape(path: str) -> str:
+    r"""Return a path of mountinfo without octal escapes: the kernel writes a blank as \040."""
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), path)

@@ -1,7 +1,7 @@
-"""What every program we start is told of the network: proxies, and whom to trust.
+"""Proxy variables and certificate authorities for every program that is started.
 
-Programs differ in the spelling of the proxy variables they read and in how they are told of a
-certificate authority; here each gets all spellings, and one file with all authorities.
+Programs read the proxy variables in different spellings, and get certificate authorities in
+different ways. Each program gets all spellings, and one file with all authorities.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ SYSTEM_CAS = (
     "/etc/pki/tls/cacert.pem",
     "/etc/ssl/cert.pem",
 )
-"""Where distributions keep the authorities they trust (the list Go's crypto/x509 looks through)."""
+"""Files with the authorities that a distribution trusts (the list of Go's crypto/x509)."""
 
 
-def proxies(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the proxy variables in both spellings: curl and apt only read `http_proxy`."""
+def proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the proxy variables in both spellings: curl and apt read `http_proxy` only."""
     found: dict[str, str] = {}
     for name in PROXIES:
         value = environ.get(name) or environ.get(name.upper())
@@ -38,22 +38,22 @@ def proxies(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def authorities(settings: Settings) -> dict[str, str]:
-    """Return the variables that make git, curl and Go trust mirror.ca_bundle; empty without one."""
-    bundle = trusted(settings)
+def ca_variables(settings: Settings) -> dict[str, str]:
+    """Return the variables that make git, curl and Go trust mirror.ca_bundle; empty if not set."""
+    bundle = ca_file(settings)
     return {"SSL_CERT_FILE": bundle, "GIT_SSL_CAINFO": bundle} if bundle else {}
 
 
-def trusted(settings: Settings) -> str:
-    """Return a file with the system's authorities and those of mirror.ca_bundle; empty for none.
+def ca_file(settings: Settings) -> str:
+    """Return a file with the system's authorities and mirror.ca_bundle; empty if that is not set.
 
-    The programs take one file in place of the system's, but a mirror with a private authority is
-    seldom the only host that is talked to.
+    The programs read one file instead of the system's, and they connect to public hosts in
+    addition to a mirror with a private authority. Raises Failure for an unusable mirror.ca_bundle.
     """
     extra = settings.mirror.ca_bundle
     if not extra:
         return ""
-    require_authorities(extra)
+    ssl_context(extra)
     system = next((Path(name) for name in SYSTEM_CAS if Path(name).is_file()), None)
     if system is None or system.samefile(extra):
         return str(Path(extra).absolute())
@@ -62,8 +62,11 @@ def trusted(settings: Settings) -> str:
     return str(both)
 
 
-def require_authorities(bundle: str) -> ssl.SSLContext:
-    """Return a context that trusts a file's authorities too; a Failure names mirror.ca_bundle."""
+def ssl_context(bundle: str) -> ssl.SSLContext:
+    """Return a TLS context that trusts the system's authorities and those of a file.
+
+    Raises Failure that names mirror.ca_bundle when the file has no usable authorities.
+    """
     context = ssl.create_default_context()
     if bundle:
         try:
@@ -71,23 +74,24 @@ def require_authorities(bundle: str) -> ssl.SSLContext:
         except OSError as error:
             raise Failure(
                 f"{bundle} has no usable certificate authorities: {error.strerror or error}",
-                "correct mirror.ca_bundle (SSL_CERT_FILE)",
+                "set mirror.ca_bundle (SSL_CERT_FILE) to a PEM file with certificates",
             ) from error
     return context
 
 
 def require_url(url: str, where: str) -> None:
-    """Raise Failure naming the setting whose value is no http, https or file address."""
+    """Raise Failure when the value of the setting `where` is not an http, https or file address."""
     try:
-        good = re.fullmatch(r"(https?|file)://\S+", url) and urlsplit(url).port != 0
+        valid = re.fullmatch(r"(https?|file)://\S+", url) and urlsplit(url).port != 0
     except ValueError:
-        good = False
-    if not good:
+        valid = False
+    if not valid:
         raise Failure(
-            f"{where}: {url!r} is not an address", "write it like https://mirror.example.org/path"
+            f"{where}: {url!r} is not an address",
+            "use an address such as https://mirror.example.org/path",
         )
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return our environment with the proxies and authorities every program understands."""
-    return {**os.environ, **proxies(os.environ), **authorities(settings)}
+    """Return the process environment with the proxy and authority variables added."""
+    return {**os.environ, **proxy_variables(os.environ), **ca_variables(settings)}

@@ -1,6 +1,6 @@
-"""Opens one port in rules of nftables that nobody manages, and closes it again; see nft(8).
+"""Opens and closes one port in nftables rules that no firewall program manages; see nft(8).
 
-Run as a program, so that closing is one command that is known before anything is opened:
+It is a program, so that the command that closes a port is known before the port is opened:
 python -m tasks.system.nftables open|close PORT, or `running`.
 """
 
@@ -15,24 +15,24 @@ from typing import Any
 from tasks.core.errors import Failure
 from tasks.system.run import run
 
-OF_IPTABLES = "INPUT"
-"""A chain of iptables, which calls it incompatible once another program wrote there."""
+IPTABLES_CHAIN = "INPUT"
+"""The chain of iptables: iptables reports it as incompatible after another program changed it."""
 
 
 def refusing_chains() -> Iterator[tuple[str, str, str]]:
-    """Yield family, table and name of every chain that turns away something that comes in."""
-    found = _ruleset()
-    ending = {_place(rule) for rule in found["rule"] if _turns_away(rule)}
-    for chain in found["chain"]:
-        family, table, name = place = chain["family"], chain["table"], chain["name"]
-        comes_in = chain.get("hook") == "input" and family in ("inet", "ip", "ip6")
-        refuses = chain.get("policy") == "drop" or place in ending
-        if comes_in and refuses and name != OF_IPTABLES:
+    """Yield family, table and name of every input chain that drops or rejects something."""
+    ruleset = _ruleset()
+    with_refusal = {_chain_of(rule) for rule in ruleset["rule"] if _refuses(rule)}
+    for chain in ruleset["chain"]:
+        family, table, name = address = chain["family"], chain["table"], chain["name"]
+        is_input = chain.get("hook") == "input" and family in ("inet", "ip", "ip6")
+        refuses = chain.get("policy") == "drop" or address in with_refusal
+        if is_input and refuses and name != IPTABLES_CHAIN:
             yield family, table, name
 
 
 def open_port(port: int) -> None:
-    """Accept what comes in for a port, before any other rule. Raises Failure in nft's words."""
+    """Accept connections to a port, before any other rule. Raises Failure with nft's error."""
     for family, table, chain in refusing_chains():
         run(
             "nft",
@@ -51,42 +51,42 @@ def open_port(port: int) -> None:
 
 
 def close_port(port: int) -> None:
-    """Remove the rules for a port that were made here, and no others. Raises Failure like nft."""
+    """Remove the rules that open_port added for a port. Raises Failure with nft's error."""
     for rule in _ruleset()["rule"]:
         if rule.get("comment") == _comment(port):
-            run("nft", "delete", "rule", *_place(rule), "handle", str(rule["handle"]))
+            run("nft", "delete", "rule", *_chain_of(rule), "handle", str(rule["handle"]))
 
 
 def _ruleset() -> dict[str, list[dict[str, Any]]]:
-    """Return chains and rules, none where there is no nft or no right to ask it."""
-    found: dict[str, list[dict[str, Any]]] = {"chain": [], "rule": []}
+    """Return the chains and rules; empty when nft is not installed or not permitted."""
+    ruleset: dict[str, list[dict[str, Any]]] = {"chain": [], "rule": []}
     if shutil.which("nft"):
-        said = run("nft", "--json", "list", "ruleset", check=False, timeout=10)
-        for entry in json.loads(said.stdout or "{}").get("nftables", []):
+        result = run("nft", "--json", "list", "ruleset", check=False, timeout=10)
+        for entry in json.loads(result.stdout or "{}").get("nftables", []):
             for kind, value in entry.items():
-                found.setdefault(kind, []).append(value)
-    return found
+                ruleset.setdefault(kind, []).append(value)
+    return ruleset
 
 
-def _place(rule: dict[str, Any]) -> tuple[str, str, str]:
+def _chain_of(rule: dict[str, Any]) -> tuple[str, str, str]:
     return rule["family"], rule["table"], rule["chain"]
 
 
-def _turns_away(rule: dict[str, Any]) -> bool:
-    return any("drop" in one or "reject" in one for one in rule.get("expr", []))
+def _refuses(rule: dict[str, Any]) -> bool:
+    return any("drop" in part or "reject" in part for part in rule.get("expr", []))
 
 
 def _comment(port: int) -> str:
     return f"stepkube {port}"
 
 
-def main(words: list[str]) -> int:
-    """Do what the command line says; return the exit code."""
-    if words == ["running"]:
+def main(arguments: list[str]) -> int:
+    """Run the command `open PORT`, `close PORT` or `running`; return the exit code."""
+    if arguments == ["running"]:
         sys.stdout.write("running\n" if any(refusing_chains()) else "not running\n")
         return 0
     try:
-        {"open": open_port, "close": close_port}[words[0]](int(words[1]))
+        {"open": open_port, "close": close_port}[arguments[0]](int(arguments[1]))
     except Failure as failure:
         sys.stderr.write(f"{failure.message}\n")
         return 1

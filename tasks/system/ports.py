@@ -1,4 +1,4 @@
-"""Ports and sockets: who holds one, and whether a component answers on its own."""
+"""Ports and sockets: which process uses a port, and whether a component is healthy."""
 
 from __future__ import annotations
 
@@ -19,55 +19,55 @@ from tasks.core.errors import Failure
 from tasks.system.procfs import argv_of
 
 _LONGEST = 107
-"""Bytes the path of a socket may have."""
+"""The maximum length of a socket's path in bytes, see unix(7)."""
 _OPENER = urllib.request.build_opener(
-    urllib.request.ProxyHandler({}),  # a corporate proxy has no business with loopback
+    urllib.request.ProxyHandler({}),  # loopback must not go through a corporate proxy
     urllib.request.HTTPSHandler(context=ssl._create_unverified_context()),  # noqa: S323
 )
 
 
 def owner(port: int) -> int | None:
-    """Return the pid that listens on a TCP port, 0 when that may not be known, None if free."""
+    """Return the pid that listens on a TCP port, 0 if this user cannot see it, None if free."""
     import psutil  # noqa: PLC0415 - `doit list` stays fast
 
     return _owner(port, lambda status: status == psutil.CONN_LISTEN)
 
 
 def require_free(component: str, ports: Iterable[int]) -> None:
-    """Raise Failure naming the owner of the first port that is taken.
+    """Raise Failure for the first port that is in use, with the process that uses it.
 
-    Linux may give a port above 32767 to the near end of any connection (ip_local_port_range in
-    ip(7)), which keeps everybody else from listening there.
+    Linux may use a port above 32767 as the local port of an outgoing connection
+    (ip_local_port_range in ip(7)); then no other process can listen on it.
     """
     for port in ports:
         pid = owner(port)
         if pid is not None:
             raise Failure(
                 f"{component} cannot start: port {port} is in use by {describe(pid)}",
-                f"stop that process, or give {component} another port (docs/configuration.md)",
+                f"stop that process, or set another port for {component} (docs/configuration.md)",
             )
         if not _bindable(port):
-            holder = describe(_owner(port, lambda _: True) or 0)
+            description = describe(_owner(port, lambda _: True) or 0)
             raise Failure(
-                f"{component} cannot start: port {port} is the near end of a connection of"
-                f" {holder}",
-                "try again when that has ended, or choose another port; as root, sysctl -w"
-                f" net.ipv4.ip_local_reserved_ports={port} keeps it free from then on",
+                f"{component} cannot start: port {port} is in use as the local port of an outgoing"
+                f" connection of {description}",
+                "try again later, or set another port; to reserve this one, run as root: sysctl -w"
+                f" net.ipv4.ip_local_reserved_ports={port}",
             )
 
 
-def _owner(port: int, wanted: Callable[[str], bool]) -> int | None:
+def _owner(port: int, has_status: Callable[[str], bool]) -> int | None:
     import psutil  # noqa: PLC0415 - `doit list` stays fast
 
     for connection in psutil.net_connections("tcp"):
-        if wanted(connection.status) and tuple(connection.laddr)[1:2] == (port,):
+        if has_status(connection.status) and tuple(connection.laddr)[1:2] == (port,):
             return connection.pid or 0
     return None
 
 
 def _bindable(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Go does it
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # Go sets it too
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
@@ -76,18 +76,19 @@ def _bindable(port: int) -> bool:
 
 
 def require_short(component: str, sockets: Iterable[Path]) -> None:
-    """Raise Failure for the first path that is longer than a socket's address holds (unix(7))."""
+    """Raise Failure for the first path that is too long for a socket (unix(7))."""
     for path in sockets:
         excess = len(os.fsencode(path)) - _LONGEST
         if excess > 0:
             raise Failure(
-                f"{component} cannot listen at {path}: {excess} bytes longer than a socket may be",
-                "point STEPKUBE_HOME at a shorter path, or use a shorter instance name",
+                f"{component} cannot listen at {path}: the path is {excess} bytes longer than the"
+                f" {_LONGEST} bytes of a socket's path",
+                "set STEPKUBE_HOME to a shorter path, or use a shorter instance name",
             )
 
 
 def describe(pid: int) -> str:
-    """Return pid and command line of a process in words."""
+    """Return the pid and command line of a process as text for a message."""
     if pid == 0:
         return "a process that this user cannot see"
     argv = argv_of(pid)
@@ -95,10 +96,10 @@ def describe(pid: int) -> str:
 
 
 def healthy(health: Health, timeout: float | None = None) -> bool:
-    """Tell whether a component answers its health check with a status that counts as ready.
+    """Return whether a component answers its health check with an accepted status.
 
-    A `unix://` address is well when its socket accepts a connection. Without a `timeout`, the
-    check's own counts.
+    A `unix://` address is healthy when its socket accepts a connection. `timeout` (seconds)
+    replaces the timeout of the check.
     """
     timeout = health.timeout if timeout is None else timeout
     if health.url.startswith("unix://"):
@@ -118,12 +119,14 @@ def healthy(health: Health, timeout: float | None = None) -> bool:
 
 @dataclass(frozen=True)
 class Health:
-    """Where a component answers once it is ready; an https certificate is not verified.
+    """The health check of a component.
 
-    `accept` are the status codes that count as ready. Upstream's /readyz and /healthz are open to
-    anonymous callers. `timeout` are the seconds one look may take.
+    Upstream's /readyz and /healthz are open to anonymous callers.
     """
 
     url: str
+    """An http, https or unix address; the https certificate is not verified."""
     accept: tuple[int, ...] = (200,)
+    """The HTTP status codes that mean ready."""
     timeout: float = 2.0
+    """Seconds for one request."""

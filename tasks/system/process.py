@@ -1,6 +1,6 @@
-"""Processes of the cluster: started, recorded on disk, marked, and found again.
+"""Processes of the cluster: start, record on disk, find by record or by mark.
 
-Who a process is and how it is ended: procfs.py and signals.py.
+The identity of a process is in procfs.py, how it is stopped in signals.py.
 """
 
 from __future__ import annotations
@@ -20,17 +20,13 @@ from tasks.system.run import announce
 
 Mode = Literal["normal", "debug-attach", "debug-exec"]
 MARK = "STEPKUBE_COMPONENT"
-PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
+INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
 _ROUNDS = 5
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a component's process; written to disk before anything depends on it.
-
-    `uid` is the user, `since` the epoch seconds of the start, `fingerprint` the digest of
-    everything the process was started from, `log` the file its output is appended to.
-    """
+    """A component's process; the record is written to disk before anything depends on it."""
 
     component: str
     identity: Identity
@@ -38,14 +34,18 @@ class Record:
     env: dict[str, str]
     cwd: str
     uid: int
+    """The user id that it runs as."""
     exe: str
     since: float
+    """When it was started, in epoch seconds."""
     fingerprint: str
+    """The digest of everything it is started with; if that changes, the process is restarted."""
     log: str
+    """The file that its output is appended to."""
     mode: Mode = "normal"
 
     def alive(self) -> bool:
-        """Tell whether the recorded process still runs the recorded program."""
+        """Return whether the recorded process still runs the recorded program."""
         if not self.identity.alive():
             return False
         exe = procfs.executable(self.identity.pid)
@@ -53,7 +53,7 @@ class Record:
 
 
 class Spawn(Protocol):
-    """Starts a component: on the host (spawn, below), in the sandbox, or in a container."""
+    """A function that starts a component: on the host (spawn), in the sandbox, in a container."""
 
     def __call__(
         self,
@@ -65,7 +65,7 @@ class Spawn(Protocol):
         log: Path,
         fingerprint: str,
     ) -> Record:
-        """Start it, append its output to `log`, and return its record."""
+        """Start the component, append its output to `log`, and return its record."""
 
 
 def spawn(
@@ -77,7 +77,7 @@ def spawn(
     log: Path,
     fingerprint: str,
 ) -> Record:
-    """Start a process in a session of its own, its output appended to `log`.
+    """Start a process in a new session, append its output to `log`, and return its record.
 
     Raises Failure when the program cannot be executed.
     """
@@ -97,11 +97,11 @@ def spawn(
             )
         except OSError as error:
             raise Failure(f"cannot start {component}: {argv[0]}: {error.strerror}") from error
-    child.returncode = 0  # it outlives us on purpose: nobody is to wait for it or warn about it
+    child.returncode = 0  # it keeps running after us: subprocess must not wait for it or warn
     identity = procfs.identify(child.pid)
     if identity is None:
-        raise Failure(f"{component} ended at once\n{tail(log)}", f"read {log}")
-    # execve(2) has succeeded, but for a moment /proc still shows neither argv nor environment
+        raise Failure(f"{component} exited immediately\n{tail(log)}", f"read {log}")
+    # after execve(2), /proc shows neither argv nor environment for a moment
     until(lambda: bool(procfs.argv_of(child.pid)), identity.alive, 5.0, every=0.001)
     return Record(
         component=component,
@@ -117,56 +117,59 @@ def spawn(
     )
 
 
-def within(
-    outer: Record, argv: tuple[str, ...], among: Callable[[], Iterable[int]], limit: float
+def wait_for_program(
+    outer: Record, argv: tuple[str, ...], candidates: Callable[[], Iterable[int]], limit: float
 ) -> Record | None:
-    """Return the record of a program that another process was started for and waits for.
+    """Wait for the program that `outer` (such as unshare) starts, and return its record.
 
-    It is the one `among` pids that has become `argv`; None when `outer` ends, or `limit` seconds
-    pass, before there is one.
+    The program is the pid of `candidates` that runs `argv`. None when `outer` exits, or `limit`
+    seconds pass, before it runs.
     """
     found: list[Identity] = []
 
-    def there() -> bool:
-        programs = (pid for pid in among() if procfs.argv_of(pid) == argv)
+    def runs() -> bool:
+        programs = (pid for pid in candidates() if procfs.argv_of(pid) == argv)
         found[:] = filter(None, map(procfs.identify, programs))
         return bool(found)
 
-    if not until(there, outer.identity.alive, limit, every=0.02):
+    if not until(runs, outer.identity.alive, limit, every=0.02):
         return None
     exe = procfs.executable(found[0].pid) or argv[0]
     return replace(outer, identity=found[0], argv=argv, exe=exe)
 
 
 def environment(component: str, instance: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the small, explicit environment of a component, marked as ours."""
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    """Return the small, explicit environment of a component, with its mark."""
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     home = {"XDG_CONFIG_HOME": str(config_home(instance))}
-    return {**passed, **home, **extra, MARK: mark(component, instance)}
+    return {**inherited, **home, **extra, MARK: mark(component, instance)}
 
 
 def config_home(instance: Path) -> Path:
-    """Return where programs keep their own settings: in the workspace, not in the user's home."""
+    """Return XDG_CONFIG_HOME of the components: in the workspace, not in the user's home."""
     return instance / "config" / "home"
 
 
 def mark(component: str, instance: Path) -> str:
-    """Return the value by which a process of an instance is found when its record is missing."""
+    """Return the mark of a process: its value of MARK, to find it if its record is missing."""
     return f"{instance}:{component}"
 
 
 def record_path(run: Path, component: str) -> Path:
-    """Return where a component's record lies."""
+    """Return the path of a component's record."""
     return run / f"{component}.json"
 
 
 def save(run: Path, record: Record) -> None:
-    """Write a record, readable by its owner only: an environment may hold secrets."""
+    """Write a record that only its owner can read: the environment may contain secrets."""
     files.write_json(record_path(run, record.component), asdict(record), 0o600)
 
 
 def load(run: Path, component: str) -> Record | None:
-    """Return a component's record, or None when there is none."""
+    """Return a component's record, or None when it does not exist.
+
+    Raises Failure when the file is damaged.
+    """
     value: dict[str, Any] | None = files.read_json(record_path(run, component))
     if value is None:
         return None
@@ -190,7 +193,7 @@ def with_mode(record: Record, mode: Mode) -> Record:
 
 
 def marked(value: str) -> list[Identity]:
-    """Return every process whose environment carries a mark: found even without a record."""
+    """Return the identities of all processes whose environment has this mark."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and procfs.environ_of(int(entry.name)).get(MARK) == value:
@@ -200,23 +203,23 @@ def marked(value: str) -> list[Identity]:
     return found
 
 
-def end_marked(value: str, ladder: Sequence[tuple[int, float]], spare: Sequence[Identity]) -> bool:
-    """End every process that carries a mark but those to spare; True when one ran.
+def stop_marked(value: str, ladder: Sequence[tuple[int, float]], keep: Sequence[Identity]) -> bool:
+    """Stop every process that has a mark, except those in `keep`; return whether one ran.
 
-    Looked for again until there is none: a Delve that is being ended may just start its program.
+    It searches several times: a Delve that is being stopped may start its program.
     """
     ran = False
     for _ in range(_ROUNDS):
-        found = [one for one in marked(value) if one not in spare]
+        found = [identity for identity in marked(value) if identity not in keep]
         if not found:
             break
-        for one in found:
-            ran = signals.stop(one, ladder) or ran
+        for identity in found:
+            ran = signals.stop(identity, ladder) or ran
     return ran
 
 
 def tail(log: Path, lines: int = 15, start: int = 0) -> str:
-    """Return the last lines of a log, of what was written after byte `start`."""
+    """Return the last lines of a log that were written after byte `start`."""
     try:
         with log.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
@@ -230,12 +233,12 @@ def tail(log: Path, lines: int = 15, start: int = 0) -> str:
 def until(
     ready: Callable[[], bool], alive: Callable[[], bool], limit: float, every: float = 0.1
 ) -> bool:
-    """Poll `ready` until it holds (True), the process dies or `limit` seconds pass (False)."""
-    end = time.monotonic() + limit
+    """Poll `ready` until it is true (True), the process exits or `limit` seconds pass (False)."""
+    deadline = time.monotonic() + limit
     while alive():
         if ready():
             return True
-        if time.monotonic() >= end:
+        if time.monotonic() >= deadline:
             return False
         time.sleep(every)
     return False

@@ -1,7 +1,7 @@
-"""Processes as the kernel shows them in /proc: who one is, its arguments and environment.
+"""Processes in /proc: identity, arguments, environment, children, threads, state.
 
 A process is identified by boot, pid and start time in clock ticks, never by pid or name alone. It
-may end between any two reads, which then find nothing and never raise. See proc(5).
+may exit between two reads; then a read returns nothing and never raises. See proc(5).
 """
 
 from __future__ import annotations
@@ -13,31 +13,33 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Identity:
-    """One process for all time: the boot it belongs to, its pid and its start in clock ticks."""
+    """The identity of a process, which no other process ever has."""
 
     boot: str
+    """The id of the kernel's boot, see boot_id."""
     pid: int
     ticks: int
+    """When it was started, in clock ticks since the boot."""
 
     def alive(self) -> bool:
-        """Tell whether this very process exists, and any of its threads is not a zombie.
+        """Return whether exactly this process exists and a thread of it is not a zombie.
 
-        While threads are still ending the first one may be a zombie already, yet files, sockets
-        and ports are only closed with the last.
+        While a process exits, its first thread may be a zombie before the other threads are.
+        Files, sockets and ports are closed only with the last thread.
         """
-        now = stat(Path(f"/proc/{self.pid}"))
+        current = stat(Path(f"/proc/{self.pid}"))
         return (
             self.boot == boot_id()
-            and now is not None
-            and now.ticks == self.ticks
-            and _lives(self.pid, now)
+            and current is not None
+            and current.ticks == self.ticks
+            and _lives(self.pid, current)
         )
 
 
 def identify(pid: int) -> Identity | None:
-    """Return the identity of a running pid, or None when there is no such process."""
-    now = stat(Path(f"/proc/{pid}"))
-    return Identity(boot_id(), pid, now.ticks) if now and _lives(pid, now) else None
+    """Return the identity of a running pid, or None when it does not run."""
+    current = stat(Path(f"/proc/{pid}"))
+    return Identity(boot_id(), pid, current.ticks) if current and _lives(pid, current) else None
 
 
 def boot_id() -> str:
@@ -46,7 +48,7 @@ def boot_id() -> str:
 
 
 def executable(pid: int) -> str | None:
-    """Return the path of a process's program, or None when it may not be read."""
+    """Return the path of a process's program, or None when it cannot be read."""
     try:
         return str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)")
     except OSError:
@@ -54,24 +56,24 @@ def executable(pid: int) -> str | None:
 
 
 def argv_of(pid: int) -> tuple[str, ...]:
-    """Return the argument list of a process, byte for byte, as /proc has it."""
+    """Return the argument list of a process, byte for byte, from /proc/PID/cmdline."""
     return tuple(read(Path(f"/proc/{pid}/cmdline")).split("\0")[:-1])
 
 
 def environ_of(pid: int) -> dict[str, str]:
-    """Return the environment a process was started with, as /proc has it."""
-    words = read(Path(f"/proc/{pid}/environ")).split("\0")
-    pairs = (word.partition("=") for word in words if "=" in word)
+    """Return the environment that a process was started with, from /proc/PID/environ."""
+    entries = read(Path(f"/proc/{pid}/environ")).split("\0")
+    pairs = (entry.partition("=") for entry in entries if "=" in entry)
     return {name: value for name, _, value in pairs}
 
 
 def children(pid: int) -> list[int]:
     """Return the pids of a process's direct children."""
-    return [int(word) for task in threads(pid) for word in read(task / "children").split()]
+    return [int(child) for task in threads(pid) for child in read(task / "children").split()]
 
 
 def threads(pid: int) -> list[Path]:
-    """Return the folders of a process's threads, none when it is gone."""
+    """Return the folders of a process's threads in /proc; empty when it does not exist."""
     try:
         return list(Path(f"/proc/{pid}/task").iterdir())
     except OSError:
@@ -79,28 +81,31 @@ def threads(pid: int) -> list[Path]:
 
 
 def status(folder: Path, key: str) -> str:
-    """Return a line of the status of a process or thread, empty when it is gone."""
+    """Return a value from the `status` file of a process or thread; empty if it does not exist."""
     lines = (line.partition(":") for line in read(folder / "status").split("\n"))
     return next((value.strip() for name, _, value in lines if name == key), "")
 
 
 @dataclass(frozen=True)
 class Stat:
-    """Of a process or thread: its state, start in clock ticks, and the processor it ran on last."""
+    """Fields of the `stat` file of a process or thread."""
 
     state: str
+    """One letter, such as R (running), T (stopped), Z (zombie)."""
     ticks: int
+    """When it was started, in clock ticks since the boot."""
     processor: int
+    """The processor that it ran on last."""
 
 
 def stat(folder: Path) -> Stat | None:
-    """Return what /proc/PID/stat, or that of a thread, tells; None when it is gone."""
-    words = read(folder / "stat").rpartition(") ")[2].split()
-    return Stat(words[0], int(words[19]), int(words[36])) if words else None
+    """Return the `stat` of a process or thread, given its folder; None when it does not exist."""
+    fields = read(folder / "stat").rpartition(") ")[2].split()
+    return Stat(fields[0], int(fields[19]), int(fields[36])) if fields else None
 
 
 def read(file: Path) -> str:
-    """Return what a file of /proc tells, nothing when its process is gone or not ours to see."""
+    """Return the text of a file in /proc; empty when the process exited or is not readable."""
     try:
         return os.fsdecode(file.read_bytes())
     except OSError:

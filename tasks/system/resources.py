@@ -1,4 +1,4 @@
-"""What the machine has: disk, memory, cores; refused early, in words, when it is too little."""
+"""Disk, memory and cores of the machine, and early errors when they are too small."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 from tasks.core.errors import Failure
 
 GIB = 1 << 30
-COMPILER = 1.5
-"""GiB one compile or link job of a debug build takes at its peak (kube-apiserver, measured)."""
+GIB_PER_JOB = 1.5
+"""Peak memory in GiB of one compile or link job of a debug build (kube-apiserver, measured)."""
 
 
 def require_disk(folder: Path, gib: float, what: str) -> None:
-    """Raise Failure when the disk that holds `folder` has less than `gib` GiB free."""
-    place = folder
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free / GIB
+    """Raise Failure when the disk of `folder` has less than `gib` GiB free."""
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free / GIB
     if free < gib:
         raise Failure(
             f"{what} needs about {gib:g} GiB in {folder}, but only {free:.1f} GiB are free",
-            "free some space, or point STEPKUBE_HOME at a larger disk",
+            "free some space, or set STEPKUBE_HOME to a folder on a larger disk",
         )
 
 
 def available_memory(meminfo: Path = Path("/proc/meminfo")) -> float:
-    """Return the memory in GiB that can be had without swapping, within the cgroup's limit."""
+    """Return the memory in GiB that is available without swapping, within the cgroup's limit."""
     available = float("inf")
     for line in meminfo.read_text().splitlines():
         if line.startswith("MemAvailable:"):
@@ -41,16 +41,16 @@ def available_memory(meminfo: Path = Path("/proc/meminfo")) -> float:
     return available
 
 
-def jobs(wanted: int = 0) -> int:
-    """Return how many compilations run side by side: what was asked for, or what memory allows."""
-    if wanted:
-        return wanted
+def jobs(requested: int = 0) -> int:
+    """Return the number of parallel compile jobs: as requested, or as memory and cores allow."""
+    if requested:
+        return requested
     cores = len(os.sched_getaffinity(0))
-    return max(1, min(cores, int(available_memory() / COMPILER)))
+    return max(1, min(cores, int(available_memory() / GIB_PER_JOB)))
 
 
 def require_memory(gib: float, what: str) -> None:
-    """Raise Failure when less than `gib` GiB of memory can be had."""
+    """Raise Failure when less than `gib` GiB of memory is available."""
     available = available_memory()
     if available < gib:
         raise Failure(
@@ -69,5 +69,5 @@ ARCHITECTURES = {
 
 
 def architecture() -> str:
-    """Return this machine's architecture as Go calls it."""
+    """Return this machine's architecture by its Go name (GOARCH)."""
     return ARCHITECTURES.get(platform.machine(), platform.machine())

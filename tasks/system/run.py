@@ -1,4 +1,4 @@
-"""The one way to run a command: argument lists, own process group, bounded, never a shell."""
+"""Run a command: an argument list in a new process group, with a timeout, never a shell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, AnyStr
 from tasks.core.errors import Failure
 
 PACKAGES = {
-    "apt-get": "apt (this origin needs Debian or a relative of it)",
+    "apt-get": "apt (this origin needs Debian or a distribution based on it)",
     "ctr": "containerd",
     "dpkg-deb": "dpkg",
     "dpkg-source": "dpkg-dev",
@@ -31,12 +31,12 @@ PACKAGES = {
 
 
 command_listeners: list[Callable[[Sequence[str]], None]] = []
-"""Who is told of every command before it runs."""
+"""Callbacks that get every command line before it starts."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished command printed and how it ended."""
+    """The output and the exit code of a finished command."""
 
     argv: tuple[str, ...]
     code: int
@@ -50,7 +50,7 @@ class Result:
 
 
 def program(name: str, *, search: str | None = None) -> str:
-    """Return the absolute path of a program, or fail and name the package that has it."""
+    """Return the absolute path of a program. Raises Failure that names the package to install."""
     found = shutil.which(name, path=search)
     if found is None:
         package = PACKAGES.get(name, name)
@@ -70,20 +70,21 @@ def run(
     stdin: str | None = None,
     hint: str = "",
 ) -> Result:
-    """Run a command to its end and return what it printed.
+    """Run a command until it exits and return its output.
 
-    `env` replaces the whole environment when given; `timeout` is in seconds.
-    Raises Failure when the program is missing, runs out of time, or (with `check`) exits non-zero.
+    `env` replaces the complete environment; `timeout` is in seconds. Raises Failure when the
+    program is not installed, does not finish in time, or (with `check`) exits non-zero.
     """
-    words = [os.fspath(word) for word in argv]
-    with _spawned(words, cwd, env, stdin is not None) as process:
+    arguments = [os.fspath(argument) for argument in argv]
+    with _spawned(arguments, cwd, env, stdin is not None) as process:
         try:
             out, err = process.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired:
-            raise Failure(f"{shlex.join(words)} did not end within {timeout:g} s", hint) from None
-    result = Result(tuple(words), process.returncode, out, err)
+            message = f"{shlex.join(arguments)} did not finish within {timeout:g} s"
+            raise Failure(message, hint) from None
+    result = Result(tuple(arguments), process.returncode, out, err)
     if check and result.code:
-        raise Failure(f"{shlex.join(words)} exited with {result.code}\n{result.tail()}", hint)
+        raise Failure(f"{shlex.join(arguments)} exited with {result.code}\n{result.tail()}", hint)
     return result
 
 
@@ -93,36 +94,36 @@ def follow(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> int:
-    """Run a command, hand each line it prints (both streams) to `on_line`, return its exit code."""
-    words = [os.fspath(word) for word in argv]
-    with _spawned(words, cwd, env, False, merge=True) as process:
+    """Run a command, pass each line of stdout and stderr to `on_line`, return its exit code."""
+    arguments = [os.fspath(argument) for argument in argv]
+    with _spawned(arguments, cwd, env, False, merge=True) as process:
         assert process.stdout is not None  # noqa: S101 - merge=True always gives a pipe
         for line in process.stdout:
             on_line(line.rstrip("\n"))
         return process.wait()
 
 
-def announce(words: Sequence[str]) -> None:
-    """Tell of a command, also of one that is started elsewhere."""
+def announce(argv: Sequence[str]) -> None:
+    """Pass a command line to the command listeners, before the command is started."""
     for listener in command_listeners:
-        listener(words)
+        listener(argv)
 
 
 @contextmanager
 def _spawned(
-    words: Sequence[str],
+    argv: Sequence[str],
     cwd: Path | None,
     env: Mapping[str, str] | None,
     has_input: bool,
     merge: bool = False,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start a command in its own process group and take the group down if we are interrupted."""
-    announce(words)
-    program(words[0], search=None if env is None else env.get("PATH"))
+    """Start a command in a new process group; stop the group if the block is interrupted."""
+    announce(argv)
+    program(argv[0], search=None if env is None else env.get("PATH"))
     if cwd is not None and not cwd.is_dir():
-        raise Failure(f"the folder {cwd} does not exist (needed to run {words[0]})")
+        raise Failure(f"the folder {cwd} does not exist (needed to run {argv[0]})")
     process = subprocess.Popen(
-        words,
+        argv,
         cwd=cwd,
         env=env,
         stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
@@ -133,7 +134,7 @@ def _spawned(
         start_new_session=True,
     )
     try:
-        with ending(process):
+        with stop_on_exit(process):
             yield process
     finally:
         for stream in (process.stdin, process.stdout, process.stderr):
@@ -142,17 +143,17 @@ def _spawned(
 
 
 @contextmanager
-def ending(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
-    """End a command, and all it started, with the block at the latest; see end_group."""
+def stop_on_exit(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
+    """Stop a command, and all processes it started, at the end of the block; see stop_group."""
     try:
         yield process
     finally:
         if process.poll() is None:
-            end_group(process)
+            stop_group(process)
 
 
-def end_group(process: subprocess.Popen[Any]) -> None:
-    """End a command with all it started; it must have been given a process group of its own."""
+def stop_group(process: subprocess.Popen[Any]) -> None:
+    """Stop a command with all processes it started; it must lead its process group."""
     for number, limit in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -1,6 +1,6 @@
-"""How a process is signalled and ended: through a pidfd, with a bounded wait for each signal.
+"""Signal and stop a process through a pidfd, with a bounded wait for each signal.
 
-A pid that was given to somebody else in the meantime is never hit. See pidfd_open(2).
+If another process has got the pid in the meantime, it is not signalled. See pidfd_open(2).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LADDER = ((signal.SIGTERM, 2.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0))
 
 
 def stop(identity: Identity, ladder: Sequence[tuple[int, float]] = LADDER) -> bool:
-    """End a process by a ladder of (signal, seconds to wait); True when it is gone.
+    """Stop a process with a ladder of (signal, seconds to wait); return whether it is gone.
 
     A second SIGTERM makes a Kubernetes component exit at once even with watchers connected.
     """
@@ -52,7 +52,7 @@ def send(identity: Identity, number: int) -> None:
 
 
 def wait_gone(identity: Identity, limit: float) -> bool:
-    """Wait up to `limit` seconds for a process to end; True when it has."""
+    """Wait up to `limit` seconds until a process has exited; return whether it has."""
     try:
         handle = os.pidfd_open(identity.pid)
     except ProcessLookupError:
@@ -64,16 +64,16 @@ def wait_gone(identity: Identity, limit: float) -> bool:
 
 
 def _gone(handle: int, identity: Identity, limit: float) -> bool:
-    """Wait on a pidfd; a zombie that nobody reaps counts as gone.
+    """Wait on a pidfd; a zombie that no process reaps counts as gone.
 
-    The pidfd of a traced process stays silent until its tracer has reaped every thread, so the
-    process itself is looked at as well.
+    The pidfd of a traced process becomes readable only after its tracer has reaped every thread,
+    so the state of the process is checked as well.
     """
     poll = select.poll()
     poll.register(handle, select.POLLIN)
-    end = time.monotonic() + limit
+    deadline = time.monotonic() + limit
     while identity.alive():
-        left = end - time.monotonic()
+        left = deadline - time.monotonic()
         if left <= 0:
             return False
         poll.poll(min(left, 0.05) * 1000)

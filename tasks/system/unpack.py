@@ -1,7 +1,7 @@
-"""Archives of source code, unpacked below one folder and nowhere else.
+"""Unpack source archives into one folder; no member can be written outside of it.
 
-Debian 12's Python has no extraction filters, so nothing of tarfile's own extraction is used: files
-are written first and links last, so that no file can be written through a link.
+Debian 12's Python has no extraction filters, so tarfile's extraction is not used. Files are written
+first and links last, so that no file can be written through a link.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tasks.system import resources
 from tasks.system.run import run
 
 LIMIT = 8 << 30
-"""Bytes an archive may unpack to (a Kubernetes tree has 0.3 GiB)."""
+"""The maximum size of an unpacked archive in bytes (a Kubernetes tree has 0.3 GiB)."""
 
 
 def extract(archive: Path, folder: Path, strip: int | None = None) -> float:
-    """Unpack an archive into a folder; return when its newest file was changed, in seconds.
+    """Unpack an archive into a folder; return the mtime of its newest file, in epoch seconds.
 
-    `strip` is how many leading folders of each name to leave out; None means the single top folder
-    that all names share, if there is one. Raises Failure for an archive that is damaged, has
-    members that would leave the folder, or is no tar archive.
+    `strip` is the number of leading folders to remove from each name; None removes the single top
+    folder that all names share, if there is one. Raises Failure for an archive that is damaged, is
+    not a tar archive, or has members that would be written outside of the folder.
     """
     console.progress(f"unpacking {archive.name}")
     try:
@@ -39,13 +39,13 @@ def extract(archive: Path, folder: Path, strip: int | None = None) -> float:
             placed = [(_parts(member)[top:], member) for member in members]
             _write(tar, placed, folder, archive.name)
     except (tarfile.TarError, EOFError, zlib.error, LZMAError, KeyError) as error:
-        raise Failure(f"{archive.name} is damaged or no tar archive: {error}") from error
+        raise Failure(f"{archive.name} is damaged or not a tar archive: {error}") from error
     return max((float(member.mtime) for member in members if member.isfile()), default=0.0)
 
 
 @contextmanager
 def _opened(archive: Path, folder: Path) -> Iterator[tarfile.TarFile]:
-    """Open an archive; one packed by zstd, which Python cannot read, goes through its program."""
+    """Open an archive; zstd archives, which Python cannot read, are decompressed by zstd(1)."""
     with archive.open("rb") as stream:
         zstd = stream.read(4) == b"\x28\xb5\x2f\xfd"
     if not zstd:
@@ -63,19 +63,19 @@ def _opened(archive: Path, folder: Path) -> Iterator[tarfile.TarFile]:
 
 
 def _checked(tar: tarfile.TarFile, name: str) -> Iterator[tarfile.TarInfo]:
-    """Yield the files, folders and links; what else a tar can hold has no place in a source.
+    """Yield the files, folders and links. Raises Failure for any other kind of member.
 
-    A .git is left out: its configuration may name programs that git runs.
+    A .git folder is left out: its configuration may name programs that git runs.
     """
     total = 0
     for member in tar:
         if member.name.startswith("/") or ".." in member.name.split("/"):
             raise Failure(f"{name}: {member.name} would leave the folder")
         if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
-            raise Failure(f"{name}: {member.name} is neither a file nor a folder nor a link")
+            raise Failure(f"{name}: {member.name} is not a file, a folder or a link")
         total += member.size
         if total > LIMIT:
-            raise Failure(f"{name}: it unpacks to more than {LIMIT >> 30} GiB")
+            raise Failure(f"{name}: its content is larger than {LIMIT >> 30} GiB")
         if ".git" not in _parts(member):
             yield member
 
@@ -85,10 +85,10 @@ def _parts(member: tarfile.TarInfo) -> list[str]:
 
 
 def _shared_top(members: list[tarfile.TarInfo]) -> list[str]:
-    """Return the one folder all members lie in, or nothing."""
+    """Return the single folder that contains all members, or an empty list."""
     tops = {tuple(_parts(member)[:1]) for member in members} - {()}
-    alone = any(len(_parts(member)) == 1 and not member.isdir() for member in members)
-    return list(tops.pop()) if len(tops) == 1 and not alone else []
+    loose = any(len(_parts(member)) == 1 and not member.isdir() for member in members)
+    return list(tops.pop()) if len(tops) == 1 and not loose else []
 
 
 def _write(
@@ -99,23 +99,23 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     links: dict[Path, str] = {}
     for parts, member in members:
-        target = folder.joinpath(*parts)
+        path = folder.joinpath(*parts)
         if not parts:
             continue
         if member.isdir():
-            target.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
         elif member.issym():
-            links[target] = member.linkname
+            links[path] = member.linkname
         else:
-            _file(tar, member, target)
-    for link, text in links.items():
+            _write_file(tar, member, path)
+    for link, target in links.items():
         _require_inside(link.parent, folder, f"{name}: {link.relative_to(folder)}")
         link.parent.mkdir(parents=True, exist_ok=True)
         if link.exists() or link.is_symlink():
-            raise Failure(f"{name}: {link.relative_to(folder)} is in it twice")
-        link.symlink_to(text)
-    for link, text in links.items():
-        _require_inside(link, folder, f"{name}: the link {link.relative_to(folder)} to {text}")
+            raise Failure(f"{name}: the archive contains {link.relative_to(folder)} twice")
+        link.symlink_to(target)
+    for link, target in links.items():
+        _require_inside(link, folder, f"{name}: the link {link.relative_to(folder)} to {target}")
 
 
 def _require_inside(path: Path, folder: Path, what: str) -> None:
@@ -123,8 +123,8 @@ def _require_inside(path: Path, folder: Path, what: str) -> None:
         raise Failure(f"{what} would leave the folder")
 
 
-def _file(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    """Write one file; a hard link becomes a file of its own, with what it is linked to."""
+def _write_file(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    """Write one file; a hard link becomes a separate file with the content of its target."""
     source = tar.extractfile(member)
     if source is None:
         raise tarfile.ReadError(f"{member.name} has no content")

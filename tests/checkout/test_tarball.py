@@ -224,7 +224,7 @@ def test_an_archive_that_cannot_be_reached_leaves_it_to_the_next_origin(
 def test_a_damaged_archive_leaves_nothing(tmp_path: Path, source: Path, keep: int) -> None:
     archive = archived(source, "a.tar.gz")
     archive.write_bytes(archive.read_bytes()[:keep])
-    with pytest.raises(Failure, match="is damaged or no tar archive"):
+    with pytest.raises(Failure, match=r"\.tar.*not a tar archive"):
         checkout.take(chosen(tmp_path, archive))
     assert not [item for item in (tmp_path / "home/src").iterdir() if item.is_dir()]
 
@@ -273,5 +273,5 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(
 ) -> None:
     monkeypatch.setattr(unpack, "LIMIT", 1000)
     pack(tmp_path / "a.tar.gz", (entry("a"), b"x" * 600), (entry("b"), b"x" * 600))
-    with pytest.raises(Failure, match="unpacks to more than"):
+    with pytest.raises(Failure, match=r"larger than \d+ GiB"):
         unpack.extract(tmp_path / "a.tar.gz", tmp_path / "folder")

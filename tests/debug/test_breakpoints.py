@@ -198,7 +198,7 @@ def test_a_command_that_fails_ends_the_wait(chosen: Settings, running: process.R
 def test_a_command_without_end_is_ended(chosen: Settings, running: process.Record) -> None:
     answer = ask(chosen, "work", "sleep 4711", timeout=1.5)
     assert answer.complete and answer.code is None
-    assert "sleep 4711 did not end within 1.5 s" in str(answer.failure())
+    assert all(part in str(answer.failure()) for part in ("sleep 4711 did not", "1.5 s"))
     assert list(breakpoints.end_command(answer)) == ["$ sleep 4711", "  it was ended"]
     assert_untouched(chosen, running)
 

@@ -91,7 +91,7 @@ def test_the_firewall_is_opened_for_the_swap_and_closed_after_it(
     chosen: load.Settings, running: process.Record, commands: Path
 ) -> None:
     wanted = swap.request(chosen, "toy", "debug-attach")
-    wanted = replace(wanted, firewall=firewall.closing(wanted.port))
+    wanted = replace(wanted, firewall=firewall.close_command(wanted.port))
     swap.enter(chosen, "toy", wanted)
     assert f"--zone=public --add-port={wanted.port}/tcp" in commands.read_text()
     assert "--remove-port" not in commands.read_text()
@@ -104,8 +104,8 @@ def test_the_firewall_is_opened_for_the_swap_and_closed_after_it(
 
 def test_without_a_firewall_that_is_known_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(Failure, match="no firewall"):
-        firewall.closing(39999)
+    with pytest.raises(Failure, match=r"firewalld, ufw, nftables"):
+        firewall.close_command(39999)
 
 
 def test_another_user_is_let_in_only_when_asked(

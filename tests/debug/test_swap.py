@@ -157,7 +157,7 @@ def test_a_port_that_a_connection_has_is_refused_before_anything_is_touched(
         port = taken.getsockname()[1]
         assert ports.owner(port) is None, "nobody listens on it"
         wanted = replace(swap.request(chosen, "toy", "debug-attach"), listen=f"127.0.0.1:{port}")
-        with pytest.raises(Failure, match=rf"near end .* of pid {os.getpid()}") as told:
+        with pytest.raises(Failure, match=rf"port {port} .* of pid {os.getpid()}") as told:
             swap.enter(chosen, "toy", wanted)
     assert f"ip_local_reserved_ports={port}" in told.value.hint
     assert current(chosen).identity == running.identity

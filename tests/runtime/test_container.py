@@ -156,7 +156,7 @@ def contained(
     files.write(programs / "docker", f'#!/bin/sh\nexec {sys.executable} {standin} "$@"\n', 0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("STANDIN", str(folder))
-    monkeypatch.setattr(process, "PASSED_ON", (*process.PASSED_ON, "STANDIN"))
+    monkeypatch.setattr(process, "INHERITED", (*process.INHERITED, "STANDIN"))
     made = settings.load(
         {
             "STEPKUBE_HOME": str(tmp_path),

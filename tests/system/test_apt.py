@@ -80,7 +80,7 @@ def test_both_file_formats_are_read(etc: Path) -> None:
     assert "Signed-By: -----BEGIN" in third.stanza(["deb"])
 
 
-def test_the_systems_own_suites_are_taken_and_nobody_elses(debian: None) -> None:
+def test_only_suites_of_the_systems_release_are_used(debian: None) -> None:
     assert apt_sources.select("", (), system=True) == [SECURITY, MAIN]
 
 
@@ -90,14 +90,14 @@ def test_further_suites_come_from_the_same_archive(debian: None) -> None:
     assert apt_sources.select("", ("bullseye",), system=True) == [SECURITY, MAIN, further]
 
 
-def test_a_mirror_takes_the_place_of_the_systems_archive(debian: None) -> None:
+def test_a_mirror_replaces_the_systems_archive(debian: None) -> None:
     mirror = "http://mirror.example.org/debian"
-    own, further = apt_sources.select(mirror, ("bullseye",), system=True)
-    assert (own.uris, own.suites, own.components) == (mirror, "bookworm", "main")
+    main, further = apt_sources.select(mirror, ("bullseye",), system=True)
+    assert (main.uris, main.suites, main.components) == (mirror, "bookworm", "main")
     assert (further.uris, further.signed_by) == (mirror, KEYRING)
 
 
-def test_on_a_relative_of_debian_further_suites_come_from_debian(
+def test_further_suites_come_from_debian_also_on_ubuntu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     uri, components = "http://archive.ubuntu.com/ubuntu", "main universe"
@@ -105,8 +105,8 @@ def test_on_a_relative_of_debian_further_suites_come_from_debian(
     ubuntu = Source(uri, "noble noble-updates", components, "u")
     monkeypatch.setattr(apt_sources, "system_sources", lambda: [found])
     monkeypatch.setattr(apt_sources, "_code_names", lambda: ["noble"])
-    own, further = apt_sources.select("", ("bullseye",), system=True)
-    assert own == ubuntu
+    main, further = apt_sources.select("", ("bullseye",), system=True)
+    assert main == ubuntu
     assert (further.uris, further.signed_by != "u") == (apt_sources.DEBIAN, True)
 
 
@@ -122,7 +122,7 @@ def configured(tmp_path: Path, **environ: str) -> load.Settings:
     return load.load({"STEPKUBE_HOME": str(tmp_path / "home"), **environ}, file=tmp_path / "no")
 
 
-def test_without_apt_the_failure_says_what_else_there_is(
+def test_without_apt_the_failure_names_other_settings(
     tmp_path: Path, debian: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -210,22 +210,22 @@ class Repository:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
-    archive = Repository(tmp_path_factory.mktemp("repository"))
-    yield archive
-    ended = ["gpgconf", "--homedir", str(archive.home), "--kill", "gpg-agent"]
-    subprocess.run(ended, check=True, capture_output=True)
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    made = Repository(tmp_path_factory.mktemp("repository"))
+    yield made
+    stop = ["gpgconf", "--homedir", str(made.home), "--kill", "gpg-agent"]
+    subprocess.run(stop, check=True, capture_output=True)
 
 
 @pytest.fixture
 def repository(
-    made: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archive: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Repository]:
-    """Give a copy of the archive as the system's, with hooks that must not run."""
+    """Make a copy of the archive the system's package source, with hooks that must not run."""
     copy = object.__new__(Repository)
-    copy.__dict__ = dict(made.__dict__)
+    copy.__dict__ = dict(archive.__dict__)
     copy.folder = tmp_path / "archive"
-    shutil.copytree(made.folder / "debian", copy.folder / "debian")
+    shutil.copytree(archive.folder / "debian", copy.folder / "debian")
     copy.dist, copy.pool = copy.folder / "debian/dists/stable", copy.folder / "debian/pool"
     hooks = tmp_path / "hooks.conf"
     hooks.write_text(
@@ -252,7 +252,7 @@ def system_state() -> dict[str, int]:
 
 
 @needs_apt
-def test_sources_are_listed_newest_first_and_fetched(
+def test_source_packages_are_listed_newest_first_and_fetched(
     repository: Repository, tmp_path: Path
 ) -> None:
     archive = Archive(configured(tmp_path))
@@ -265,7 +265,9 @@ def test_sources_are_listed_newest_first_and_fetched(
 
 
 @needs_apt
-def test_binaries_are_found_fetched_and_unpacked(repository: Repository, tmp_path: Path) -> None:
+def test_binary_packages_are_found_fetched_and_unpacked(
+    repository: Repository, tmp_path: Path
+) -> None:
     archive = Archive(configured(tmp_path), kinds=("deb",))
     assert archive.binary_version("hello") == "1.15.15-1~d11"
     assert archive.binary_version("nothing") is None
@@ -286,19 +288,19 @@ def test_indexes_are_fetched_once_a_day_and_for_each_list(
         return real(*argv, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(apt, "follow", follow)
-    chosen = configured(tmp_path)
+    settings = configured(tmp_path)
     for _ in range(2):
-        Archive(chosen).update()
+        Archive(settings).update()
     assert len(updates) == 1
-    Archive(chosen, kinds=("deb",)).update()
+    Archive(settings, kinds=("deb",)).update()
     assert len(set(updates)) == 2
     (updates[0] / "updated").write_text("2020-01-01")
-    Archive(chosen).update()
+    Archive(settings).update()
     assert updates[2] == updates[0]
 
 
 @needs_apt
-def test_a_wrong_signature_is_refused_whatever_the_system_allows(
+def test_a_wrong_signature_is_refused_even_if_the_system_allows_it(
     repository: Repository, tmp_path: Path
 ) -> None:
     signed = repository.dist / "InRelease"
@@ -310,7 +312,7 @@ def test_a_wrong_signature_is_refused_whatever_the_system_allows(
 
 
 @needs_apt
-def test_a_key_that_stands_in_the_sources_file_counts(
+def test_a_key_in_the_sources_file_is_used(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.gpg("--armor", "--output", str(tmp_path / "key.asc"), "--export")
@@ -348,8 +350,8 @@ def test_a_changed_package_is_refused(repository: Repository, tmp_path: Path, ki
 
 
 @needs_apt
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_it_works_for_a_user(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_it_works_without_root(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -359,7 +361,7 @@ def test_it_works_for_a_user(repository: Repository, monkeypatch: pytest.MonkeyP
         source = Source(uri, "stable", "main", keyring)
         monkeypatch.setattr(apt_sources, "system_sources", lambda: [source])
 
-        def theirs(real: Callable[..., Any]) -> Callable[..., Any]:
+        def as_user(real: Callable[..., Any]) -> Callable[..., Any]:
             def called(*argv: str, **kwargs: Any) -> Any:
                 for path in (folder, *folder.rglob("*")):
                     os.chown(path, 65534, 65534)
@@ -367,8 +369,8 @@ def test_it_works_for_a_user(repository: Repository, monkeypatch: pytest.MonkeyP
 
             return called
 
-        monkeypatch.setattr(apt, "run", theirs(apt.run))
-        monkeypatch.setattr(apt, "follow", theirs(apt.follow))
+        monkeypatch.setattr(apt, "run", as_user(apt.run))
+        monkeypatch.setattr(apt, "follow", as_user(apt.follow))
         archive = Archive(configured(folder), kinds=("deb", "deb-src"))
         archive.fetch_binary(["hello"], folder / "root")
         assert (folder / "root/usr/bin/hello").stat().st_uid == 65534

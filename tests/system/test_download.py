@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -17,18 +18,18 @@ BODY = bytes(range(256)) * 4096
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves BODY in the manner its path names and remembers what was asked."""
+    """Serves BODY in the way that the path names, and records path and range of each request."""
 
     asked: list[tuple[str, str | None]]
     breaks: int
 
     def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        self.asked.append((self.path, wanted))
+        byte_range = self.headers.get("Range")
+        self.asked.append((self.path, byte_range))
         if self.path == "/missing":
             self.send_error(404)
             return
-        start = int(wanted[6:-1]) if wanted and self.path != "/plain" else 0
+        start = int(byte_range[6:-1]) if byte_range and self.path != "/plain" else 0
         if start >= len(BODY):
             self.send_error(416)
             return
@@ -86,20 +87,20 @@ def part(target: Path) -> Path:
 
 
 class Changing(http.server.BaseHTTPRequestHandler):
-    """Breaks off its first answer, then serves another file of the same length or not."""
+    """Closes its first answer early, then serves another file of the same or another length."""
 
     asked: list[tuple[str | None, str | None]]
 
     def do_GET(self) -> None:
-        wanted, state = self.headers.get("Range"), self.headers.get("If-Range")
-        self.asked.append((wanted, state))
-        first, kind = len(self.asked) == 1, self.path[1:]
+        byte_range, state = self.headers.get("Range"), self.headers.get("If-Range")
+        self.asked.append((byte_range, state))
+        first, kind = len(self.asked) == 1, unquote(self.path[1:])
         more = b"more" if kind == "size" else b""
         body = BODY if kind == "same" else bytes(reversed(BODY)) + more
         body = b"x" * len(BODY) if first and kind != "same" else body
         etag = '"1"' if first or kind == "same" else '"2"'
-        heeds = kind != "careless"
-        start = int(wanted[6:-1]) if wanted and (not heeds or state in (None, etag)) else 0
+        matches = kind == "ignores If-Range" or state in (None, etag)
+        start = int(byte_range[6:-1]) if byte_range and matches else 0
         self.send_response(206 if start else 200)
         if kind != "size":
             self.send_header("ETag", etag)
@@ -117,8 +118,8 @@ class Changing(http.server.BaseHTTPRequestHandler):
     ("kind", "asked"),
     [
         ("same", [(None, None), ("bytes=300000-", '"1"')]),
-        ("heeding", [(None, None), ("bytes=300000-", '"1"')]),
-        ("careless", [(None, None), ("bytes=300000-", '"1"'), (None, None)]),
+        ("checks If-Range", [(None, None), ("bytes=300000-", '"1"')]),
+        ("ignores If-Range", [(None, None), ("bytes=300000-", '"1"'), (None, None)]),
         ("size", [(None, None), ("bytes=300000-", None), (None, None)]),
     ],
 )
@@ -129,7 +130,7 @@ def test_a_file_that_changes_between_two_attempts_is_never_mixed(
     verified: list[bytes] = []
     with serving(Changing) as address:
         download.fetch(
-            f"{address}/{kind}",
+            f"{address}/{quote(kind)}",
             tmp_path / "file",
             timeout=60,
             verify=lambda path: verified.append(path.read_bytes()),
@@ -142,7 +143,7 @@ def test_a_file_that_changes_between_two_attempts_is_never_mixed(
 
 @pytest.mark.parametrize("path", ["/file", "/plain"])
 @pytest.mark.parametrize("begun", [None, BODY[:5000], b"from another file", BODY, BODY + b"more"])
-def test_whatever_was_begun_the_file_ends_up_right(
+def test_the_file_is_right_after_every_kind_of_partial_file(
     server: str, tmp_path: Path, path: str, begun: bytes | None
 ) -> None:
     target = tmp_path / "new" / "file"
@@ -154,7 +155,7 @@ def test_whatever_was_begun_the_file_ends_up_right(
     assert [item.name for item in target.parent.iterdir()] == ["file"]
 
 
-def test_a_begun_file_is_continued(server: str, tmp_path: Path) -> None:
+def test_a_partial_file_is_continued(server: str, tmp_path: Path) -> None:
     part(tmp_path / "file").write_bytes(BODY[:5000])
     fetch(server + "/file", tmp_path / "file")
     assert Handler.asked == [("/file", "bytes=5000-")]
@@ -168,18 +169,20 @@ def test_a_right_file_is_kept_and_a_wrong_one_replaced(server: str, tmp_path: Pa
     assert Handler.asked == [("/file", None)]
 
 
-def test_a_transfer_that_breaks_off_goes_on_while_it_makes_progress(
-    server: str, tmp_path: Path
-) -> None:
+def test_a_broken_transfer_continues_while_it_makes_progress(server: str, tmp_path: Path) -> None:
     fetch(server + "/breaking", tmp_path / "file")
-    assert [wanted for _, wanted in Handler.asked] == [None, "bytes=300000-", "bytes=600000-"]
+    assert [byte_range for _, byte_range in Handler.asked] == [
+        None,
+        "bytes=300000-",
+        "bytes=600000-",
+    ]
 
 
-def test_a_transfer_that_keeps_breaking_off_ends_and_leaves_what_came(
+def test_a_transfer_that_keeps_breaking_stops_and_keeps_its_bytes(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "_TRIES", 2)
-    with pytest.raises(Failure, match=f"ended after 600000 of {len(BODY)} bytes"):
+    with pytest.raises(Failure, match=f"600000 of {len(BODY)} bytes"):
         fetch(server + "/breaking", tmp_path / "file")
     assert part(tmp_path / "file").read_bytes() == BODY[:600_000]
 
@@ -197,7 +200,7 @@ def test_a_failure_names_each_address_and_the_setting(server: str, tmp_path: Pat
     assert Handler.asked == [("/missing", None)]
 
 
-def test_a_wrong_file_is_thrown_away(server: str, tmp_path: Path) -> None:
+def test_a_wrong_file_is_removed(server: str, tmp_path: Path) -> None:
     def wrong(path: Path) -> None:
         assert path.read_bytes() == BODY
         raise Failure("its hash is wrong")
@@ -207,7 +210,7 @@ def test_a_wrong_file_is_thrown_away(server: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stuck_transfer_ends_and_leaves_what_came(server: str, tmp_path: Path) -> None:
+def test_a_stuck_transfer_stops_after_its_timeout(server: str, tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"/stuck: .*timed out"):
         fetch(server + "/stuck", tmp_path / "file", timeout=0.3)
     assert not (tmp_path / "file").exists()
@@ -229,14 +232,14 @@ def test_a_file_address_works(tmp_path: Path) -> None:
 
 def test_small_documents_are_bounded(server: str) -> None:
     assert download.read(server + "/file", timeout=60) == BODY
-    with pytest.raises(Failure, match="longer than the 100 bytes"):
+    with pytest.raises(Failure, match="longer than 100 bytes"):
         download.read(server + "/file", timeout=60, limit=100)
     with pytest.raises(Failure, match="404"):
         download.read(server + "/missing", timeout=60)
 
 
 @pytest.mark.parametrize("url", ["mirror.example.org/x", "http://[::1/x", "http://u:p@[::1/x"])
-def test_what_is_no_address_is_said_in_words(tmp_path: Path, url: str) -> None:
+def test_a_wrong_address_is_a_failure_without_the_password(tmp_path: Path, url: str) -> None:
     with pytest.raises(Failure, match="is not an address") as caught:
         download.read(url, timeout=1)
     assert "https://" in caught.value.hint and "u:p" not in str(caught.value)
@@ -248,18 +251,18 @@ def test_a_missing_ca_bundle_is_named(tmp_path: Path) -> None:
     assert "mirror.ca_bundle" in caught.value.hint
 
 
-def test_a_redirect_leads_from_http_to_https_but_not_back(
+def test_a_redirect_to_https_is_followed_and_one_to_http_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Redirecting(Handler):
-        to = ""
+        location = ""
 
         def do_GET(self) -> None:
             if self.path != "/moved":
                 super().do_GET()
                 return
             self.send_response(302)
-            self.send_header("Location", self.to)
+            self.send_header("Location", self.location)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -267,16 +270,16 @@ def test_a_redirect_leads_from_http_to_https_but_not_back(
     Redirecting.asked = []
     bundle, pair = authority(tmp_path)
     with served(Redirecting) as plain, served(Redirecting, pair) as secure:
-        Redirecting.to = f"https://127.0.0.1:{secure}/file"
+        Redirecting.location = f"https://127.0.0.1:{secure}/file"
         moved = f"http://127.0.0.1:{plain}/moved"
         assert download.read(moved, timeout=60, ca_bundle=str(bundle)) == BODY
-        Redirecting.to = f"http://127.0.0.1:{plain}/file"
+        Redirecting.location = f"http://127.0.0.1:{plain}/file"
         moved = f"https://127.0.0.1:{secure}/moved"
         with pytest.raises(Failure, match=r"/moved: .*http://127"):
             download.read(moved, timeout=60, ca_bundle=str(bundle))
     assert Redirecting.asked == [("/file", None)]
 
 
-def test_sizes_are_said_in_gib() -> None:
+def test_sizes_are_in_gib_with_a_reserve() -> None:
     assert download._gib(resources.GIB) == 1.1
     assert download._gib(-1) == 0.1

@@ -1,4 +1,4 @@
-"""Advisory locks: a run that has to wait for another one says so."""
+"""Advisory locks: a run that has to wait for another one prints a line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ with files.locked(Path(sys.argv[1])):
 """
 
 
-def test_waiting_for_a_lock_is_said_once_and_not_where_answers_are_read(tmp_path: Path) -> None:
+def test_waiting_for_a_lock_prints_one_line_on_stderr(tmp_path: Path) -> None:
     lock = tmp_path / "build.lock"
     argv = [sys.executable, "-c", WAITER, str(lock)]
     with files.locked(lock):
@@ -28,14 +28,13 @@ def test_waiting_for_a_lock_is_said_once_and_not_where_answers_are_read(tmp_path
             argv, cwd=load.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert waiter.stderr is not None
-        assert waiter.stderr.readline() == f"  waiting for another run that holds {lock}\n"
+        line = waiter.stderr.readline()
+        assert "waiting" in line and line.endswith(f" {lock}\n")
         assert waiter.poll() is None
     assert waiter.communicate(timeout=60) == ("has it\n", "")
 
 
-def test_a_free_lock_is_taken_without_a_word(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_free_lock_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         with files.locked(tmp_path / "lock"):
             pass

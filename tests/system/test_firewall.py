@@ -1,4 +1,4 @@
-"""A port is opened in a real nftables, in a network namespace, and closed without a trace."""
+"""A port is opened in real nftables in a network namespace; closing it restores the rules."""
 
 import json
 import os
@@ -34,7 +34,7 @@ table ip mine {
 }
 """
 OPEN = "table ip mine { chain one { type filter hook input priority 0; tcp dport 22 accept; }; }"
-OF_IPTABLES = "table ip filter { chain INPUT { type filter hook input priority 0; policy drop; }; }"
+IPTABLES = "table ip filter { chain INPUT { type filter hook input priority 0; policy drop; }; }"
 SCRIPT = """
 import json, socket, subprocess, sys
 from tasks.core import console
@@ -53,25 +53,25 @@ def reached():
 
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 subprocess.run(["nft", "-f", "-"], input=sys.argv[1].encode(), check=True)
-server, said = socket.create_server(("127.0.0.1", 0)), []
-console.say = said.append
+server, printed = socket.create_server(("127.0.0.1", 0)), []
+console.say = printed.append
 port, before, answers = server.getsockname()[1], rules(), [reached()]
 try:
-    closing = firewall.closing(port)
+    command = firewall.close_command(port)
     firewall.open_port(port)
     firewall.open_port(port + 1)
     answers.append(reached())
-    firewall.close_port(closing)
+    firewall.close_port(command)
     answers.append(reached())
-    firewall.close_port(firewall.closing(port + 1))
+    firewall.close_port(firewall.close_command(port + 1))
 except Failure as failure:
-    said.append(failure.message)
-print(json.dumps({"same": rules() == before, "answers": answers, "said": said}))
+    printed.append(failure.message)
+print(json.dumps({"same": rules() == before, "answers": answers, "printed": printed}))
 """
 
 
 def in_a_namespace(rules: str) -> dict[str, object]:
-    """Open and close a port under these rules; return what could be reached when."""
+    """Open and close a port under these rules; return when the port could be reached."""
     done = subprocess.run(
         ["unshare", "--net", sys.executable, "-c", SCRIPT, rules],
         cwd=load.ROOT,
@@ -80,22 +80,21 @@ def in_a_namespace(rules: str) -> dict[str, object]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told: dict[str, object] = json.loads(done.stdout)
-    assert told["same"], "every rule is as it was"
-    return told
+    result: dict[str, object] = json.loads(done.stdout)
+    assert result["same"], "every rule is as before"
+    return result
 
 
 @needs_nft
 @pytest.mark.parametrize("rules", [REFUSES, REJECTS, REFUSES + REJECTS])
 def test_a_port_is_reached_between_opening_and_closing(rules: str) -> None:
-    told = in_a_namespace(rules)
-    assert told["answers"] == [False, True, False]
-    assert "tasks.system.nftables open" in str(told["said"])
+    result = in_a_namespace(rules)
+    assert result["answers"] == [False, True, False]
+    assert "tasks.system.nftables open" in str(result["printed"])
 
 
 @needs_nft
-@pytest.mark.parametrize("rules", ["", OPEN, OF_IPTABLES])
-def test_rules_that_refuse_nothing_or_are_iptables_own_are_left_alone(rules: str) -> None:
-    told = in_a_namespace(rules)
-    (said,) = told["said"]  # type: ignore[misc]
-    assert "no firewall that could be opened runs here (firewalld, ufw, nftables" in said
+@pytest.mark.parametrize("rules", ["", OPEN, IPTABLES])
+def test_rules_that_refuse_nothing_or_are_of_iptables_do_not_change(rules: str) -> None:
+    (message,) = in_a_namespace(rules)["printed"]  # type: ignore[misc]
+    assert "(firewalld, ufw, nftables)" in message

@@ -1,4 +1,4 @@
-"""Mounts are found in the kernel's own table, and ended where they are ours."""
+"""Mount points are found in the kernel's table and unmounted."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ for name in ("a b", "a b/inner", "busy"):
     (folder / name).mkdir()
     run("mount", "-t", "tmpfs", "tmpfs", folder / name)
 with (folder / "busy" / "file").open("w"):
-    print(len(mounts.below(folder)), mounts.detach(folder), mounts.below(folder))
-print(mounts.detach(folder), mounts.below(folder))
+    print(len(mounts.mount_points(folder)), mounts.unmount(folder), mounts.mount_points(folder))
+print(mounts.unmount(folder), mounts.mount_points(folder))
 """
 
 
@@ -30,24 +30,24 @@ def test_the_last_one_comes_first(tmp_path: Path) -> None:
     points = ("/", "/a", "/a/pods/1", r"/a/pods/with\040blank\134", "/a-not", "/a/pods/1/below")
     table = tmp_path / "mountinfo"
     table.write_text("".join(LINE.format(at, point) for at, point in enumerate(points)))
-    assert mounts.below(Path("/a"), table) == [
+    assert mounts.mount_points(Path("/a"), table) == [
         Path("/a/pods/1/below"),
         Path("/a/pods/with blank\\"),
         Path("/a/pods/1"),
     ]
-    assert mounts.below(Path("/a/pods/1"), table) == [Path("/a/pods/1/below")]
-    assert mounts.below(Path("/b"), table) == []
+    assert mounts.mount_points(Path("/a/pods/1"), table) == [Path("/a/pods/1/below")]
+    assert mounts.mount_points(Path("/b"), table) == []
     (tmp_path / "link").symlink_to("/a/pods")
-    assert mounts.below(tmp_path / "link" / "1", table) == [Path("/a/pods/1/below")]
+    assert mounts.mount_points(tmp_path / "link" / "1", table) == [Path("/a/pods/1/below")]
 
 
-def test_real_mounts_end_and_a_busy_one_is_told(tmp_path: Path) -> None:
-    apart = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+def test_real_mounts_are_unmounted_and_a_busy_one_is_reported(tmp_path: Path) -> None:
+    unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     first, last = run(
-        *apart, sys.executable, "-c", SCRIPT, tmp_path, cwd=ROOT, timeout=60
+        *unshare, sys.executable, "-c", SCRIPT, tmp_path, cwd=ROOT, timeout=60
     ).stdout.splitlines()
     busy = tmp_path / "busy"
     assert first.startswith("3 ['umount: ") and "target is busy" in first
     assert first.endswith(f"[{busy!r}]")
     assert last == "[] []"
-    assert mounts.below(tmp_path) == [], "the namespace was its own"
+    assert mounts.mount_points(tmp_path) == [], "the mounts were in another namespace"

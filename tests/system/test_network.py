@@ -1,4 +1,4 @@
-"""A private authority and a proxy, as a corporate network has them, and passwords in addresses."""
+"""A private authority and a proxy, as in a corporate network, and passwords in addresses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Mirror(GitHandler):
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, list[str]]]:
-    """Serve https://mirror.invalid behind a proxy; yield the authority's file and the log."""
+    """Serve https://mirror.invalid through a proxy; yield the authority's file and the log."""
     for name in network.PROXIES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -88,7 +88,7 @@ def chosen(tmp_path: Path, bundle: Path | str = "", **environ: str) -> load.Sett
 LOGIN = "Basic " + base64.b64encode(b"me:pr0xy").decode()
 
 
-def test_our_own_downloads_use_the_proxy_and_trust_the_bundle(
+def test_downloads_use_the_proxy_and_trust_the_bundle(
     tmp_path: Path, mirror: tuple[Path, list[str]]
 ) -> None:
     bundle, seen = mirror
@@ -117,17 +117,17 @@ def test_go_uses_the_proxy_and_trusts_the_bundle(
     bundle, seen = mirror
     root = Path(run(go, "env", "GOROOT").stdout.strip())
     found = tool_record.Tool("go", go_version, root / "bin/go", root, "here")
-    wanted = ("mod", "download", "-json", f"{MODULE}@v1.0.0")
-    without = run(found.bin, *wanted, env=tool_record.go_env(chosen(tmp_path), found), check=False)
+    command = ("mod", "download", "-json", f"{MODULE}@v1.0.0")
+    without = run(found.bin, *command, env=tool_record.go_env(chosen(tmp_path), found), check=False)
     assert without.code and "certificate" in without.stdout
     assert seen and seen[0].startswith(f"CONNECT {NAME}:443")
     env = tool_record.go_env(chosen(tmp_path, bundle), found) | {"GOFLAGS": "-modcacherw"}
-    got = json.loads(run(found.bin, *wanted, env=env).stdout)
-    assert (Path(got["Dir"]) / "thing.go").is_file()
+    downloaded = json.loads(run(found.bin, *command, env=env).stdout)
+    assert (Path(downloaded["Dir"]) / "thing.go").is_file()
 
 
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
-def test_what_no_proxy_names_is_reached_directly(
+def test_hosts_in_no_proxy_are_connected_to_directly(
     tmp_path: Path, mirror: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     bundle, seen = mirror
@@ -140,7 +140,7 @@ def test_what_no_proxy_names_is_reached_directly(
     assert seen == []
 
 
-def test_a_mirror_beside_a_public_host_needs_both_authorities(
+def test_a_mirror_and_a_public_host_need_both_authorities(
     tmp_path: Path, mirror: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle, _ = mirror
@@ -149,18 +149,18 @@ def test_a_mirror_beside_a_public_host_needs_both_authorities(
     other, _ = authority(tmp_path / "other")
     system.write_bytes(other.read_bytes())
     monkeypatch.setattr(network, "SYSTEM_CAS", (str(system),))
-    made = chosen(tmp_path, bundle)
-    told = network.authorities(made)
-    assert set(told) == {"SSL_CERT_FILE", "GIT_SSL_CAINFO"}
-    text = Path(told["GIT_SSL_CAINFO"]).read_text()
+    settings = chosen(tmp_path, bundle)
+    variables = network.ca_variables(settings)
+    assert set(variables) == {"SSL_CERT_FILE", "GIT_SSL_CAINFO"}
+    text = Path(variables["GIT_SSL_CAINFO"]).read_text()
     assert system.read_text() in text and bundle.read_text() in text
-    options = apt._options(tmp_path, made.mirror, network.trusted(made))
-    assert f'Acquire::https::CaInfo "{told["GIT_SSL_CAINFO"]}";' in options
-    assert network.authorities(chosen(tmp_path)) == {}
+    options = apt._options(tmp_path, settings.mirror, network.ca_file(settings))
+    assert f'Acquire::https::CaInfo "{variables["GIT_SSL_CAINFO"]}";' in options
+    assert network.ca_variables(chosen(tmp_path)) == {}
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_bundle_that_is_none_is_named_before_anything_is_fetched(
+def test_a_wrong_bundle_is_refused_before_anything_is_fetched(
     tmp_path: Path, content: str | None
 ) -> None:
     bundle = tmp_path / "corporate.pem"
@@ -181,7 +181,7 @@ def test_a_bundle_that_is_none_is_named_before_anything_is_fetched(
         check=False,
     )
     assert done.returncode == 1
-    assert "corporate.pem" in done.stderr and "correct mirror.ca_bundle" in done.stderr
+    assert "corporate.pem" in done.stderr and "set mirror.ca_bundle" in done.stderr
     assert "cannot be reached" not in done.stdout and "Traceback" not in done.stderr
 
 
@@ -195,9 +195,9 @@ def test_a_bundle_that_is_none_is_named_before_anything_is_fetched(
         ("STEPKUBE_MIRROR_APT", "debian"),
     ],
 )
-def test_a_mirror_that_is_no_address_is_named(tmp_path: Path, name: str, value: str) -> None:
-    said = str(mirrors.make(load.load({"STEPKUBE_HOME": str(tmp_path), name: value})))
-    assert name in said and f"'{value}' is not an address" in said and "fix:" in said
+def test_a_mirror_that_is_not_an_address_is_refused(tmp_path: Path, name: str, value: str) -> None:
+    message = str(mirrors.make(load.load({"STEPKUBE_HOME": str(tmp_path), name: value})))
+    assert name in message and f"'{value}' is not an address" in message and "fix:" in message
 
 
 def test_blanks_and_a_last_comma_in_a_list_of_proxies_do_no_harm(tmp_path: Path) -> None:
@@ -205,8 +205,8 @@ def test_blanks_and_a_last_comma_in_a_list_of_proxies_do_no_harm(tmp_path: Path)
     assert mirrors.make(load.load({"STEPKUBE_HOME": str(tmp_path), "GOPROXY": value})) is None
 
 
-def test_both_spellings_of_the_proxy_variables_are_given() -> None:
-    assert network.proxies({"HTTP_PROXY": "a", "no_proxy": "b", "https_proxy": ""}) == {
+def test_both_spellings_of_the_proxy_variables_are_set() -> None:
+    assert network.proxy_variables({"HTTP_PROXY": "a", "no_proxy": "b", "https_proxy": ""}) == {
         "http_proxy": "a",
         "HTTP_PROXY": "a",
         "no_proxy": "b",
@@ -235,13 +235,13 @@ def test_no_address_shows_its_password(
     assert capsys.readouterr().out == f"{expected}\n"
 
 
-def test_credentials_are_taken_out_of_an_address() -> None:
+def test_credentials_are_split_from_an_address() -> None:
     assert split("https://u%40x:p%2Fw@h:8/p?q") == ("https://h:8/p?q", "u@x", "p/w")
     assert split("ssh://git@h/x") == ("ssh://git@h/x", "", "")
     assert split("/a/path") == ("/a/path", "", "")
 
 
-def test_a_log_in_of_a_download_is_sent_and_kept_out_of_words_and_files(
+def test_credentials_of_a_download_are_sent_and_not_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Guarded(Mirror):
@@ -252,8 +252,8 @@ def test_a_log_in_of_a_download_is_sent_and_kept_out_of_words_and_files(
         cut = staticmethod(lambda *_: -1)
 
         def do_GET(self) -> None:  # noqa: N802 - the name is http.server's
-            given = self.headers.get("Authorization", "")
-            right = given == "Basic " + base64.b64encode(b"user:s3cr3t").decode()
+            header = self.headers.get("Authorization", "")
+            right = header == "Basic " + base64.b64encode(b"user:s3cr3t").decode()
             self.send_response(200 if right else 401)
             self.send_header("Content-Length", "2")
             self.end_headers()
