@@ -1,4 +1,4 @@
-"""What editors want to be told: pure builders of their configurations, one per debug port."""
+"""Pure builders of the debug configurations of VS Code, GoLand and Neovim, one per debug port."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ LISTS = ("configurations", "compounds")
 NEW_LAUNCH = '{\n    "version": "0.2.0"\n}\n'
 SNIPPET = ".nvim-dap.stepkube.lua"
 GOLAND = {name: f".run/stepkube {name}.run.xml" for name in (*registry.debug_offsets(), "all")}
-OWN = (SNIPPET, *GOLAND.values())
+TOOL_FILES = (SNIPPET, *GOLAND.values())
+"""Files in the tree that belong to this tool; launch.json may be the user's."""
 STAGING, VENDOR = "staging/src/k8s.io", "vendor/k8s.io"
 
 
 @dataclass(frozen=True)
 class View:
-    """What an editor must know: the host, a port per component, and paths that differ.
-
-    `rules` are pairs of the editor's path and the binary's; the first that fits counts.
-    """
+    """The data of the configurations: host, debug ports, path mapping."""
 
     host: str
     ports: Mapping[str, int]
+    """The debug port by component."""
     rules: tuple[tuple[str, str], ...]
+    """Pairs of a path in the editor and the path in the binary; the first matching rule counts."""
 
     @property
     def is_local(self) -> bool:
-        """Tell whether the host is the editor's own machine, or the end of a tunnel there."""
+        """Return whether the host is the editor's machine, where a tunnel may end."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
 
 def rules(
     local: PurePath, binary: PurePosixPath, vendored: tuple[str, ...] | None
 ) -> tuple[tuple[str, str], ...]:
-    """Return how the editor's paths become those that the compiler wrote into the binaries.
+    """Return the rules that map the editor's paths to those that the compiler wrote.
 
-    Up to 1.29 vendor/k8s.io has links to the staging modules, and the binaries know these by the
-    links; `vendored` names the folders beside the links, None means that there are no links.
+    Up to 1.29, vendor/k8s.io has links to the staging modules, and the binaries contain the paths
+    of the links. `vendored` names the real folders next to the links, None means no links.
     """
     found: list[tuple[PurePath, PurePath]] = []
     if vendored is not None:
@@ -54,12 +54,12 @@ def rules(
         found.append((local / STAGING, binary / VENDOR))
     if str(local) != str(binary):
         found.append((local, binary))
-    return tuple((str(mine), str(theirs)) for mine, theirs in found)
+    return tuple((str(editor_path), str(binary_path)) for editor_path, binary_path in found)
 
 
 def launch(view: View) -> dict[str, list[dict[str, Any]]]:
-    """Return our entries of launch.json, by the list they belong to."""
-    mapped = [{"from": mine, "to": theirs} for mine, theirs in view.rules]
+    """Return the tool's entries of launch.json by list (see LISTS)."""
+    mapping = [{"from": editor, "to": binary} for editor, binary in view.rules]
     entries = [
         {
             "name": f"{PREFIX}debug {name}",
@@ -70,17 +70,17 @@ def launch(view: View) -> dict[str, list[dict[str, Any]]]:
             "host": view.host,
             "port": port,
             "stopOnEntry": False,
-            **({"substitutePath": mapped} if mapped else {}),
+            **({"substitutePath": mapping} if mapping else {}),
         }
         for name, port in view.ports.items()
     ]
     names = [entry["name"] for entry in entries]
-    every = {"name": f"{PREFIX}debug all", "configurations": names, "stopAll": False}
-    return {"configurations": entries, "compounds": [every]}
+    compound = {"name": f"{PREFIX}debug all", "configurations": names, "stopAll": False}
+    return {"configurations": entries, "compounds": [compound]}
 
 
 def goland(view: View) -> dict[str, str]:
-    """Return GoLand's run configurations by path in the tree."""
+    """Return the text of GoLand's run configurations by path in the tree."""
     host = "" if view.is_local else view.host
     texts = {
         GOLAND[name]: render(
@@ -89,25 +89,26 @@ def goland(view: View) -> dict[str, str]:
         for name, port in view.ports.items()
     }
     parts = [f"stepkube {name}" for name in view.ports]
-    every = render("goland-compound.run.xml.j2", title="stepkube all", parts=parts)
-    return {**texts, GOLAND["all"]: every}
+    compound = render("goland-compound.run.xml.j2", title="stepkube all", parts=parts)
+    return {**texts, GOLAND["all"]: compound}
 
 
 def snippet(view: View) -> str:
-    """Return the Lua that adds our configurations to nvim-dap."""
-    quoted = [
-        {"from": json.dumps(mine, ensure_ascii=False), "to": json.dumps(theirs, ensure_ascii=False)}
-        for mine, theirs in view.rules
-    ]
+    """Return the Lua code that adds the tool's configurations to nvim-dap."""
+    quoted = [{"from": _quote(editor), "to": _quote(binary)} for editor, binary in view.rules]
     return render("nvim-dap.lua.j2", host=view.host, ports=view.ports, rules=quoted, prefix=PREFIX)
 
 
-def excluded(text: str, tree: Path, patterns: Iterable[str]) -> str:
-    """Return git's exclude file with our block for a tree, at its top, holding these patterns.
+def _quote(path: str) -> str:
+    return json.dumps(path, ensure_ascii=False)
 
-    Worktrees share the file, so each has a block of its own. No patterns, no block.
+
+def with_patterns(text: str, tree: Path, patterns: Iterable[str]) -> str:
+    """Return git's exclude file with these patterns at the top, in the tool's block for a tree.
+
+    Worktrees share the file, so each has a separate block. Without patterns there is no block.
     """
-    begin, end = (f"# stepkube ide {json.dumps(str(tree))}: {word}\n" for word in ("begin", "end"))
-    kept = re.sub(f"^{re.escape(begin)}(.*\n)*?{re.escape(end)}", "", text, flags=re.MULTILINE)
+    begin, end = (f"# stepkube ide {json.dumps(str(tree))}: {edge}\n" for edge in ("begin", "end"))
+    rest = re.sub(f"^{re.escape(begin)}(.*\n)*?{re.escape(end)}", "", text, flags=re.MULTILINE)
     lines = "".join(f"{pattern}\n" for pattern in patterns)
-    return f"{begin}{lines}{end}{kept}" if lines else kept
+    return f"{begin}{lines}{end}{rest}" if lines else rest

@@ -1,6 +1,6 @@
-"""JSON with comments as it stands: every value with the position it is at.
+"""Parse JSON with comments and return every value with its position in the text.
 
-VS Code's files are JSONC: comments and trailing commas are part of them.
+VS Code's files are JSONC: JSON with comments and trailing commas.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _COMMENT = re.compile(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL)
 _SCALAR = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"|-?\d[\d.eE+-]*|true|false|null')
 
 
-class Damaged(Exception):  # noqa: N818 - it is the file that is
-    """A text is not what it should be, at a line."""
+class ParseError(Exception):
+    """A text is not valid, at a line."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -25,36 +25,37 @@ class Damaged(Exception):  # noqa: N818 - it is the file that is
 
 @dataclass(frozen=True)
 class Item:
-    """A value, and where it stands.
-
-    `lead` is the end of the token or comment before it, `start` its key if it has one, `body` the
-    value itself, `comma` the comma behind it; `items` are its elements or members.
-    """
+    """A value and its positions in the text."""
 
     lead: int
+    """The end of the token or comment before it."""
     start: int
+    """The start of its key, or of the value when it has no key."""
     body: int
+    """The start of the value."""
     end: int
     value: Any
     key: str = ""
     items: tuple[Item, ...] = ()
+    """The elements of a list or the members of an object."""
     comma: int | None = None
+    """The comma after it."""
 
 
 def parse(text: str) -> Item:
-    """Return the object that a text holds. Raises Damaged."""
+    """Return the root object of a text. Raises ParseError."""
     reader = _Reader(text)
     root = reader.item(reader.gap(), keyed=False)
     reader.gap()
     if reader.at < len(text):
-        raise reader.damaged("there is more text after the end")
+        raise reader.error("more text after the end of the object")
     if not isinstance(root.value, dict):
-        raise Damaged(1, "it does not hold an object { ... }")
+        raise ParseError(1, "the file is not an object { ... }")
     return root
 
 
 def line_of(text: str, at: int) -> int:
-    """Return the number of the line that a position is in."""
+    """Return the line number of a position."""
     return text.count("\n", 0, at) + 1
 
 
@@ -65,11 +66,11 @@ class _Reader:
         self.text = text
         self.at = 0
 
-    def damaged(self, message: str) -> Damaged:
-        return Damaged(line_of(self.text, self.at), message)
+    def error(self, message: str) -> ParseError:
+        return ParseError(line_of(self.text, self.at), message)
 
     def gap(self) -> int:
-        """Pass over blanks and comments; return where the last comment ended."""
+        """Skip blanks and comments; return the end of the last comment."""
         lead = self.at
         while True:
             blank = _BLANK.match(self.text, self.at)
@@ -85,7 +86,7 @@ class _Reader:
             key = str(self.scalar("a name in quotes", '"'))
             self.gap()
             if not self.text.startswith(":", self.at):
-                raise self.damaged(f'a colon after "{key}" is missing')
+                raise self.error(f'a colon after "{key}" is missing')
             self.at += 1
             self.gap()
         body, items = self.at, tuple[Item, ...]()
@@ -110,7 +111,7 @@ class _Reader:
                 self.at += 1
                 return tuple(found)
             if found and found[-1].comma is None:
-                raise self.damaged(f"a comma or {closing} is missing")
+                raise self.error(f"a comma or {closing} is missing")
             item = self.item(lead, keyed=closing == "}")
             self.gap()
             if self.text.startswith(",", self.at):
@@ -121,10 +122,10 @@ class _Reader:
     def scalar(self, what: str, start: str = "") -> Any:
         match = _SCALAR.match(self.text, self.at)
         if match is None or not match[0].startswith(start):
-            raise self.damaged(f"{what} is missing or not complete")
+            raise self.error(f"{what} is missing or not complete")
         try:
             value = json.loads(match[0])
         except ValueError:
-            raise self.damaged(f"{match[0]} is not a value") from None
+            raise self.error(f"{match[0]} is not a value") from None
         self.at = match.end()
         return value

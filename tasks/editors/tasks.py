@@ -1,7 +1,7 @@
-"""Editor configurations for every debug port, written into the checkout and taken out again.
+"""Task ide: write debug configurations of editors into the checkout, and remove them (clean).
 
-What is the user's stays as it is, byte for byte: in launch.json only entries named "stepkube: ..."
-are touched, the other files are the tool's own, and git ignores them through info/exclude.
+The user's text stays byte for byte: in launch.json, only entries named "stepkube: ..." change. The
+other files belong to the tool, and git ignores them through info/exclude.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from tasks.editors.configurations import (
     EDITORS,
     LAUNCH,
     NEW_LAUNCH,
-    OWN,
     SNIPPET,
+    TOOL_FILES,
     VENDOR,
     View,
-    excluded,
     goland,
     launch,
     rules,
     snippet,
+    with_patterns,
 )
 from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tree import Checkout, load_checkout
@@ -45,44 +45,45 @@ _HOST = re.compile(r"\w[\w.-]*|[0-9A-Fa-f:]+(%\w+)?", re.ASCII)
 
 @console.action
 def write(settings: Settings, remote_host: str, local_path: str, editor: str) -> None:
-    """Write the editors' files into the checkout; what is right already is not touched."""
+    """Write the editors' files into the checkout; files that are up to date stay untouched."""
     checkout = load_checkout(settings.paths.lock)
     tree = checkout.tree
     view = _view(settings, checkout, remote_host, local_path)
-    chosen = _chosen(editor)
+    editors = _selected(editor)
     with files.locked(settings.paths.run / "ide.lock"):
         journals = tree_files.journals(settings)
         journal = journals.get(str(tree), tree_files.Journal())
-        wanted: dict[Path, str] = {}
-        if "vscode" in chosen:
-            before = tree_files.without_own_entries(tree / LAUNCH, journal)
+        texts: dict[Path, str] = {}
+        if "vscode" in editors:
+            before = tree_files.without_tool_entries(tree / LAUNCH, journal)
             after = jsonc_edit.add(before if before.strip() else NEW_LAUNCH, launch(view))
-            wanted[tree / LAUNCH] = after
+            texts[tree / LAUNCH] = after
             journal = replace(journal, before=before, after=files.digest(after))
-        if "goland" in chosen:
-            wanted |= {tree / name: text for name, text in goland(view).items()}
-        if "nvim" in chosen:
-            wanted[tree / SNIPPET] = snippet(view)
-        ours = [name for name in (LAUNCH, *OWN) if tree / name in wanted or (tree / name).exists()]
-        tracked = tree_files.tracked(tree, ours)
+        if "goland" in editors:
+            texts |= {tree / name: text for name, text in goland(view).items()}
+        if "nvim" in editors:
+            texts[tree / SNIPPET] = snippet(view)
+        names = (LAUNCH, *TOOL_FILES)
+        present = [name for name in names if tree / name in texts or (tree / name).exists()]
+        tracked = tree_files.tracked(tree, present)
         exclude, prefix = tree_files.exclude_file(tree)
-        patterns = [f"/{prefix}{name}" for name in ours if name not in tracked]
+        patterns = [f"/{prefix}{name}" for name in present if name not in tracked]
         if exclude is not None and (patterns or exclude.exists()):
-            wanted[exclude] = excluded(tree_files.read(exclude), tree, patterns)
-        made = {str(place) for path in wanted for place in tree_files.missing(path)}
-        journal = replace(journal, made=tuple(sorted(made.union(journal.made))))
+            texts[exclude] = with_patterns(tree_files.read(exclude), tree, patterns)
+        missing = {str(place) for path in texts for place in tree_files.missing(path)}
+        journal = replace(journal, made=tuple(sorted(missing.union(journal.made))))
         tree_files.save(settings, {**journals, str(tree): journal})
-        changed = [path for path, text in wanted.items() if tree_files.put(path, text, tree)]
+        changed = [path for path, text in texts.items() if tree_files.write(path, text, tree)]
     for name in tracked:
-        console.warn(f"git tracks {tree / name}: git status shows what was added to it")
+        console.warn(f"git tracks {tree / name}: git status shows its new entries")
     console.note(f"{len(changed)} files written in {tree}" if changed else "nothing to change")
     if local_path or not view.is_local:
-        _say_how(view, tree, local_path)
+        _print_connection(view, tree, local_path)
 
 
 @console.action
 def clean(settings: Settings) -> None:
-    """Take out of every tree what this instance put into it."""
+    """Remove the files and entries of this instance from every tree that it wrote to."""
     with files.locked(settings.paths.run / "ide.lock"):
         journals = tree_files.journals(settings)
         with suppress(Failure):
@@ -94,12 +95,12 @@ def clean(settings: Settings) -> None:
             tree_files.save(settings, journals)
 
 
-def _chosen(editor: str) -> Collection[str]:
+def _selected(editor: str) -> Collection[str]:
     if editor == "all":
         return EDITORS
     if editor in EDITORS:
         return (editor,)
-    raise Failure(f"--editor: {editor} is not known", f"use all, {', '.join(EDITORS)}")
+    raise Failure(f"--editor: {editor} is not supported", f"use all, {', '.join(EDITORS)}")
 
 
 def _view(settings: Settings, checkout: Checkout, host: str, local_path: str) -> View:
@@ -107,37 +108,37 @@ def _view(settings: Settings, checkout: Checkout, host: str, local_path: str) ->
     ports = {
         name: registry.debug_port(settings, name)
         for name in registry.debug_offsets()
-        # a configuration of all waits for each one
+        # "debug all" waits for every component in it
         if registry.COMPONENTS[name].enabled(settings)
     }
     view = View(host, ports, ())
     if not _HOST.fullmatch(host):
         raise Failure(
-            f"--remote-host: {host!r} is neither a name nor an address",
-            "name the host alone, for example devbox; the ports are the components' own",
+            f"--remote-host: {host!r} is not a host name or an address",
+            "use the host without a port, for example devbox",
         )
     local = _absolute(local_path or str(tree))
     binary = PurePosixPath(layout.layout_of(settings.paths, checkout).root)
-    found = rules(local, binary, _vendored(tree))
-    elsewhere = bundle_record.built_root(settings, tree)
-    if elsewhere is not None:  # binaries that a bundle brought name the files of another machine
-        found += rules(local, PurePosixPath(elsewhere), _vendored(tree))
-    return replace(view, rules=tuple(dict.fromkeys(found)))
+    mapping = rules(local, binary, _vendored(tree))
+    built_root = bundle_record.built_root(settings, tree)
+    if built_root is not None:  # binaries of a bundle contain paths of another machine
+        mapping += rules(local, PurePosixPath(built_root), _vendored(tree))
+    return replace(view, rules=tuple(dict.fromkeys(mapping)))
 
 
 def _absolute(path: str) -> PurePath:
-    """Return a path of the editor's machine, which may be a Windows one."""
+    """Return a path on the editor's machine, POSIX or Windows. Raises Failure if it is relative."""
     for kind in (PurePosixPath, PureWindowsPath):
         if kind(path).is_absolute():
             return kind(path)
     raise Failure(
         f"--local-path: {path} is a relative path",
-        "name the checkout's whole path on the editor's machine, for example /home/me/kubernetes",
+        "use the absolute path on the editor's machine, for example /home/me/kubernetes",
     )
 
 
 def _vendored(tree: Path) -> tuple[str, ...] | None:
-    """Return the real folders beside the links to staging modules, None without such links."""
+    """Return the real folders next to the links to staging modules, None without such links."""
     folder = tree / VENDOR
     places = sorted(folder.iterdir()) if folder.is_dir() else []
     if not any(place.is_symlink() for place in places):
@@ -145,19 +146,19 @@ def _vendored(tree: Path) -> tuple[str, ...] | None:
     return tuple(place.name for place in places if place.is_dir() and not place.is_symlink())
 
 
-def _say_how(view: View, tree: Path, local_path: str) -> None:
-    """Say how an editor on another machine reaches the ports and finds the files."""
-    here = socket.gethostname() if view.is_local else view.host
+def _print_connection(view: View, tree: Path, local_path: str) -> None:
+    """Print how an editor on another machine connects to the ports, and the path mapping."""
+    target = socket.gethostname() if view.is_local else view.host
     with suppress(KeyError):
-        here = f"{pwd.getpwuid(os.geteuid()).pw_name}@{here}"
+        target = f"{pwd.getpwuid(os.geteuid()).pw_name}@{target}"
     ports = " -L ".join(f"{port}:127.0.0.1:{port}" for port in view.ports.values())
-    listed = ", ".join(str(port) for port in view.ports.values())
-    console.say(f"  the editors connect to {view.host}, ports {listed}")
-    console.say("  Delve listens on this machine's loopback only: run on the editor's machine")
-    console.say(f"    ssh -NL {ports} {here}")
+    numbers = ", ".join(str(port) for port in view.ports.values())
+    console.say(f"  the editors connect to {view.host}, ports {numbers}")
+    console.say("  Delve listens on loopback of this machine only; on the editor's machine, run:")
+    console.say(f"    ssh -NL {ports} {target}")
     if not view.is_local:
-        console.say(f"  and leave --remote-host out, unless {view.host} itself passes the ports on")
-    console.say(f"  {local_path or tree} there is {tree} here")
+        console.say(f"  and leave out --remote-host, unless {view.host} forwards the ports itself")
+    console.say(f"  {local_path or tree} on the editor's machine is {tree} on this machine")
 
 
 def task_ide() -> dict[str, Any]:

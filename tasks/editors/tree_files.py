@@ -1,6 +1,6 @@
-"""Editors' files in a tree: put there, told from what is the user's, and taken out again.
+"""Write and remove editor files in a tree without changing the user's entries.
 
-A journal in the instance's folder says what a tree was like before.
+A journal in the instance's folder records the state of each tree before the first change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from pathlib import Path
 
 from tasks.core.errors import Failure
 from tasks.editors import jsonc_edit, jsonc_parser
-from tasks.editors.configurations import LAUNCH, LISTS, NEW_LAUNCH, OWN, PREFIX, excluded
+from tasks.editors.configurations import (
+    LAUNCH,
+    LISTS,
+    NEW_LAUNCH,
+    PREFIX,
+    TOOL_FILES,
+    with_patterns,
+)
 from tasks.kubernetes.tree import GIT
 from tasks.settings.load import Settings
 from tasks.system import files
@@ -25,34 +32,40 @@ JOURNAL = "ide.json"
 
 @dataclass(frozen=True)
 class Journal:
-    """What a tree was like: what did not exist, launch.json without us, its digest with us."""
+    """The state of a tree before the tool changed it."""
 
     made: tuple[str, ...] = ()
+    """Files and folders that did not exist."""
     before: str = ""
+    """launch.json without the tool's entries."""
     after: str = ""
+    """The digest of launch.json with the tool's entries."""
 
 
 def restore(tree: Path, journal: Journal) -> None:
-    """Take out of a tree what was put into it; what the user has there stays."""
-    own, _ = exclude_file(tree)
-    rest = {tree / LAUNCH: without_own_entries(tree / LAUNCH, journal)}
-    if own is not None:
-        rest[own] = excluded(read(own), tree, ())
-    for path, text in rest.items():
-        bare = "".join(text.split()) in ("", "".join(NEW_LAUNCH.split()))
-        if bare and str(path) in journal.made:
+    """Remove the tool's files and entries from a tree; the user's stay."""
+    exclude, _ = exclude_file(tree)
+    restored = {tree / LAUNCH: without_tool_entries(tree / LAUNCH, journal)}
+    if exclude is not None:
+        restored[exclude] = with_patterns(read(exclude), tree, ())
+    for path, text in restored.items():
+        is_empty = "".join(text.split()) in ("", "".join(NEW_LAUNCH.split()))
+        if is_empty and str(path) in journal.made:
             path.unlink(missing_ok=True)
         elif path.exists():
-            put(path, text, tree)
-    for name in OWN:
+            write(path, text, tree)
+    for name in TOOL_FILES:
         (tree / name).unlink(missing_ok=True)
     for place in reversed(journal.made):
-        with suppress(OSError):  # a file, or a folder in which something else lies by now
+        with suppress(OSError):  # it is a file, or a folder that is not empty
             Path(place).rmdir()
 
 
-def without_own_entries(path: Path, journal: Journal) -> str:
-    """Return launch.json as it was before us, with what the user has changed since."""
+def without_tool_entries(path: Path, journal: Journal) -> str:
+    """Return launch.json without the tool's entries, with all changes of the user.
+
+    Raises Failure with the line when it cannot be parsed.
+    """
     try:
         text = path.read_bytes().decode() if path.exists() else ""
         if not text.strip():
@@ -60,61 +73,64 @@ def without_own_entries(path: Path, journal: Journal) -> str:
         if files.digest(text) == journal.after:
             return journal.before
         if str(path) in journal.made:
-            return jsonc_edit.strip(text, LISTS, PREFIX, drop=LISTS)
+            return jsonc_edit.remove(text, LISTS, PREFIX, drop=LISTS)
         added = set(LISTS) - jsonc_edit.keys(journal.before) if journal.after else ()
-        return jsonc_edit.strip(text, LISTS, PREFIX, drop=added)
+        return jsonc_edit.remove(text, LISTS, PREFIX, drop=added)
     except UnicodeDecodeError as error:
         line, problem = error.object[: error.start].count(b"\n") + 1, "it is not UTF-8"
-    except jsonc_parser.Damaged as error:
+    except jsonc_parser.ParseError as error:
         line, problem = error.line, str(error)
     raise Failure(f"{path}:{line}: {problem}", "correct that line, or move the file away")
 
 
 def exclude_file(tree: Path) -> tuple[Path | None, str]:
-    """Return git's exclude file of a tree, and the tree's place in its repository, if it has one.
+    """Return git's exclude file of a tree, and the tree's path in its repository.
 
-    An unpacked archive has none: nothing there could be seen as changed.
+    None for a tree without a repository, such as an unpacked archive.
     """
-    asked = ("rev-parse", "--git-path", "info/exclude", "--show-prefix")
-    said = run(*GIT, *asked, cwd=tree, check=False)
-    if said.code:
+    arguments = ("rev-parse", "--git-path", "info/exclude", "--show-prefix")
+    result = run(*GIT, *arguments, cwd=tree, check=False)
+    if result.code:
         return None, ""
-    path, prefix = said.stdout.split("\n")[:2]
+    path, prefix = result.stdout.split("\n")[:2]
     return tree / path, prefix
 
 
 def tracked(tree: Path, names: Iterable[str]) -> list[str]:
-    """Return those of our files that git tracks: it shows their changes whatever we exclude."""
-    asked = run(*GIT, "ls-files", "-z", "--", *names, cwd=tree, check=False)
-    return asked.stdout.split("\0")[:-1]
+    """Return the files that git tracks: git shows their changes even if they are excluded."""
+    result = run(*GIT, "ls-files", "-z", "--", *names, cwd=tree, check=False)
+    return result.stdout.split("\0")[:-1]
 
 
 def read(path: Path) -> str:
-    """Return a file's text, every byte of which `put` writes again; empty when there is none."""
+    """Return a file's text, which `write` writes back byte for byte; empty if it does not exist."""
     return path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
 
 
 def missing(path: Path) -> list[Path]:
-    """Return what has to be made for a file, itself included."""
+    """Return the paths that must be created for a file: the file and its parent folders."""
     return [place for place in (path, *path.parents) if not place.exists()]
 
 
-def put(path: Path, text: str, tree: Path) -> bool:
-    """Write a file where its links lead; it stays, or becomes, the property of the tree's owner."""
+def write(path: Path, text: str, tree: Path) -> bool:
+    """Write a file, or the file that its link points to; return whether it changed.
+
+    A file keeps its owner; a new file or folder gets the owner of the tree.
+    """
     path = path.resolve()
-    about = (path if path.exists() else tree).stat()
-    mode = stat.S_IMODE(about.st_mode) if path.exists() else 0o644
+    owner = (path if path.exists() else tree).stat()
+    mode = stat.S_IMODE(owner.st_mode) if path.exists() else 0o644
     places = {path, *missing(path)}
     if not files.write_if_changed(path, text.encode(errors="surrogateescape"), mode):
         return False
     for place in places:
         with suppress(PermissionError):
-            os.chown(place, about.st_uid, about.st_gid)
+            os.chown(place, owner.st_uid, owner.st_gid)
     return True
 
 
 def journals(settings: Settings) -> dict[str, Journal]:
-    """Return the journal of every tree that this instance wrote to."""
+    """Return the journals of all trees that this instance wrote to, by path of the tree."""
     value = files.read_json(settings.paths.instance / JOURNAL) or {}
     return {
         tree: Journal(tuple(item["made"]), item["before"], item["after"])
@@ -122,10 +138,11 @@ def journals(settings: Settings) -> dict[str, Journal]:
     }
 
 
-def save(settings: Settings, known: Mapping[str, Journal]) -> None:
-    """Write the journals down; without any there is no file."""
+def save(settings: Settings, journals_by_tree: Mapping[str, Journal]) -> None:
+    """Write the journals; remove the file when there are none."""
     path = settings.paths.instance / JOURNAL
-    if known:
-        files.write_json(path, {tree: asdict(item) for tree, item in known.items()}, 0o600)
+    if journals_by_tree:
+        value = {tree: asdict(journal) for tree, journal in journals_by_tree.items()}
+        files.write_json(path, value, 0o600)
     else:
         path.unlink(missing_ok=True)
