@@ -1,1 +1,1 @@
-"""One archive with all that `doit up` needs, for a machine without network."""
+"""Bundle: one archive with everything `doit up` needs on a machine without network."""

@@ -1,7 +1,7 @@
-"""What a bundle holds and for whom: its table of contents, written, read and checked.
+"""Index of a bundle: what the bundle contains and which machine can use it.
 
-A bundle is a .tar.gz of plain files. Its first member, manifest.json, names every other one with
-its size, mode and sha256, the checkout and the tools they make up, and the architecture.
+A bundle is a .tar.gz of plain files. The index is its first member, manifest.json. It lists every
+other member with size, mode and sha256, the checkout, the tools, and the architecture.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from tasks.kubernetes import bundle_record
 NAME = "manifest.json"
 FORMAT = 1
 LIMIT = 32 << 20
-"""Bytes a manifest may have (one of a Kubernetes with its Go has 2 MB)."""
+"""Maximum size of an index in bytes (the index of a Kubernetes with its Go has 2 MB)."""
 PACK, EDITS, IGNORED = "source/objects.pack", "source/edits.patch", "source/ignored/"
-_PLACES = ("source", "toolchain", "bin")
+_FOLDERS = ("source", "toolchain", "bin")
+"""Top-level folders of a bundle."""
 
 
 @dataclass(frozen=True)
@@ -35,89 +36,99 @@ class Entry:
 
 @dataclass(frozen=True)
 class Index:
-    """The table of contents.
-
-    `checkout` has version, commit, origin, requested, head (the commit of the tree's repository,
-    which need not be upstream's), and where the bundle was made the tree's path and the root that
-    the binaries' debug information names; `tools` are records
-    of the toolchain with paths relative to the workspace; `libc` is what the binaries were linked
-    against.
-    """
+    """The content of manifest.json; the fields are its JSON keys."""
 
     architecture: str
+    """Name of the processor architecture, such as amd64."""
     checkout: Mapping[str, str]
+    """Version, commit, origin and requested version of the checkout.
+
+    `head` is the commit of the tree's repository, which can differ from upstream's commit. `tree`
+    and `root` are paths on the machine that made the bundle: the tree, and the folder that the
+    debug information of the binaries names.
+    """
     tools: Mapping[str, Mapping[str, str]]
+    """Records of the toolchain, with paths relative to the workspace."""
     members: Mapping[str, Entry]
+    """All files except the index, by path in the bundle."""
     libc: str = field(default_factory=lambda: " ".join(platform.libc_ver()))
+    """C library that the binaries are linked against, such as "glibc 2.36"."""
     format: int = FORMAT
+    """Version of this format."""
 
     @property
     def size(self) -> int:
-        """Bytes of all members."""
+        """Total size of all members in bytes."""
         return sum(entry.size for entry in self.members.values())
 
     def modules(self) -> list[str]:
-        """Return the modules whose binaries are in it."""
+        """Return the modules whose binaries are in the bundle."""
         return sorted(name.rpartition("/")[2] for name in self.members if name.startswith("bin/"))
 
 
-def dump(manifest: Index) -> bytes:
-    """Return a manifest as the bytes of its file, the same ones for the same content."""
-    return (json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n").encode()
+def dump(index: Index) -> bytes:
+    """Return the bytes of manifest.json. Equal indexes give equal bytes."""
+    return (json.dumps(asdict(index), indent=1, sort_keys=True) + "\n").encode()
 
 
-def parse(data: bytes, where: str) -> Index:
-    """Read a manifest. Raises Failure for one that is damaged, too new, or leads elsewhere."""
+def parse(data: bytes, bundle: str) -> Index:
+    """Read the index of a bundle.
+
+    Raises Failure if the index is damaged or has another format, or if one of its paths leads
+    outside the workspace.
+    """
     try:
         value: dict[str, Any] = json.loads(data)
         if value["format"] != FORMAT:
             raise Failure(
-                f"{where} has format {value['format']}, this version reads {FORMAT}",
-                "make the bundle with the version of the tool that is installed here",
+                f"{bundle} has format {value['format']}, this stepkube reads format {FORMAT}",
+                "make the bundle again with the stepkube version of this machine",
             )
         members = {name: Entry(**entry) for name, entry in value.pop("members").items()}
-        manifest = Index(**value, members=members)
-        for text in (manifest.checkout[name] for name in ("version", "commit", "head")):
+        index = Index(**value, members=members)
+        for text in (index.checkout[name] for name in ("version", "commit", "head")):
             if not re.fullmatch(r"[0-9A-Za-z.+-]+", text):
                 raise ValueError(text)
         names = [*members]
-        for record in manifest.tools.values():
+        for record in index.tools.values():
             names += [record[key] for key in ("bin", "root") if key in record]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Failure(f"{where} is no bundle: its {NAME} is unreadable ({error!r})") from error
+        raise Failure(f"{bundle} is not a bundle: cannot read {NAME} ({error!r})") from error
     for name in names:
-        require_name(name, where)
-    return manifest
+        require_name(name, bundle)
+    return index
 
 
-def require_name(name: str, where: str) -> None:
-    """Raise Failure for the name of a member that would not end up in its place."""
+def require_name(name: str, bundle: str) -> None:
+    """Raise Failure if the path of a member leads outside the folders of a bundle."""
     parts = name.split("/")
-    odd = any(part in ("", ".", "..") for part in parts)
-    if odd or parts[0] not in _PLACES or len(parts) < 2 or not name.isprintable():
-        raise Failure(f"{where}: the member {name!r} would leave its place: nothing was taken")
-
-
-def require_fit(manifest: Index, architecture: str, wanted: str, where: str) -> None:
-    """Raise Failure when a bundle is for another machine or of another version than `wanted`."""
-    if manifest.architecture != architecture:
+    invalid = any(part in ("", ".", "..") for part in parts)
+    if invalid or parts[0] not in _FOLDERS or len(parts) < 2 or not name.isprintable():
         raise Failure(
-            f"{where} is for {manifest.architecture}, this machine is {architecture}",
-            f"make one on a machine with {architecture}",
+            f"{bundle}: the path {name!r} leads outside the workspace; nothing was imported"
         )
-    if not bundle_record.provides(manifest.checkout, wanted):
-        has = manifest.checkout["version"]
+
+
+def require_fit(index: Index, architecture: str, version: str, bundle: str) -> None:
+    """Raise Failure if a bundle is for another architecture or another Kubernetes version."""
+    if index.architecture != architecture:
         raise Failure(
-            f"{where} has Kubernetes {has}, but version is {wanted}",
-            f"set version to {has} (or auto), or make a bundle of {wanted}",
+            f"{bundle} is for {index.architecture}, this machine is {architecture}",
+            f"make a bundle on a machine with {architecture}",
+        )
+    if not bundle_record.provides(index.checkout, version):
+        bundled = index.checkout["version"]
+        raise Failure(
+            f"{bundle} has Kubernetes {bundled}, but version is {version}",
+            f"set version to {bundled} (or auto), or make a bundle of {version}",
         )
 
 
 def runs_here(libc: str) -> bool:
-    """Tell whether what was linked against a C library runs with this machine's."""
+    """Return whether binaries that are linked against a C library run on this machine."""
     name, _, version = libc.partition(" ")
-    own_name, own_version = platform.libc_ver()
-    return name == own_name and _numbers(version) <= _numbers(own_version)
+    installed_name, installed_version = platform.libc_ver()
+    return name == installed_name and _numbers(version) <= _numbers(installed_version)
 
 
 def _numbers(version: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""`doit unbundle`: verify a bundle whole, then take over what it has; or take nothing at all."""
+"""`doit unbundle`: verify the complete bundle, then import it. A bad bundle imports nothing."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ _DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error)
 
 
 @console.action
-def import_bundle(settings: Settings, place: str) -> None:
-    """Verify the bundle and bring its tools, source and binaries into the workspace.
+def import_bundle(settings: Settings, file: str) -> None:
+    """Verify a bundle and import its tools, source and binaries into the workspace.
 
-    Every byte is checked before the first file gets its place; a second time nothing is done again.
+    Every byte is checked before the first file is moved into the workspace. Files that exist are
+    kept, so a second import changes nothing.
     """
-    if not place:
-        raise Failure("no bundle is named", "doit unbundle FILE, or set origin.bundle")
-    path = find_bundle(place)
+    if not file:
+        raise Failure("no bundle is given", "run: doit unbundle FILE, or set origin.bundle")
+    path = find_bundle(file)
     if not path.is_file():
-        raise Failure(f"there is no bundle {path}", "correct origin.bundle (STEPKUBE_BUNDLE)")
+        raise Failure(f"bundle {path} does not exist", "correct origin.bundle (STEPKUBE_BUNDLE)")
     home = settings.paths.home
     with files.locked(home / "bundle.lock"):
         stage = home / ".bundle.making"
@@ -47,8 +48,8 @@ def import_bundle(settings: Settings, place: str) -> None:
         try:
             _require_checksum(path)
             contents = _unpack(settings, path, stage)
-            tree = _restore(settings, contents, path, stage)
-            binaries = _place(settings, contents, path, stage)
+            tree = _restore_tree(settings, contents, path, stage)
+            binaries = _move_into_workspace(settings, contents, path, stage)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
     files.write_json(
@@ -69,77 +70,79 @@ def import_bundle(settings: Settings, place: str) -> None:
 
 
 def find_bundle(place: str) -> Path:
-    """Return the path of a bundle; a relative one is relative to where the user called doit."""
+    """Return the absolute path of a bundle; a relative path starts where the user called doit."""
     return Path(get_initial_workdir() or ".", Path(place).expanduser()).absolute()
 
 
 def state(path: Path) -> dict[str, Any]:
-    """Return what tells this file from another one of its name."""
-    about = path.stat()
-    return {"file": str(path), "size": about.st_size, "changed": about.st_mtime_ns}
+    """Return path, size and time of a bundle (ns); they show that the file was replaced."""
+    status = path.stat()
+    return {"file": str(path), "size": status.st_size, "changed": status.st_mtime_ns}
 
 
 def _require_checksum(path: Path) -> None:
-    beside = path.with_name(f"{path.name}.sha256")
-    if not beside.is_file():
-        console.say(f"  {beside} is not there: only what the bundle says of itself is checked")
+    checksum = path.with_name(f"{path.name}.sha256")
+    if not checksum.is_file():
+        console.say(f"  {checksum} does not exist: only the digests in the bundle are checked")
         return
-    stated = beside.read_text(errors="replace").split()
+    expected = checksum.read_text(errors="replace").split()
     console.progress(f"checking {path.name}")
-    found = files.digest_file(path)
-    if not stated or found != stated[0].lower():
+    digest = files.digest_file(path)
+    if not expected or digest != expected[0].lower():
         raise Failure(
-            f"{path} is damaged: its sha256 is {found}, {beside.name} says"
-            f" {stated[0] if stated else 'nothing'}",
-            "copy the bundle and its .sha256 anew",
+            f"{path} is damaged: its sha256 is {digest}, but {checksum.name} has"
+            f" {expected[0] if expected else 'no digest'}",
+            "copy the bundle and its .sha256 again",
         )
 
 
 def _unpack(settings: Settings, path: Path, stage: Path) -> Index:
-    """Unpack a bundle into a folder of its own, each file checked as it comes."""
+    """Unpack a bundle into the folder `stage` and check each file while it is read."""
     try:
         with tarfile.open(path, "r|gz") as tar:
             members = iter(tar)
-            contents = _contents(settings, tar, next(members, None), path)
-            lacking = dict(contents.members)
+            contents = _read_index(settings, tar, next(members, None), path)
+            missing = dict(contents.members)
             done, beat = 0, console.Heartbeat()
             for member in members:
                 index.require_name(member.name, str(path))
-                entry = lacking.pop(member.name, None)
+                entry = missing.pop(member.name, None)
                 if entry is None or not member.isfile() or member.size != entry.size:
-                    raise Failure(f"{path}: {member.name} is not what its {index.NAME} says")
+                    raise Failure(f"{path}: {member.name} does not match {index.NAME}")
                 _write(tar, member, entry, stage, path)
                 done += entry.size
                 beat.beat(f"{done / 1e6:.0f} of {contents.size / 1e6:.0f} MB unpacked and checked")
     except _DAMAGED as error:
         if isinstance(error, OSError) and error.filename:
             raise
-        raise _truncated(path, str(error)) from error
-    if lacking:
-        raise _truncated(path, f"{len(lacking)} files lack, {min(lacking)} is the first")
+        raise _incomplete(path, str(error)) from error
+    if missing:
+        raise _incomplete(path, f"files missing: {len(missing)}, first: {min(missing)}")
     return contents
 
 
-def _contents(
+def _read_index(
     settings: Settings, tar: tarfile.TarFile, member: tarfile.TarInfo | None, path: Path
 ) -> Index:
     stream = tar.extractfile(member) if member and member.isfile() else None
     if member is None or stream is None or member.name != index.NAME:
-        raise Failure(f"{path} is no bundle: it does not begin with a {index.NAME}")
+        raise Failure(f"{path} is not a bundle: its first member is not {index.NAME}")
     if member.size > index.LIMIT:
-        raise Failure(f"{path} is no bundle: its {index.NAME} is too long")
+        raise Failure(
+            f"{path} is not a bundle: {index.NAME} is larger than {index.LIMIT >> 20} MiB"
+        )
     contents = index.parse(stream.read(), str(path))
-    wanted = checkout.normal(settings.version)
-    index.require_fit(contents, resources.architecture(), wanted, str(path))
-    _require_free(settings, contents, path)
+    version = checkout.normal(settings.version)
+    index.require_fit(contents, resources.architecture(), version, str(path))
+    _require_same_tree(settings, contents, path)
     need = round(2 * contents.size / resources.GIB + 0.1, 2)
     resources.require_disk(settings.paths.home, need, f"the content of {path.name}")
     return contents
 
 
-def _require_free(settings: Settings, contents: Index, path: Path) -> None:
-    """Fail when the tree's place is taken by something else than what the bundle has."""
-    tree = _tree(settings, contents)
+def _require_same_tree(settings: Settings, contents: Index, path: Path) -> None:
+    """Raise Failure if the folder of the tree exists and differs from the bundle's source."""
+    tree = _tree_path(settings, contents)
     if not tree.exists():
         return
     edits = contents.members.get(index.EDITS)
@@ -147,13 +150,13 @@ def _require_free(settings: Settings, contents: Index, path: Path) -> None:
         patch = edits.sha256 if edits else ""
         if not source.is_same_source(tree, contents.checkout["head"], patch, Path(scratch)):
             raise Failure(
-                f"{tree} is there already and differs from what {path} has: nothing was taken",
-                f"keep your edits elsewhere and remove it (rm -r {tree}), or import the bundle"
-                " into another workspace (STEPKUBE_HOME)",
+                f"{tree} exists and differs from the source in {path}; nothing was imported",
+                f"save your edits in another folder and run: rm -r {tree}; or set STEPKUBE_HOME"
+                " to another workspace",
             )
 
 
-def _tree(settings: Settings, contents: Index) -> Path:
+def _tree_path(settings: Settings, contents: Index) -> Path:
     version = slug(contents.checkout["version"])
     return settings.paths.source / f"{version}-bundle-{contents.checkout['head'][:12]}"
 
@@ -171,22 +174,22 @@ def _write(
             out.write(chunk)
     if digest.hexdigest() != entry.sha256:
         raise Failure(
-            f"{path} is damaged: the sha256 of {member.name} is not the one it states",
-            "copy the bundle anew",
+            f"{path} is damaged: the sha256 of {member.name} does not match {index.NAME}",
+            "copy the bundle again",
         )
     target.chmod(0o755 if entry.executable else 0o644)
 
 
-def _truncated(path: Path, why: str) -> Failure:
+def _incomplete(path: Path, reason: str) -> Failure:
     return Failure(
-        f"{path} is cut off, damaged or no bundle ({why}): nothing was taken",
-        "copy the bundle anew, and its .sha256 with it",
+        f"{path} is incomplete, damaged or not a bundle ({reason}); nothing was imported",
+        "copy the bundle and its .sha256 again",
     )
 
 
-def _restore(settings: Settings, contents: Index, path: Path, stage: Path) -> Path:
-    """Make the worktree beside its place, unless the very same one is there; return the place."""
-    tree = _tree(settings, contents)
+def _restore_tree(settings: Settings, contents: Index, path: Path, stage: Path) -> Path:
+    """Create the worktree in `stage` unless the workspace has it; return its final path."""
+    tree = _tree_path(settings, contents)
     if not tree.exists():
         console.progress(f"writing {tree}")
         source.restore(stage, stage / "tree", contents.checkout["head"])
@@ -194,37 +197,43 @@ def _restore(settings: Settings, contents: Index, path: Path, stage: Path) -> Pa
     return tree
 
 
-def _place(settings: Settings, contents: Index, path: Path, stage: Path) -> str:
-    """Give everything its name, the tree last; what is there already is kept."""
-    home, tree = settings.paths.home, _tree(settings, contents)
+def _move_into_workspace(settings: Settings, contents: Index, path: Path, stage: Path) -> str:
+    """Move all folders into the workspace, the tree last; return a note about the binaries.
+
+    Files that exist are kept.
+    """
+    home, tree = settings.paths.home, _tree_path(settings, contents)
     for record in contents.tools.values():
         folder = stage / "/".join(record["bin"].split("/")[:2])
         files.write(folder / _MARK, record["from"])
         if not (stage / record["bin"]).exists():
-            raise Failure(f"{path} lacks the program {record['bin']}")
+            raise Failure(f"{path}: program {record['bin']} is missing")
     for folder in _folders(stage, "toolchain"):
-        _rename(folder, home / "toolchain" / folder.name)
+        _move(folder, home / "toolchain" / folder.name)
     modules = contents.modules()
-    said = ""
+    note = ""
     if modules and index.runs_here(contents.libc):
         for folder in _folders(stage, "bin"):
-            _rename(folder, settings.paths.binaries / folder.name)
-        said = f" with {len(modules)} binaries"
+            _move(folder, settings.paths.binaries / folder.name)
+        note = f" with {len(modules)} binaries"
         if contents.checkout["root"] != str(tree):
-            console.say(f"  the binaries name their source files below {contents.checkout['root']}")
+            root = contents.checkout["root"]
+            console.say(f"  debug information of the binaries names source files below {root}")
     elif modules:
-        console.warn(f"the binaries need {contents.libc}: they will be compiled here instead")
+        console.warn(
+            f"the bundle's binaries need {contents.libc}: they are not imported, doit builds them"
+        )
     if not tree.exists():
-        _rename(stage / "tree", tree)
-    return said
+        _move(stage / "tree", tree)
+    return note
 
 
 def _folders(stage: Path, kind: str) -> Iterator[Path]:
     yield from sorted((stage / kind).iterdir()) if (stage / kind).is_dir() else ()
 
 
-def _rename(fresh: Path, target: Path) -> None:
-    """Give a folder its name, or its files where the folder is there and lacks them."""
+def _move(fresh: Path, target: Path) -> None:
+    """Move a folder to its final path; if the path exists, add the binaries that are missing."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
         fresh.rename(target)

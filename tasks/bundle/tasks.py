@@ -1,4 +1,4 @@
-"""The tasks of the bundle: write one, and take one over before the source is checked out."""
+"""Tasks `bundle` (write a bundle) and `unbundle` (import one before the checkout)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from tasks.system import files
 
 @console.action
 def unbundle(settings: Settings, names: list[str] | None) -> Any:
-    """Take over the bundle that is named on the command line, else in the settings.
+    """Import the bundle given on the command line, or else the one in origin.bundle.
 
-    Without either there is nothing to do, unless somebody asked for just this.
+    Without a bundle it does nothing, except if the user ran `unbundle` itself: this is an error.
     """
     if names and len(names) > 1:
-        raise Failure(f"unbundle takes one file, not {len(names)}", "run doit once for each task")
+        raise Failure(
+            f"unbundle: expected one file, got {len(names)}", f"run: doit unbundle {names[0]}"
+        )
     place = names[0] if names else settings.origin.bundle
     if not place and not console.selected("unbundle"):
         return None
@@ -56,7 +58,7 @@ class Taken:
 def task_bundle() -> dict[str, Any]:
     """Return the task that writes a bundle."""
     return {
-        "doc": "write one file with all that `up` needs on a machine without network",
+        "doc": "write one file with everything `up` needs on a machine without network",
         "actions": [(write.make, [current()])],
         "task_dep": ["checkout", "toolchain", "generated"],
         "uptodate": [False],
@@ -80,11 +82,11 @@ def task_bundle() -> dict[str, Any]:
 
 
 def task_unbundle() -> Iterator[dict[str, Any]]:
-    """Yield the task that takes a bundle over."""
+    """Yield the task that imports a bundle."""
     settings = current()
     yield {
         "basename": "unbundle",
-        "doc": "verify a bundle (doit unbundle FILE) and take its tools and source over",
+        "doc": "verify a bundle (doit unbundle FILE) and import its tools, source and binaries",
         "actions": [(unbundle, [settings])],
         "pos_arg": "names",
         "uptodate": [Taken(settings)],

@@ -1,4 +1,4 @@
-"""`doit bundle`: the toolchain, the source and perhaps the binaries of an instance in one file."""
+"""`doit bundle`: write toolchain, source and optionally binaries of an instance to one file."""
 
 from __future__ import annotations
 
@@ -34,32 +34,34 @@ _MARK = ".stepkube-origin"
 _NOT_NEEDED = re.compile(
     r"(test|api|doc|misc)/|pkg/(?!tool/|include/)[^/]+/|src/(.*/)?testdata/|src/.*_test\.go"
 )
-"""What of a GOROOT no build of ours reads: all packages are compiled without optimisation, so the
-ones that come compiled are never used."""
+"""Paths in a GOROOT that our builds do not read. Compiled packages are among them: our builds
+compile all packages again, without optimisation."""
 _LEVEL = 1
-"""Of gzip: 6 takes three times as long for a tenth less."""
+"""gzip level: level 6 takes three times as long for a 10% smaller file."""
 
 
 @console.action
 def make(settings: Settings, output: str, binaries: bool) -> None:
-    """Write the bundle and its checksum under temporary names, and rename them into place."""
+    """Write the bundle under a temporary name and rename it when complete; write its .sha256."""
     checkout = load_checkout(settings.paths.lock)
     _require_vendor(checkout.tree)
-    name = Path(output or _name(checkout.version, binaries)).expanduser()
+    name = Path(output or _default_name(checkout.version, binaries)).expanduser()
     target = Path(get_initial_workdir() or ".", name).absolute()
     if target.is_dir():
-        raise Failure(f"--output: {target} is a folder", "name a file in it")
+        raise Failure(f"--output: {target} is a folder", "use the path of a file")
     if not target.parent.is_dir():
-        raise Failure(f"--output: there is no folder {target.parent}", "make it, or name another")
+        raise Failure(
+            f"--output: folder {target.parent} does not exist", f"run: mkdir -p {target.parent}"
+        )
     temporary = settings.paths.cache / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=temporary) as scratch:
         head = run(*checkout.git, "rev-parse", "HEAD", cwd=checkout.tree).stdout.strip()
         members = source.collect(checkout.tree, head, Path(scratch), checkout.git)
         records = {}
-        for one in TOOLS:
-            records[one], found = _tool(settings, one)
-            members |= found
+        for tool in TOOLS:
+            records[tool], tool_files = _tool(settings, tool)
+            members |= tool_files
         members |= _binaries(settings) if binaries else {}
         contents = Index(
             architecture=resources.architecture(),
@@ -76,63 +78,65 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
         _write(target, contents, members)
     size = target.stat().st_size / 1e6
     console.say(f"  {target}\n  {target}.sha256")
-    with_ = f" with {len(contents.modules())} binaries" if binaries else ""
-    console.note(f"{size:.0f} MB, {len(members)} files{with_}")
+    addition = f" with {len(contents.modules())} binaries" if binaries else ""
+    console.note(f"{size:.0f} MB, {len(members)} files{addition}")
 
 
 def _require_vendor(tree: Path) -> None:
-    """Raise Failure for a tree that cannot be built where there is no network."""
-    described = tree / "go.mod"
-    needs = described.is_file() and re.search(r"^require\b", described.read_text(), re.MULTILINE)
-    lacks = layout.missing_packages(tree)
-    if needs and (lacks or not (tree / layout.LISTED).is_file()):
+    """Raise Failure if a tree cannot be built without network."""
+    go_mod = tree / "go.mod"
+    needs_packages = go_mod.is_file() and re.search(r"^require\b", go_mod.read_text(), re.MULTILINE)
+    missing = layout.missing_packages(tree)
+    if needs_packages and (missing or not (tree / layout.LISTED).is_file()):
         command = "go work vendor" if (tree / "go.work").is_file() else "go mod vendor"
-        what = f"a vendor/ without {lacks}" if lacks else "no vendor/"
+        vendor = f"a vendor/ without {missing}" if missing else "no vendor/"
         raise Failure(
-            f"{tree} has {what}: what it is built of lies in Go's cache, not in the tree",
-            f"run {command} in it, or take the release from git (origin.order: git)",
+            f"{tree} has {vendor}: its dependencies are only in Go's module cache",
+            f"run in the tree: {command}; or use the release from git (set origin.order to git)",
         )
 
 
-def _name(version: str, binaries: bool) -> str:
+def _default_name(version: str, binaries: bool) -> str:
     kind = "-binaries" if binaries else ""
     return f"stepkube-{version.replace('+', '-')}-{resources.architecture()}{kind}.tar.gz"
 
 
 def _tool(settings: Settings, name: str) -> tuple[dict[str, str], dict[str, Path]]:
-    """Return a tool's record with paths of the workspace, and its files by those paths."""
-    made = tool_record.load_tool(settings, name)
+    """Return the record of a tool with paths in the bundle, and its files by path in the bundle."""
+    tool = tool_record.load_tool(settings, name)
     record: dict[str, str] = dict(files.read_json(settings.paths.tool(name)))
-    folder = f"toolchain/{name if name == 'go' else name + '-'}{made.version}"
-    if made.root is not None:
-        found = {f"{folder}/{path}": file for path, file in _walk(made.root)}
+    folder = f"toolchain/{name if name == 'go' else name + '-'}{tool.version}"
+    if tool.root is not None:
+        found = {f"{folder}/{path}": file for path, file in _walk(tool.root)}
         return record | {"bin": f"{folder}/bin/go", "root": folder}, found
-    if made.bin.is_dir():
-        found = {f"{folder}/{path}": file for path, file in _walk(made.bin)}
+    if tool.bin.is_dir():
+        found = {f"{folder}/{path}": file for path, file in _walk(tool.bin)}
         return record | {"bin": folder}, found
-    return record | {"bin": f"{folder}/{made.bin.name}"}, {f"{folder}/{made.bin.name}": made.bin}
+    return record | {"bin": f"{folder}/{tool.bin.name}"}, {f"{folder}/{tool.bin.name}": tool.bin}
 
 
 def _walk(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the files below a folder, through links: a distribution's Go is made of them."""
+    """Yield the files below a folder; follow links, because a distribution's Go uses them."""
     for folder, below, names in os.walk(root, followlinks=True):
-        here = Path(folder)
-        inside = here.relative_to(root)
-        below[:] = [one for one in below if not _NOT_NEEDED.match(f"{inside / one}/")]
+        current = Path(folder)
+        inside = current.relative_to(root)
+        below[:] = [name for name in below if not _NOT_NEEDED.match(f"{inside / name}/")]
         for name in names:
             if (
-                (here / name).is_file()
+                (current / name).is_file()
                 and name != _MARK
                 and not _NOT_NEEDED.fullmatch(str(inside / name))
             ):
-                yield str(inside / name), here / name
+                yield str(inside / name), current / name
 
 
 def _binaries(settings: Settings) -> dict[str, Path]:
-    """Return the binaries of what an `up` here would run, built first when they are not."""
-    wanted = {COMPONENTS[name].module for name in cluster.components_to_run(settings)} | {"kubectl"}
+    """Return the binaries of the modules that `up` needs, and build those that are not built."""
+    modules = {COMPONENTS[name].module for name in cluster.components_to_run(settings)} | {
+        "kubectl"
+    }
     found = {}
-    for module in sorted(filter(None, wanted)):
+    for module in sorted(filter(None, modules)):
         for step in (sources.refresh, build.build):
             said = step(settings, module)
             if isinstance(said, TaskFailed):
@@ -143,12 +147,12 @@ def _binaries(settings: Settings) -> dict[str, Path]:
 
 
 def _entry(file: Path) -> Entry:
-    about = file.stat()
-    return Entry(files.digest_file(file), about.st_size, bool(about.st_mode & 0o111))
+    status = file.stat()
+    return Entry(files.digest_file(file), status.st_size, bool(status.st_mode & 0o111))
 
 
 def _write(target: Path, contents: Index, members: Mapping[str, Path]) -> None:
-    beside = target.with_name(f"{target.name}.sha256")
+    checksum = target.with_name(f"{target.name}.sha256")
     part = target.with_name(f".{target.name}.part")
     beat, done = console.Heartbeat(), 0
     try:
@@ -164,16 +168,16 @@ def _write(target: Path, contents: Index, members: Mapping[str, Path]) -> None:
                     tar.addfile(_info(name, entry.size, entry.executable), stream)
                 done += entry.size
                 beat.beat(f"{done / 1e6:.0f} of {contents.size / 1e6:.0f} MB packed")
-        beside.unlink(missing_ok=True)
+        checksum.unlink(missing_ok=True)
         digest = files.digest_file(part)
         part.replace(target)
-        files.write(beside, f"{digest}  {target.name}\n")
+        files.write(checksum, f"{digest}  {target.name}\n")
     finally:
         part.unlink(missing_ok=True)
 
 
 def _info(name: str, size: int, executable: bool) -> tarfile.TarInfo:
-    """Return the head of a member, which tells neither when nor by whom it was made."""
+    """Return the header of a member; without time and owner, equal files give equal bytes."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = size, 0o755 if executable else 0o644
     return info

@@ -1,4 +1,4 @@
-"""A bundle: written, checked, taken over whole or not at all, and used without any network."""
+"""Bundles: write, verify, import completely or not at all, and build without network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GENERATED = "pkg/generated/zz_generated.go"
 
 @pytest.fixture
 def made(tmp_path: Path) -> Settings:
-    """Return settings of an instance that a test may change."""
+    """Return settings of an instance that a test can change."""
     return instance(tmp_path)
 
 
@@ -58,7 +58,7 @@ def bundle(packed: Path, tmp_path: Path) -> Path:
 
 
 def instance(tmp_path: Path) -> Settings:
-    """Make an instance with a checkout, and with tools that are but files."""
+    """Make an instance with a checkout and with small files as tools."""
     remote = miniature.make(tmp_path / "remote", tags=("v1.28.3",))
     (remote / ".gitignore").write_text("zz_generated*\n_output\n")
     miniature.commit(remote, "second")
@@ -115,22 +115,23 @@ def tree_of(chosen: Settings) -> Path:
 
 def pack(made: Settings, name: str = "k.tar.gz") -> Path:
     target = made.paths.home.parent / name
-    said = write.make(made, str(target), binaries=False)
-    assert said is None, said
+    failed = write.make(made, str(target), binaries=False)
+    assert failed is None, failed
     return target
 
 
-def take(chosen: Settings, bundle: Path) -> str:
-    said = read.import_bundle(chosen, str(bundle))
-    return "" if said is None else str(said.message)
+def import_into(chosen: Settings, bundle: Path) -> str:
+    """Import a bundle; return the message of the failure, or an empty string."""
+    failed = read.import_bundle(chosen, str(bundle))
+    return "" if failed is None else str(failed.message)
 
 
-def require_nothing_taken(chosen: Settings) -> None:
+def require_nothing_imported(chosen: Settings) -> None:
     left = [item.name for item in chosen.paths.home.iterdir()]
     assert left in ([], ["bundle.lock"]), left
 
 
-def test_a_bundle_holds_what_its_checksum_and_manifest_say(bundle: Path) -> None:
+def test_a_bundle_matches_its_checksum_and_index(bundle: Path) -> None:
     stated = bundle.with_name("k.tar.gz.sha256").read_text()
     assert stated == f"{files.digest_file(bundle)}  k.tar.gz\n"
     with tarfile.open(bundle) as tar:
@@ -149,7 +150,7 @@ def test_a_bundle_holds_what_its_checksum_and_manifest_say(bundle: Path) -> None
     assert not [name for name in names if "/test/" in name or "linux_amd64" in name]
 
 
-def test_the_same_content_makes_the_same_file(made: Settings) -> None:
+def test_equal_content_gives_equal_bytes(made: Settings) -> None:
     edit(tree_of(made))
     assert pack(made).read_bytes() == pack(made, "again.tar.gz").read_bytes()
     left = [item.name for item in made.paths.home.parent.iterdir() if item.name.startswith(".")]
@@ -170,10 +171,10 @@ def test_making_a_bundle_only_reads_the_tree(made: Settings) -> None:
     assert state() == before
 
 
-def test_a_tree_with_edits_comes_out_as_it_went_in(made: Settings, tmp_path: Path) -> None:
+def test_import_restores_a_tree_with_edits(made: Settings, tmp_path: Path) -> None:
     edit(tree_of(made))
     other = load(tmp_path / "two")
-    assert take(other, pack(made)) == ""
+    assert import_into(other, pack(made)) == ""
     assert checkout.make(other) is None
     lock, back = checkout.load_checkout(made.paths.lock), checkout.load_checkout(other.paths.lock)
     assert (back.version, back.commit) == (lock.version, lock.commit)
@@ -188,25 +189,25 @@ def test_a_tree_with_edits_comes_out_as_it_went_in(made: Settings, tmp_path: Pat
     assert miniature.git(two, "log", "--format=%H") == lock.commit, "one commit, no history"
 
 
-def test_an_unpacked_archive_in_another_repository_comes_out_as_it_is(
+def test_import_restores_an_unpacked_archive_in_another_repository(
     made: Settings, tmp_path: Path
 ) -> None:
     outer = miniature.make(tmp_path / "outer", tags=("v1.20.0",))
     tree = outer / "unpacked"
     shutil.copytree(tree_of(made), tree, ignore=shutil.ignore_patterns(".git"))
-    own = replace(made, origin=replace(made.origin, path=str(tree)))
-    assert checkout.make(own) is None
+    local = replace(made, origin=replace(made.origin, path=str(tree)))
+    assert checkout.make(local) is None
     (tree / "pkg/scheduler/scheduler.go").write_text("package scheduler // edited\n")
-    taken = load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="bundle")
-    assert take(taken, pack(own)) == ""
-    got = checkout.take(taken).tree
+    other = load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="bundle")
+    assert import_into(other, pack(local)) == ""
+    got = checkout.take(other).tree
     assert (got / "pkg/scheduler/scheduler.go").read_text() == "package scheduler // edited\n"
     assert (got / "cmd/kube-apiserver/main.go").is_file() and not (got / "unpacked").exists()
 
 
-def test_what_a_tree_told_of_its_state_is_told_again(bundle: Path, tmp_path: Path) -> None:
+def test_import_keeps_the_tree_state(bundle: Path, tmp_path: Path) -> None:
     other = load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="bundle")
-    assert take(other, bundle) == ""
+    assert import_into(other, bundle) == ""
     record = files.read_json(other.paths.bundle)
     record["checkout"]["state"] = "archive"
     files.write_json(other.paths.bundle, record)
@@ -217,13 +218,13 @@ def test_what_a_tree_told_of_its_state_is_told_again(bundle: Path, tmp_path: Pat
         checkout.take(other)
 
 
-def test_tools_come_with_it_and_none_is_made(ready: Settings, bundle: Path, tmp_path: Path) -> None:
+def test_imported_tools_are_not_made_again(ready: Settings, bundle: Path, tmp_path: Path) -> None:
     other = load(tmp_path / "two")
-    assert take(other, bundle) == ""
+    assert import_into(other, bundle) == ""
     assert checkout.make(other) is None
 
     def never(_: Settings) -> None:
-        pytest.fail("a tool was made that the bundle brought")
+        pytest.fail("a tool of the bundle was made again")
 
     for name in write.TOOLS:
         toolchain.provide(other, name, never)
@@ -233,80 +234,82 @@ def test_tools_come_with_it_and_none_is_made(ready: Settings, bundle: Path, tmp_
     assert files.read_json(other.paths.tool("delve"))["max_go"] == "1.27"
     assert os.access(tool_record.load_tool(other, "etcd").bin, os.X_OK)
     named = replace(other, etcd=replace(other.etcd, version="3.5.30"))
-    asked: list[str] = []
-    toolchain.provide(named, "etcd", lambda _: asked.append("etcd"))
-    assert asked == ["etcd"], "a version the user names is never replaced by another"
+    calls: list[str] = []
+    toolchain.provide(named, "etcd", lambda _: calls.append("etcd"))
+    assert calls == ["etcd"], "a version that the user sets is never replaced by another"
 
 
-def test_a_second_time_everything_is_kept(bundle: Path, tmp_path: Path) -> None:
+def test_a_second_import_keeps_all_files(bundle: Path, tmp_path: Path) -> None:
     other = load(tmp_path / "two")
-    assert take(other, bundle) == ""
+    assert import_into(other, bundle) == ""
     before = {path: path.stat().st_ino for path in other.paths.home.rglob("*.go")}
-    assert take(other, bundle) == ""
+    assert import_into(other, bundle) == ""
     assert {path: path.stat().st_ino for path in other.paths.home.rglob("*.go")} == before
 
 
-def test_a_tree_that_was_edited_meanwhile_is_not_touched(bundle: Path, tmp_path: Path) -> None:
+def test_import_keeps_a_tree_with_new_edits(bundle: Path, tmp_path: Path) -> None:
     other = load(tmp_path / "two")
-    assert take(other, bundle) == ""
+    assert import_into(other, bundle) == ""
     assert checkout.make(other) is None
     mine = tree_of(other) / "pkg/kubelet/kubelet.go"
     mine.write_text("package kubelet // mine\n")
-    said = take(other, bundle)
-    assert "is there already and differs" in said and str(tree_of(other)) in said
+    failure = read.import_bundle(other, str(bundle))
+    assert f"{tree_of(other)} exists and differs" in failure.message
+    assert f"rm -r {tree_of(other)}" in failure.message and "STEPKUBE_HOME" in failure.message
     assert mine.read_text() == "package kubelet // mine\n"
     assert not (other.paths.home / ".bundle.making").exists()
 
 
 @pytest.mark.parametrize("version", ["v1.20.2", "1.28.4", "main"])
-def test_another_version_is_refused_before_anything_is_taken(
+def test_another_version_is_refused_before_the_import(
     bundle: Path, tmp_path: Path, version: str
 ) -> None:
     other = load(tmp_path / "two", STEPKUBE_VERSION=version)
-    said = take(other, bundle)
-    assert f"has Kubernetes v1.28.3, but version is {checkout.normal(version)}" in said
-    require_nothing_taken(other)
+    message = import_into(other, bundle)
+    assert "Kubernetes v1.28.3" in message and f"version is {checkout.normal(version)}" in message
+    require_nothing_imported(other)
 
 
 def test_a_bundle_of_another_architecture_is_refused(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own, other = resources.architecture(), load(tmp_path / "two")
+    architecture, other = resources.architecture(), load(tmp_path / "two")
     monkeypatch.setattr(resources.platform, "machine", lambda: "riscv64")
-    assert f"is for {own}, this machine is riscv64" in take(other, bundle)
-    require_nothing_taken(other)
+    message = import_into(other, bundle)
+    assert f"is for {architecture}" in message and "riscv64" in message
+    require_nothing_imported(other)
 
 
 def damaged(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("checksum", [True, False])
 @pytest.mark.parametrize(
-    "harm",
+    "damage",
     [
         lambda data: b"",
         lambda data: data[:100],
         lambda data: data[: len(data) // 2],
         lambda data: data[:-2000],
         lambda data: damaged(data, len(data) // 2),
-        lambda data: b"no archive at all",
+        lambda data: b"not an archive",
     ],
 )
-def test_a_damaged_bundle_leaves_nothing(
-    bundle: Path, tmp_path: Path, harm: Callable[[bytes], bytes], beside: bool
+def test_a_damaged_bundle_imports_nothing(
+    bundle: Path, tmp_path: Path, damage: Callable[[bytes], bytes], checksum: bool
 ) -> None:
     other = load(tmp_path / "two")
-    bundle.write_bytes(harm(bundle.read_bytes()))
-    if not beside:
+    bundle.write_bytes(damage(bundle.read_bytes()))
+    if not checksum:
         bundle.with_name("k.tar.gz.sha256").unlink()
-    said = take(other, bundle)
-    assert "damaged" in said and str(bundle) in said
-    require_nothing_taken(other)
+    message = import_into(other, bundle)
+    assert "damaged" in message and str(bundle) in message
+    require_nothing_imported(other)
 
 
 def rebuilt(bundle: Path, change: Callable[[list[tuple[tarfile.TarInfo, bytes]]], None]) -> Path:
-    """Write a bundle anew with other members, as somebody with bad intentions would."""
+    """Write a bundle again with changed members, as an attacker would."""
     with tarfile.open(bundle) as tar:
         members = [(one, tar.extractfile(one).read()) for one in tar]  # type: ignore[union-attr]
     change(members)
@@ -360,37 +363,37 @@ def swap(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
-        (swap, "the sha256 of toolchain/go1.21.5/VERSION is not the one it states"),
-        (add("toolchain/../../evil"), "would leave its place"),
-        (add("/etc/evil"), "would leave its place"),
-        (add("instances/default/evil"), "would leave its place"),
-        (add("bin"), "would leave its place"),
-        (add("toolchain/evil", stated=False), "is not what its manifest.json says"),
-        (add("toolchain/../evil", stated=False), "would leave its place"),
-        (link, "is not what its manifest.json says"),
-        (alter("tools/go/bin", "toolchain/../../../bin/sh"), "would leave its place"),
-        (alter("tools/go/bin", "toolchain/go1.21.5/bin/none"), "lacks the program"),
-        (alter("checkout/version", "v1.28.3/../../evil"), "is no bundle"),
-        (alter("format", 2), "has format 2, this version reads 1"),
-        (alter("members", []), "is no bundle"),
-        (alter("tools", "none"), "is no bundle"),
-        (lambda members: members.pop(), "1 files lack"),
-        (lambda members: members.pop(0), "does not begin with a manifest.json"),
-        (lambda members: members.append(members[-1]), "is not what its manifest.json says"),
+        (swap, "sha256 of toolchain/go1.21.5/VERSION"),
+        (add("toolchain/../../evil"), "'toolchain/../../evil' leads outside"),
+        (add("/etc/evil"), "'/etc/evil' leads outside"),
+        (add("instances/default/evil"), "'instances/default/evil' leads outside"),
+        (add("bin"), "'bin' leads outside"),
+        (add("toolchain/evil", stated=False), "toolchain/evil does not match manifest.json"),
+        (add("toolchain/../evil", stated=False), "'toolchain/../evil' leads outside"),
+        (link, "toolchain/go1.21.5/VERSION does not match manifest.json"),
+        (alter("tools/go/bin", "toolchain/../../../bin/sh"), "bin/sh' leads outside"),
+        (alter("tools/go/bin", "toolchain/go1.21.5/bin/none"), "bin/none is missing"),
+        (alter("checkout/version", "v1.28.3/../../evil"), "cannot read manifest.json"),
+        (alter("format", 2), "has format 2"),
+        (alter("members", []), "cannot read manifest.json"),
+        (alter("tools", "none"), "cannot read manifest.json"),
+        (lambda members: members.pop(), "files missing: 1"),
+        (lambda members: members.pop(0), "first member is not manifest.json"),
+        (lambda members: members.append(members[-1]), "does not match manifest.json"),
     ],
 )
-def test_no_bundle_can_write_elsewhere_or_bring_what_it_does_not_state(
-    bundle: Path, tmp_path: Path, change: Callable[..., None], said: str
+def test_a_bundle_cannot_write_outside_or_add_unlisted_files(
+    bundle: Path, tmp_path: Path, change: Callable[..., None], expected: str
 ) -> None:
     evil, other = rebuilt(bundle, change), load(tmp_path / "two")
-    assert said in take(other, evil)
-    require_nothing_taken(other)
+    assert expected in import_into(other, evil)
+    require_nothing_imported(other)
     assert not (tmp_path / "evil").exists() and not Path("/etc/evil").exists()
 
 
-def test_binaries_for_another_c_library_are_left_out(
+def test_binaries_for_another_c_library_are_not_imported(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def change(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
@@ -398,23 +401,23 @@ def test_binaries_for_another_c_library_are_left_out(
         alter("libc", "glibc 9.99")(members)
 
     other = load(tmp_path / "two")
-    assert take(other, rebuilt(bundle, change)) == ""
-    assert "the binaries need glibc 9.99" in capsys.readouterr().err
+    assert import_into(other, rebuilt(bundle, change)) == ""
+    assert "binaries need glibc 9.99" in capsys.readouterr().err
     assert not other.paths.binaries.exists()
 
 
-def test_an_unpacked_commit_must_be_the_one_that_is_stated(bundle: Path, tmp_path: Path) -> None:
+def test_the_pack_must_contain_the_commit_of_the_index(bundle: Path, tmp_path: Path) -> None:
     evil = rebuilt(bundle, alter("checkout/head", "0" * 40))
     other = load(tmp_path / "two")
-    assert "cat-file" in take(other, evil)
-    require_nothing_taken(other)
+    assert "cat-file" in import_into(other, evil)
+    require_nothing_imported(other)
 
 
-def test_a_user_who_names_another_origin_gets_that(
+def test_another_origin_has_priority_over_the_bundle(
     ready: Settings, bundle: Path, tmp_path: Path
 ) -> None:
     other = load(tmp_path / "two")
-    assert take(other, bundle) == ""
+    assert import_into(other, bundle) == ""
     assert bundle_record.imported_bundle(other) is not None
     assert (
         bundle_record.imported_bundle(load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="git")) is None
@@ -428,25 +431,25 @@ def test_a_user_who_names_another_origin_gets_that(
         checkout.take(load(tmp_path / "two", STEPKUBE_VERSION="v1.30.0", GOPROXY="off"))
 
 
-def test_a_tree_without_vendor_is_not_bundled(tmp_path: Path) -> None:
+def test_a_tree_without_vendor_is_refused(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     files.write(tree / "go.mod", "module k8s.io/kubernetes\n\nrequire example.org/x v1.0.0\n")
     for more, command in ((), "go mod vendor"), (("go.work",), "go work vendor"):
         for name in more:
             files.write(tree / name, "go 1.22\n")
-        with pytest.raises(Failure, match="has no vendor/") as told:
+        with pytest.raises(Failure, match="has no vendor/") as caught:
             write._require_vendor(tree)
-        assert command in told.value.hint
+        assert command in caught.value.hint
     files.write(tree / "vendor/modules.txt", "# example.org/x v1.0.0\n")
     write._require_vendor(tree)
 
 
-def test_a_bundle_is_not_written_over_a_folder_or_into_none(
-    ready: Settings, tmp_path: Path
-) -> None:
-    assert "is a folder" in str(write.make(ready, str(tmp_path), binaries=False))
-    gone = tmp_path / "none" / "k.tar.gz"
-    assert "there is no folder" in str(write.make(ready, str(gone), binaries=False))
+def test_output_must_be_a_file_in_a_folder_that_exists(ready: Settings, tmp_path: Path) -> None:
+    refused = str(write.make(ready, str(tmp_path), binaries=False))
+    assert "--output" in refused and f"{tmp_path} is a folder" in refused
+    missing = tmp_path / "none" / "k.tar.gz"
+    refused = str(write.make(ready, str(missing), binaries=False))
+    assert "--output" in refused and f"mkdir -p {missing.parent}" in refused
 
 
 def test_options_of_up_are_settings() -> None:
@@ -457,16 +460,16 @@ def test_options_of_up_are_settings() -> None:
     assert settings.settings_from_up_options(["bundle", "--output", "up.gz"]) == {}
 
 
-def test_the_manifest_survives_a_round_trip() -> None:
-    about = {"version": "v1.28.3+x", "commit": "a" * 40, "head": "b" * 40, "requested": "auto"}
-    one = index.Index("amd64", about, {}, {"bin/a/kubelet": index.Entry("0", 1, True)})
+def test_parse_reads_what_dump_writes() -> None:
+    record = {"version": "v1.28.3+x", "commit": "a" * 40, "head": "b" * 40, "requested": "auto"}
+    one = index.Index("amd64", record, {}, {"bin/a/kubelet": index.Entry("0", 1, True)})
     assert index.parse(index.dump(one), "it") == one
     assert one.modules() == ["kubelet"] and one.size == 1
     assert index.runs_here(" ".join(index.platform.libc_ver()))
     assert not index.runs_here("musl 1.2")
 
 
-def test_edits_are_told_from_none(made: Settings, tmp_path: Path) -> None:
+def test_is_same_source_compares_commit_and_edits(made: Settings, tmp_path: Path) -> None:
     tree = tree_of(made)
     head = miniature.git(tree, "rev-parse", "HEAD")
     assert source.is_same_source(tree, head, "", tmp_path)
@@ -476,9 +479,10 @@ def test_edits_are_told_from_none(made: Settings, tmp_path: Path) -> None:
 
 
 def without_network(*words: str) -> list[str]:
-    """Return a command that runs where there is no network: no interface, or nothing but refusals.
+    """Return a command that runs without network.
 
-    The second is what is left to somebody who is not root: proxies that nobody answers at.
+    Root gets a network namespace without an interface; other users get proxies that refuse every
+    connection.
     """
     if os.geteuid() == 0 and shutil.which("unshare"):
         return ["unshare", "--net", *words]
@@ -486,7 +490,7 @@ def without_network(*words: str) -> list[str]:
     return ["env", "no_proxy=", *nowhere, *words]
 
 
-def test_without_any_network_a_machine_builds_from_a_bundle(
+def test_build_from_a_bundle_without_network(
     tmp_path: Path, go: Path, go_version: str, made: Settings
 ) -> None:
     root = Path(run(go, "env", "GOROOT").stdout.strip())
@@ -501,7 +505,7 @@ def test_without_any_network_a_machine_builds_from_a_bundle(
         **os.environ,
         "STEPKUBE_HOME": str(tmp_path / "two"),
         "STEPKUBE_CONFIG": os.devnull,
-        "PATH": "/usr/bin:/bin",  # no Go of this machine's
+        "PATH": "/usr/bin:/bin",  # without the Go of this machine
     }
     doit = [sys.executable, "-m", "doit"]
 
@@ -520,8 +524,8 @@ def test_without_any_network_a_machine_builds_from_a_bundle(
     first = run_doit("unbundle", str(bundle))
     assert "Kubernetes v1.28.3" in first
     bundle.unlink()
-    said = run_doit("build:kube-scheduler", "toolchain")
-    assert "from the bundle" in said and f"go {go_version} from a proxy" in said
+    second = run_doit("build:kube-scheduler", "toolchain")
+    assert "from the bundle" in second and f"go {go_version} from a proxy" in second
     binary = tmp_path / "two/instances/default/bin/kube-scheduler"
     assert "from the bundle" in run(binary).stderr
     assert "build:" not in run_doit("build:kube-scheduler"), "nothing to do a second time"
