@@ -132,9 +132,8 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
 
 def _binaries(settings: Settings) -> dict[str, Path]:
     """Return the binaries of the modules that `up` needs, and build those that are not built."""
-    modules = {COMPONENTS[name].module for name in cluster.components_to_run(settings)} | {
-        "kubectl"
-    }
+    components = cluster.components_to_run(settings)
+    modules = {"kubectl", *(COMPONENTS[name].module for name in components)}
     found = {}
     for module in sorted(filter(None, modules)):
         for step in (sources.refresh, build.build):

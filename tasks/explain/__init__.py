@@ -1,1 +1,1 @@
-"""Where every flag, setting and version comes from."""
+"""Explain where every flag, setting and version comes from."""

@@ -1,4 +1,4 @@
-"""What every setting is: `doit config` for this machine, docs/configuration.md for everybody."""
+"""List of all settings: `doit config` prints the values in use, docs/configuration.md the table."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ built.
 
 
 def markdown() -> str:
-    """Return docs/configuration.md, made from the table of settings."""
+    """Return the text of docs/configuration.md, generated from the table of settings."""
     parts = [HEADER]
     group = ""
     for row in table():
@@ -72,7 +72,11 @@ def markdown() -> str:
         if name != group:
             group = name
             kind = groups.GROUPS.get(group)
-            title = (kind.__doc__ or "").strip() if kind else "What, and which cluster."
+            title = (
+                (kind.__doc__ or "").strip()
+                if kind
+                else "Kubernetes version and name of the cluster."
+            )
             parts.append(f"\n## {group}\n\n{title}\n\n| key | variable | default | meaning |")
             parts.append("| --- | --- | --- | --- |")
         parts.append(f"| `{row.key}` | `{row.env}` | {_cell(row.default)} | {_meaning(row)} |")
@@ -80,12 +84,10 @@ def markdown() -> str:
 
 
 def lines(settings: Settings) -> list[str]:
-    """Return one line per setting: key, value, and where the value came from."""
+    """Return one line per setting: key, value and source."""
     shown = []
     for row in table():
-        group, _, name = row.key.partition(".")
-        holder = getattr(settings, group) if name else settings
-        value = getattr(holder, name or {"instance": "name"}.get(group, group))
+        value = settings.value(row.key)
         text = ",".join(value) if isinstance(value, tuple) else str(value)
         text = "(not shown)" if row.secret and text else text
         source = settings.sources[row.key] + _version_note(row, settings, value)
@@ -94,7 +96,7 @@ def lines(settings: Settings) -> list[str]:
 
 
 def _version_note(row: Row, settings: Settings, value: Any) -> str:
-    """Return what to say of a setting that the version at hand does not know."""
+    """Return a note if the checkout's Kubernetes version does not know a setting that is set."""
     minor, source = check.minor(settings), settings.sources[row.key]
     if minor is None or source == "default" or value == row.default:
         return ""
@@ -132,12 +134,12 @@ def _meaning(row: Row) -> str:
         span = (f"from {since}" if since else "") + (f" up to {until}" if until else "")
         text += f"; the variable {span.strip()}"
     if row.secret:
-        text += "; not shown, and not taken from the command line"
+        text += "; not shown, and refused on the command line"
     return text
 
 
 def task_config() -> dict[str, Any]:
-    """Return the task that prints the settings."""
+    """Return the task that prints all settings."""
     return {
         "doc": "show every setting, its value and where it came from",
         "actions": [(config, [current()])],

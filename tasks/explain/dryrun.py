@@ -1,10 +1,10 @@
-"""Runs hack/local-up-cluster.sh -d where it can change nothing; a program of its own.
+"""Run hack/local-up-cluster.sh -d isolated from the machine. This file is a separate program.
 
 Usage: dryrun.py TREE SCRATCH [NAME=VALUE...], in new mount, pid and network namespaces.
 
-The script's dry run still starts an etcd, fetches tools and writes to /etc, /opt and /var. So every
-file system but SCRATCH is made read-only, /dev holds harmless devices only, there is no network,
-and stand-ins for the programs it insists on do nothing.
+The script's dry run still starts an etcd, downloads tools and writes to /etc, /opt and /var.
+So every file system except SCRATCH is read-only, /dev has only harmless devices, there is no
+network, and stubs replace the programs that the script requires.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, RDONLY = 442, -100, 0x8000, 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 DEVICES = ("null", "zero", "random", "urandom")
-STANDINS = {
+STUBS = {
     "sudo": 'while [ "${1#-}" != "$1" ]; do shift; done; exec "$@"',
     "curl": 'case "$*" in *2379*) echo ok;; *) exit 7;; esac',
     "etcd": "echo etcd Version: 99.0.0",
@@ -47,7 +47,7 @@ STANDINS = {
 
 
 def seal(scratch: Path) -> None:
-    """Make everything read-only but the scratch folder, and leave no device that matters."""
+    """Make all file systems except `scratch` read-only, and replace /dev by harmless devices."""
     _mount("--bind", str(scratch), str(scratch))
     devices = scratch / "dev"
     devices.mkdir()
@@ -62,42 +62,42 @@ def seal(scratch: Path) -> None:
     _attribute(str(scratch), 0, 0, RDONLY)
 
 
-def stand_in(folder: Path) -> None:
-    """Write the stand-ins."""
+def write_stubs(folder: Path) -> None:
+    """Write the stubs into a new folder."""
     folder.mkdir()
-    for name, text in STANDINS.items():
+    for name, text in STUBS.items():
         (folder / name).write_text(f"#!/bin/bash\n{text}\n")
         (folder / name).chmod(0o755)
 
 
-def _mount(*words: str) -> None:
-    subprocess.run(["mount", *words], check=True)
+def _mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True)
 
 
 def _attribute(path: str, flags: int, on: int, off: int) -> None:
-    """Change a mount's attributes, see mount_setattr(2)."""
-    wanted = (ctypes.c_uint64 * 4)(on, off, 0, 0)
-    if _LIBC.syscall(MOUNT_SETATTR, AT_FDCWD, path.encode(), flags, wanted, 32):
+    """Set the attributes `on` and clear the attributes `off` of a mount, see mount_setattr(2)."""
+    attributes = (ctypes.c_uint64 * 4)(on, off, 0, 0)
+    if _LIBC.syscall(MOUNT_SETATTR, AT_FDCWD, path.encode(), flags, attributes, 32):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
 
 
 def main(tree: str, scratch: str, *environ: str) -> None:
-    """Seal this namespace and become the script."""
-    place = Path(scratch)
-    stand_in(place / "bin")
+    """Seal the namespaces of this process, then replace it by the script (exec)."""
+    folder = Path(scratch)
+    write_stubs(folder / "bin")
     for name in ("certs", "tmp", "logs", "home"):
-        (place / name).mkdir()
-    seal(place)
+        (folder / name).mkdir()
+    seal(folder)
     env = {
-        **dict(word.split("=", 1) for word in environ),
-        "PATH": f"{place / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": str(place / "home"),
-        "TMPDIR": str(place / "tmp"),
-        "TMP_DIR": str(place / "tmp"),
-        "CERT_DIR": str(place / "certs"),
-        "LOG_DIR": str(place / "logs"),
-        "ETCD_DIR": str(place / "etcd"),
-        "GO_OUT": str(place / "bin"),
+        **dict(variable.split("=", 1) for variable in environ),
+        "PATH": f"{folder / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
+        "TMP_DIR": str(folder / "tmp"),
+        "CERT_DIR": str(folder / "certs"),
+        "LOG_DIR": str(folder / "logs"),
+        "ETCD_DIR": str(folder / "etcd"),
+        "GO_OUT": str(folder / "bin"),
         "REUSE_CERTS": "true",
         "ENABLE_DAEMON": "true",
         "TERM": "dumb",

@@ -1,6 +1,7 @@
-"""Where all that a component is made of came from, found by experiment instead of by record.
+"""Find where each flag, variable and file line of a component comes from, by experiment.
 
-Builders are pure: one setting or fact at a time is changed, and what then vanishes came from it.
+Builders are pure functions. One setting or one fact is changed at a time. An item that disappears
+from the result was caused by that setting or fact.
 """
 
 from __future__ import annotations
@@ -35,64 +36,65 @@ EVIDENCE = {
 FLAGS, DROPPED, FILE = "flags", "dropped", "file "
 Build = Callable[[Context], Component]
 View = Mapping[str, tuple[str, ...]]
-"""All that a component is made of, as words by section."""
+"""Texts of a component by section: flags, environment, lines of files, and so on."""
 
 
 @dataclass(frozen=True, order=True)
 class Cause:
-    """A setting, the instance, a tool, a fact, or the minors (`version`) that know a flag.
-
-    `source` is where the setting's value came from, or what the fact rests on.
-    """
+    """A reason for an item: a setting, a fact, a tool, the instance, or a range of versions."""
 
     kind: str
+    """One of setting, instance, tool, fact, version and refusal."""
     name: str
+    """Key of the setting, or name of the fact, tool, instance, flag or binary."""
     source: str
+    """Source of the setting's value, or evidence for the fact, or versions that know the flag."""
 
 
 @dataclass(frozen=True)
-class Word:
-    """A flag, a variable, a line of a file or an address; without origins it is always so."""
+class Item:
+    """A flag, a variable, a line of a file or an address; the fields are JSON keys of explain."""
 
     text: str
     origins: tuple[Cause, ...]
+    """Causes of the item; empty if no setting or fact changes it."""
 
 
 @dataclass(frozen=True)
-class Supposing(Context):
-    """A context in which some facts are others than those of its minor."""
+class ChangedContext(Context):
+    """A context in which some facts of its minor are replaced."""
 
-    supposed: Mapping[str, Any] = field(default_factory=dict)
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def facts(self) -> Facts:
-        """What is supposed to be true of the minor."""
-        return replace(facts.minor(self.minor), **self.supposed)
+        """Return the facts of the minor, with the replaced values."""
+        return replace(facts.minor(self.minor), **self.changed)
 
 
 def trace(
     context: Context, build: Build, others: Mapping[Cause, Context] | None = None
-) -> dict[str, tuple[Word, ...]]:
-    """Return a component's words with their origins; `others` are contexts of another machine."""
+) -> dict[str, tuple[Item, ...]]:
+    """Return the items of a component by section; `others` are contexts of other machines."""
     base = view(context, build)
     name = build(context).name
-    found: dict[tuple[str, str], set[Cause]] = {
-        (section, word): _known(word, section, name)
-        for section, words in base.items()
-        for word in words
+    causes: dict[tuple[str, str], set[Cause]] = {
+        (section, text): _version_bounds(text, section, name)
+        for section, texts in base.items()
+        for text in texts
     }
-    for origin, other in _experiments(context, build, name, others or {}):
-        for section, words in base.items():
-            for word in Counter(words) - Counter(other.get(section, ())):
-                found[section, word].add(origin)
+    for cause, other in _experiments(context, build, name, others or {}):
+        for section, texts in base.items():
+            for line in Counter(texts) - Counter(other.get(section, ())):
+                causes[section, line].add(cause)
     return {
-        section: tuple(Word(word, tuple(sorted(found[section, word]))) for word in words)
-        for section, words in base.items()
+        section: tuple(Item(text, tuple(sorted(causes[section, text]))) for text in texts)
+        for section, texts in base.items()
     }
 
 
 def view(context: Context, build: Build) -> View:
-    """Return all that a component is made of, as words."""
+    """Return the texts of a component by section."""
     component = build(context)
     spec = COMPONENTS[component.name]
     desired = spec.flags(context)
@@ -115,65 +117,68 @@ def view(context: Context, build: Build) -> View:
 
 
 def settings_changed(settings: Settings) -> Iterator[tuple[Cause, Settings]]:
-    """Yield these settings with one value changed, for every setting and every likely change."""
-    given = {
-        row.key: _word(settings.value(row.key)) for row in table() if settings.is_named(row.key)
+    """Yield the settings with one value changed, for every setting and several other values."""
+    named = {
+        row.key: _argument(settings.value(row.key)) for row in table() if settings.is_named(row.key)
     }
     home, nothing = str(settings.paths.home), Path(os.devnull)
     instance = Cause("instance", settings.name, home)
-    yield instance, load.load({"STEPKUBE_HOME": "/probe"}, given, nothing)
+    yield instance, load.load({"STEPKUBE_HOME": "/probe"}, named, nothing)
     for row in table():
-        origin = Cause("setting", row.key, settings.sources[row.key])
-        for other in _others(row, settings.value(row.key)):
-            with suppress(Failure):  # not every change makes sense for every setting
-                words = {**given, row.key: other}
-                changed = load.load({"STEPKUBE_HOME": home}, words, nothing)
-                yield instance if row.key == "instance" else origin, changed
+        cause = Cause("setting", row.key, settings.sources[row.key])
+        for other in _alternatives(row, settings.value(row.key)):
+            with suppress(Failure):  # a value can be invalid for this setting
+                arguments = {**named, row.key: other}
+                changed = load.load({"STEPKUBE_HOME": home}, arguments, nothing)
+                yield instance if row.key == "instance" else cause, changed
 
 
 def facts_changed(context: Context, component: str) -> Iterator[tuple[Cause, Mapping[str, Any]]]:
-    """Yield one fact at a time with the values of other minors, or with a made-up one."""
-    tables, now = facts.data(), context.facts
-    every = [facts.minor(number) for number in facts.minors()]
+    """Yield one changed fact at a time, with each value of other minors or with a test value."""
+    tables, current = facts.data(), context.facts
+    all_facts = [facts.minor(number) for number in facts.minors()]
     for name, eras in tables["facts"].items():
-        others = {getattr(known, name) for known in every} - {getattr(now, name)}
-        for other in others or {type(getattr(now, name))("probe")}:
+        value = getattr(current, name)
+        for other in {getattr(each, name) for each in all_facts} - {value} or {
+            type(value)("probe")
+        }:
             yield _fact(name, eras, context), {name: other}
-    if component in now.health:
-        others = {known.health[component] for known in every} - {now.health[component]}
+    if component in current.health:
+        others = {each.health[component] for each in all_facts} - {current.health[component]}
         for other in others or {facts.Endpoint("probe", "/probe")}:
-            health = {**now.health, component: other}
+            health = {**current.health, component: other}
             yield _fact("health", tables["health"][component], context), {"health": health}
 
 
 def _experiments(
     context: Context, build: Build, component: str, others: Mapping[Cause, Context]
 ) -> Iterator[tuple[Cause, View]]:
-    for origin, settings in settings_changed(context.settings):
-        with suppress(Failure):  # a builder refuses what its minor does not have
-            yield origin, view(replace(context, settings=settings), build)
-    for origin, supposed in facts_changed(context, component):
-        yield origin, view(Supposing(**vars(context), supposed=supposed), build)
-    for origin, other in others.items():
-        yield origin, view(other, build)
+    for cause, settings in settings_changed(context.settings):
+        with suppress(Failure):  # a builder refuses values that its minor does not have
+            yield cause, view(replace(context, settings=settings), build)
+    for cause, changed in facts_changed(context, component):
+        yield cause, view(ChangedContext(**vars(context), changed=changed), build)
+    for cause, other in others.items():
+        yield cause, view(other, build)
 
 
-def _others(row: Row, now: Any) -> list[str]:
-    """Return values that a setting could have instead, as words of the command line."""
+def _alternatives(row: Row, value: Any) -> list[str]:
+    """Return other values of a setting, as arguments of the command line."""
     if get_origin(row.kind) is tuple:
-        return [word for word in get_args(get_args(row.kind)[0]) or ("probe",) if (word,) != now]
+        choices = get_args(get_args(row.kind)[0]) or ("probe",)
+        return [choice for choice in choices if (choice,) != value]
     if get_origin(row.kind) is not None:
-        return [choice for choice in get_args(row.kind) if choice != now]
-    if isinstance(now, bool):
-        return [_word(not now)]
-    if isinstance(now, int | float):
-        return [str(now - 1 if now >= 65535 else now + 1)]
-    # the second looks like an eviction threshold too, which is dropped when it is none
-    return [other for other in ("", "probe", "probe<1") if other != now]
+        return [choice for choice in get_args(row.kind) if choice != value]
+    if isinstance(value, bool):
+        return [_argument(not value)]
+    if isinstance(value, int | float):
+        return [str(value - 1 if value >= 65535 else value + 1)]
+    # "probe<1" looks like an eviction threshold: text that is not a threshold is dropped
+    return [other for other in ("", "probe", "probe<1") if other != value]
 
 
-def _word(given: Any) -> str:
-    return ",".join(given) if isinstance(given, tuple) else text(given)
+def _argument(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else text(value)
 
 
 def _fact(name: str, eras: Mapping[str, Any], context: Context) -> Cause:
@@ -181,10 +186,10 @@ def _fact(name: str, eras: Mapping[str, Any], context: Context) -> Cause:
     return Cause("fact", name, f"since {since}: {_evidence(eras[since][1])}")
 
 
-def _known(word: str, section: str, component: str) -> set[Cause]:
-    """Return since when and until when a flag, or a field of a file, is known, if not always."""
+def _version_bounds(text: str, section: str, component: str) -> set[Cause]:
+    """Return the first and last minor of a flag or of a field of a file; empty for all minors."""
     table = section.removeprefix(FILE) if section.startswith(FILE) else component
-    name = word.removeprefix("--").replace(":", "=").partition("=")[0]
+    name = text.removeprefix("--").replace(":", "=").partition("=")[0]
     row = facts.data()["flags"].get(table, {}).get(name, {})
     bounds = ", ".join(f"{bound} {row[bound]}" for bound in ("since", "until") if bound in row)
     return {Cause("version", name, f"{bounds}: {_evidence(row['evidence'])}")} if bounds else set()

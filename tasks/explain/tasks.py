@@ -1,4 +1,4 @@
-"""Why a component runs the way it does: its command line, files and variables, with origins."""
+"""Tasks `explain:COMPONENT`: print flags, files and variables of a component with their causes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.explain import upstream
-from tasks.explain.provenance import DROPPED, FILE, FLAGS, Cause, Word, trace
+from tasks.explain.provenance import DROPPED, FILE, FLAGS, Cause, Item, trace
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import processes
 from tasks.runtime.probes import PROBES
@@ -24,23 +24,25 @@ from tasks.settings.load import Settings, current
 from tasks.system import files
 
 WIDTH = 58
-"""Columns of a word before its origins."""
+"""Columns of an item before its causes."""
 _NOT_BUILT = Path("not built yet")
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """All there is to say of a component: `note` is about its binary and its version."""
+    """The items of a component with their causes; the fields are JSON keys of explain."""
 
     component: str
     version: str
+    """Version of Kubernetes."""
     binary: str
     note: str
-    sections: Mapping[str, tuple[Word, ...]]
+    """Remarks about the binary, the version and settings that the version does not know."""
+    sections: Mapping[str, tuple[Item, ...]]
 
 
-def explained(settings: Settings, name: str) -> Explanation:
-    """Explain a component as it would be started now, without starting or writing anything."""
+def explain_component(settings: Settings, name: str) -> Explanation:
+    """Explain a component as `up` would start it now, without starting or writing anything."""
     checkout = load_checkout(settings.paths.lock)
     binary, note = _binary(settings, name)
     context, others = _probed(name, Context(settings, checkout.minor, binary))
@@ -53,39 +55,39 @@ def explained(settings: Settings, name: str) -> Explanation:
         checkout.version,
         str(binary),
         notes,
-        explain_absence(sections, _refused(settings, build(context)), binary),
+        move_refused(sections, _refused(settings, build(context)), binary),
     )
 
 
-def explain_absence(
-    sections: Mapping[str, tuple[Word, ...]], refused: frozenset[str], binary: Path
-) -> dict[str, tuple[Word, ...]]:
-    """Move the flags that the binary refused to those that were dropped."""
-    why = Cause("refusal", str(binary), "its own parser does not know the flag")
-    gone = [word for word in sections[FLAGS] if _flag(word.text) in refused]
-    kept = tuple(word for word in sections[FLAGS] if word not in gone)
-    more = (Word(word.text, (*word.origins, why)) for word in gone)
-    return {**sections, FLAGS: kept, DROPPED: (*sections[DROPPED], *more)}
+def move_refused(
+    sections: Mapping[str, tuple[Item, ...]], refused: frozenset[str], binary: Path
+) -> dict[str, tuple[Item, ...]]:
+    """Move the flags that the binary refused from the section `flags` to `dropped`."""
+    cause = Cause("refusal", str(binary), "its own parser does not know the flag")
+    removed = [item for item in sections[FLAGS] if _flag(item.text) in refused]
+    kept = tuple(item for item in sections[FLAGS] if item not in removed)
+    dropped = (Item(item.text, (*item.origins, cause)) for item in removed)
+    return {**sections, FLAGS: kept, DROPPED: (*sections[DROPPED], *dropped)}
 
 
 def lines(explanation: Explanation) -> Iterator[str]:
-    """Yield an explanation for people: a heading per section, a line per word."""
+    """Yield an explanation as text: a heading per section, a line per item."""
     yield f"{explanation.component} of Kubernetes {explanation.version}: {explanation.binary}"
     if explanation.note:
         yield explanation.note
-    for section, words in explanation.sections.items():
-        if words:
+    for section, items in explanation.sections.items():
+        if items:
             yield f"\n{section}"
-        for word in words:
-            yield f"  {word.text:<{WIDTH}}  {in_words(word.origins)}"
+        for item in items:
+            yield f"  {item.text:<{WIDTH}}  {causes_text(item.origins)}"
 
 
-def in_words(origins: tuple[Cause, ...]) -> str:
-    """Return origins as one phrase: settings first, those of the same source together."""
+def causes_text(causes: tuple[Cause, ...]) -> str:
+    """Return causes as one phrase: settings first, causes of the same source together."""
     parts = []
-    ranked = sorted(origins, key=lambda origin: (_RANK.index(origin.kind), origin.source))
-    for (kind, source), group in groupby(ranked, key=lambda origin: (origin.kind, origin.source)):
-        names = ", ".join(origin.name for origin in group)
+    ranked = sorted(causes, key=lambda cause: (_RANK.index(cause.kind), cause.source))
+    for (kind, source), group in groupby(ranked, key=lambda cause: (cause.kind, cause.source)):
+        names = ", ".join(cause.name for cause in group)
         phrase = _PHRASES["default" if source == "default" else kind]
         parts.append(phrase.format(names=names, source=source))
     return "; ".join(parts) or "always"
@@ -107,36 +109,36 @@ _PHRASES = {
 def explain(
     settings: Settings, name: str, output: str, content: bool, beside_upstream: bool
 ) -> None:
-    """Print what a component is made of and where that came from."""
-    explanation = explained(settings, name)
+    """Print flags, variables and files of a component, with their causes."""
+    explanation = explain_component(settings, name)
     kept = {
-        section: words
-        for section, words in explanation.sections.items()
+        section: items
+        for section, items in explanation.sections.items()
         if content or not section.startswith(FILE)
     }
     shown = Explanation(**{**vars(explanation), "sections": kept})
-    other = _beside_upstream(settings, name) if beside_upstream else None
+    difference = _compare_with_upstream(settings, name) if beside_upstream else None
     if output == "json":
-        more = {"upstream": asdict(other)} if other else {}
+        more = {"upstream": asdict(difference)} if difference else {}
         console.say(json.dumps({**asdict(shown), **more}, indent=1))
         return
     console.say("\n".join(lines(shown)))
-    if other:
-        console.say("\n".join(["\ndifference from hack/local-up-cluster.sh", *other.lines()]))
+    if difference:
+        console.say("\n".join(["\ndifference from hack/local-up-cluster.sh", *difference.lines()]))
 
 
-def _beside_upstream(settings: Settings, name: str) -> upstream.Difference:
-    """Compare a component, without the flags its binary refused, with upstream's dry run."""
+def _compare_with_upstream(settings: Settings, name: str) -> upstream.Difference:
+    """Compare a component, without the flags that its binary refused, with upstream's dry run."""
     checkout = load_checkout(settings.paths.lock)
     context = Context(settings, checkout.minor, _binary(settings, name)[0])
     component = COMPONENTS[name].build(_probed(name, context)[0])
     refused = _refused(settings, component)
-    argv = tuple(word for word in component.argv if _flag(word) not in refused)
-    return upstream.compared(settings, checkout.tree, replace(component, argv=argv))
+    argv = tuple(argument for argument in component.argv if _flag(argument) not in refused)
+    return upstream.compare(settings, checkout.tree, replace(component, argv=argv))
 
 
 def _binary(settings: Settings, name: str) -> tuple[Path, str]:
-    """Return the program a component runs, or that there is none and how to get it."""
+    """Return the binary of a component and an empty note, or a note that tells how to get it."""
     try:
         return processes.binary(settings, name), ""
     except Failure as failure:
@@ -144,14 +146,14 @@ def _binary(settings: Settings, name: str) -> tuple[Path, str]:
 
 
 def _probed(name: str, context: Context) -> tuple[Context, dict[Cause, Context]]:
-    """Return the context with what this machine answers, and contexts of machines that differ."""
+    """Return the context with the results of the component's probes, and one per other result."""
     others: dict[Cause, Mapping[str, str]] = {}
-    for one in COMPONENTS[name].probes:
-        probe = PROBES[one]
-        with suppress(Failure):  # its tool is not made yet: the builder's default counts
+    for key in COMPONENTS[name].probes:
+        probe = PROBES[key]
+        with suppress(Failure):  # if its tool is not made yet, the builder uses its default
             answer = probe.ask(context.settings)
-            context = replace(context, probed={**context.probed, one: answer})
-            others[Cause("tool", probe.title, answer or "there")] = {one: probe.other(answer)}
+            context = replace(context, probed={**context.probed, key: answer})
+            others[Cause("tool", probe.title, answer or "available")] = {key: probe.other(answer)}
     return context, {
         cause: replace(context, probed={**context.probed, **answers})
         for cause, answers in others.items()
@@ -159,24 +161,24 @@ def _probed(name: str, context: Context) -> tuple[Context, dict[Cause, Context]]
 
 
 def _refused(settings: Settings, component: Component) -> frozenset[str]:
-    """Return the flags that the binary refused when it was last asked about this command line."""
-    asked = files.read_json(settings.paths.run / f"{component.name}.flags") or {}
-    same = asked.get("asked") == files.digest(*component.argv)
-    return frozenset(asked["refused"]) if same else frozenset()
+    """Return the flags that the binary refused when this command line was last checked."""
+    record = files.read_json(settings.paths.run / f"{component.name}.flags") or {}
+    same = record.get("asked") == files.digest(*component.argv)
+    return frozenset(record["refused"]) if same else frozenset()
 
 
-def _flag(word: str) -> str:
-    return word.removeprefix("--").partition("=")[0]
+def _flag(argument: str) -> str:
+    return argument.removeprefix("--").partition("=")[0]
 
 
 def task_explain() -> Iterator[dict[str, Any]]:
-    """Yield one task per component that tells where its command line came from."""
-    yield {"name": None, "doc": "show where a component's flags, files and variables came from"}
+    """Yield one task per component that prints where its flags, files and variables come from."""
+    yield {"name": None, "doc": "show where a component's flags, files and variables come from"}
     settings = current()
     for name in COMPONENTS:
         yield {
             "name": name,
-            "doc": f"show where the flags, files and variables of {name} came from",
+            "doc": f"show where the flags, files and variables of {name} come from",
             "actions": [(explain, [settings, name])],
             "uptodate": [False],
             "params": [

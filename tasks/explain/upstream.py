@@ -1,6 +1,6 @@
-"""What the tree's own hack/local-up-cluster.sh would run, by its dry run (1.34 and newer).
+"""Compare a component with the dry run of the tree's hack/local-up-cluster.sh (from 1.34).
 
-The script runs sealed off, see dryrun.py: its dry run alone would touch the machine.
+The script runs isolated, see dryrun.py, because its dry run changes the machine.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _OURS = frozenset(
         "TMP_DIR",
     }
 )
-"""Variables the dry run gets its own values of, or none."""
+"""Variables that are not passed on: the dry run gets its own values, or none."""
 Values = Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How a component differs from upstream's; by flag, or by file and dotted field."""
+    """Differences from upstream, by flag or by file and dotted field; the fields are JSON keys."""
 
     here: Values
     upstream: Values
     both: Mapping[str, tuple[str, str]]
 
     def lines(self) -> Iterator[str]:
-        """Yield the difference for people."""
+        """Yield the differences as text."""
         if not (self.here or self.upstream or self.both):
             yield "  none"
         for name, text in self.here.items():
@@ -59,19 +59,18 @@ class Difference:
             yield f"  differs        {name}: {ours or 'empty'} here, {theirs or 'empty'} upstream"
 
 
-def compared(settings: Settings, tree: Path, component: Component) -> Difference:
-    """Compare a component with what upstream's dry run shows of it.
+def compare(settings: Settings, tree: Path, component: Component) -> Difference:
+    """Compare a component with its command line and files in upstream's dry run.
 
-    Raises Failure where the script has no dry run, does not run this component, or where it
-    cannot be sealed off.
+    Raises Failure if the script has no dry run, does not run this component, or cannot be isolated.
     """
     script = tree / SCRIPT
     if "DRY_RUN" not in (script.read_text() if script.is_file() else ""):
-        raise Failure(f"{script} has no dry run to compare with", "it came with Kubernetes 1.34")
+        raise Failure(f"{script} has no dry run", "use Kubernetes 1.34 or newer for --upstream")
     with tempfile.TemporaryDirectory(prefix="stepkube-dry-run-") as folder:
         scratch = Path(folder)
-        said = _dry_run(tree, scratch, environment(settings))
-        theirs = command(said, component.name)
+        output = _dry_run(tree, scratch, environment(settings))
+        theirs = command(output, component.name)
         if theirs is None:
             raise Failure(
                 f"the dry run of {script} shows no {component.name}", "compare another component"
@@ -92,42 +91,42 @@ def compared(settings: Settings, tree: Path, component: Component) -> Difference
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the variables of upstream that say what these settings say."""
-    chosen = {}
+    """Return the settings as variables of upstream's script: those that are set, and all ports."""
+    variables = {}
     for row in table.table():
-        given = settings.is_named(row.key) or row.key.endswith("port")
-        if given and not row.env.startswith("STEPKUBE_") and row.env not in _OURS:
-            now = settings.value(row.key)
-            text = ",".join(now) if isinstance(now, tuple) else str(now)
-            chosen[row.env] = text.lower() if isinstance(now, bool) else text
-    return chosen
+        passed = settings.is_named(row.key) or row.key.endswith("port")
+        if passed and not row.env.startswith("STEPKUBE_") and row.env not in _OURS:
+            value = settings.value(row.key)
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            variables[row.env] = text.lower() if isinstance(value, bool) else text
+    return variables
 
 
-def command(said: str, name: str) -> tuple[str, ...] | None:
-    """Return the arguments of a component in the output of a dry run."""
-    for line in said.splitlines():
+def command(output: str, name: str) -> tuple[str, ...] | None:
+    """Return the arguments of a component in the output of a dry run, or None if it has none."""
+    for line in output.splitlines():
         if line.startswith(f"RUN {name}: "):
-            words = line.split()
-            program_at = next(n for n, word in enumerate(words) if word.endswith(f"/{name}"))
-            return tuple(words[program_at + 1 :])
+            argv = line.split()
+            program_at = next(n for n, part in enumerate(argv) if part.endswith(f"/{name}"))
+            return tuple(argv[program_at + 1 :])
     return None
 
 
-def flags(words: Sequence[str]) -> dict[str, str]:
-    """Return flags with their values, be it one word or two."""
+def flags(arguments: Sequence[str]) -> dict[str, str]:
+    """Return flags with their values, written as --flag=value or as --flag value."""
     found: dict[str, str] = {}
     last = ""
-    for word in words:
-        if word.startswith("--"):
-            last, _, text = word.partition("=")
+    for argument in arguments:
+        if argument.startswith("--"):
+            last, _, text = argument.partition("=")
             found[last] = text
         elif last:
-            found[last] = f"{found[last]} {word}".strip()
+            found[last] = f"{found[last]} {argument}".strip()
     return found
 
 
 def fields(texts: Values) -> dict[str, str]:
-    """Return every field of YAML files, as file:a.b."""
+    """Return every field of YAML files, with names such as kubelet.yaml:a.b."""
     import yaml  # noqa: PLC0415 - `doit list` stays fast
 
     found: dict[str, str] = {}
@@ -138,7 +137,7 @@ def fields(texts: Values) -> dict[str, str]:
 
 
 def difference(ours: Values, theirs: Values) -> Difference:
-    """Return what only one side has, and what they have with other values."""
+    """Return the values that only one side has, and those that differ."""
     return Difference(
         {name: text for name, text in ours.items() if name not in theirs},
         {name: text for name, text in theirs.items() if name not in ours},
@@ -170,22 +169,22 @@ def _dry_run(tree: Path, scratch: Path, environ: Values) -> str:
     helper = str(Path(__file__).with_name("dryrun.py"))
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     seal = [*user, "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child"]
-    words = [f"{name}={text}" for name, text in environ.items()]
-    answer = run(
+    variables = [f"{name}={text}" for name, text in environ.items()]
+    result = run(
         program("unshare"),
         *seal,
         sys.executable,
         helper,
         str(tree),
         str(scratch),
-        *words,
+        *variables,
         check=False,
         timeout=120,
         env={"PATH": os.defpath},
     )
-    if "skipping running commands" not in answer.stdout:
+    if "skipping running commands" not in result.stdout:
         raise Failure(
-            f"the dry run of {tree / SCRIPT} cannot be sealed off here: {answer.tail(2)}",
-            "it is not run unsealed, for it writes outside the workspace; run it as root instead",
+            f"the dry run of {tree / SCRIPT} cannot be isolated on this machine: {result.tail(2)}",
+            "run the task as root (without isolation the script would write outside the workspace)",
         )
-    return answer.stdout
+    return result.stdout

@@ -114,7 +114,7 @@ def test_config_marks_what_the_version_does_not_know(tmp_path: Path) -> None:
 def test_explain_says_what_the_version_does_not_know(tmp_path: Path) -> None:
     chosen = load(tmp_path, STEPKUBE_VERSION="v1.20.2", LEADER_ELECT="true")
     lock(chosen, "v1.20.2", "v1.20.2")
-    assert "1.20 does not know LEADER_ELECT" in explain.explained(chosen, "kube-proxy").note
+    assert "1.20 does not know LEADER_ELECT" in explain.explain_component(chosen, "kube-proxy").note
 
 
 def test_what_does_not_build_runs_whatever_the_settings_are(tmp_path: Path) -> None:

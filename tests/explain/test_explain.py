@@ -1,4 +1,4 @@
-"""Where a component's words came from: the experiments, and what `doit explain` prints of them."""
+"""Causes of flags, variables and file lines: the experiments, and the output of `doit explain`."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.explain import provenance
 from tasks.explain import tasks as explain
-from tasks.explain.provenance import DROPPED, FLAGS, Cause, Word
+from tasks.explain.provenance import DROPPED, FLAGS, Cause, Item
 from tasks.kubernetes import facts
 from tasks.settings import groups
 from tasks.settings import load as settings
@@ -43,14 +43,14 @@ ELSEWHERE = {
     "api.host": "kubeconfigs and certificates",
     "api.first_service_cluster_ip": "certificate of kube-apiserver",
     "api.wait": "how long `start` waits",
-    "api.probe_timeout": "how long one look may take",
+    "api.probe_timeout": "how long one health check can take",
     "logs.verbose": "what the tool itself prints",
     "etcd.preserve": "what `down` removes",
     "etcd.version": "which etcd the toolchain has",
     "dns.addon": "an addon's manifest",
     "dns.memory_limit": "an addon's manifest",
 }
-"""Settings that do something, but not to a component."""
+"""Settings that have an effect, but do not change a component."""
 KUBE = [name for name, spec in COMPONENTS.items() if spec.module]
 
 
@@ -67,15 +67,15 @@ def load(environ: Mapping[str, str] | None = None, **words: str) -> Settings:
     return settings.load({"STEPKUBE_HOME": HOME, **(environ or {})}, dotted, Path(os.devnull))
 
 
-def traced(component: str, minor: str, chosen: Settings) -> dict[str, tuple[Word, ...]]:
+def traced(component: str, minor: str, chosen: Settings) -> dict[str, tuple[Item, ...]]:
     context = Context(chosen, facts.parse(minor), Path(f"{HOME}/bin/{component}"))
     return provenance.trace(context, COMPONENTS[component].build)
 
 
-def origins(sections: Mapping[str, tuple[Word, ...]], section: str, text: str) -> dict[str, str]:
-    """Return name -> source of the origins of the one word that starts with `text`."""
-    (word,) = [word for word in sections[section] if word.text.lstrip(" -").startswith(text)]
-    return {origin.name: origin.source for origin in word.origins}
+def causes(sections: Mapping[str, tuple[Item, ...]], section: str, text: str) -> dict[str, str]:
+    """Return name -> source of the causes of the one item that starts with `text`."""
+    (item,) = [item for item in sections[section] if item.text.lstrip(" -").startswith(text)]
+    return {cause.name: cause.source for cause in item.origins}
 
 
 def from_environment(variable: str) -> str:
@@ -84,8 +84,8 @@ def from_environment(variable: str) -> str:
 
 @pytest.mark.parametrize("minor", MINORS)
 @pytest.mark.parametrize("component", KUBE)
-def test_log_level_is_the_origin_of_v(component: str, minor: str) -> None:
-    found = origins(traced(component, minor, load({"LOG_LEVEL": "5"})), FLAGS, "v=5")
+def test_log_level_is_the_cause_of_v(component: str, minor: str) -> None:
+    found = causes(traced(component, minor, load({"LOG_LEVEL": "5"})), FLAGS, "v=5")
     assert found == {"logs.level": from_environment("LOG_LEVEL")}
 
 
@@ -162,35 +162,35 @@ def test_log_level_is_the_origin_of_v(component: str, minor: str) -> None:
         ),
     ],
 )
-def test_a_setting_is_found_with_its_source(
+def test_a_setting_is_a_cause_with_its_source(
     component: str, minor: str, given: str, place: str, key: str
 ) -> None:
     variable, _, value = given.partition("=")
-    found = origins(traced(component, minor, load({variable: value})), *place.split("|"))
+    found = causes(traced(component, minor, load({variable: value})), *place.split("|"))
     assert found[key] == from_environment(variable)
 
 
-def test_a_word_of_the_command_line_and_a_file_are_told_apart(tmp_path: Path) -> None:
+def test_the_source_is_the_command_line_or_the_file(tmp_path: Path) -> None:
     file = tmp_path / "my.yaml"
     file.write_text("logs: {level: 7, spec: 'a=1'}\n")
     chosen = settings.load({"STEPKUBE_HOME": HOME}, {"logs.spec": "b=2"}, file)
     sections = traced("kube-scheduler", "1.20", chosen)
-    assert origins(sections, FLAGS, "v=7") == {"logs.level": f"{file} (logs.level)"}
-    assert origins(sections, FLAGS, "vmodule=b=2") == {"logs.spec": "the command line (logs.spec=)"}
+    assert causes(sections, FLAGS, "v=7") == {"logs.level": f"{file} (logs.level)"}
+    assert causes(sections, FLAGS, "vmodule=b=2") == {"logs.spec": "the command line (logs.spec=)"}
 
 
 @pytest.mark.parametrize("name", ["default", "other"])
-def test_paths_and_ports_are_those_of_the_instance(name: str) -> None:
+def test_the_instance_is_a_cause_of_paths_and_ports(name: str) -> None:
     chosen = load(instance=name)
     sections = traced("kube-apiserver", "1.20", chosen)
-    assert origins(sections, FLAGS, "cert-dir") == {name: HOME, "certs.dir": "default"}
+    assert causes(sections, FLAGS, "cert-dir") == {name: HOME, "certs.dir": "default"}
     port = f"secure-port={chosen.api.secure_port}"
-    assert origins(sections, FLAGS, port) == {name: HOME, "api.secure_port": "default"}
+    assert causes(sections, FLAGS, port) == {name: HOME, "api.secure_port": "default"}
 
 
-def test_a_port_that_was_named_is_not_the_instances() -> None:
+def test_a_port_that_is_set_is_not_caused_by_the_instance() -> None:
     sections = traced("kube-apiserver", "1.20", load(instance="other", api__secure_port="7443"))
-    assert origins(sections, FLAGS, "secure-port") == {
+    assert causes(sections, FLAGS, "secure-port") == {
         "api.secure_port": "the command line (api.secure_port=)"
     }
 
@@ -207,18 +207,18 @@ def test_a_port_that_was_named_is_not_the_instances() -> None:
         ("kubelet", "1.20", "file kubelet.yaml|apiVersion", "kubelet_config", "1.10"),
     ],
 )
-def test_a_fact_is_found_with_its_evidence(
+def test_a_fact_is_a_cause_with_its_evidence(
     component: str, minor: str, place: str, fact: str, since: str
 ) -> None:
-    found = origins(traced(component, minor, load()), *place.split("|"))
+    found = causes(traced(component, minor, load()), *place.split("|"))
     eras = facts.data()["facts"].get(fact) or facts.data()["health"][component]
     evidence = [provenance.EVIDENCE[letter] for letter in eras[since][1].split(",")]
     assert found[fact] == f"since {since}: {', '.join(evidence)}"
 
 
 @pytest.mark.parametrize("component", ["kube-apiserver", "kubelet"])
-def test_pause_tolerance_is_said(component: str) -> None:
-    found = origins(traced(component, "1.20", load()), "environment", "HTTP2_READ_IDLE")
+def test_pause_tolerance_is_a_cause(component: str) -> None:
+    found = causes(traced(component, "1.20", load()), "environment", "HTTP2_READ_IDLE")
     assert found == {"debug.pause_tolerant": "default"}
 
 
@@ -248,32 +248,32 @@ def test_pause_tolerance_is_said(component: str) -> None:
         ("etcd", "1.35", {}),
     ],
 )
-def test_dropped_flags_say_why(component: str, minor: str, dropped: dict[str, str]) -> None:
-    words = traced(component, minor, load())[DROPPED]
+def test_dropped_flags_have_a_cause(component: str, minor: str, dropped: dict[str, str]) -> None:
+    items = traced(component, minor, load())[DROPPED]
     reasons = {
-        word.text.removeprefix("--").partition("=")[0]: origin.source.partition(":")[0]
-        for word in words
-        for origin in word.origins
-        if origin.kind == "version"
+        item.text.removeprefix("--").partition("=")[0]: cause.source.partition(":")[0]
+        for item in items
+        for cause in item.origins
+        if cause.kind == "version"
     }
     assert reasons == dropped
-    assert len(words) == len(dropped)
+    assert len(items) == len(dropped)
 
 
 def test_a_refused_flag_is_dropped() -> None:
-    sections = {FLAGS: (Word("--v=3", ()), Word("--new=x=y", ())), DROPPED: ()}
-    moved = explain.explain_absence(sections, frozenset({"new"}), Path("/bin/kubelet"))
-    assert moved[FLAGS] == (Word("--v=3", ()),)
-    ((word, (why,)),) = [(word.text, word.origins) for word in moved[DROPPED]]
-    assert (word, why.kind, why.name) == ("--new=x=y", "refusal", "/bin/kubelet")
+    sections = {FLAGS: (Item("--v=3", ()), Item("--new=x=y", ())), DROPPED: ()}
+    moved = explain.move_refused(sections, frozenset({"new"}), Path("/bin/kubelet"))
+    assert moved[FLAGS] == (Item("--v=3", ()),)
+    ((text, (cause,)),) = [(item.text, item.origins) for item in moved[DROPPED]]
+    assert (text, cause.kind, cause.name) == ("--new=x=y", "refusal", "/bin/kubelet")
 
 
-def test_containerd_says_which_plugins_it_found() -> None:
-    origin = Cause("tool", "CNI plugins", "/usr/lib/cni")
+def test_the_cni_plugins_are_a_cause_for_containerd() -> None:
+    cause = Cause("tool", "CNI plugins", "/usr/lib/cni")
     context = Context(load(), (1, 20), Path("/usr/bin/containerd"))
     other = dataclasses.replace(context, probed={"cni": "/other"})
-    sections = provenance.trace(context, containerd.build, {origin: other})
-    assert origins(sections, "file containerd.toml", "bin_dir") == {
+    sections = provenance.trace(context, containerd.build, {cause: other})
+    assert causes(sections, "file containerd.toml", "bin_dir") == {
         "CNI plugins": "/usr/lib/cni",
         "node.cni_bin_dir": "default",
     }
@@ -281,7 +281,7 @@ def test_containerd_says_which_plugins_it_found() -> None:
 
 @pytest.fixture(scope="module", name="effective")
 def effective_settings() -> set[str]:
-    """Return the settings that change a component of any minor, in a usual or unusual cluster."""
+    """Return the settings that change a component of any minor, with usual or unusual settings."""
     found = set()
     unusual = {
         "start__external_cloud_provider": "true",
@@ -294,11 +294,11 @@ def effective_settings() -> set[str]:
         for minor, spec in itertools.product(MINORS, COMPONENTS.values()):
             context = Context(base, facts.parse(minor), Path("/bin/x"))
             stock = provenance.view(context, spec.build)
-            for origin, chosen in changes:
+            for cause, chosen in changes:
                 changed = dataclasses.replace(context, settings=chosen)
-                with suppress(Failure):  # an admission plugin that this minor has no more
+                with suppress(Failure):  # this minor no longer has an admission plugin
                     if provenance.view(changed, spec.build) != stock:
-                        found.add(origin.name)
+                        found.add(cause.name)
     return found
 
 
@@ -308,7 +308,7 @@ def test_every_setting_changes_a_component(group: str, effective: set[str]) -> N
     assert mine - effective == mine & set(ELSEWHERE)
 
 
-def test_the_words_are_the_component() -> None:
+def test_a_view_shows_flags_order_and_files() -> None:
     for name, spec in COMPONENTS.items():
         context = Context(load(), (1, 20), Path("/bin/x"))
         built, sections = spec.build(context), provenance.view(context, spec.build)
@@ -318,7 +318,7 @@ def test_the_words_are_the_component() -> None:
 
 
 @pytest.mark.parametrize(
-    ("origins_", "words"),
+    ("found", "text"),
     [
         ((), "always"),
         (
@@ -332,8 +332,8 @@ def test_the_words_are_the_component() -> None:
         ((Cause("fact", "admission", "since 1.24: tried"),), "fact admission (since 1.24: tried)"),
     ],
 )
-def test_origins_in_words(origins_: tuple[Cause, ...], words: str) -> None:
-    assert explain.in_words(origins_) == words
+def test_causes_as_text(found: tuple[Cause, ...], text: str) -> None:
+    assert explain.causes_text(found) == text
 
 
 def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -365,7 +365,7 @@ def check_out(home: Path) -> None:
     files.write_json(path, {**lock, "tree": "/", "version": "v1.20.2"})
 
 
-def test_it_works_before_anything_is_built_and_writes_nothing(tmp_path: Path) -> None:
+def test_explain_needs_no_build_and_writes_no_file(tmp_path: Path) -> None:
     check_out(tmp_path)
     before = {path for path in tmp_path.rglob("*") if path.name != "db"}
     done = doit(tmp_path, "explain:kube-apiserver", LOG_LEVEL="5")
@@ -379,19 +379,18 @@ def test_it_works_before_anything_is_built_and_writes_nothing(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("content", [False, True])
-def test_json_is_nothing_but_json(tmp_path: Path, content: bool) -> None:
+def test_output_is_plain_json(tmp_path: Path, content: bool) -> None:
     check_out(tmp_path)
     more = ["--files"] if content else []
     done = doit(tmp_path, "explain:kube-proxy", "--output", "json", *more)
     sections = json.loads(done.stdout)["sections"]
     assert ("file kube-proxy.yaml" in sections) == content
-    assert [word["text"] for word in sections["files"]] == [
+    assert [item["text"] for item in sections["files"]] == [
         f"{tmp_path}/instances/default/config/kube-proxy.yaml"
     ]
 
 
-def test_without_a_checkout_it_says_what_to_do(tmp_path: Path) -> None:
+def test_without_a_checkout_the_error_names_the_command(tmp_path: Path) -> None:
     done = doit(tmp_path, "explain:etcd")
     assert done.returncode == 1
-    assert "there is no checkout yet" in done.stderr
     assert "doit checkout" in done.stderr

@@ -1,4 +1,4 @@
-"""The tree's own script, run dry and sealed off, and how its command lines differ from ours."""
+"""Dry run of the tree's script, isolated, and the comparison with its command lines."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ NAMESPACES = ["--mount", "--pid", "--net", "--ipc", "--fork"]
 
 
 def can_seal() -> bool:
-    """Tell whether this machine lets this user make namespaces."""
+    """Return whether this user can create namespaces on this machine."""
     if not shutil.which("unshare"):
         return False
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
@@ -28,7 +28,7 @@ def can_seal() -> bool:
     return done.returncode == 0
 
 
-sealed = pytest.mark.skipif(not can_seal(), reason="no namespaces for this user")
+sealed = pytest.mark.skipif(not can_seal(), reason="this user cannot create namespaces")
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def chosen(tmp_path: Path) -> Settings:
 
 
 def tree(tmp_path: Path, text: str) -> Path:
-    """Return a tree whose script is this text, run with DRY_RUN set."""
+    """Return a tree whose script is this text."""
     files.write(tmp_path / "tree" / upstream.SCRIPT, text, 0o755)
     return tmp_path / "tree"
 
 
-def kubelet(chosen: Settings, *words: str) -> Component:
+def kubelet(chosen: Settings, *arguments: str) -> Component:
     rendered = {chosen.paths.config / "kubelet.yaml": "port: 1\nauth: {on: true}\nextra: [a, b]\n"}
-    return Component("kubelet", ("/bin/kubelet", *words), Health("http://x"), files=rendered)
+    return Component("kubelet", ("/bin/kubelet", *arguments), Health("http://x"), files=rendered)
 
 
 HARMFUL = """
@@ -66,7 +66,7 @@ echo "RUN kubelet: sudo -E $GO_OUT/kubelet --v=$LOG_LEVEL --same=1 --config" \\
 
 
 @sealed
-def test_the_dry_run_changes_nothing_and_is_compared(
+def test_the_dry_run_changes_no_file_and_is_compared(
     tmp_path: Path, chosen: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET", "x")
@@ -77,10 +77,10 @@ def test_the_dry_run_changes_nothing_and_is_compared(
         place = tree(tmp_path, text)
         scratch = tmp_path / "scratch"
         scratch.mkdir()
-        said = upstream._dry_run(place, scratch, upstream.environment(chosen))
-    assert "RUN kubelet" in said
-    for word in ("WROTE", "CONNECTED", "DEVICES", "LEAKED"):
-        assert word not in said, said
+        output = upstream._dry_run(place, scratch, upstream.environment(chosen))
+    assert "RUN kubelet" in output
+    for line in ("WROTE", "CONNECTED", "DEVICES", "LEAKED"):
+        assert line not in output, output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scratch", "tree"]
     ours = kubelet(
         chosen,
@@ -90,7 +90,7 @@ def test_the_dry_run_changes_nothing_and_is_compared(
         f"--kubeconfig={chosen.paths.certs}/kubelet.kubeconfig",
         "--ours=(a b)",
     )
-    found = upstream.compared(chosen, place, ours)
+    found = upstream.compare(chosen, place, ours)
     assert found.here == {"--ours": "(a b)", "kubelet.yaml:extra": "a,b"}
     assert found.upstream == {
         "--theirs": "",
@@ -104,28 +104,26 @@ def test_the_dry_run_changes_nothing_and_is_compared(
 
 
 @sealed
-def test_a_script_that_cannot_start_is_not_taken_for_a_dry_run(
-    tmp_path: Path, chosen: Settings
-) -> None:
+def test_a_script_that_fails_is_not_a_dry_run(tmp_path: Path, chosen: Settings) -> None:
     place = tree(tmp_path, "DRY_RUN=1\necho broken >&2\nexit 1\n")
-    with pytest.raises(Failure, match=r"cannot be sealed off here: .*broken"):
-        upstream.compared(chosen, place, kubelet(chosen))
+    with pytest.raises(Failure, match=r"cannot be isolated.*: .*broken"):
+        upstream.compare(chosen, place, kubelet(chosen))
     place = tree(tmp_path, "DRY_RUN=1\necho skipping running commands\n")
     with pytest.raises(Failure, match="shows no kubelet"):
-        upstream.compared(chosen, place, kubelet(chosen))
+        upstream.compare(chosen, place, kubelet(chosen))
 
 
-def test_older_scripts_are_never_run(tmp_path: Path, chosen: Settings) -> None:
+def test_a_script_without_dry_run_is_not_run(tmp_path: Path, chosen: Settings) -> None:
     place = tree(tmp_path, f"touch {tmp_path}/ran\n")
     with pytest.raises(Failure, match="has no dry run") as caught:
-        upstream.compared(chosen, place, kubelet(chosen))
+        upstream.compare(chosen, place, kubelet(chosen))
     assert "1.34" in caught.value.hint
     assert not (tmp_path / "ran").exists()
 
 
-def test_only_what_upstream_knows_is_passed_on(chosen: Settings) -> None:
+def test_only_variables_of_upstream_are_passed_on(chosen: Settings) -> None:
     passed = upstream.environment(chosen)
     assert passed["LOG_LEVEL"] == "5" and passed["API_SECURE_PORT"] == "6443"
     assert not [name for name in passed if name.startswith("STEPKUBE_")]
     assert not passed.keys() & upstream._OURS
-    assert "FEATURE_GATES" not in passed, "a default is upstream's own affair"
+    assert "FEATURE_GATES" not in passed, "upstream uses its own default"

@@ -1,6 +1,7 @@
-"""How one Kubernetes version leads to the others, told from records alone."""
+"""Versions of Go, etcd, Delve and the runtime for one Kubernetes version, from records alone."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,13 +25,13 @@ def small_tree(tmp_path: Path) -> Path:
     files.write(tree / "build/dependencies.yaml", "")
     files.write(tree / "build/build-image/cross/VERSION", "v1.15.5-1\n")
     author = ("-c", "user.name=a", "-c", "user.email=a@b")
-    for words in (("init", "-q"), ("add", "."), (*author, "commit", "-qm", "a")):
-        run("git", *words, cwd=tree)
+    for arguments in (("init", "-q"), ("add", "."), (*author, "commit", "-qm", "a")):
+        run("git", *arguments, cwd=tree)
     return tree
 
 
 def check_out(tree: Path, *, requested: str = "auto", **environ: str) -> Settings:
-    """Return settings whose lock names the tree."""
+    """Return settings whose lock file names the tree."""
     home = str(tree.parent / "home")
     chosen = load.load({"STEPKUBE_HOME": home, **environ}, {}, Path("/dev/null"))
     lock = {"commit": "0123456789abcdef", "origin": "git here", "requested": requested}
@@ -46,7 +47,7 @@ def by_name(chosen: Settings) -> dict[str, versions.Choice]:
     return {choice.what: choice for choice in versions.choices(chosen)}
 
 
-def test_every_step_says_what_where_and_why(tree: Path) -> None:
+def test_every_choice_has_versions_sources_and_a_reason(tree: Path) -> None:
     chosen = check_out(tree)
     make(chosen, "go", "1.15.15", "https://proxy.golang.org")
     make(chosen, "etcd", "3.5.35", "go.etcd.io/etcd/server/v3")
@@ -55,30 +56,35 @@ def test_every_step_says_what_where_and_why(tree: Path) -> None:
     go, etcd, delve = found["Go"], found["etcd"], found["Delve"]
     assert (go.asked, go.asked_in) == ("1.15.5", "build/build-image/cross/VERSION")
     assert (go.taken, go.origin) == ("1.15.15", "https://proxy.golang.org")
-    assert go.why == "a newer patch of the same line"
+    assert "newer patch" in go.why
     assert (etcd.asked, etcd.asked_in, etcd.taken) == ("3.4.13", "hack/lib/etcd.sh", "3.5.35")
-    assert "a newer etcd serves older minors" in etcd.why
-    assert (delve.asked, delve.taken) == ("one that debugs what Go 1.15 makes", "1.27.2")
-    assert delve.why == "it knows Go 1.25 to 1.27, and is told not to check"
+    assert "newer etcd" in etcd.why and "before 3.5" in etcd.why
+    assert "Go 1.15" in delve.asked and delve.taken == "1.27.2"
+    assert "Go 1.25 to 1.27" in delve.why and delve.why.endswith(" off")
 
 
-def test_what_is_not_made_yet_is_said(tree: Path) -> None:
+def test_a_tool_that_is_not_made_yet_has_no_version(tree: Path) -> None:
     found = by_name(check_out(tree))
     for name in ("Go", "etcd", "Delve"):
-        assert found[name].taken == "not made yet"
+        assert found[name].taken == versions.NOT_MADE
     assert found["Go"].asked == "1.15.5"
 
 
 @pytest.mark.parametrize(
     ("requested", "version", "where", "why"),
     [
-        ("auto", None, "version (default)", "the first origin that can be reached"),
+        ("auto", None, "version (default)", "first origin"),
         ("v1.20.2", "1.20.2", "version (the environment (STEPKUBE_VERSION))", "never replaced"),
-        ("master", "master", "version (the environment (STEPKUBE_VERSION))", "what master is"),
-        ("v1.20.2", "master", "an earlier run; the next one takes master", "never replaced"),
+        (
+            "master",
+            "master",
+            "version (the environment (STEPKUBE_VERSION))",
+            "branch, tag or commit master",
+        ),
+        ("v1.20.2", "master", "an earlier run; the next run uses master", "never replaced"),
     ],
 )
-def test_why_this_kubernetes(
+def test_the_reason_for_the_kubernetes_version(
     tree: Path, requested: str, version: str | None, where: str, why: str
 ) -> None:
     environ = {"STEPKUBE_VERSION": version} if version else {}
@@ -91,42 +97,39 @@ def test_why_this_kubernetes(
 @pytest.mark.parametrize(
     ("asked", "taken", "why"),
     [
-        ((3, 6, 4), (3, 6, 4), "as asked"),
-        ((3, 5, 3), (3, 5, 21), "a newer patch of the same line"),
-        ((3, 5, 3), (3, 6, 4), "a newer etcd serves older minors"),
-        (
-            (3, 1, 12),
-            (3, 5, 35),
-            "a newer etcd serves older minors, and none before 3.5 can be built",
-        ),
+        ((3, 6, 4), (3, 6, 4), "^the requested version$"),
+        ((3, 5, 3), (3, 5, 21), "^a newer patch of the same minor$"),
+        ((3, 5, 3), (3, 6, 4), "^a newer etcd (?!.*before)"),
+        ((3, 1, 12), (3, 5, 35), r"^a newer etcd .*before 3\.5"),
     ],
 )
-def test_why_this_release(
+def test_the_reason_for_a_release(
     asked: tuple[int, int, int], taken: tuple[int, int, int], why: str
 ) -> None:
-    assert versions.why(asked, taken) == why
+    assert re.search(why, versions.why(asked, taken))
 
 
-def test_an_etcd_of_the_user(tree: Path) -> None:
+def test_etcd_version_has_priority_over_the_tree(tree: Path) -> None:
     etcd = by_name(check_out(tree, ETCD_VERSION="3.6.4"))["etcd"]
     assert (etcd.asked, etcd.asked_in) == ("3.6.4", "etcd.version (the environment (ETCD_VERSION))")
 
 
 @pytest.mark.parametrize(
-    ("go", "told"),
+    ("go", "expected"),
     [
-        ("1.24.9", "is told not to check"),
-        ("1.25.0", "checks this Go itself"),
-        ("1.27.1", "checks this Go itself"),
+        ("1.24.9", "check of the Go version is off"),
+        ("1.25.0", "check of the Go version is on"),
+        ("1.27.1", "check of the Go version is on"),
         ("1.28.0", "cannot debug Go 1.28"),
     ],
 )
-def test_what_delve_knows(go: str, told: str) -> None:
+def test_which_go_delve_supports(go: str, expected: str) -> None:
     made, delve = (
         Tool(name, version, Path("/bin"), None, "here")
         for name, version in (("go", go), ("delve", "1.27.2"))
     )
-    assert versions.delve(made, delve).why == f"it knows Go 1.25 to 1.27, and {told}"
+    reason = versions.delve(made, delve).why
+    assert "Go 1.25 to 1.27" in reason and reason.endswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -139,13 +142,13 @@ def test_what_delve_knows(go: str, told: str) -> None:
         (("v1",), (1, 7, 0), True),
     ],
 )
-def test_whether_containerd_will_do(
+def test_which_containerd_the_kubelet_can_use(
     spoken: tuple[str, ...], taken: tuple[int, int, int], enough: bool
 ) -> None:
     assert ("does not" not in versions.why_runtime(spoken, taken)) == enough
 
 
-def test_a_runtime_of_the_user(tree: Path) -> None:
+def test_the_runtime_endpoint_has_priority(tree: Path) -> None:
     found = by_name(check_out(tree, CONTAINER_RUNTIME_ENDPOINT="unix:///run/crio.sock"))["runtime"]
     assert found.taken == "unix:///run/crio.sock"
     assert found.origin.endswith("the environment (CONTAINER_RUNTIME_ENDPOINT))")
@@ -155,10 +158,10 @@ def test_installed_plugins(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containerd, "installed_plugins", lambda: Path("/opt/cni/bin"))
     assert by_name(check_out(tree))["CNI plugins"].origin == "/opt/cni/bin"
     monkeypatch.setattr(containerd, "installed_plugins", lambda: None)
-    assert by_name(check_out(tree))["CNI plugins"].taken == "not made yet"
+    assert by_name(check_out(tree))["CNI plugins"].taken == versions.NOT_MADE
 
 
-def test_the_stamp_follows_the_tree(tree: Path) -> None:
+def test_the_stamp_shows_an_edited_tree(tree: Path) -> None:
     checkout = Checkout(tree, "v1.20.2", "0123456789abcdef", "here", "auto")
     clean = versions.stamp(checkout)
     assert (clean["gitVersion"], clean["gitTreeState"]) == ("v1.20.2", "clean")
@@ -167,7 +170,7 @@ def test_the_stamp_follows_the_tree(tree: Path) -> None:
     assert (edited["gitVersion"], edited["gitTreeState"]) == ("v1.20.2-dirty", "dirty")
 
 
-def test_json_is_nothing_but_json_and_nothing_is_written(
+def test_output_is_plain_json_and_no_file_is_written(
     tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chosen = check_out(tree)
@@ -191,7 +194,7 @@ def test_json_is_nothing_but_json_and_nothing_is_written(
     assert times() == before
 
 
-def test_without_a_checkout_it_says_what_to_do(tmp_path: Path) -> None:
+def test_without_a_checkout_the_error_names_the_command(tmp_path: Path) -> None:
     empty = load.load({"STEPKUBE_HOME": str(tmp_path)}, {}, Path("/dev/null"))
-    said = versions.print_versions(empty, "text")
-    assert "doit checkout" in said.message
+    failed = versions.print_versions(empty, "text")
+    assert "doit checkout" in failed.message
