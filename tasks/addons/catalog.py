@@ -1,7 +1,7 @@
-"""Which addons a cluster is to have, and their manifests, rendered from the tree's own files.
+"""Catalog of addons, and their manifests, rendered from the files of the tree.
 
-The files lie in other places, and mark what is to be filled in otherwise, from minor to minor; the
-tree itself tells, so nothing here asks for the minor.
+The paths and the placeholders of these files differ between Kubernetes minors. The tree itself
+shows which ones it has, so this module does not look at the minor.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tasks.kubernetes import facts
 from tasks.kubernetes.tree import Checkout
 from tasks.settings.load import ROOT, Settings
 
-OWN = ROOT / "templates" / "addons"
+TEMPLATES = ROOT / "templates" / "addons"
 _ADDONS = "cluster/addons"
 _DASHBOARD = ("secret", "configmap", "rbac", "controller", "service")
 _SNAPSHOTS = tuple(
@@ -37,22 +37,22 @@ _PSP = tuple(
 
 @dataclass(frozen=True)
 class Addon:
-    """One addon.
-
-    `setting` is the key that asks for it; `places` are sets of files below the tree, of which the
-    first that is complete is taken; with `absent` a tree may lack them all, and that is said.
-    """
+    """One addon of the cluster."""
 
     doc: str
+    """What the addon is, for messages."""
     setting: str
-    wanted: Callable[[Settings], bool]
-    places: Callable[[Settings, facts.Facts], tuple[tuple[str, ...], ...]]
-    absent: str = ""
+    """Key of the setting that switches it on."""
+    enabled: Callable[[Settings], bool]
+    file_sets: Callable[[Settings, facts.Facts], tuple[tuple[str, ...], ...]]
+    """Sets of files below the tree; the first set that is complete is used."""
+    missing_note: str = ""
+    """Note instead of an error if the tree has none of the sets; empty: it is an error."""
 
 
 @dataclass(frozen=True, order=True)
 class Object:
-    """What names one object of the cluster."""
+    """Identity of one object of the cluster; the fields are JSON keys of a record."""
 
     api_version: str
     kind: str
@@ -60,12 +60,13 @@ class Object:
     name: str
 
     def same(self, other: Object) -> bool:
-        """Tell whether both are one object, maybe by two versions of its API.
+        """Return whether both are the same object, also with different versions of its API.
 
-        Some manifests give a namespace to what has none, such as a storage class.
+        A missing namespace matches every namespace: some manifests give a namespace to an object
+        that has none, such as a storage class.
         """
-        spaces = {self.namespace, other.namespace} - {""}
-        return self._key == other._key and len(spaces) < 2
+        namespaces = {self.namespace, other.namespace} - {""}
+        return self._key == other._key and len(namespaces) < 2
 
     @property
     def _key(self) -> tuple[str, ...]:
@@ -73,12 +74,12 @@ class Object:
 
     @property
     def stub(self) -> dict[str, Any]:
-        """Return as much of the object as it takes to delete it."""
-        space = {"namespace": self.namespace} if self.namespace else {}
+        """Return the fields of the object that kubectl needs to delete it."""
+        namespace = {"namespace": self.namespace} if self.namespace else {}
         return {
             "apiVersion": self.api_version,
             "kind": self.kind,
-            "metadata": {"name": self.name, **space},
+            "metadata": {"name": self.name, **namespace},
         }
 
 
@@ -86,33 +87,33 @@ def _rbac(settings: Settings) -> bool:
     return "RBAC" in settings.api.authorization_mode
 
 
-def _dns_places(settings: Settings, known: facts.Facts) -> tuple[tuple[str, ...], ...]:
-    """Return where the DNS addon lies: in a folder of its own from 1.11 on."""
+def _dns_files(settings: Settings, known: facts.Facts) -> tuple[tuple[str, ...], ...]:
+    """Return the file of the DNS addon: from 1.11 on it has its own folder."""
     addon = settings.dns.addon or known.dns_addon
     folder = f"{_ADDONS}/dns"
     return (f"{folder}/{addon}/{addon}.yaml.in",), (f"{folder}/{addon}.yaml.in",)
 
 
-def _storage_places(settings: Settings, _: facts.Facts) -> tuple[tuple[str, ...], ...]:
+def _storage_files(settings: Settings, _: facts.Facts) -> tuple[tuple[str, ...], ...]:
     provider = settings.start.cloud_provider or "local"
     return ((f"{_ADDONS}/storage-class/{provider}/default.yaml",),)
 
 
 ADDONS = {
     "rbac": Addon(
-        "rights of kube-apiserver and of nodes",
+        "RBAC rights of kube-apiserver and of nodes",
         "api.authorization_mode",
         _rbac,
-        lambda *_: ((str(OWN / "rbac.yaml"),),),
+        lambda *_: ((str(TEMPLATES / "rbac.yaml"),),),
     ),
     "psp": Addon(
         "pod security policies",
         "api.psp_admission",
         lambda settings: settings.api.psp_admission and _rbac(settings),
         lambda *_: (_PSP,),
-        "the tree has no example policies: no pod starts until you make some",
+        "the tree has no example policies: no pod starts until you create a policy",
     ),
-    "dns": Addon("cluster DNS", "dns.enabled", lambda settings: settings.dns.enabled, _dns_places),
+    "dns": Addon("cluster DNS", "dns.enabled", lambda settings: settings.dns.enabled, _dns_files),
     "nodelocaldns": Addon(
         "DNS cache of the node",
         "dns.nodelocal",
@@ -138,7 +139,7 @@ ADDONS = {
         "default storage class",
         "addons.default_storage_class",
         lambda settings: settings.addons.default_storage_class,
-        _storage_places,
+        _storage_files,
         "the tree has no storage class for this cloud provider",
     ),
 }
@@ -146,55 +147,56 @@ ADDONS = {
 
 
 def render(settings: Settings, checkout: Checkout, name: str) -> str:
-    """Return an addon's manifest: empty when it is not wanted, a remark where a tree may lack it.
+    """Return the manifest of an addon.
 
-    Raises Failure naming the setting when the tree has no such addon, and the file when it holds a
-    placeholder that is not known.
+    It is empty if the addon is off. It is a comment if the files are missing in the tree and the
+    addon has a `missing_note`; otherwise missing files raise a Failure that names the setting. An
+    unknown placeholder raises a Failure that names the file.
     """
     addon = ADDONS[name]
-    if not addon.wanted(settings):
+    if not addon.enabled(settings):
         return ""
-    places = addon.places(settings, facts.minor(checkout.minor))
-    for names in places:
-        # an absolute path is one of the tool's own files
+    file_sets = addon.file_sets(settings, facts.minor(checkout.minor))
+    for names in file_sets:
+        # joining with an absolute path (a file in TEMPLATES) gives this path
         paths = [checkout.tree / name for name in names]
         if all(path.is_file() for path in paths):
             return "\n---\n".join(fill(path, settings) for path in paths)
-    if addon.absent:
-        return f"# {addon.absent}\n"
+    if addon.missing_note:
+        return f"# {addon.missing_note}\n"
     source = settings.source(addon.setting)
-    missing = next(name for name in places[0] if not (checkout.tree / name).is_file())
+    missing = next(name for name in file_sets[0] if not (checkout.tree / name).is_file())
     raise Failure(
         f"addon {name} ({source}): {checkout.tree / missing} does not exist",
-        f"switch it off ({addon.setting}), or choose a version that has it",
+        f"switch the addon off ({addon.setting}), or use a version that has it",
     )
 
 
 def objects(text: str, source: Path) -> tuple[Object, ...]:
-    """Return the objects a manifest makes, in its order. Raises Failure when it is not YAML."""
+    """Return the objects of a manifest, in its order. Raises Failure if it is not a manifest."""
     import yaml  # noqa: PLC0415 - `doit list` stays fast
 
     try:
         return tuple(
             Object(
-                str(one["apiVersion"]),
-                str(one["kind"]),
-                str(one["metadata"].get("namespace", "")),
-                str(one["metadata"]["name"]),
+                str(item["apiVersion"]),
+                str(item["kind"]),
+                str(item["metadata"].get("namespace", "")),
+                str(item["metadata"]["name"]),
             )
             for document in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-            for one in _flat(document)
+            for item in _flat(document)
         )
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        where = " ".join(str(error).split())
-        raise Failure(f"{source} is not a manifest: {where}", "correct the line it names") from None
+        reason = " ".join(str(error).split())
+        raise Failure(f"{source} is not a manifest: {reason}", "correct this file") from None
 
 
 def _flat(document: Any) -> Iterator[Any]:
     if document is None:
         return
     if str(document["kind"]) == "List":
-        for one in document["items"] or ():
-            yield from _flat(one)
+        for item in document["items"] or ():
+            yield from _flat(item)
     else:
         yield document

@@ -1,4 +1,4 @@
-"""Images of the node without a registry: from an archive, and pause from the tree itself."""
+"""Container images without a registry: from an archive, and the pause image from the tree."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from tasks.system import files, process
 from tasks.system.run import Result, program, run
 
 LIMIT = 900.0
-"""Seconds an archive may take to be unpacked."""
+"""Maximum time to import an archive, in seconds."""
 _SOURCES = ("build/pause/linux/pause.c", "build/pause/pause.c")
-# what is printed of an image: by ctr up to 1.7, by ctr from 2.0 on, and by docker
+# output for an image: of ctr up to 1.7, of ctr from 2.0 on, and of docker
 _NAMED = re.compile(r"^(?:unpacking (\S+) \(|(\S+)\s+saved|Loaded image: (\S+))", re.MULTILINE)
 
 
 def import_archive(settings: Settings, archive: Path) -> list[str]:
-    """Import an OCI or Docker archive where the kubelet looks for images; return their names.
+    """Import an OCI or Docker archive into the kubelet's container runtime; return image names.
 
-    The list is empty when the runtime names none.
+    The list is empty if the runtime prints no name. Raises Failure if the import fails.
     """
     if docker.runs(settings):
         container.require_runtime(settings)
-        answer = container.call(settings, "load", f"--input={archive}", check=False, limit=LIMIT)
+        result = container.call(settings, "load", f"--input={archive}", check=False, limit=LIMIT)
     else:
-        answer = _import(settings, archive)
-    if answer.code:
+        result = _import(settings, archive)
+    if result.code:
         raise Failure(
-            f"{archive} could not be loaded: {answer.tail(1)}",
+            f"cannot load {archive}: {result.tail(1)}",
             "make the archive with docker save, podman save or skopeo copy ... oci-archive:FILE",
         )
-    return imported_images(answer.stdout)
+    return imported_images(result.stdout)
 
 
 def _import(settings: Settings, archive: Path) -> Result:
     if not containerd.runs(settings):
         raise Failure(
-            "the container runtime is one of your own (node.container_runtime_endpoint)",
-            "load the archive with its own tools",
+            "node.container_runtime_endpoint is set: stepkube does not run this container runtime",
+            "load the archive with the tools of that runtime",
         )
     runtime = process.load(settings.paths.run, containerd.NAME)
     if runtime is None or not runtime.alive():
@@ -63,30 +63,30 @@ def _import(settings: Settings, archive: Path) -> Result:
     )
 
 
-def imported_images(said: str) -> list[str]:
-    """Return the names in what `ctr images import` or `docker load` prints."""
-    return ["".join(names) for names in _NAMED.findall(said)]
+def imported_images(output: str) -> list[str]:
+    """Return the image names in the output of `ctr images import` or `docker load`."""
+    return ["".join(names) for names in _NAMED.findall(output)]
 
 
 @console.action
 def load(settings: Settings, archive: str) -> None:
-    """Load an archive and say what was in it."""
+    """Load an archive into the container runtime and print the names of its images."""
     path = Path(archive).expanduser()
     if not path.is_file():
         raise Failure(
-            f"--archive {archive}: there is no such file" if archive else "no archive was named",
-            "for example: docker save -o web.tar web:1, then doit load --archive web.tar",
+            f"--archive: {archive} does not exist" if archive else "--archive is missing",
+            "run, for example: docker save -o web.tar web:1 && doit load --archive web.tar",
         )
     names = import_archive(settings, path.absolute())
     for name in names:
         console.say(f"  {name}")
     if not names:
-        console.note("the runtime took it, and named no image")
+        console.note("loaded, but the runtime printed no image name")
 
 
 @console.action
 def pause(settings: Settings) -> None:
-    """Build the pause image from the tree and bring it in; without it pods do not start."""
+    """Build the pause image from the tree and import it; without it pods do not start."""
     source = pause_source(settings)
     with tempfile.TemporaryDirectory(dir=settings.paths.instance, prefix="pause.") as folder:
         binary, archive = Path(folder, "pause"), Path(folder, "pause.tar")
@@ -96,8 +96,8 @@ def pause(settings: Settings) -> None:
         if built.code:
             console.warn(
                 f"pods cannot start: {source} does not compile: {built.tail(1)}\n"
-                "  fix: install a static C library (apt-get install -y libc6-dev), or load an"
-                " image and name it in node.pause_image"
+                "  fix: run: apt-get install -y libc6-dev (static C library); or load a pause"
+                " image and set node.pause_image to its name"
             )
             return
         image = oci.Image(containerd.PAUSE, {"/pause": binary}, ["/pause"], user="65535:65535")
@@ -107,13 +107,14 @@ def pause(settings: Settings) -> None:
 
 
 def pause_source(settings: Settings) -> Path:
-    """Return the tree's own pause program."""
+    """Return the C source of pause in the tree. Raises Failure if the tree has none."""
     tree = load_checkout(settings.paths.lock).tree
     for name in _SOURCES:
         if (tree / name).is_file():
             return tree / name
     raise Failure(
-        f"{tree} has no {_SOURCES[0]}", "load a pause image and name it in node.pause_image"
+        f"{tree / _SOURCES[0]} does not exist",
+        "load a pause image and set node.pause_image to its name",
     )
 
 
@@ -142,9 +143,9 @@ class PauseLoaded:
 
 
 def _record(settings: Settings) -> Path:
-    """Return the record of the pause image: beside the images, so that it goes with them."""
-    beside = settings.paths.instance if docker.runs(settings) else containerd.root(settings)
-    return beside / "pause.json"
+    """Return the path of the pause record: next to the images, so it is removed with them."""
+    folder = settings.paths.instance if docker.runs(settings) else containerd.root(settings)
+    return folder / "pause.json"
 
 
 def task_load() -> dict[str, Any]:
@@ -165,9 +166,9 @@ def task_load() -> dict[str, Any]:
 
 
 def task_image() -> Iterator[dict[str, Any]]:
-    """Yield the task that makes the image every pod needs."""
+    """Yield the task that builds the pause image, which every pod needs."""
     settings = current()
-    yield {"name": None, "doc": "images that are made from the tree"}
+    yield {"name": None, "doc": "build images from the tree"}
     yield {
         "name": "pause",
         "doc": "build the pause image from the tree, for pods without a registry",

@@ -1,7 +1,7 @@
-"""Stage 6, last part: apply what belongs into every cluster, such as DNS, and remove it again.
+"""Tasks `addons:NAME`: apply the addons of a cluster, such as DNS, and remove them.
 
-A record says what an addon made, in which cluster, and from which manifest. While it agrees with
-the rendered manifest nothing is asked of the cluster.
+A record contains the objects that an addon created, the cluster, and the digest of the manifest.
+If the record matches the rendered manifest, kubectl is not called.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from tasks.settings.load import Settings, current
 from tasks.system import files, process
 from tasks.system.run import Result
 
-NAMESPACE = 30.0
-"""Seconds to wait for a namespace: for kube-system after a first start, or for one that ends."""
-_WAIT = ('namespaces "kube-system" not found', "because it is being terminated")
-_ANEW = (
+NAMESPACE_WAIT = 30.0
+"""Seconds to wait until kube-system exists after a first start, or a namespace is deleted."""
+_RETRY = ('namespaces "kube-system" not found', "because it is being terminated")
+_IMMUTABLE = (
     "field is immutable",
     "may not change once set",
     "Forbidden: updates to",
@@ -37,60 +37,60 @@ _ANEW = (
 
 @dataclass(frozen=True)
 class Record:
-    """What an addon made; `manifest` is the digest of what was applied, empty when cut off.
-
-    `cluster` tells one etcd process from the next: another one may hold other data.
-    """
+    """Record of an addon; the fields are its JSON keys."""
 
     objects: tuple[Object, ...]
+    """Objects that the addon created, or can have created in a run that failed."""
     manifest: str = ""
+    """Digest of the manifest that was applied; empty if the run did not complete."""
     cluster: str = ""
+    """Digest of the identity of the etcd process: another process can have other data."""
 
 
 def rendered(settings: Settings, name: str) -> Path:
-    """Return the file of an addon's manifest; it is empty when the addon is not wanted."""
+    """Return the path of an addon's rendered manifest; the file is empty if the addon is off."""
     return settings.paths.config / "addons" / f"{name}.yaml"
 
 
 def load(settings: Settings, name: str) -> Record | None:
-    """Return the record of an addon, or None when it made nothing."""
+    """Return the record of an addon, or None if it created no object."""
     value = files.read_json(_record(settings, name))
     if value is None:
         return None
-    made = tuple(Object(**one) for one in value.pop("objects"))
-    return Record(made, **value)
+    objects = tuple(Object(**item) for item in value.pop("objects"))
+    return Record(objects, **value)
 
 
 def forget(settings: Settings) -> None:
-    """Forget what was made in a cluster whose objects are gone."""
+    """Delete the records of all addons; for a cluster whose objects were deleted."""
     shutil.rmtree(_records(settings), ignore_errors=True)
 
 
 @console.action
 def render(settings: Settings, name: str) -> None:
-    """Write an addon's manifest; an unchanged one keeps its time stamp."""
+    """Write the manifest of an addon; an unchanged file keeps its time stamp."""
     text = catalog.render(settings, load_checkout(settings.paths.lock), name)
     files.write_if_changed(rendered(settings, name), text)
 
 
 @console.action
 def apply(settings: Settings, name: str) -> None:
-    """Bring the cluster to an addon's manifest, and remove what an earlier one made beyond it."""
+    """Apply the manifest of an addon, and delete objects that only an earlier manifest had."""
     with files.locked(settings.paths.run / "addons.lock"):
         file = rendered(settings, name)
         text = file.read_text()
         new = catalog.objects(text, file)
         record = load(settings, name)
         old = record.objects if record else ()
-        gone = tuple(one for one in old if not any(one.same(other) for other in new))
-        if new or gone:
-            _save(settings, name, Record((*new, *gone)))
+        removed = tuple(item for item in old if not any(item.same(other) for other in new))
+        if new or removed:
+            _save(settings, name, Record((*new, *removed)))
         if new:
             _create(settings, name, file)
             console.note(f"{len(new)} objects applied")
-        if gone:
-            _delete(settings, name, gone)
-            console.note(f"{len(gone)} objects removed")
+        if removed:
+            _delete(settings, name, removed)
+            console.note(f"{len(removed)} objects removed")
         if text:
             _save(settings, name, Record(new, files.digest(text), cluster(settings)))
         else:
@@ -122,7 +122,7 @@ class Applied:
 
 
 def cluster(settings: Settings) -> str:
-    """Return what tells the etcd that runs from any other, or nothing when none runs."""
+    """Return a digest of the identity of the running etcd, or an empty string if none runs."""
     record = process.load(settings.paths.run, "etcd")
     if record is None or not record.alive():
         return ""
@@ -130,41 +130,43 @@ def cluster(settings: Settings) -> str:
 
 
 def _create(settings: Settings, name: str, file: Path) -> None:
-    """Apply a manifest; what cannot be changed in place is made anew."""
-    end = time.monotonic() + NAMESPACE
-    answer = _kubectl(settings, "apply", "-f", str(file))
-    while any(text in answer.stderr for text in _WAIT) and time.monotonic() < end:
+    """Apply a manifest; delete and create objects again if a field cannot be changed."""
+    end = time.monotonic() + NAMESPACE_WAIT
+    result = _kubectl(settings, "apply", "-f", str(file))
+    while any(text in result.stderr for text in _RETRY) and time.monotonic() < end:
         time.sleep(0.5)
-        answer = _kubectl(settings, "apply", "-f", str(file))
-    if answer.code and any(text in answer.stderr for text in _ANEW):
-        answer = _kubectl(settings, "replace", "--force", "--save-config", "-f", str(file))
-    _require(settings, answer, f"kubectl could not apply the addon {name}, {file}")
+        result = _kubectl(settings, "apply", "-f", str(file))
+    if result.code and any(text in result.stderr for text in _IMMUTABLE):
+        result = _kubectl(settings, "replace", "--force", "--save-config", "-f", str(file))
+    _require_success(settings, result, f"kubectl cannot apply addon {name} ({file})")
 
 
-def _delete(settings: Settings, name: str, gone: tuple[Object, ...]) -> None:
-    """Delete objects; those of an API that this version no longer has are gone anyway."""
-    stubs = {"apiVersion": "v1", "kind": "List", "items": [one.stub for one in reversed(gone)]}
-    words = ("delete", "-f", "-", "--ignore-not-found", "--wait=false")
-    answer = _kubectl(settings, *words, stdin=json.dumps(stubs))
-    said = [line for line in answer.stderr.splitlines() if not line.startswith("warning")]
-    if said and all("no matches for kind" in line for line in said):
+def _delete(settings: Settings, name: str, removed: tuple[Object, ...]) -> None:
+    """Delete objects; an object whose API this version does not have counts as deleted."""
+    stubs = {"apiVersion": "v1", "kind": "List", "items": [item.stub for item in reversed(removed)]}
+    arguments = ("delete", "-f", "-", "--ignore-not-found", "--wait=false")
+    result = _kubectl(settings, *arguments, stdin=json.dumps(stubs))
+    errors = [line for line in result.stderr.splitlines() if not line.startswith("warning")]
+    if errors and all("no matches for kind" in line for line in errors):
         return
-    _require(settings, answer, f"kubectl could not delete {len(gone)} objects of the addon {name}")
+    _require_success(
+        settings, result, f"kubectl cannot delete {len(removed)} objects of addon {name}"
+    )
 
 
-def _kubectl(settings: Settings, *words: str, stdin: str | None = None) -> Result:
-    """Run kubectl and add what it said to the log of the addons."""
-    answer = kubectl(settings, *words, stdin=stdin, check=False)
+def _kubectl(settings: Settings, *arguments: str, stdin: str | None = None) -> Result:
+    """Run kubectl and append its output to logs/addons.log."""
+    result = kubectl(settings, *arguments, stdin=stdin, check=False)
     log = settings.paths.log("addons")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as stream:
-        stream.write(f"$ kubectl {' '.join(words)}\n{answer.stdout}{answer.stderr}")
-    return answer
+        stream.write(f"$ kubectl {' '.join(arguments)}\n{result.stdout}{result.stderr}")
+    return result
 
 
-def _require(settings: Settings, answer: Result, what: str) -> None:
-    if answer.code:
-        raise Failure(f"{what}\n{answer.tail(4)}", f"read {settings.paths.log('addons')}")
+def _require_success(settings: Settings, result: Result, message: str) -> None:
+    if result.code:
+        raise Failure(f"{message}\n{result.tail(4)}", f"read {settings.paths.log('addons')}")
 
 
 def _save(settings: Settings, name: str, record: Record) -> None:
@@ -197,22 +199,22 @@ def task_manifests() -> Iterator[dict[str, Any]]:
 
 
 def task_addons() -> Iterator[dict[str, Any]]:
-    """Yield one task per addon that applies it, or removes it when it is no longer wanted."""
+    """Yield one task per addon that applies it, or removes it if it is off."""
     settings = current()
-    yield {"name": None, "doc": "apply addons such as DNS, or remove those no longer wanted"}
-    own = settings.start.control_plane
+    yield {"name": None, "doc": "apply addons such as DNS, and remove addons that are off"}
+    local = settings.start.control_plane
     for name, addon in ADDONS.items():
         yield {
             "name": name,
-            "doc": f"apply the {addon.doc}, or remove what is no longer wanted of it",
+            "doc": f"apply the addon {name} ({addon.doc}), or remove it if it is off",
             "actions": [(apply, [settings, name])],
             "file_dep": [str(rendered(settings, name))],
             "task_dep": [
-                *(["start:kube-apiserver"] if own else []),
+                *(["start:kube-apiserver"] if local else []),
                 *([] if settings.start.kubectl else ["build:kubectl"]),
                 "certs:client-admin",
                 "certs:kubeconfig-admin",
             ],
             "uptodate": [Applied(settings, name)],
-            "meta": {"quiet": not addon.wanted(settings)},
+            "meta": {"quiet": not addon.enabled(settings)},
         }

@@ -1,4 +1,4 @@
-"""What the placeholders in the tree's own manifests stand for; how they are written differs."""
+"""Values for the placeholders in the tree's manifests, which are written in several ways."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ _PLACEHOLDER = re.compile(
     r"|\$(DNS_[A-Z_]+)|\b(dns_[a-z_]+)\b"
 )
 _FILLED_LATER = {"cluster_dns", "upstream_servers"}
-"""Placeholders that the pod of the node's DNS cache fills in itself."""
+"""Placeholders that the pod of the node's DNS cache replaces itself."""
 _QUANTITY = re.compile(r"\d+(\.\d+)?([KMGTPE]i|[kMGTPE])?")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 
 
 def fill(path: Path, settings: Settings) -> str:
-    """Return a file of the tree with its placeholders filled in."""
+    """Return the text of a file with values for its placeholders.
+
+    Raises Failure if a placeholder is unknown, or if the setting for it is invalid.
+    """
     unknown: list[str] = []
 
     def value(found: re.Match[str]) -> str:
@@ -38,35 +41,38 @@ def fill(path: Path, settings: Settings) -> str:
     text = _PLACEHOLDER.sub(value, path.read_text())
     if unknown:
         raise Failure(
-            f"{path} has placeholders that are not known here: {', '.join(sorted(set(unknown)))}",
-            "fill them in by hand, or switch the addon off",
+            f"{path} has unknown placeholders: {', '.join(sorted(set(unknown)))}",
+            "replace them in the file, or switch the addon off",
         )
     return text
 
 
 def dns_domain(settings: Settings) -> str:
-    """Return the domain of the cluster. Raises Failure when it is none."""
+    """Return the DNS domain of the cluster. Raises Failure if it is not a domain."""
     return _checked(settings, "dns.domain", _DOMAIN, "a domain", "for example: cluster.local")
 
 
 def dns_memory_limit(settings: Settings) -> str:
-    """Return the memory limit of the DNS server. Raises Failure when it is none."""
+    """Return the memory limit of the DNS server. Raises Failure if it is not a quantity."""
     return _checked(settings, "dns.memory_limit", _QUANTITY, "a quantity", "for example: 170Mi")
 
 
 def node_local_dns(settings: Settings) -> str:
-    """Return the address of the node's DNS cache. Raises Failure when it is none."""
+    """Return the address of the node's DNS cache. Raises Failure if it is not an IP address."""
     return address(settings, "dns.local_ip")
 
 
 def _dns_server(settings: Settings) -> str:
-    """Return the address of the DNS service, which the cluster's range must hold."""
+    """Return the address of the DNS service.
+
+    Raises Failure if it is not an address in api.service_cluster_ip_range.
+    """
     server = address(settings, "dns.server_ip")
     ranges = settings.api.service_cluster_ip_range
-    with suppress(ValueError):  # kube-apiserver has refused a range that is none
-        nets = [ip_network(one.strip(), strict=False) for one in ranges.split(",")]
-        if not any(ip_address(server) in net for net in nets):
-            hint = "choose another one, or change SERVICE_CLUSTER_IP_RANGE"
+    with suppress(ValueError):  # kube-apiserver refuses an invalid range itself
+        networks = [ip_network(text.strip(), strict=False) for text in ranges.split(",")]
+        if not any(ip_address(server) in network for network in networks):
+            hint = "use another address, or change SERVICE_CLUSTER_IP_RANGE"
             raise wrong_address(settings, "dns.server_ip", f"an address in {ranges}", hint)
     return server
 
@@ -78,11 +84,13 @@ _VALUES: dict[str, Callable[[Settings], str]] = {
     "dns_memory_limit": dns_memory_limit,
     "local_dns": node_local_dns,
 }
-"""What the placeholders stand for, checked: it goes into YAML unquoted."""
+"""Values by placeholder. They are checked, because YAML gets them without quotes."""
 
 
-def _checked(settings: Settings, key: str, form: re.Pattern[str], expected: str, hint: str) -> str:
+def _checked(
+    settings: Settings, key: str, pattern: re.Pattern[str], expected: str, hint: str
+) -> str:
     value = str(settings.value(key))
-    if form.fullmatch(value) is None:
+    if pattern.fullmatch(value) is None:
         raise wrong_address(settings, key, expected, hint)
     return value

@@ -1,4 +1,4 @@
-"""Addons: manifests out of trees of several eras, and what is asked of the cluster for them."""
+"""Addons: manifests from trees of several minors, and the calls of kubectl for them."""
 
 import json
 import os
@@ -40,7 +40,7 @@ PILLAR = {
     "limit": "{{ pillar['dns_memory_limit'] }}",
 }
 BARE = {"server": "'dns_server'", "domain": "dns_domain", "limit": "'dns_memory_limit'"}
-MARKED = {"server": "__PILLAR__DNS__SERVER__", "domain": "__DNS__DOMAIN__", "limit": "1"}
+UNDERSCORES = {"server": "__PILLAR__DNS__SERVER__", "domain": "__DNS__DOMAIN__", "limit": "1"}
 SHELL = {"server": "$DNS_SERVER_IP", "domain": "$DNS_DOMAIN", "limit": "$DNS_MEMORY_LIMIT"}
 LOCAL = """\
 apiVersion: v1
@@ -57,8 +57,8 @@ CLASS = "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: sta
 DASHBOARD = ("secret", "configmap", "rbac", "controller", "service")
 
 
-def dns(addon: str, marks: dict[str, str]) -> str:
-    return (SERVICE + MAP) % {**marks, "name": addon}
+def dns(addon: str, placeholders: dict[str, str]) -> str:
+    return (SERVICE + MAP) % {**placeholders, "name": addon}
 
 
 def simple(name: str, kind: str = "ConfigMap") -> str:
@@ -66,13 +66,13 @@ def simple(name: str, kind: str = "ConfigMap") -> str:
 
 
 def tree(root: Path, minor: str) -> Checkout:
-    """Write the addon files of a minor, where and as that minor has them."""
+    """Write the addon files of a minor with its paths and placeholders."""
     number = facts.parse(minor)
     texts = {"storage-class/local/default.yaml": CLASS, "storage-class/gce/default.yaml": CLASS}
     for addon in ("kube-dns", "coredns"):
         folder = "" if number < (1, 11) else f"{addon}/"
-        marks = PILLAR if number < (1, 20) else BARE
-        texts[f"dns/{folder}{addon}.yaml.in"] = dns(addon, marks)
+        placeholders = PILLAR if number < (1, 20) else BARE
+        texts[f"dns/{folder}{addon}.yaml.in"] = dns(addon, placeholders)
         texts[f"dns/{folder}{addon}.yaml.sed"] = dns(addon, SHELL)
     if number >= (1, 13):
         texts["dns/nodelocaldns/nodelocaldns.yaml"] = LOCAL
@@ -83,7 +83,7 @@ def tree(root: Path, minor: str) -> Checkout:
     for name, text in texts.items():
         write(root / "cluster/addons" / name, text)
     if number >= (1, 19):
-        for name in catalog.ADDONS["csi-snapshotter"].places(load(), facts.minor(minor))[0]:
+        for name in catalog.ADDONS["csi-snapshotter"].file_sets(load(), facts.minor(minor))[0]:
             write(root / name, simple(Path(name).stem.replace("_", "-")))
     if number < (1, 11):
         for name in ("policies", "roles", "bindings"):
@@ -111,7 +111,9 @@ def names(documents: list[dict]) -> list[str]:
 
 @pytest.mark.parametrize("minor", ["1.10", "1.11", "1.15", "1.19", "1.20", "1.24", "1.35"])
 @pytest.mark.parametrize("addon", ["kube-dns", "coredns"])
-def test_dns_of_every_era_is_filled_in(tmp_path: Path, minor: str, addon: str) -> None:
+def test_dns_placeholders_of_every_minor_are_replaced(
+    tmp_path: Path, minor: str, addon: str
+) -> None:
     service, config = rendered(
         tmp_path,
         minor,
@@ -128,34 +130,36 @@ def test_dns_of_every_era_is_filled_in(tmp_path: Path, minor: str, addon: str) -
 
 
 @pytest.mark.parametrize(("minor", "addon"), [("1.20", "kube-dns"), ("1.24", "coredns")])
-def test_the_dns_addon_is_the_scripts_unless_one_is_named(
+def test_the_default_dns_addon_is_that_of_the_script(
     tmp_path: Path, minor: str, addon: str
 ) -> None:
     assert addon in names(rendered(tmp_path, minor, "dns"))
 
 
-@pytest.mark.parametrize("marks", [PILLAR, BARE, MARKED, SHELL])
-def test_every_way_to_write_a_placeholder(tmp_path: Path, marks: dict[str, str]) -> None:
+@pytest.mark.parametrize("placeholders", [PILLAR, BARE, UNDERSCORES, SHELL])
+def test_every_form_of_a_placeholder_is_replaced(
+    tmp_path: Path, placeholders: dict[str, str]
+) -> None:
     checkout = tree(tmp_path, "1.20")
-    write(tmp_path / "cluster/addons/dns/kube-dns/kube-dns.yaml.in", dns("kube-dns", marks))
+    write(tmp_path / "cluster/addons/dns/kube-dns/kube-dns.yaml.in", dns("kube-dns", placeholders))
     text = catalog.render(load(), checkout, "dns")
     assert yaml.safe_load(text.split("---")[0])["spec"]["clusterIP"] == "10.0.0.10"
     assert "cluster.local in-addr.arpa" in text
 
 
 @pytest.mark.parametrize(
-    "mark", ["__PILLAR__DNS__PORT__", "{{ pillar['dns_port'] }}", "$DNS_PORT", "dns_port"]
+    "placeholder", ["__PILLAR__DNS__PORT__", "{{ pillar['dns_port'] }}", "$DNS_PORT", "dns_port"]
 )
-def test_an_unknown_placeholder_names_the_file(tmp_path: Path, mark: str) -> None:
+def test_an_unknown_placeholder_names_the_file(tmp_path: Path, placeholder: str) -> None:
     checkout = tree(tmp_path, "1.20")
     file = tmp_path / "cluster/addons/dns/kube-dns/kube-dns.yaml.in"
-    file.write_text(f"{SERVICE % BARE}  port: {mark}\n")
+    file.write_text(f"{SERVICE % BARE}  port: {placeholder}\n")
     with pytest.raises(Failure) as caught:
         catalog.render(load(), checkout, "dns")
-    assert str(file) in caught.value.message and mark in caught.value.message
+    assert str(file) in caught.value.message and placeholder in caught.value.message
 
 
-def test_the_cache_of_the_node_fills_in_the_rest_itself(tmp_path: Path) -> None:
+def test_placeholders_of_the_dns_cache_are_kept(tmp_path: Path) -> None:
     (config,) = rendered(
         tmp_path,
         "1.20",
@@ -178,7 +182,7 @@ def test_the_cache_of_the_node_fills_in_the_rest_itself(tmp_path: Path) -> None:
         ("KUBE_DNS_MEMORY_LIMIT", "170 MB", "is not a quantity"),
     ],
 )
-def test_a_value_that_cannot_be_filled_in_names_its_variable(
+def test_an_invalid_value_names_its_variable(
     tmp_path: Path, variable: str, value: str, expected: str
 ) -> None:
     with pytest.raises(Failure, match=expected) as caught:
@@ -202,7 +206,7 @@ def test_the_dashboard_is_one_file_or_five(tmp_path: Path, minor: str, expected:
         ("1.12", "nodelocaldns", "KUBE_ENABLE_NODELOCAL_DNS"),
     ],
 )
-def test_an_addon_the_tree_does_not_have_is_refused(
+def test_an_addon_that_the_tree_does_not_have_is_refused(
     tmp_path: Path, minor: str, name: str, variable: str
 ) -> None:
     with pytest.raises(Failure, match="does not exist") as caught:
@@ -211,13 +215,13 @@ def test_an_addon_the_tree_does_not_have_is_refused(
     assert str(tmp_path / "cluster/addons") in caught.value.message
 
 
-def test_the_snapshotter_has_its_types_first(tmp_path: Path) -> None:
+def test_the_snapshotter_creates_its_types_first(tmp_path: Path) -> None:
     made = names(rendered(tmp_path, "1.20", "csi-snapshotter", ENABLE_CSI_SNAPSHOTTER="true"))
     assert made[0] == "snapshot.storage.k8s.io-volumesnapshots" and len(made) == 5
     assert made[-1] == "volume-snapshot-controller-deployment"
 
 
-def test_policies_where_the_tree_has_examples(tmp_path: Path) -> None:
+def test_policies_if_the_tree_has_examples(tmp_path: Path) -> None:
     on = {"PSP_ADMISSION": "true"}
     assert names(rendered(tmp_path / "a", "1.10", "psp", **on)) == ["policies", "roles", "bindings"]
     assert rendered(tmp_path / "a", "1.10", "psp") == []
@@ -226,7 +230,7 @@ def test_policies_where_the_tree_has_examples(tmp_path: Path) -> None:
     assert text.startswith("# ") and "no pod starts" in text
 
 
-def test_the_storage_class_is_the_clouds(tmp_path: Path) -> None:
+def test_the_storage_class_depends_on_the_cloud_provider(tmp_path: Path) -> None:
     checkout = tree(tmp_path, "1.20")
     gce = tmp_path / "cluster/addons/storage-class/gce/default.yaml"
     gce.write_text(CLASS.replace("standard", "gce"))
@@ -234,14 +238,14 @@ def test_the_storage_class_is_the_clouds(tmp_path: Path) -> None:
         text = catalog.render(load(CLOUD_PROVIDER=cloud), checkout, "storage-class")
         assert yaml.safe_load(text)["metadata"]["name"] == name
     text = catalog.render(load(CLOUD_PROVIDER="nebula"), checkout, "storage-class")
-    assert text == "# the tree has no storage class for this cloud provider\n"
+    assert text == f"# {catalog.ADDONS['storage-class'].missing_note}\n" and "storage class" in text
     off = load(KUBE_DEFAULT_STORAGE_CLASS="false")
     assert catalog.render(off, checkout, "storage-class") == ""
 
 
-def test_rights_only_where_they_are_looked_at(tmp_path: Path) -> None:
+def test_rights_only_with_rbac(tmp_path: Path) -> None:
     made = rendered(tmp_path, "1.20", "rbac")
-    assert [(one["metadata"]["name"], one["roleRef"]["name"]) for one in made] == [
+    assert [(item["metadata"]["name"], item["roleRef"]["name"]) for item in made] == [
         ("kube-apiserver-kubelet-admin", "system:kubelet-api-admin"),
         ("kubelet-csr", "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient"),
     ]
@@ -251,16 +255,16 @@ def test_rights_only_where_they_are_looked_at(tmp_path: Path) -> None:
 def test_objects_of_lists_and_of_damaged_manifests() -> None:
     text = f"{simple('a')}---\n# nothing\n---\napiVersion: v1\nkind: List\nitems:\n- "
     text += simple("b").strip().replace("\n", "\n  ")
-    assert [one.name for one in catalog.objects(text, Path("x"))] == ["a", "b"]
+    assert [item.name for item in catalog.objects(text, Path("x"))] == ["a", "b"]
     for damaged in ("a: [", "kind: Service\n", "- 1\n"):
-        with pytest.raises(Failure, match=r"/the/file is not a manifest"):
+        with pytest.raises(Failure, match=r"^/the/file is not"):
             catalog.objects(damaged, Path("/the/file"))
 
 
 KUBECTL = """#!/bin/sh
-# stands in for kubectl: notes what it is asked, and fails as the next line of `answers` says
+# fake kubectl: records its arguments, and fails with the next line of `answers`
 shift
-echo "$@" >> {folder}/asked
+echo "$@" >> {folder}/arguments
 case "$*" in *"-f -"*) cat >> {folder}/stdin ;; esac
 read answer < {folder}/answers && sed -i 1d {folder}/answers
 [ -z "$answer" ] || {{ echo "$answer" >&2; exit 1; }}
@@ -268,7 +272,7 @@ read answer < {folder}/answers && sed -i 1d {folder}/answers
 
 
 class Workspace:
-    """An instance whose etcd is this very process and whose kubectl is a script."""
+    """An instance whose etcd is the process of this test and whose kubectl is a script."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.chosen = folder, load(str(folder / "home"))
@@ -292,31 +296,31 @@ class Workspace:
         self.etcd(os.getpid())
 
     def etcd(self, pid: int) -> None:
-        """Let a process be the etcd that runs."""
+        """Record a process as the running etcd."""
         identity, exe = procfs.identify(pid), procfs.executable(pid)
         assert identity is not None and exe is not None
         record = process.Record("etcd", identity, (), {}, "/", 0, exe, 0.0, "", "")
         process.save(self.chosen.paths.run, record)
 
     def answer(self, *lines: str) -> None:
-        """Let kubectl fail with these words, one call after the other; an empty one is success."""
+        """Let the next calls of kubectl fail with these lines; an empty line is success."""
         (self.folder / "answers").write_text("".join(f"{line}\n" for line in lines))
 
-    def asked(self) -> list[str]:
-        """Return what kubectl was asked since the last look."""
-        file = self.folder / "asked"
+    def calls(self) -> list[str]:
+        """Return the arguments of kubectl, up to -f, of the calls since the last look."""
+        file = self.folder / "arguments"
         lines = file.read_text().splitlines() if file.exists() else []
         file.unlink(missing_ok=True)
         return [line.split(" -f ")[0] for line in lines]
 
     def deleted(self) -> list[str]:
-        """Return kind and name of what kubectl was told to delete, the last list first."""
+        """Return kind and name of the objects that kubectl got for deletion, in this order."""
         text = (self.folder / "stdin").read_text()
         (self.folder / "stdin").unlink()
-        return [f"{one['kind']}/{one['metadata']['name']}" for one in json.loads(text)["items"]]
+        return [f"{item['kind']}/{item['metadata']['name']}" for item in json.loads(text)["items"]]
 
-    def bring(self, name: str, **environ: str) -> str:
-        """Render and apply as doit would; return the words of a failure."""
+    def up(self, name: str, **environ: str) -> str:
+        """Render and apply like doit; return the message of a failure."""
         chosen = load(str(self.folder / "home"), **environ)
         assert addons.render(chosen, name) is None
         if addons.Applied(chosen, name)():
@@ -330,63 +334,63 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
-def test_the_cluster_is_asked_once(workspace: Workspace) -> None:
-    assert workspace.bring("dns") == ""
-    assert workspace.asked() == ["apply"]
-    assert workspace.bring("dns") == ""
-    assert workspace.asked() == []
-    assert workspace.bring("dns", KUBE_DNS_MEMORY_LIMIT="200Mi") == ""
-    assert workspace.asked() == ["apply"]
+def test_an_unchanged_addon_is_applied_once(workspace: Workspace) -> None:
+    assert workspace.up("dns") == ""
+    assert workspace.calls() == ["apply"]
+    assert workspace.up("dns") == ""
+    assert workspace.calls() == []
+    assert workspace.up("dns", KUBE_DNS_MEMORY_LIMIT="200Mi") == ""
+    assert workspace.calls() == ["apply"]
 
 
-def test_what_was_never_wanted_is_never_asked_for(workspace: Workspace) -> None:
-    assert workspace.bring("dashboard") == ""
-    assert workspace.asked() == []
+def test_kubectl_is_not_called_for_an_addon_that_is_off(workspace: Workspace) -> None:
+    assert workspace.up("dashboard") == ""
+    assert workspace.calls() == []
 
 
-def test_another_addon_removes_what_the_first_made_beyond_it(workspace: Workspace) -> None:
-    workspace.bring("dns")
-    assert workspace.bring("dns", DNS_ADDON="coredns") == ""
-    assert workspace.asked()[1:] == ["apply", "delete"]
+def test_another_dns_addon_removes_the_objects_of_the_first(workspace: Workspace) -> None:
+    workspace.up("dns")
+    assert workspace.up("dns", DNS_ADDON="coredns") == ""
+    assert workspace.calls()[1:] == ["apply", "delete"]
     assert workspace.deleted() == ["ConfigMap/kube-dns"]
 
 
-def test_one_object_written_two_ways_is_not_removed(workspace: Workspace) -> None:
+def test_an_object_with_another_api_version_is_not_removed(workspace: Workspace) -> None:
     file = workspace.folder / "tree/cluster/addons/storage-class/local/default.yaml"
-    workspace.bring("storage-class")
+    workspace.up("storage-class")
     file.write_text(
         CLASS.replace("{name: standard}", "{name: standard, namespace: kube-system}").replace(
             "storage.k8s.io/v1", "storage.k8s.io/v1beta1"
         )
     )
-    assert workspace.bring("storage-class") == ""
-    assert workspace.asked() == ["apply", "apply"]
+    assert workspace.up("storage-class") == ""
+    assert workspace.calls() == ["apply", "apply"]
 
 
-def test_objects_of_two_namespaces_are_two() -> None:
+def test_objects_of_two_namespaces_are_different() -> None:
     one = catalog.Object("apps/v1", "Deployment", "a", "x")
     assert not one.same(catalog.Object("apps/v1", "Deployment", "b", "x"))
     assert not one.same(catalog.Object("v1", "Deployment", "a", "x"))
 
 
-def test_switching_off_removes_all_it_made(workspace: Workspace) -> None:
-    workspace.bring("dns")
-    assert workspace.bring("dns", KUBE_ENABLE_CLUSTER_DNS="false") == ""
-    assert workspace.asked() == ["apply", "delete"]
+def test_switching_off_removes_all_objects(workspace: Workspace) -> None:
+    workspace.up("dns")
+    assert workspace.up("dns", KUBE_ENABLE_CLUSTER_DNS="false") == ""
+    assert workspace.calls() == ["apply", "delete"]
     assert workspace.deleted() == ["ConfigMap/kube-dns", "Service/kube-dns"]
     assert addons.load(workspace.chosen, "dns") is None
-    assert workspace.bring("dns", KUBE_ENABLE_CLUSTER_DNS="false") == ""
-    assert workspace.asked() == []
+    assert workspace.up("dns", KUBE_ENABLE_CLUSTER_DNS="false") == ""
+    assert workspace.calls() == []
 
 
-def test_what_a_failed_run_may_have_made_is_removed_too(workspace: Workspace) -> None:
-    workspace.bring("dns")
+def test_objects_of_a_failed_run_are_removed_too(workspace: Workspace) -> None:
+    workspace.up("dns")
     workspace.answer("the server is on fire")
-    said = workspace.bring("dns", DNS_ADDON="coredns")
-    assert "the addon dns" in said and "on fire" in said
-    assert str(workspace.chosen.paths.log("addons")) in said
+    message = workspace.up("dns", DNS_ADDON="coredns")
+    assert "addon dns" in message and "on fire" in message
+    assert str(workspace.chosen.paths.log("addons")) in message
     assert "on fire" in workspace.chosen.paths.log("addons").read_text()
-    assert workspace.bring("dns", KUBE_ENABLE_CLUSTER_DNS="false") == ""
+    assert workspace.up("dns", KUBE_ENABLE_CLUSTER_DNS="false") == ""
     assert sorted(workspace.deleted()) == [
         "ConfigMap/coredns",
         "ConfigMap/kube-dns",
@@ -396,54 +400,54 @@ def test_what_a_failed_run_may_have_made_is_removed_too(workspace: Workspace) ->
 
 def test_a_failed_run_is_repeated(workspace: Workspace) -> None:
     workspace.answer("no")
-    assert workspace.bring("dns")
-    assert workspace.bring("dns") == ""
-    assert workspace.asked() == ["apply", "apply"]
+    assert workspace.up("dns")
+    assert workspace.up("dns") == ""
+    assert workspace.calls() == ["apply", "apply"]
 
 
-def test_another_etcd_may_hold_other_objects(workspace: Workspace) -> None:
-    workspace.bring("dns")
+def test_a_restart_of_etcd_applies_the_addon_again(workspace: Workspace) -> None:
+    workspace.up("dns")
     workspace.etcd(os.getppid())
-    assert workspace.bring("dns") == ""
-    assert workspace.asked() == ["apply", "apply"]
+    assert workspace.up("dns") == ""
+    assert workspace.calls() == ["apply", "apply"]
 
 
 @pytest.mark.parametrize(
-    "words",
+    "error",
     [
         "spec.clusterIPs[0]: Invalid value: may not change once set",
         "field is immutable",
         "provisioner: Forbidden: updates to provisioner are forbidden.",
     ],
 )
-def test_what_cannot_be_changed_is_made_anew(workspace: Workspace, words: str) -> None:
-    workspace.answer(words)
-    assert workspace.bring("dns") == ""
-    assert workspace.asked() == ["apply", "replace --force --save-config"]
+def test_an_immutable_object_is_replaced(workspace: Workspace, error: str) -> None:
+    workspace.answer(error)
+    assert workspace.up("dns") == ""
+    assert workspace.calls() == ["apply", "replace --force --save-config"]
 
 
-def test_a_namespace_that_is_not_there_yet_is_waited_for(workspace: Workspace) -> None:
+def test_apply_waits_for_the_namespace(workspace: Workspace) -> None:
     workspace.answer('Error from server: namespaces "kube-system" not found', "")
-    assert workspace.bring("dns") == ""
-    assert workspace.asked() == ["apply", "apply"]
+    assert workspace.up("dns") == ""
+    assert workspace.calls() == ["apply", "apply"]
 
 
-def test_objects_whose_api_is_gone_are_gone(workspace: Workspace) -> None:
-    workspace.bring("dns")
+def test_objects_of_a_removed_api_count_as_deleted(workspace: Workspace) -> None:
+    workspace.up("dns")
     workspace.answer('error: unable to recognize "STDIN": no matches for kind "X" in "y/v1"')
-    assert workspace.bring("dns", KUBE_ENABLE_CLUSTER_DNS="false") == ""
+    assert workspace.up("dns", KUBE_ENABLE_CLUSTER_DNS="false") == ""
     assert addons.load(workspace.chosen, "dns") is None
 
 
-def test_a_remark_is_made_once(workspace: Workspace) -> None:
+def test_a_missing_note_is_printed_once(workspace: Workspace) -> None:
     psp = {"PSP_ADMISSION": "true"}
-    assert workspace.bring("psp", **psp) == ""
-    assert workspace.asked() == []
+    assert workspace.up("psp", **psp) == ""
+    assert workspace.calls() == []
     assert addons.Applied(load(str(workspace.folder / "home"), **psp), "psp")()
 
 
-def test_objects_that_are_gone_are_forgotten(workspace: Workspace) -> None:
-    workspace.bring("dns")
+def test_forget_deletes_the_records(workspace: Workspace) -> None:
+    workspace.up("dns")
     addons.forget(workspace.chosen)
     assert addons.load(workspace.chosen, "dns") is None
     assert not addons.Applied(workspace.chosen, "dns")()

@@ -1,4 +1,4 @@
-"""Loading images, with a ctr that only prints; the real one is tried by tests/real."""
+"""Load images with a fake ctr; tests/real uses the real one."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def chosen(tmp_path: Path) -> load.Settings:
 
 @pytest.fixture
 def running(chosen: load.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Pretend that containerd runs; return the folder of a ctr that writes down its words."""
+    """Pretend that containerd runs; return the folder of a fake ctr that records its arguments."""
     mine = procfs.identify(os.getpid())
     assert mine is not None
     process.save(
@@ -50,14 +50,15 @@ def running(chosen: load.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     return bin_
 
 
-def fake(folder: Path, says: str, code: int = 0) -> None:
-    (folder / "says").write_text(says)
-    script = f'#!/bin/sh\necho "$@" > {folder}/asked\ncat {folder}/says\nexit {code}\n'
+def fake(folder: Path, output: str, code: int = 0) -> None:
+    """Write a ctr that records its arguments, prints `output` and exits with `code`."""
+    (folder / "output").write_text(output)
+    script = f'#!/bin/sh\necho "$@" > {folder}/arguments\ncat {folder}/output\nexit {code}\n'
     files.write(folder / "ctr", script, 0o755)
 
 
 @pytest.mark.parametrize(
-    ("said", "names"),
+    ("output", "names"),
     [
         (OLD, ["docker.io/library/web:1", "a/b:2"]),
         (NEW, ["docker.io/library/web:1"]),
@@ -65,22 +66,22 @@ def fake(folder: Path, says: str, code: int = 0) -> None:
         ("", []),
     ],
 )
-def test_the_names_are_read_from_what_is_printed(said: str, names: list[str]) -> None:
-    assert images.imported_images(said) == names
+def test_image_names_are_read_from_the_output(output: str, names: list[str]) -> None:
+    assert images.imported_images(output) == names
 
 
-def test_an_archive_goes_where_the_kubelet_looks(
+def test_an_archive_is_imported_into_the_namespace_of_the_kubelet(
     chosen: load.Settings, running: Path, tmp_path: Path
 ) -> None:
     archive = tmp_path / "a b.tar"
     archive.write_bytes(b"")
     assert images.import_archive(chosen, archive) == ["docker.io/library/web:1", "a/b:2"]
     socket = containerd.socket(chosen)
-    asked = (running / "asked").read_text().strip()
-    assert asked == f"--address={socket} --namespace=k8s.io images import {archive}"
+    arguments = (running / "arguments").read_text().strip()
+    assert arguments == f"--address={socket} --namespace=k8s.io images import {archive}"
 
 
-def test_what_containerd_says_of_an_archive_is_passed_on(
+def test_an_error_of_ctr_is_in_the_message(
     chosen: load.Settings, running: Path, tmp_path: Path
 ) -> None:
     archive = tmp_path / "x.tar"
@@ -92,28 +93,28 @@ def test_what_containerd_says_of_an_archive_is_passed_on(
         images.import_archive(chosen, archive)
 
 
-def test_without_containerd_the_fix_is_named(chosen: load.Settings, tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="containerd of the instance default does not run") as caught:
+def test_without_containerd_the_fix_is_doit_up(chosen: load.Settings, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="containerd of the instance default") as caught:
         images.import_archive(chosen, tmp_path / "x.tar")
     assert caught.value.hint == "run: doit up"
-    own = {"node.container_runtime_endpoint": "unix:///run/crio.sock"}
-    other = load.load({"STEPKUBE_HOME": str(tmp_path)}, own)
+    endpoint = {"node.container_runtime_endpoint": "unix:///run/crio.sock"}
+    other = load.load({"STEPKUBE_HOME": str(tmp_path)}, endpoint)
     with pytest.raises(Failure, match=r"node\.container_runtime_endpoint"):
         images.import_archive(other, tmp_path / "x.tar")
 
 
 def tree(tmp_path: Path, chosen: load.Settings, source: str, place: str) -> Path:
-    """Pretend a checkout whose pause program is `source`."""
+    """Write a checkout whose pause program is `source`."""
     path = tmp_path / "tree" / place
     files.write(path, source)
     lock = dict.fromkeys(("commit", "origin", "requested"), "")
-    made = {**lock, "tree": str(tmp_path / "tree"), "version": "v1.20.2"}
-    files.write_json(chosen.paths.lock, made)
+    record = {**lock, "tree": str(tmp_path / "tree"), "version": "v1.20.2"}
+    files.write_json(chosen.paths.lock, record)
     return path
 
 
 @pytest.mark.parametrize("place", ["build/pause/linux/pause.c", "build/pause/pause.c"])
-def test_pause_is_built_once_and_again_when_its_source_changed(
+def test_pause_is_built_again_only_if_its_source_changed(
     chosen: load.Settings, running: Path, tmp_path: Path, place: str
 ) -> None:
     if shutil.which("gcc") is None:
@@ -122,7 +123,7 @@ def test_pause_is_built_once_and_again_when_its_source_changed(
     done = images.PauseLoaded(chosen)
     assert not done()
     assert images.pause(chosen) is None
-    assert "images import" in (running / "asked").read_text()
+    assert "images import" in (running / "arguments").read_text()
     assert done()
     source.write_text("int main(void) { return 1; }\n")
     assert not done()
@@ -132,38 +133,38 @@ def test_pause_is_built_once_and_again_when_its_source_changed(
 def test_a_pause_that_does_not_compile_is_a_warning(
     chosen: load.Settings, running: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tree(tmp_path, chosen, "this is no C\n", "build/pause/pause.c")
+    tree(tmp_path, chosen, "this is not C\n", "build/pause/pause.c")
     assert images.pause(chosen) is None
-    said = capsys.readouterr().err
-    assert "pods cannot start" in said and "node.pause_image" in said
+    warning = capsys.readouterr().err
+    assert "pause.c does not compile" in warning and "node.pause_image" in warning
     assert not images.PauseLoaded(chosen)()
 
 
-def test_stopping_containerd_leaves_the_shims_of_pods_alone(
+def test_stopping_containerd_does_not_stop_the_shims_of_pods(
     chosen: load.Settings, tmp_path: Path
 ) -> None:
     sleep = shutil.which("sleep")
     assert sleep is not None
     shim = tmp_path / "containerd-shim-runc-v2"
     shutil.copy(sleep, shim)
-    made, log = {}, tmp_path / "log"
+    started, log = {}, tmp_path / "log"
     for name, argv in (("shim", str(shim)), ("child", sleep)):
         env = process.environment(containerd.NAME, chosen.paths.instance, {})
         record = process.spawn(name, [argv, "60"], env, cwd=tmp_path, log=log, fingerprint="")
-        made[name] = record.identity
+        started[name] = record.identity
     try:
         assert processes.stop(chosen, containerd.NAME)
-        assert made["shim"].alive() and not made["child"].alive()
-        assert processes.survivors(chosen, "containerd") == [made["shim"]]
+        assert started["shim"].alive() and not started["child"].alive()
+        assert processes.survivors(chosen, "containerd") == [started["shim"]]
         processes.end_pods(chosen)
-        assert not made["shim"].alive()
+        assert not started["shim"].alive()
     finally:
-        for identity in made.values():
+        for identity in started.values():
             signals.stop(identity)
 
 
-def test_load_says_what_is_missing(chosen: load.Settings) -> None:
-    for words, expected in (("", "no archive was named"), ("/no/such.tar", "no such file")):
-        answer = images.load(chosen, words)
-        assert expected in str(answer.message)
+def test_load_needs_an_archive_that_exists(chosen: load.Settings) -> None:
+    for archive, expected in (("", "--archive is"), ("/no/such.tar", "--archive: /no/such.tar")):
+        failed = images.load(chosen, archive)
+        assert expected in str(failed.message)
     assert console.notes == []

@@ -103,8 +103,8 @@ def words(chosen: Settings, minor: str) -> Counter[str]:
         f"patience {patience(chosen, minor)}",
     ]
     for name, addon in catalog.ADDONS.items():
-        files_of = addon.places(chosen, facts.minor(minor))
-        found.append(f"addon {name} {files_of}" if addon.wanted(chosen) else f"no {name}")
+        files_of = addon.file_sets(chosen, facts.minor(minor))
+        found.append(f"addon {name} {files_of}" if addon.enabled(chosen) else f"no {name}")
     found.append(f"cloud program {cloud_controller_manager.own_binary(chosen)}")
     if chosen.start.kubectl:
         found.append(f"kubectl {kubectl.client(chosen)}")
