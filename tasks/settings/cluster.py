@@ -1,4 +1,4 @@
-"""What concerns the cluster as a whole: what runs, certificates, logs, the debug swap."""
+"""Settings of the cluster as a whole: what runs, addons, certificates, logs, debugging."""
 
 from __future__ import annotations
 

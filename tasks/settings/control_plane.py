@@ -1,4 +1,4 @@
-"""kube-apiserver, etcd, kube-controller-manager and kube-scheduler.
+"""Settings of kube-apiserver, etcd, the controller managers and kube-scheduler.
 
 Evidence for `variable_since` and `variable_until`: the script in the trees of 1.10 to 1.15,
 1.19, 1.20, 1.23 to 1.25, 1.28 and 1.35. Between two of them the benefit is the user's.

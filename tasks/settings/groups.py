@@ -15,8 +15,11 @@ from tasks.settings.control_plane import (
     Scheduler,
 )
 from tasks.settings.declare import Pair, option
-from tasks.settings.node import Dns, Kubelet, Node, Proxy
-from tasks.settings.source import Build, Mirror, Order, Origin
+from tasks.settings.dns import Dns
+from tasks.settings.kube_proxy import Proxy
+from tasks.settings.kubelet import Kubelet
+from tasks.settings.node import Node
+from tasks.settings.origin import Build, Mirror, Order, Origin
 from tasks.settings.up import GUESS, UP
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Where everything comes from: the source, the downloads, the build."""
+"""Settings of the source tree, the mirrors and the build."""
 
 from __future__ import annotations
 
