@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import console
+from tasks.core import doit_run
+from tasks.core.doit_run import DoitRun
 from tasks.core.errors import Failure
 from tasks.settings import load
 from tasks.settings.table import table
@@ -170,6 +171,7 @@ def toy_main_only(toys: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def fresh_notes() -> None:
-    """Start every test like a new step: nothing noted by the one before."""
-    console.notes.clear()
+def run_of_its_own() -> Iterator[DoitRun]:
+    """Give every test the state of a doit run of its own."""
+    with doit_run.fresh() as state:
+        yield state

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tasks.cli.task import action, option
 from tasks.components import containerd, docker
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, oci
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files, process
 from tasks.system.run import Result, program, run
 
@@ -68,7 +69,7 @@ def imported_images(output: str) -> list[str]:
     return ["".join(names) for names in _NAMED.findall(output)]
 
 
-@console.action
+@action
 def load(settings: Settings, archive: str) -> None:
     """Load an archive into the container runtime and print the names of its images."""
     path = Path(archive).expanduser()
@@ -84,7 +85,7 @@ def load(settings: Settings, archive: str) -> None:
         console.note("loaded, but the runtime printed no image name")
 
 
-@console.action
+@action
 def pause(settings: Settings) -> None:
     """Build the pause image from the tree and import it; without it pods do not start."""
     source = pause_source(settings)
@@ -148,26 +149,18 @@ def _record(settings: Settings) -> Path:
     return folder / "pause.json"
 
 
-def task_load() -> dict[str, Any]:
+def task_load(settings: Settings) -> dict[str, Any]:
     """Return the task that loads images from an archive."""
-    archive = {
-        "name": "archive",
-        "long": "archive",
-        "type": str,
-        "default": "",
-        "help": "OCI or Docker archive, as docker save writes it",
-    }
     return {
         "doc": "load images from an archive into the node's container runtime",
-        "actions": [(load, [current()])],
-        "params": [archive],
+        "actions": [(load, [settings])],
+        "params": [option("archive", "OCI or Docker archive, as docker save writes it", "")],
         "uptodate": [False],
     }
 
 
-def task_image() -> Iterator[dict[str, Any]]:
+def task_image(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the task that builds the pause image, which every pod needs."""
-    settings = current()
     yield {"name": None, "doc": "build images from the tree"}
     yield {
         "name": "pause",

@@ -16,11 +16,12 @@ from typing import Any
 
 from tasks.addons import catalog
 from tasks.addons.catalog import ADDONS, Object
+from tasks.cli.task import action
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime.kubectl import kubectl
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files, process
 from tasks.system.run import Result
 
@@ -66,14 +67,14 @@ def forget(settings: Settings) -> None:
     shutil.rmtree(_records(settings), ignore_errors=True)
 
 
-@console.action
+@action
 def render(settings: Settings, name: str) -> None:
     """Write the manifest of an addon; an unchanged file keeps its time stamp."""
     text = catalog.render(settings, load_checkout(settings.paths.lock), name)
     files.write_if_changed(rendered(settings, name), text)
 
 
-@console.action
+@action
 def apply(settings: Settings, name: str) -> None:
     """Apply the manifest of an addon, and delete objects that only an earlier manifest had."""
     with files.locked(settings.paths.run / "addons.lock"):
@@ -181,9 +182,8 @@ def _record(settings: Settings, name: str) -> Path:
     return _records(settings) / f"{name}.json"
 
 
-def task_manifests() -> Iterator[dict[str, Any]]:
+def task_manifests(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one hidden task per addon that renders its manifest."""
-    settings = current()
     yield {"basename": "_manifests", "name": None, "doc": "render the manifests of addons"}
     for name, addon in ADDONS.items():
         yield {
@@ -198,9 +198,8 @@ def task_manifests() -> Iterator[dict[str, Any]]:
         }
 
 
-def task_addons() -> Iterator[dict[str, Any]]:
+def task_addons(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per addon that applies it, or removes it if it is off."""
-    settings = current()
     yield {"name": None, "doc": "apply addons such as DNS, and remove addons that are off"}
     local = settings.start.control_plane
     for name, addon in ADDONS.items():

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tasks.cli.task import action
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow, program
 
@@ -22,7 +23,7 @@ COPY_GIB = 1.5
 MAKEFILES = ("Makefile.generated_files", "build/root/Makefile.generated_files")
 
 
-@console.action
+@action
 def generate(settings: Settings) -> None:
     """Make the generated OpenAPI code where the tree lacks it, as upstream's make does.
 
@@ -93,9 +94,8 @@ class Generated:
         return "the tree has its generated code"
 
 
-def task_generated() -> Iterator[dict[str, Any]]:
+def task_generated(settings: Settings) -> Iterator[dict[str, Any]]:
     """Make generated code where the tree lacks it."""
-    settings = current()
     yield {
         "basename": "generated",
         "doc": "make generated code once, where the tree lacks it",

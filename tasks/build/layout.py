@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.core.doit_run import once_per_run
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
 from tasks.kubernetes.tree import Checkout
@@ -77,7 +77,7 @@ def layout_of(paths: Paths, checkout: Checkout) -> Layout:
     return Layout(GOPATH, tree, root)
 
 
-@functools.cache
+@once_per_run
 def missing_packages(tree: Path) -> str:
     """Return the first package that vendor/ is to have and has no code of; empty for none.
 

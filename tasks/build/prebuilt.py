@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from doit.tools import config_changed
-
 from tasks.build import dwarf_check, prune
+from tasks.cli.task import action, config_changed
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
@@ -58,7 +57,7 @@ def guessed(tree: Path) -> Path:
     return max(found, key=lambda path: path.stat().st_mtime).parent
 
 
-@console.action
+@action
 def take(settings: Settings, module: str) -> None:
     """Copy a module's binary to its place and write it down.
 

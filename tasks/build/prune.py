@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tasks.cli.task import action
 from tasks.core import console
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files, process
 
 GIB = 1 << 30
@@ -63,7 +64,7 @@ def _prune(settings: Settings, kept: Collection[Path]) -> int:
     return removed
 
 
-@console.action
+@action
 def run(settings: Settings) -> None:
     """Prune, and say what that freed."""
     with files.locked(settings.paths.cache / "build.lock"):
@@ -71,10 +72,10 @@ def run(settings: Settings) -> None:
     console.note(f"{removed / GIB:.1f} GiB freed, {settings.build.keep} GiB are kept at the most")
 
 
-def task_prune() -> dict[str, Any]:
+def task_prune(settings: Settings) -> dict[str, Any]:
     """Return the task that removes binaries nobody used for long."""
     return {
         "doc": "remove the oldest binaries beyond build.keep gigabytes",
-        "actions": [(run, [current()])],
+        "actions": [(run, [settings])],
         "uptodate": [False],
     }

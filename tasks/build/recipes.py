@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.build import go_command, layout
 from tasks.build.go_command import Recipe
 from tasks.components import registry
+from tasks.core.doit_run import once_per_run
 from tasks.kubernetes import version_stamp
 from tasks.kubernetes.facts import minor as facts_of
 from tasks.kubernetes.tool_record import load_tool
@@ -36,7 +36,7 @@ def recipe_for(settings: Settings, checkout: Checkout, module: str, manifest: st
     )
 
 
-@functools.cache
+@once_per_run
 def commit_date(checkout: Checkout) -> str:
     """Return when the commit was made, in UTC as Go stamps it."""
     form = ("--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd")
@@ -44,22 +44,16 @@ def commit_date(checkout: Checkout) -> str:
     return asked.stdout.strip()
 
 
-def forget() -> None:
-    """Forget what was found out, for a tree that has changed since."""
-    for known in (_now, _edited, _overlay, commit_date):
-        known.cache_clear()
-
-
-@functools.cache
+@once_per_run
 def _now(checkout: Checkout) -> Checkout:
     return version_stamp.stamp_now(checkout)
 
 
-@functools.cache
+@once_per_run
 def _edited(checkout: Checkout) -> frozenset[str]:
     return frozenset(changed_files(checkout.tree, checkout.git)[0])
 
 
-@functools.cache
+@once_per_run
 def _overlay(folder: Path) -> Mapping[str, str]:
     return go_command.write_deadline_overlay(folder)

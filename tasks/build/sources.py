@@ -6,19 +6,20 @@ module changed; `build:<module>` depends on that manifest.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.build import go_command, layout
 from tasks.build.go_command import go_minor
+from tasks.cli.task import action
 from tasks.components import registry
 from tasks.core import console
+from tasks.core.doit_run import forget, once_per_run
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts, tool_record
 from tasks.kubernetes.tree import Checkout, load_checkout, snapshot, tree_digests
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
 
@@ -26,13 +27,18 @@ DEPS = (1, 11)
 """From this Go on `go list` follows dependencies itself."""
 
 
-@functools.cache
+@once_per_run
 def _entries_by_tree(checkout: Checkout) -> dict[str, str]:
     """Return the tree's files as they were when this run first looked."""
     return snapshot(checkout.tree, checkout.git)
 
 
-@console.action
+def look_again() -> None:
+    """Let the next look see what was edited in the meantime."""
+    forget(_entries_by_tree)
+
+
+@action
 def refresh(settings: Settings, module: str) -> None:
     """Bring a module's manifest up to date; an unchanged manifest keeps its time stamp."""
     target = settings.paths.sources(module)
@@ -139,9 +145,8 @@ def _entries(manifest_: str) -> dict[str, str]:
     return {path: blob for blob, path in pairs}
 
 
-def task_sources() -> Iterator[dict[str, Any]]:
+def task_sources(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per module that writes its digest manifest."""
-    settings = current()
     yield {"name": None, "doc": "look which files of a module changed"}
     for module in registry.modules():
         yield {

@@ -11,24 +11,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from doit.tools import config_changed
-
 from tasks.build import go_build, prebuilt, prune, recipes, sources
 from tasks.build.go_command import Recipe
+from tasks.cli.task import action, config_changed
 from tasks.components import registry
-from tasks.core import console
+from tasks.core import console, doit_run
 from tasks.core.errors import Failure
 from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tree import load_checkout
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files, resources
 
 DISK_GIB = 6.0
 """GiB a first build of all modules takes, Go's cache included (measured with 1.20 and 1.35)."""
 NEXT_DISK_GIB = 1.5
 """GiB a later build may take: its binaries, and what go has to compile again."""
-_compiled: dict[str, Path] = {}
-"""What this run compiled, siblings included."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +49,12 @@ def load_binary(settings: Settings, module: str) -> Binary:
     return Binary(**{**value, "path": Path(value["path"])})
 
 
-@console.action
+@action
 def build(settings: Settings, module: str) -> None:
     """Provide a module's binary, compiling it together with the others that this run wants."""
-    wanted = [name.partition(":")[2] for name in console.selected_with_dependencies("build:")]
-    modules = [name for name in registry.modules() if name == module or name in wanted]
+    run = doit_run.current()
+    needed = [name.partition(":")[2] for name in run.selected_with_dependencies("build:")]
+    modules = [name for name in registry.modules() if name == module or name in needed]
     plan = _plan(settings, module)
     if _kept(settings, module, plan):
         return
@@ -65,20 +63,34 @@ def build(settings: Settings, module: str) -> None:
             return
         plans = {name: _plan(settings, name) for name in modules}
         _compile(settings, {name: one for name, one in plans.items() if not one.path.is_file()})
-        with prune.prune_lock(settings):
-            _record(settings, module, plan)
-        prune.prune(settings, spare={path.parent for path in _compiled.values()})
+        prune.prune(settings)
 
 
 def _kept(settings: Settings, module: str, plan: _Plan) -> bool:
     """Write down the binary that is there already: no other run's compiling is waited for."""
     with prune.prune_lock(settings):
-        if not _compiled.get(module, plan.path).is_file():
+        recorded = _recorded(settings, module, plan)
+        path = recorded or plan.path
+        if not path.is_file():
             return False
-        together = "compiled together with the one before"
-        console.note(together if module in _compiled else "kept from an earlier build")
-        _record(settings, module, plan)
+        console.note("built already" if recorded else "kept from an earlier build")
+        _record(settings, module, plan, path)
         return True
+
+
+def _recorded(settings: Settings, module: str, plan: _Plan) -> Path | None:
+    """Return the recorded binary if it is that of the plan, compiled with a sibling for example.
+
+    One whose sources were edited while it was compiled counts as long as the edit is there.
+    """
+    record = files.read_json(settings.paths.built(module)) or {}
+    path = Path(record.get("path", ""))
+    if record.get("digest") != plan.digest or not path.is_file():
+        return None
+    if path == plan.path:
+        return path
+    still = sources.current_manifest(settings, module, plan.sources) != plan.sources
+    return path if still else None
 
 
 @dataclass(frozen=True)
@@ -134,25 +146,25 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
 
 
 def _keep(settings: Settings, module: str, plan: _Plan, made: Path) -> None:
-    """Move a fresh binary to its place.
+    """Move a fresh binary to its place and write it down.
 
     A binary whose sources were edited while it was compiled goes to a place of its own: it must
     not be found again under a digest that does not describe it. The manifest stays as it was, so
     that the next run sees the edit.
     """
-    sources._entries_by_tree.cache_clear()
+    sources.look_again()
     place = plan.path
     if sources.current_manifest(settings, module, plan.sources) != plan.sources:
         console.say(f"  {module}: edited while it was compiled; the next run builds it again")
         place = plan.path.parent.with_name(f"{plan.path.parent.name}-edited") / module
     place.parent.mkdir(parents=True, exist_ok=True)
     made.replace(place)
-    _compiled[module] = place
+    with prune.prune_lock(settings):
+        _record(settings, module, plan, place)
 
 
-def _record(settings: Settings, module: str, plan: _Plan) -> None:
+def _record(settings: Settings, module: str, plan: _Plan, path: Path) -> None:
     """Write down the binary and point the instance's bin folder at it."""
-    path = _compiled.get(module, plan.path)
     value = {
         "module": module,
         "path": str(path),
@@ -180,9 +192,8 @@ class Built:
         return f"the recorded binary of {self.module} exists"
 
 
-def task_build() -> Iterator[dict[str, Any]]:
+def task_build(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per module that provides its debuggable binary."""
-    settings = current()
     yield {"name": None, "doc": "build debuggable binaries, one task per module"}
     for module in registry.modules():
         made = prebuilt.task if prebuilt.chosen(settings) else _compiling

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from doit import get_initial_workdir
-
 from tasks.bundle import index, source
 from tasks.bundle.index import Entry, Index
 from tasks.checkout import tasks as checkout
 from tasks.checkout.base import slug
+from tasks.cli.command_line import start_folder
+from tasks.cli.task import action
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import require_kubernetes
@@ -29,7 +29,7 @@ _CHUNK = 1 << 20
 _DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error)
 
 
-@console.action
+@action
 def import_bundle(settings: Settings, file: str) -> None:
     """Verify a bundle and import its tools, source and binaries into the workspace.
 
@@ -71,7 +71,7 @@ def import_bundle(settings: Settings, file: str) -> None:
 
 def find_bundle(place: str) -> Path:
     """Return the absolute path of a bundle; a relative path starts where the user called doit."""
-    return Path(get_initial_workdir() or ".", Path(place).expanduser()).absolute()
+    return (start_folder() / Path(place).expanduser()).absolute()
 
 
 def state(path: Path) -> dict[str, Any]:

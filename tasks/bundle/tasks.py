@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from tasks.bundle import read, write
-from tasks.core import console
+from tasks.cli.task import action, option
+from tasks.core import doit_run
 from tasks.core.errors import Failure
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files
 
 
-@console.action
+@action
 def unbundle(settings: Settings, names: list[str] | None) -> Any:
     """Import the bundle given on the command line, or else the one in origin.bundle.
 
@@ -24,7 +25,7 @@ def unbundle(settings: Settings, names: list[str] | None) -> Any:
             f"unbundle: expected one file, got {len(names)}", f"run: doit unbundle {names[0]}"
         )
     place = names[0] if names else settings.origin.bundle
-    if not place and not console.selected("unbundle"):
+    if not place and not doit_run.current().is_selected("unbundle"):
         return None
     return read.import_bundle(settings, place)
 
@@ -38,7 +39,7 @@ class Taken:
     def __call__(self) -> bool:
         """Look, and never raise: doit would end the whole run."""
         place = self.settings.origin.bundle
-        if console.selected("unbundle"):
+        if doit_run.current().is_selected("unbundle"):
             return False
         if not place:
             return True
@@ -55,35 +56,29 @@ class Taken:
         return "the bundle was taken over"
 
 
-def task_bundle() -> dict[str, Any]:
+def task_bundle(settings: Settings) -> dict[str, Any]:
     """Return the task that writes a bundle."""
     return {
         "doc": "write one file with everything `up` needs on a machine without network",
-        "actions": [(write.make, [current()])],
+        "actions": [(write.make, [settings])],
         "task_dep": ["checkout", "toolchain", "generated"],
         "uptodate": [False],
         "params": [
-            {
-                "name": "output",
-                "long": "output",
-                "default": "",
-                "help": "the file to write, beside it its .sha256"
+            option(
+                "output",
+                "the file to write, beside it its .sha256"
                 " (default: stepkube-VERSION-ARCHITECTURE.tar.gz in the current folder)",
-            },
-            {
-                "name": "binaries",
-                "long": "binaries",
-                "type": bool,
-                "default": False,
-                "help": "put the built binaries in too, so that nothing is compiled over there",
-            },
+                "",
+            ),
+            option(
+                "binaries", "put the built binaries in too, so that nothing is compiled over there"
+            ),
         ],
     }
 
 
-def task_unbundle() -> Iterator[dict[str, Any]]:
+def task_unbundle(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the task that imports a bundle."""
-    settings = current()
     yield {
         "basename": "unbundle",
         "doc": "verify a bundle (doit unbundle FILE) and import its tools, source and binaries",

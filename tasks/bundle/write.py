@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import io
 import os
 import re
@@ -12,13 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from doit import get_initial_workdir
-from doit.exceptions import TaskFailed
-
 from tasks.build import layout, sources
 from tasks.build import tasks as build
 from tasks.bundle import index, source
 from tasks.bundle.index import Entry, Index
+from tasks.cli.command_line import start_folder
+from tasks.cli.task import action
 from tasks.cluster import tasks as cluster
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
@@ -40,13 +40,13 @@ _LEVEL = 1
 """gzip level: level 6 takes three times as long for a 10% smaller file."""
 
 
-@console.action
+@action
 def make(settings: Settings, output: str, binaries: bool) -> None:
     """Write the bundle under a temporary name and rename it when complete; write its .sha256."""
     checkout = load_checkout(settings.paths.lock)
     _require_vendor(checkout.tree)
     name = Path(output or _default_name(checkout.version, binaries)).expanduser()
-    target = Path(get_initial_workdir() or ".", name).absolute()
+    target = (start_folder() / name).absolute()
     if target.is_dir():
         raise Failure(f"--output: {target} is a folder", "use the path of a file")
     if not target.parent.is_dir():
@@ -137,9 +137,7 @@ def _binaries(settings: Settings) -> dict[str, Path]:
     found = {}
     for module in sorted(filter(None, modules)):
         for step in (sources.refresh, build.build):
-            said = step(settings, module)
-            if isinstance(said, TaskFailed):
-                raise Failure(said.message)
+            inspect.unwrap(step)(settings, module)  # without @action: a Failure ends this task
         path = build.load_binary(settings, module).path
         found[f"bin/{path.parent.name}/{module}"] = path
     return found

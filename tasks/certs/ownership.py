@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.certs import credentials
-from tasks.core.console import action
+from tasks.cli.task import action
 from tasks.core.uptodate import Check
 from tasks.settings import cert_files
 from tasks.settings.load import Settings

@@ -11,19 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from doit.tools import config_changed
-
 from tasks.certs import credentials, kubeconfig, ownership
 from tasks.certs.certificates import (
     Certificate,
     Paths,
     certificates,
 )
-from tasks.core.console import action
+from tasks.cli.task import action, config_changed
 from tasks.core.errors import Failure
 from tasks.core.uptodate import Check
 from tasks.settings.cert_files import CLIENTS, kubeconfig_files, pair, service_account_key
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files
 
 
@@ -100,7 +98,8 @@ def make_service_account(key: Path, public: Path, source: str) -> None:
         files.write_if_changed(public, half)
 
 
-def _tasks(settings: Settings) -> Iterator[dict[str, Any]]:
+def task_certs(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield the tasks of the certificates, keys and kubeconfigs."""
     yield {"name": None, "doc": "certificates, keys and kubeconfigs"}
     tasks = [_certificate(settings, item) for item in certificates(settings)]
     tasks += [_service_account(settings)]
@@ -166,8 +165,3 @@ def _kubeconfig(settings: Settings, name: str) -> dict[str, Any]:
         "uptodate": [Check(f"{path} is as wanted", ownership.is_current, (path, text))],
         "actions": [(ownership.write_private, (path, text))],
     }
-
-
-def task_certs() -> Iterator[dict[str, Any]]:
-    """Describe the certificates, keys and kubeconfigs."""
-    yield from _tasks(current())

@@ -9,17 +9,15 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from doit.tools import config_changed
-
+from tasks.cli.task import action, config_changed
 from tasks.components import image_mirrors
-from tasks.core import console
 from tasks.core.redact import masked
 from tasks.gomod import goproxy
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files, network
 
 
-@console.action
+@action
 def make(settings: Settings) -> None:
     """Check the mirrors' addresses and write them down.
 
@@ -40,9 +38,8 @@ def make(settings: Settings) -> None:
     files.write_json(settings.paths.mirror, masked(asdict(mirror)))
 
 
-def task_downloads() -> Iterator[dict[str, Any]]:
+def task_downloads(settings: Settings) -> Iterator[dict[str, Any]]:
     """Check and write down where downloads come from."""
-    settings = current()
     yield {
         "basename": "downloads",
         "doc": "check and write down where downloads come from",

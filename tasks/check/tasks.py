@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from tasks.check import conflicts, ports, versions
+from tasks.cli.task import action
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
-from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
 from tasks.kubernetes.tree import load_checkout
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 
 RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
 
@@ -88,7 +88,7 @@ def minor(settings: Settings) -> Minor | None:
     return None
 
 
-@console.action
+@action
 def check(settings: Settings) -> None:
     """Refuse what cannot work; what depends on a version not known yet, the checkout refuses."""
     chosen = minor(settings)
@@ -98,11 +98,11 @@ def check(settings: Settings) -> None:
         require(settings, chosen)
 
 
-def task_check() -> dict[str, Any]:
+def task_check(settings: Settings) -> dict[str, Any]:
     """Return the task that every other stage waits for."""
     return {
         "doc": "refuse settings that the version does not know, or that contradict each other",
-        "actions": [(check, [current()])],
+        "actions": [(check, [settings])],
         "uptodate": [False],
         "meta": {"quiet": True},
     }

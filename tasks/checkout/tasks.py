@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-from doit.tools import config_changed
 
 from tasks.build import layout
 from tasks.check import tasks as check
 from tasks.checkout import origins
 from tasks.checkout.base import Incomplete, NoSuchVersion, Unreachable
+from tasks.cli.task import action, config_changed
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.core.redact import masked
 from tasks.kubernetes import bundle_record, facts, version_stamp
 from tasks.kubernetes.releases import is_minor
 from tasks.kubernetes.tree import Checkout, load_checkout
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files
 
 
-@console.action
+@action
 def make(settings: Settings) -> None:
     """Check the source out and write the lock that the later stages depend on."""
     checkout = stamped(settings, take(settings))
@@ -118,12 +116,8 @@ class AsLocked:
         return "the locked tree exists, at the locked commit"
 
 
-def task_checkout() -> Iterator[dict[str, Any]]:
-    """Check out the Kubernetes source and lock the choice."""
-    yield from _tasks(current())
-
-
-def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
+def task_checkout(settings: Settings) -> dict[str, Any]:
+    """Return the task that checks out the Kubernetes source and locks the choice."""
     named = settings.build.version_file
     choice = masked(
         {
@@ -133,19 +127,16 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
         }
     )
     given = [str(Path(named).expanduser().absolute())] if named else []
-    return [
-        {
-            "basename": "checkout",
-            "doc": "check out the Kubernetes source and lock the choice",
-            "actions": [(make, [settings])],
-            "targets": [str(settings.paths.lock)],
-            "task_dep": ["check", "downloads", "unbundle"],
-            "file_dep": given
-            + ([str(settings.paths.bundle)] if bundle_record.imported_bundle(settings) else []),
-            "uptodate": [
-                config_changed(choice),
-                AsLocked(settings.paths.lock, own=bool(settings.origin.path)),
-            ],
-            "clean": True,
-        }
-    ]
+    return {
+        "doc": "check out the Kubernetes source and lock the choice",
+        "actions": [(make, [settings])],
+        "targets": [str(settings.paths.lock)],
+        "task_dep": ["check", "downloads", "unbundle"],
+        "file_dep": given
+        + ([str(settings.paths.bundle)] if bundle_record.imported_bundle(settings) else []),
+        "uptodate": [
+            config_changed(choice),
+            AsLocked(settings.paths.lock, own=bool(settings.origin.path)),
+        ],
+        "clean": True,
+    }

@@ -1,4 +1,4 @@
-"""How doit tells of a run: a line for each step, its failures, and a sum at the end."""
+"""doit reporter: one line per task, failures and a summary at the end; saves finished tasks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import IO, Any
 from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
-from tasks.core import console
+from tasks.core import console, doit_run
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
-    """One line a step: state, name, seconds, and what the step has to report.say about itself."""
+    """One line a step: state, name, seconds, and what the step noted."""
 
     desc = "stepkube's console output"
 
@@ -24,18 +24,25 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._started = time.monotonic()
         self._step = self._started
         self._count = {"ok": 0, "cached": 0, "failed": 0}
+        self._only_answers = False
         self._folds = os.environ.get("GITHUB_ACTIONS") == "true"
 
     def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
-        """Remember what was asked for, so that a step can serve its siblings in one go."""
+        """Note what was asked for, so that a step can serve its siblings in one go."""
         super().initialize(tasks, selected_tasks)
-        console.tasks_by_name.clear()
-        console.tasks_by_name.update(tasks)
-        console.selected_tasks[:] = selected_tasks
+        run = doit_run.current()
+        run.dependencies = {
+            name: (*task.task_dep, *task.setup_tasks) for name, task in tasks.items()
+        }
+        run.selected = tuple(selected_tasks)
+        selected = [tasks[name] for name in selected_tasks]
+        self._only_answers = all(_has(task, "answer") for task in selected)
+        if any(_prints_document(task) for task in selected):
+            console.reserve_stdout()
 
     def execute_task(self, task: Any) -> None:
         """Open the step."""
-        console.notes.clear()
+        doit_run.current().notes.clear()
         self._step = time.monotonic()
         if task.actions and not _quiet(task):
             if self._folds:
@@ -48,7 +55,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if not task.actions:
             return
         self._count["ok"] += 1
-        if not _quiet(task) or console.notes:
+        if not _quiet(task) or doit_run.current().notes:
             self._close("ok", task.name)
 
     def skip_uptodate(self, task: Any) -> None:
@@ -74,9 +81,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if self.runtime_errors:
             self._error("doit", "".join(self.runtime_errors).strip())
         count = self._count
-        if count["failed"] == 0 and all(
-            _answers(console.tasks_by_name[name]) for name in console.selected_tasks
-        ):
+        if count["failed"] == 0 and self._only_answers:
             return
         console.say(
             f"{count['ok']} done, {count['cached']} unchanged, {count['failed']} failed"
@@ -86,11 +91,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def _close(self, word: str, name: str) -> None:
         seconds = time.monotonic() - self._step
-        text = f"{word:<7} {name:<32} {seconds:6.1f} s  {'; '.join(console.notes)}".rstrip()
+        notes = doit_run.current().notes
+        text = f"{word:<7} {name:<32} {seconds:6.1f} s  {'; '.join(notes)}".rstrip()
         console.say(_colour(word, text, self.outstream), stream=self.outstream)
         if self._folds:
             console.say("::endgroup::", stream=self.outstream)
-        console.notes.clear()
+        notes.clear()
 
     def _error(self, name: str, text: str) -> None:
         if self._folds:
@@ -112,12 +118,15 @@ def checkpoint() -> None:
 
 
 def _quiet(task: Any) -> bool:
-    return bool((task.meta or {}).get("quiet")) or task.name.startswith("_")
+    return _has(task, "quiet") or task.name.startswith("_")
 
 
-def _answers(task: Any) -> bool:
-    """Tell whether what a task prints is all that a caller wants to read."""
-    return bool((task.meta or {}).get("answer"))
+def _has(task: Any, word: str) -> bool:
+    return bool((task.meta or {}).get(word))
+
+
+def _prints_document(task: Any) -> bool:
+    return _has(task, "document") and (task.options or {}).get("output") == "json"
 
 
 def _traceback_wanted(fail: BaseFail) -> bool:

@@ -1,27 +1,35 @@
-"""The names of the tasks: their order in lists, and what is said of a wrong name or option."""
+"""Task names: their order in lists, and the error for a wrong name or option."""
 
 from __future__ import annotations
 
 import difflib
 import functools
 import inspect
+import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
-Creator = Callable[[], Any]
+from tasks.settings.load import Settings
+
+Creator = Callable[[Settings], Any]
+"""Makes one task description or several: `task_NAME(settings)`."""
+Pipeline = Mapping[str, Sequence[Creator]]
+"""The stages in order, each with its creators."""
+Tasks = Iterator[dict[str, Any]]
+"""Task descriptions, as doit reads them."""
 _OPTION = re.compile(r"Error parsing \w+: (.*) \(parsing options: (.*)\)\. Got: ")
 _VALUE = re.compile(r"Error parsing parameter '(\w+)' <class '(\w+)'>")
 _KINDS = {"int": "a whole number", "float": "a number"}
 
 
-def install(creators: Iterable[Creator]) -> None:
-    """Make doit's message for an unknown task name the nearest tasks of the pipeline.
+def install(settings: Settings, pipeline: Pipeline) -> None:
+    """Let the error for an unknown task name the nearest tasks of the pipeline.
 
-    doit has no hook for its messages, so the exceptions themselves are taught to know better.
+    doit has no hook for this text, so __str__ of its exceptions is replaced.
     """
     original = InvalidCommand.__str__
 
@@ -29,16 +37,16 @@ def install(creators: Iterable[Creator]) -> None:
     def text(self: InvalidCommand) -> str:
         if self.not_found is None:
             return str(original(self))
-        return unknown_task(self.not_found, names(creators))
+        return unknown_task(self.not_found, names(settings, pipeline))
 
     InvalidCommand.__str__ = text
     CmdParseError.__str__ = lambda self: wrong_option(str(self.args[0]))
 
 
-def tasks(creators: Iterable[Creator]) -> Iterator[dict[str, Any]]:
+def tasks(settings: Settings, pipeline: Pipeline) -> Tasks:
     """Yield what creators make, in their order, each with the name its creator gives it."""
-    for creator in creators:
-        made = creator()
+    for creator in itertools.chain.from_iterable(pipeline.values()):
+        made = creator(settings)
         for task in made if inspect.isgenerator(made) else [made]:
             yield {"basename": creator.__name__.removeprefix("task_"), **task}
 
@@ -73,9 +81,9 @@ def nearest(wrong: str, known: list[str]) -> list[str]:
     return difflib.get_close_matches(wrong, known, n=3, cutoff=0.5)
 
 
-def names(creators: Iterable[Creator]) -> list[str]:
-    """Return the names of all tasks that creators make."""
+def names(settings: Settings, pipeline: Pipeline) -> list[str]:
+    """Return the names of all tasks of a pipeline."""
     return [
         f"{task['basename']}:{task['name']}" if task.get("name") else task["basename"]
-        for task in tasks(creators)
+        for task in tasks(settings, pipeline)
     ]

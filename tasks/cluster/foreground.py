@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tasks.core import console
+from tasks.core import console, doit_run
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import files, process
@@ -22,17 +22,16 @@ from tasks.system.process import Record
 EVERY = 1.0
 """Seconds between two looks at the processes, as upstream has it; one costs well under 1 ms."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_stop_on_signal: list[Callable[[], None]] = []
 
 
 def stays_in_foreground(settings: Settings) -> bool:
     """Tell whether this run is to stay: `doit up` with ENABLE_DAEMON=false."""
-    return not settings.start.daemon and bool(console.selected_with_dependencies("up"))
+    return not settings.start.daemon and bool(doit_run.current().selected_with_dependencies("up"))
 
 
 def arm(settings: Settings, end: Callable[[], Sequence[str]]) -> None:
     """See to it that the cluster ends with this process; `end` returns what it ended."""
-    if _stop_on_signal or not stays_in_foreground(settings):
+    if doit_run.current().stops_cluster or not stays_in_foreground(settings):
         return
 
     def clean_up() -> None:
@@ -45,7 +44,7 @@ def arm(settings: Settings, end: Callable[[], Sequence[str]]) -> None:
         except (Failure, OSError) as error:
             console.say(f"error: {error}")
 
-    _stop_on_signal.append(clean_up)
+    doit_run.current().stops_cluster = True
     atexit.register(clean_up)
     signal.signal(signal.SIGHUP, _hang_up)
 

@@ -7,13 +7,14 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tasks.cli.task import ANSWER, OUTPUT, action
 from tasks.cluster import tasks as cluster
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.debug import journal
 from tasks.runtime import processes
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import ports, process
 
 COLUMNS = "{:<26}{:<14}{:<9}{:<10}{:<11}{:<8}{}"
@@ -61,7 +62,7 @@ def rows(settings: Settings) -> list[Row]:
     return found
 
 
-@console.action
+@action
 def status(settings: Settings, output: str) -> None:
     """Print how every component runs."""
     found = rows(settings)
@@ -92,12 +93,12 @@ def _words(seconds: int) -> str:
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
 
 
-def task_status() -> dict[str, Any]:
+def task_status(settings: Settings) -> dict[str, Any]:
     """Return the task that prints how every component runs."""
     return {
         "doc": "show mode, pid, uptime, health and debugger of every component",
-        "actions": [(status, [current()])],
+        "actions": [(status, [settings])],
         "uptodate": [False],
-        "params": [console.OUTPUT],
-        "meta": console.ANSWER,
+        "params": [OUTPUT],
+        "meta": ANSWER,
     }

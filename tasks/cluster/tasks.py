@@ -10,6 +10,8 @@ from typing import Any
 from tasks.addons import tasks as addons
 from tasks.addons.catalog import ADDONS
 from tasks.check import tasks as check
+from tasks.cli.command_line import UP_OPTIONS
+from tasks.cli.task import action
 from tasks.cluster import foreground, summary
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
@@ -17,12 +19,11 @@ from tasks.core.errors import Failure
 from tasks.debug import journal, saved_breakpoints, swap
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import kubectl, prerequisites, processes, sandbox
-from tasks.settings import groups
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files, process
 
 
-@console.action
+@action
 def reconcile(settings: Settings, name: str) -> None:
     """Start a component, or start it again when what it was started from changed.
 
@@ -93,7 +94,7 @@ def components_in_scope(settings: Settings) -> list[str]:
     return [spec.name for spec in COMPONENTS.values() if everything or spec.part == "kubelet"]
 
 
-@console.action
+@action
 def up(settings: Settings) -> None:
     """Stop what is no longer wanted, then say how to use the cluster; stay if that is wished."""
     foreground.arm(settings, partial(stop_all, settings))
@@ -112,7 +113,7 @@ def up(settings: Settings) -> None:
         foreground.watch(settings, wanted)
 
 
-@console.action
+@action
 def down(settings: Settings) -> None:
     """End every component of the instance, the last one first, and free the ports."""
     ended = stop_all(settings)
@@ -134,7 +135,7 @@ def stop_all(settings: Settings) -> list[str]:
     return ended
 
 
-@console.action
+@action
 def stop_one(settings: Settings, name: str) -> None:
     """End one component and leave the others alone."""
     console.note("ended" if _stop(settings, name) else "was not running")
@@ -149,14 +150,13 @@ def _stop(settings: Settings, name: str) -> bool:
         return processes.stop(settings, name, record) or ran
 
 
-def task_up() -> Iterator[dict[str, Any]]:
+def task_up(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the task that brings the whole cluster up."""
-    settings = current()
     yield {
         "basename": "up",
         "doc": "build what changed and bring the cluster up",
         "actions": [(up, [settings])],
-        "params": list(groups.UP),
+        "params": list(UP_OPTIONS),
         "task_dep": [
             *_credentials(settings),
             *(f"start:{name}" for name in components_to_run(settings)),
@@ -174,9 +174,8 @@ def _credentials(settings: Settings) -> list[str]:
     return ["certs"] if settings.start.control_plane else ["certs:kubeconfig-admin"]
 
 
-def task_start() -> Iterator[dict[str, Any]]:
+def task_start(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that makes it run as configured."""
-    settings = current()
     yield {"name": None, "doc": "start components, or restart those whose inputs changed"}
     # an optional component is also started for one that START_MODE leaves out of `up`
     chosen = (one.name for one in COMPONENTS.values() if one.optional and one.optional(settings))
@@ -202,9 +201,8 @@ def task_start() -> Iterator[dict[str, Any]]:
         }
 
 
-def task_stop() -> Iterator[dict[str, Any]]:
+def task_stop(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that ends it."""
-    settings = current()
     yield {"name": None, "doc": "end single components"}
     for name in COMPONENTS:
         yield {
@@ -215,10 +213,10 @@ def task_stop() -> Iterator[dict[str, Any]]:
         }
 
 
-def task_down() -> dict[str, Any]:
+def task_down(settings: Settings) -> dict[str, Any]:
     """Return the task that ends the cluster."""
     return {
         "doc": "end every component and free the ports",
-        "actions": [(down, [current()])],
+        "actions": [(down, [settings])],
         "uptodate": [False],
     }

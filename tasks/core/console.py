@@ -1,40 +1,14 @@
-"""The one place that prints, and what a running step can say and ask; see reporter.py."""
+"""The one place that prints: lines, warnings, progress, and the notes of a step."""
 
 from __future__ import annotations
 
-import errno
-import functools
 import os
 import sys
 import time
-from collections.abc import Callable
-from typing import IO, Any, ParamSpec
+from typing import IO
 
-from doit.exceptions import TaskFailed
-
-from tasks.core.errors import Failure
+from tasks.core import doit_run
 from tasks.core.redact import mask
-
-P = ParamSpec("P")
-
-notes: list[str] = []
-"""What the current step has to say of itself."""
-selected_tasks: list[str] = []
-"""The tasks this run was asked for."""
-tasks_by_name: dict[str, Any] = {}
-"""All tasks by name."""
-
-ANSWER = {"quiet": True, "answer": True}
-"""The `meta` of a task whose output is all that a caller wants to read."""
-OUTPUT = {
-    "name": "output",
-    "long": "output",
-    "short": "o",
-    "default": "text",
-    "choices": (("text", "for people"), ("json", "for machines")),
-    "help": "form of the answer",
-}
-"""The option of a task that answers people and machines."""
 
 
 def say(text: str = "", *, stream: IO[str] | None = None) -> None:
@@ -56,6 +30,18 @@ def redirect_to_devnull(*descriptors: int) -> None:
     os.close(nowhere)
 
 
+def reserve_stdout() -> None:
+    """Keep stdout for `say_document`; whatever else is printed from now on goes to stderr."""
+    sys.stdout.flush()
+    doit_run.current().document = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+
+def say_document(text: str) -> None:
+    """Print the document that stdout was reserved for."""
+    say(text, stream=doit_run.current().document)
+
+
 def warn(text: str) -> None:
     """Print a warning on stderr."""
     say(f"warning: {text}", stream=sys.stderr)
@@ -63,7 +49,7 @@ def warn(text: str) -> None:
 
 def note(text: str) -> None:
     """Add a few words to the line that closes the current step."""
-    notes.append(text)
+    doit_run.current().notes.append(text)
 
 
 def progress(text: str) -> None:
@@ -90,52 +76,6 @@ class Heartbeat:
         elif now - self._last >= self._every:
             self._last = now
             say(f"  ... {line}")
-
-
-def action(function: Callable[P, Any]) -> Callable[P, Any]:
-    """Make a function a doit action: a Failure ends the task with words, not with a traceback."""
-
-    @functools.wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except Failure as failure:
-            return TaskFailed(str(failure))
-        except OSError as error:
-            if os.environ.get("STEPKUBE_DEBUG"):
-                raise
-            return TaskFailed(str(_in_words(error)))
-
-    return guarded
-
-
-def _in_words(error: OSError) -> Failure:
-    what = f"{error.filename or 'the system'}: {error.strerror or error}"
-    hint = "STEPKUBE_DEBUG=1 shows where this came from"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "free some space, or point STEPKUBE_HOME at a larger disk"
-    return Failure(what, hint)
-
-
-def selected_with_dependencies(prefix: str) -> list[str]:
-    """Return the names of the tasks this run was asked for, with all they depend on.
-
-    Only names that start with `prefix` are returned, in order of definition.
-    """
-    wanted: set[str] = set()
-    queue = list(selected_tasks)
-    while queue:
-        name = queue.pop()
-        if name in wanted or name not in tasks_by_name:
-            continue
-        wanted.add(name)
-        queue += [*tasks_by_name[name].task_dep, *tasks_by_name[name].setup_tasks]
-    return [name for name in tasks_by_name if name in wanted and name.startswith(prefix)]
-
-
-def selected(name: str) -> bool:
-    """Tell whether this run was asked for the task itself, not just for what depends on it."""
-    return name in selected_tasks
 
 
 def live(out: IO[str]) -> bool:

@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.cli.task import action
 from tasks.components import registry
 from tasks.core import console
 from tasks.debug import swap
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files
 
 EVERY = 0.02
@@ -106,7 +107,7 @@ def phases(settings: Settings, name: str) -> Iterator[tuple[str, Callable[[], ob
         yield f"undebug, {mode}", functools.partial(swap.leave, settings, name)
 
 
-@console.action
+@action
 def bench(settings: Settings, name: str) -> None:
     """Measure every phase of a swap of one component and print a table."""
     reader, writes = readyz(settings), writer(settings)
@@ -144,9 +145,8 @@ def _clean(settings: Settings) -> None:
     Probe(settings, lambda _: ("DELETE", path, ""), frozenset({200}))._ask(0)
 
 
-def task_bench() -> Iterator[dict[str, Any]]:
+def task_bench(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that measures what a client notices of its swap."""
-    settings = current()
     yield {"name": None, "doc": "measure what a client notices of a debug swap"}
     for name in registry.debug_offsets():
         yield {

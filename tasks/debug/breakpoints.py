@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import shlex
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,15 +13,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from typing import IO, Any
 
-from doit import get_initial_workdir
-
+from tasks.cli import command_line
+from tasks.cli.task import DOCUMENT, action, option
 from tasks.components import registry
 from tasks.core import console
 from tasks.debug import swap
 from tasks.delve.probe import Answer, Probe
 from tasks.delve.tracepoint import set_tracepoint
 from tasks.delve.types import Hit
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import program, stop_on_exit
 
@@ -96,7 +94,7 @@ def start_command(
     process = subprocess.Popen(
         argv,
         env=env,
-        cwd=get_initial_workdir(),
+        cwd=command_line.start_folder(),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -120,23 +118,7 @@ def end_command(answer: Answer) -> Iterator[str]:
         yield "  it was ended" if answer.code is None else f"  exit code {answer.code}"
 
 
-@functools.cache
-def document() -> IO[str]:
-    """Return stdout for one document; whatever else is printed from now on goes to stderr."""
-    sys.stdout.flush()
-    stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return stdout
-
-
-def output_format(word: str) -> str:
-    """Read --output; doit does so before it runs anything, so that nothing precedes the JSON."""
-    if word == "json":
-        document()
-    return word
-
-
-@console.action
+@action
 def break_at(
     settings: Settings,
     name: str,
@@ -162,38 +144,30 @@ def break_at(
         for line in end_command(answer):
             console.say(line)
     else:
-        text = json.dumps(asdict(answer), ensure_ascii=False, indent=1)
-        console.say(text, stream=document())
+        console.say_document(json.dumps(asdict(answer), ensure_ascii=False, indent=1))
     console.note(f"{len(answer.hits)} of {hits} hits")
     if failure := answer.failure():
         raise failure
 
 
-def _option(name: str, default: Any, help_text: str, **more: Any) -> dict[str, Any]:
-    kind = {"type": type(default)} | more
-    return {"name": name, "long": name, "default": default, "help": help_text, **kind}
-
-
 OPTIONS = (
-    _option("at", "", "where: a function, the end of its name, or file.go:LINE"),
-    _option("run", "", "a command that leads there; write --run='...' with the ="),
-    _option("condition", "", "a Go expression; write --condition='...' with the ="),
-    _option("hits", 1, "how many hits to wait for"),
-    _option("timeout", 60.0, "seconds to wait for them, and then for the command's end"),
-    _option("depth", 12, "calls of the stack to show"),
-    _option(
+    option("at", "where: a function, the end of its name, or file.go:LINE", ""),
+    option("run", "a command that leads there; write --run='...' with the =", ""),
+    option("condition", "a Go expression; write --condition='...' with the =", ""),
+    option("hits", "how many hits to wait for", 1),
+    option("timeout", "seconds to wait for them, and then for the command's end", 60.0),
+    option("depth", "calls of the stack to show", 12),
+    option(
         "output",
-        "text",
         "how to print what was seen",
-        type=output_format,
+        "text",
         choices=(("text", "for people"), ("json", "one document on stdout, all else on stderr")),
     ),
 )
 
 
-def task_break() -> Iterator[dict[str, Any]]:
+def task_break(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that shows how a place in its code is reached."""
-    settings = current()
     yield {"name": None, "doc": "show who reaches a function of a running component, and with what"}
     for name in registry.debug_offsets():
         yield {
@@ -203,4 +177,5 @@ def task_break() -> Iterator[dict[str, Any]]:
             "task_dep": ["toolchain:delve"],
             "uptodate": [False],
             "params": list(OPTIONS),
+            "meta": DOCUMENT,
         }

@@ -7,17 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tasks.cli.task import action, option
 from tasks.components import registry
 from tasks.components.base import Context
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.debug import preflight, swap
 from tasks.kubernetes.tree import load_checkout
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files, firewall, process
 
 
-@console.action
+@action
 def debug(
     settings: Settings,
     name: str,
@@ -57,7 +58,7 @@ def debug(
     _say_how(settings, name, wanted)
 
 
-@console.action
+@action
 def undebug(settings: Settings, name: str) -> None:
     """Give back a normal process with the very same arguments."""
     with files.locked(settings.paths.run / f"{name}.lock"):
@@ -74,7 +75,7 @@ def undebug(settings: Settings, name: str) -> None:
         console.note(f"pid {record.identity.pid}, started with the same arguments")
 
 
-@console.action
+@action
 def resume(settings: Settings, name: str) -> None:
     """Let a component that stands at a forgotten breakpoint go on, without any breakpoint left."""
     if swap.load(settings, name) is None:
@@ -121,23 +122,17 @@ def _pause_limit(settings: Settings, name: str) -> str:
     return limit(Context(settings, load_checkout(settings.paths.lock).minor, Path(name)))
 
 
-def _option(name: str, text: str, **more: Any) -> dict[str, Any]:
-    flag = {"name": name, "long": name.replace("_", "-"), "help": text}
-    return {**flag, "type": bool, "default": False, **more}
-
-
-def task_debug() -> Iterator[dict[str, Any]]:
+def task_debug(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that puts it under Delve."""
-    settings = current()
     yield {"name": None, "doc": "put a running component under Delve"}
     params = [
-        _option("mode", "how to debug", type=str, default="attach", choices=swap.modes()),
-        _option("stop_at_entry", "with --mode exec: stand before main() until a client comes"),
-        _option("wait_client", "stand until a client comes and lets it go on"),
-        _option("listen", "another address or port for Delve", type=str, default=""),
-        _option("allow_remote", "let --listen name an address that others reach"),
-        _option("open_firewall", "open the port in firewalld, ufw or nftables; undebug closes it"),
-        _option("any_user", "let other users of this machine connect, for an IDE run by one"),
+        option("mode", "how to debug", "attach", choices=swap.modes()),
+        option("stop-at-entry", "with --mode exec: stand before main() until a client comes"),
+        option("wait-client", "stand until a client comes and lets it go on"),
+        option("listen", "another address or port for Delve", ""),
+        option("allow-remote", "let --listen name an address that others reach"),
+        option("open-firewall", "open the port in firewalld, ufw or nftables; undebug closes it"),
+        option("any-user", "let other users of this machine connect, for an IDE run by one"),
     ]
     for name in registry.debug_offsets():
         yield {
@@ -150,26 +145,27 @@ def task_debug() -> Iterator[dict[str, Any]]:
         }
 
 
-def task_undebug() -> Iterator[dict[str, Any]]:
+def task_undebug(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that takes it out of Delve."""
     yield from _simple(
+        settings,
         undebug,
         "take {} out of Delve again, with the same arguments",
         "take a component out of Delve again",
     )
 
 
-def task_resume() -> Iterator[dict[str, Any]]:
+def task_resume(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that ends a forgotten pause."""
     yield from _simple(
+        settings,
         resume,
         "clear the breakpoints of {} and let it go on",
         "let a component go on that stands at a forgotten breakpoint",
     )
 
 
-def _simple(action: Any, doc: str, group: str) -> Iterator[dict[str, Any]]:
-    settings = current()
+def _simple(settings: Settings, action: Any, doc: str, group: str) -> Iterator[dict[str, Any]]:
     yield {"name": None, "doc": group}
     for name in registry.debug_offsets():
         yield {

@@ -17,6 +17,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from tasks.build import layout
+from tasks.cli.task import action, option
 from tasks.components import registry
 from tasks.core import console
 from tasks.core.errors import Failure
@@ -37,13 +38,13 @@ from tasks.editors.configurations import (
 )
 from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tree import Checkout, load_checkout
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files
 
 _HOST = re.compile(r"\w[\w.-]*|[0-9A-Fa-f:]+(%\w+)?", re.ASCII)
 
 
-@console.action
+@action
 def write(settings: Settings, remote_host: str, local_path: str, editor: str) -> None:
     """Write the editors' files into the checkout; files that are up to date stay untouched."""
     checkout = load_checkout(settings.paths.lock)
@@ -81,7 +82,7 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
         _print_connection(view, tree, local_path)
 
 
-@console.action
+@action
 def clean(settings: Settings) -> None:
     """Remove the files and entries of this instance from every tree that it wrote to."""
     with files.locked(settings.paths.run / "ide.lock"):
@@ -161,9 +162,8 @@ def _print_connection(view: View, tree: Path, local_path: str) -> None:
     console.say(f"  {local_path or tree} on the editor's machine is {tree} on this machine")
 
 
-def task_ide() -> dict[str, Any]:
+def task_ide(settings: Settings) -> dict[str, Any]:
     """Write the editors' debug configurations into the checkout."""
-    settings = current()
     return {
         "doc": "write debug configurations for VS Code, GoLand and Neovim into the checkout",
         "actions": [(write, [settings])],
@@ -171,13 +171,13 @@ def task_ide() -> dict[str, Any]:
         "uptodate": [False],
         "clean": [(clean, [settings])],
         "params": [
-            _param("remote-host", "127.0.0.1", "host that the editors connect to"),
-            _param("local-path", "", "the checkout's path where the editors run, if it is another"),
-            _param("editor", "all", "which editor to write for")
-            | {"choices": [("all", "all of them"), *EDITORS.items()]},
+            option("remote-host", "host that the editors connect to", "127.0.0.1"),
+            option("local-path", "the checkout's path where the editors run, if it is another", ""),
+            option(
+                "editor",
+                "which editor to write for",
+                "all",
+                choices=(("all", "all of them"), *EDITORS.items()),
+            ),
         ],
     }
-
-
-def _param(name: str, default: str, about: str) -> dict[str, Any]:
-    return {"name": name.replace("-", "_"), "long": name, "default": default, "help": about}

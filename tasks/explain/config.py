@@ -6,9 +6,10 @@ from typing import Any, Literal, get_args, get_origin
 
 from tasks.check import tasks as check
 from tasks.check import versions
+from tasks.cli.task import ANSWER, action
 from tasks.core import console
 from tasks.settings import groups
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.settings.table import Row, table
 
 HEADER = """# Configuration
@@ -104,7 +105,7 @@ def _version_note(row: Row, settings: Settings, value: Any) -> str:
     return f" - NOT KNOWN: {failure.message.partition(': ')[2]}" if failure else ""
 
 
-@console.action
+@action
 def config(settings: Settings) -> None:
     """Print every setting."""
     for line in lines(settings):
@@ -138,11 +139,11 @@ def _meaning(row: Row) -> str:
     return text
 
 
-def task_config() -> dict[str, Any]:
+def task_config(settings: Settings) -> dict[str, Any]:
     """Return the task that prints all settings."""
     return {
         "doc": "show every setting, its value and where it came from",
-        "actions": [(config, [current()])],
+        "actions": [(config, [settings])],
         "uptodate": [False],
-        "meta": console.ANSWER,
+        "meta": ANSWER,
     }

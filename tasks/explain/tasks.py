@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.check import versions
+from tasks.cli.task import ANSWER, OUTPUT, action, option
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
@@ -20,7 +21,7 @@ from tasks.explain.provenance import DROPPED, FILE, FLAGS, Cause, Item, trace
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import processes
 from tasks.runtime.probes import PROBES
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files
 
 WIDTH = 58
@@ -105,7 +106,7 @@ _PHRASES = {
 }
 
 
-@console.action
+@action
 def explain(
     settings: Settings, name: str, output: str, content: bool, beside_upstream: bool
 ) -> None:
@@ -171,10 +172,9 @@ def _flag(argument: str) -> str:
     return argument.removeprefix("--").partition("=")[0]
 
 
-def task_explain() -> Iterator[dict[str, Any]]:
+def task_explain(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that prints where its flags, files and variables come from."""
     yield {"name": None, "doc": "show where a component's flags, files and variables come from"}
-    settings = current()
     for name in COMPONENTS:
         yield {
             "name": name,
@@ -182,21 +182,13 @@ def task_explain() -> Iterator[dict[str, Any]]:
             "actions": [(explain, [settings, name])],
             "uptodate": [False],
             "params": [
-                console.OUTPUT,
-                {
-                    "name": "content",
-                    "long": "files",
-                    "type": bool,
-                    "default": False,
-                    "help": "the configuration files too, line by line",
-                },
-                {
-                    "name": "beside_upstream",
-                    "long": "upstream",
-                    "type": bool,
-                    "default": False,
-                    "help": "what differs from the tree's own script, by its dry run (1.34 on)",
-                },
+                OUTPUT,
+                option("files", "the configuration files too, line by line", name="content"),
+                option(
+                    "upstream",
+                    "what differs from the tree's own script, by its dry run (1.34 on)",
+                    name="beside_upstream",
+                ),
             ],
-            "meta": console.ANSWER,
+            "meta": ANSWER,
         }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.checkout.tasks import normal
+from tasks.cli.task import ANSWER, OUTPUT, action
 from tasks.components import containerd
 from tasks.core import console
 from tasks.core.errors import Failure
@@ -19,7 +20,7 @@ from tasks.kubernetes import facts, version_stamp
 from tasks.kubernetes.releases import is_minor
 from tasks.kubernetes.tool_record import Tool, load_tool
 from tasks.kubernetes.tree import Checkout, load_checkout
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system.run import program, run
 from tasks.toolchain import versions
 
@@ -182,7 +183,7 @@ def _load_tool(settings: Settings, name: str) -> Tool | None:
     return load_tool(settings, name) if settings.paths.tool(name).is_file() else None
 
 
-@console.action
+@action
 def print_versions(settings: Settings, output: str) -> None:
     """Print every version with its source and the reason, and the version stamp."""
     checkout = load_checkout(settings.paths.lock)
@@ -207,12 +208,12 @@ def print_versions(settings: Settings, output: str) -> None:
         console.say(f"  {name:<12} {text}")
 
 
-def task_versions() -> dict[str, Any]:
+def task_versions(settings: Settings) -> dict[str, Any]:
     """Return the task that prints all versions and the reasons for them."""
     return {
         "doc": "show which Go, etcd, Delve and containerd the Kubernetes version needs, and why",
-        "actions": [(print_versions, [current()])],
+        "actions": [(print_versions, [settings])],
         "uptodate": [False],
-        "params": [console.OUTPUT],
-        "meta": console.ANSWER,
+        "params": [OUTPUT],
+        "meta": ANSWER,
     }

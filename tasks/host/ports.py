@@ -6,6 +6,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from tasks.cli.task import action
 from tasks.components import registry
 from tasks.core import console
 from tasks.core.errors import Failure
@@ -14,7 +15,7 @@ from tasks.settings.load import Settings
 from tasks.system import files, firewall
 
 
-@console.action
+@action
 def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
     """Open the ports of Delve in the firewall that runs, or close those opened before."""
     home = settings.paths.home
@@ -42,7 +43,7 @@ def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
     return None
 
 
-@console.action
+@action
 def close_all(settings: Settings, dryrun: bool) -> None:
     """Close all ports that were opened."""
     home = settings.paths.home

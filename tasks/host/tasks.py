@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tasks.cli.task import ANSWER, action, option
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.host import apt, file_changes, install, ports, yum
 from tasks.host.packages import MANAGERS, RUNTIMES, removing
 from tasks.host.plan import Command, Mirrors, Plan, plan
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files
 
 KINDS = ((yum.FILES, yum.edit), (apt.FILES, apt.edit))
@@ -39,7 +40,7 @@ def make_plan(root: Path, mirrors: Mirrors, journal: file_changes.Journal) -> Pl
     return whole
 
 
-@console.action
+@action
 def mirror(settings: Settings, mirrors: Mirrors, dry_run: bool, root: str) -> None:
     """Show what the mirrors change on the host, then change it."""
     mirrors.require_addresses()
@@ -60,7 +61,7 @@ def mirror(settings: Settings, mirrors: Mirrors, dry_run: bool, root: str) -> No
     console.note(f"files changed: {count}; {undo}" if count else "nothing to change")
 
 
-@console.action
+@action
 def undo_mirror(settings: Settings, dryrun: bool) -> None:
     """Restore the files of the host that are still as they were left."""
     home = settings.paths.home
@@ -71,7 +72,7 @@ def undo_mirror(settings: Settings, dryrun: bool) -> None:
             console.say(line)
 
 
-@console.action
+@action
 def packages(settings: Settings, mirrors: Mirrors, dry_run: bool) -> None:
     """Show which packages are missing and what will install them, then install them."""
     mirrors.require_addresses()
@@ -98,7 +99,7 @@ def packages(settings: Settings, mirrors: Mirrors, dry_run: bool) -> None:
     console.note(f"{len(lacking)} packages installed")
 
 
-@console.action
+@action
 def undo_packages(settings: Settings) -> None:
     """Say what removes the packages that were installed; removing them is left to the user."""
     journal = file_changes.load(settings.paths.home)
@@ -127,37 +128,30 @@ def _say(commands: list[Command]) -> None:
         console.say(f"  {command}    # {command.why}")
 
 
-def _option(name: str, text: str, **more: Any) -> dict[str, Any]:
-    flag = {"name": name, "long": name.replace("_", "-"), "help": text}
-    return {**flag, "type": bool, "default": False, **more}
-
-
 def _of_the_host(doc: str, action: Any, undo: Any, *params: dict[str, Any]) -> dict[str, Any]:
     """Return a task that changes the host when a user asks for it, and can be undone."""
     return {
         "doc": doc,
         "actions": [action],
-        "params": [*params, _option("dry_run", "show the plan and stop")],
+        "params": [*params, option("dry-run", "show the plan and stop")],
         "clean": [undo],
         "uptodate": [False],
-        "meta": console.ANSWER,
+        "meta": ANSWER,
     }
 
 
-def task_mirror() -> dict[str, Any]:
+def task_mirror(settings: Settings) -> dict[str, Any]:
     """Return the task that puts the mirrors into the host's package managers."""
-    settings = current()
     return _of_the_host(
         "put the mirrors into the host's apt, yum and dnf files (opt-in; clean restores them)",
         (mirror, [settings, mirrors_of(settings)]),
         (undo_mirror, [settings]),
-        _option("root", "root of the system", type=str, default="/"),
+        option("root", "root of the system", "/"),
     )
 
 
-def task_packages() -> dict[str, Any]:
+def task_packages(settings: Settings) -> dict[str, Any]:
     """Return the task that installs what a node needs of the host."""
-    settings = current()
     return _of_the_host(
         "install runtime, network tools and compiler on the host (opt-in; clean says how to undo)",
         (packages, [settings, mirrors_of(settings)]),
@@ -165,13 +159,12 @@ def task_packages() -> dict[str, Any]:
     )
 
 
-def task_firewall() -> dict[str, Any]:
+def task_firewall(settings: Settings) -> dict[str, Any]:
     """Return the task that opens the ports of Delve."""
-    settings = current()
     return _of_the_host(
         "open the ports of Delve in the host's firewall (opt-in; clean closes them)",
         (ports.open_all, [settings]),
         (ports.close_all, [settings]),
-        _option("port", "only this port instead of all", type=int, default=0),
-        _option("close", "close instead of open"),
+        option("port", "only this port instead of all", 0),
+        option("close", "close instead of open"),
     )

@@ -19,13 +19,11 @@ from tasks.settings.dns import Dns
 from tasks.settings.kube_proxy import Proxy
 from tasks.settings.kubelet import Kubelet
 from tasks.settings.node import Node
-from tasks.settings.origin import Build, Mirror, Order, Origin
-from tasks.settings.up import GUESS, UP
+from tasks.settings.origin import GUESS, Build, Mirror, Order, Origin
 
 __all__ = [
     "GROUPS",
     "GUESS",
-    "UP",
     "Addons",
     "Api",
     "Build",

@@ -1,4 +1,4 @@
-"""The only reader of stepkube.yaml, of the environment and of `key=value` words.
+"""Loads the settings: from `key=value` words, the environment and stepkube.yaml.
 
 Precedence: command line, environment, stepkube.yaml, default.
 """
@@ -6,12 +6,9 @@ Precedence: command line, environment, stepkube.yaml, default.
 from __future__ import annotations
 
 import difflib
-import functools
-import os
 import re
-import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_origin
@@ -38,7 +35,7 @@ NOT_SETTINGS = frozenset(
         "STEPKUBE_UPDATE_GOLDEN",
     }
 )
-"""Variables by this tool's prefix that are no settings."""
+"""STEPKUBE_ variables that are not settings."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -119,41 +116,6 @@ def load(
         values[key] = raw if source == DEFAULT else convert(raw, row, source)
         sources[key] = source
     return _assemble(values, sources, environ)
-
-
-@functools.cache
-def current() -> Settings:
-    """Return the settings of this process: real environment, words of the doit command line."""
-    from doit import doit_cmd  # noqa: PLC0415 - only meaningful inside a doit run
-
-    words = {**settings_from_up_options(sys.argv[1:]), **(doit_cmd._CMDLINE_VARS or {})}
-    for row in table():
-        if row.secret and row.key in words:
-            raise Failure(
-                f"the command line ({row.key}=): every user of this machine can read it there",
-                f"put it in the environment ({row.env}) or in {FILE}",
-            )
-    return load(os.environ, words)
-
-
-def settings_from_up_options(argv: Sequence[str]) -> dict[str, str]:
-    """Return the settings that the options of `doit up` stand for.
-
-    doit reads them again, for its help and its errors; but that is after the tasks were made.
-    """
-    from doit.cmdparse import CmdOption, CmdParse, CmdParseError  # noqa: PLC0415
-
-    words = [word for word in argv if word.startswith("-") or "=" not in word]
-    rest = words[words.index("up") + 1 :] if "up" in words else []
-    try:
-        given, _ = CmdParse([CmdOption(option) for option in groups.UP]).parse(rest)
-    except CmdParseError:
-        return {}
-    if given["output"] and given["guess"]:
-        raise Failure("-o names a folder and -O guesses one", "leave one of them out")
-    output = groups.GUESS if given["guess"] else given["output"]
-    found = {"build.output": output, "origin.bundle": given["bundle"]}
-    return {key: value for key, value in found.items() if value}
 
 
 def _given(row: Row, environ: Mapping[str, str]) -> bool:

@@ -9,6 +9,9 @@ from tasks.settings.declare import Pair, option
 
 Order = Literal["auto", "path", "bundle", "tarball", "git", "apt", "goproxy"]
 
+GUESS = "guess"
+"""Value of build.output that looks below the tree's _output, like upstream's -O."""
+
 
 @dataclass(frozen=True)
 class Origin:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, AnyStr
 
+from tasks.core import doit_run
 from tasks.core.errors import Failure
 
 PACKAGES = {
@@ -28,10 +29,6 @@ PACKAGES = {
     "patch": "patch",
     "unshare": "util-linux",
 }
-
-
-command_listeners: list[Callable[[Sequence[str]], None]] = []
-"""Callbacks that get every command line before it starts."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def follow(
 
 def announce(argv: Sequence[str]) -> None:
     """Pass a command line to the command listeners, before the command is started."""
-    for listener in command_listeners:
+    for listener in doit_run.current().command_listeners:
         listener(argv)
 
 

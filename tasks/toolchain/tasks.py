@@ -13,8 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from doit.tools import config_changed
-
+from tasks.cli.task import action, config_changed
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.core.redact import masked
@@ -23,7 +22,7 @@ from tasks.gomod.release import Release, dotted, require_release
 from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tool_record import Tool, go_env, load_tool, save_tool
 from tasks.kubernetes.tree import load_checkout
-from tasks.settings.load import Settings, current
+from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
 from tasks.toolchain import cni, go_install, goroot
@@ -47,7 +46,7 @@ def provide(settings: Settings, name: str, make: Callable[[Settings], Any]) -> A
     return _note(f"{name} {found.version}", found)
 
 
-@console.action
+@action
 def make_go(settings: Settings) -> None:
     """Find or fetch the Go that the checkout is built with."""
     wanted = required_go(load_checkout(settings.paths.lock).tree)
@@ -56,7 +55,7 @@ def make_go(settings: Settings) -> None:
     _note(f"go{go.version}", go, wanted)
 
 
-@console.action
+@action
 def make_etcd(settings: Settings) -> None:
     """Find or build the etcd that the checkout, or the user, asks for."""
     named = settings.etcd.version
@@ -71,7 +70,7 @@ def make_etcd(settings: Settings) -> None:
     _note(f"etcd {etcd.version}", etcd, dotted(wanted))
 
 
-@console.action
+@action
 def make_delve(settings: Settings) -> None:
     """Find or build a Delve that debugs what the checkout's Go makes."""
     go = load_tool(settings, "go")
@@ -88,7 +87,7 @@ def make_delve(settings: Settings) -> None:
     _note(f"delve {delve.version}", delve)
 
 
-@console.action
+@action
 def make_cni(settings: Settings) -> None:
     """Build or fetch the network plugins that a node's container runtime runs."""
     made = cni.make(settings)
@@ -183,10 +182,10 @@ def _offered_etcd(settings: Settings) -> Iterator[Release]:
         yield from goproxy.releases(settings, ETCD)
 
 
-def task_toolchain() -> Iterator[dict[str, Any]]:
+def task_toolchain(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the tasks that find, fetch or build Go, etcd, Delve and CNI plugins."""
     yield {"name": None, "doc": "find, fetch or build Go, etcd, Delve and CNI plugins"}
-    yield from _tasks(current())
+    yield from _tasks(settings)
 
 
 def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.addons import images
 from tasks.components import containerd
-from tasks.core import console
+from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.runtime import processes
 from tasks.settings import load
@@ -167,4 +167,4 @@ def test_load_needs_an_archive_that_exists(chosen: load.Settings) -> None:
     for archive, expected in (("", "--archive is"), ("/no/such.tar", "--archive: /no/such.tar")):
         failed = images.load(chosen, archive)
         assert expected in str(failed.message)
-    assert console.notes == []
+    assert doit_run.current().notes == []

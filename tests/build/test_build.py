@@ -13,7 +13,7 @@ import pytest
 from tasks.build import dwarf_check, go_build, go_command, recipes, sources
 from tasks.build import tasks as build
 from tasks.checkout import tasks as checkout
-from tasks.core import console
+from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts, tool_record
 from tasks.settings import load
@@ -37,20 +37,12 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[S
     assert checkout.make(loaded) is None
     root = Path(run(go, "env", "GOROOT").stdout.strip())
     tool_record.save_tool(loaded, tool_record.Tool("go", go_version, root / "bin/go", root, "here"))
-    forget()
     yield loaded
     shutil.rmtree(loaded.paths.instance)
 
 
-def forget() -> None:
-    """Forget what this process saw of the tree, as a new doit does."""
-    sources._entries_by_tree.cache_clear()
-    recipes.forget()
-    build._compiled.clear()
-
-
 def make(chosen: Settings, module: str) -> build.Binary:
-    forget()
+    doit_run.begin()
     assert sources.refresh(chosen, module) is None
     said = build.build(chosen, module)
     assert said is None, said
@@ -90,12 +82,15 @@ def test_a_binary_that_is_there_waits_for_no_other_run(chosen: Settings) -> None
 
 
 def test_what_was_compiled_together_is_not_pruned_before_it_is_used(
-    chosen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chosen: Settings, tmp_path: Path
 ) -> None:
     own = replace(chosen, build=replace(chosen.build, keep=0))
-    own = replace(own, paths=replace(own.paths, home=tmp_path / "home"))
-    monkeypatch.setattr(console, "selected_with_dependencies", lambda _: ["build:kube-apiserver"])
-    forget()
+    home = tmp_path / "home"
+    instance = home / "instances" / own.name
+    shutil.copytree(chosen.paths.instance, instance)
+    own = replace(own, paths=replace(own.paths, home=home, instance=instance))
+    state = doit_run.current()
+    state.dependencies, state.selected = {"build:kube-apiserver": ()}, ["build:kube-apiserver"]
     for module in ("kube-scheduler", "kube-apiserver"):
         assert sources.refresh(own, module) is None
         assert build.build(own, module) is None
@@ -117,7 +112,7 @@ def test_an_unchanged_manifest_keeps_its_time_and_says_nothing(chosen: Settings)
     tree = Path(chosen.origin.path)
     (tree / "pkg/kubelet/kubelet.go").write_text("package kubelet // another module\n")
     (tree / "pkg/scheduler/scheduler_test.go").write_text("package scheduler // a test\n")
-    forget()
+    doit_run.begin()
     sources.refresh(chosen, "kube-scheduler")
     assert manifest.stat().st_mtime_ns == before
 
@@ -168,7 +163,7 @@ def test_an_edit_made_during_the_build_is_not_lost(
 def test_a_compile_error_is_quoted(chosen: Settings) -> None:
     file = Path(chosen.origin.path) / "pkg/scheduler/scheduler.go"
     file.write_text("package scheduler\n\nfunc Name() string { return 1 }\n")
-    forget()
+    doit_run.begin()
     sources.refresh(chosen, "kube-scheduler")
     said = str(build.build(chosen, "kube-scheduler"))
     assert "pkg/scheduler/scheduler.go:3" in said
@@ -187,7 +182,7 @@ def test_no_c_compiler_is_said_before_anything_is_compiled(
     main = Path(chosen.origin.path) / "cmd/kubelet/main.go"
     main.parent.mkdir()
     main.write_text("package main\n\nfunc main() {}\n")
-    forget()
+    doit_run.begin()
     sources.refresh(chosen, "kubelet")
     monkeypatch.setenv("PATH", str(Path(shutil.which("git") or "").parent / "nowhere"))
     monkeypatch.setattr(recipes, "_now", lambda one: one)

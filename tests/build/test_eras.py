@@ -17,6 +17,7 @@ from tasks.build.sources import refresh
 from tasks.checkout import tasks as checkout
 from tasks.cluster import tasks as cluster
 from tasks.cluster.status import rows
+from tasks.core import doit_run
 from tasks.editors import tasks as editors
 from tasks.gomod import release, sumdb
 from tasks.kubernetes import tool_record
@@ -27,7 +28,6 @@ from tasks.system import process
 from tasks.system.ports import _OPENER, owner
 from tasks.system.run import run
 from tasks.toolchain import goroot, versions
-from tests.build.test_build import forget
 from tests.conftest import in_words
 from tests.support import eras, miniature
 
@@ -70,7 +70,7 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[M
 
 def make(one: Settings, *modules: str) -> None:
     """Build modules as a new doit does."""
-    forget()
+    doit_run.begin()
     for module in modules:
         said = refresh(one, module) or build.build(one, module)
         assert said is None, said
@@ -174,7 +174,7 @@ def test_a_vendor_that_lost_a_file_is_made_up_for_by_the_module_proxy(
     silent = chosen(tree, GOPROXY=(tmp_path / "nothing").as_uri())
     shutil.rmtree(silent.paths.cache / "gomod" / f"{eras.THIRD}@v1.0.0")
     shutil.rmtree(silent.paths.cache / "gomod/cache/download" / eras.THIRD)
-    forget()
+    doit_run.begin()
     said = refresh(silent, "kube-scheduler")
     assert said is not None and "mirror.goproxy has to answer" in said.message
 

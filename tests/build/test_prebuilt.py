@@ -10,6 +10,7 @@ import pytest
 
 from tasks.build import dwarf_check, prebuilt
 from tasks.build import tasks as build
+from tasks.cli import command_line
 from tasks.core.errors import Failure
 from tasks.debug import preflight
 from tasks.settings import groups
@@ -124,7 +125,7 @@ def test_a_stripped_binary_starts_and_is_refused_by_the_debugger_only(
     ],
 )
 def test_the_options_of_up_are_settings(words: list[str], value: str) -> None:
-    assert settings.settings_from_up_options(words).get("build.output", "") == value
+    assert command_line.settings_from_up_options(words).get("build.output", "") == value
 
 
 def test_doit_says_what_it_would_take(tmp_path: Path) -> None:

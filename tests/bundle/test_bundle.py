@@ -19,6 +19,7 @@ import pytest
 
 from tasks.bundle import index, read, source, write
 from tasks.checkout import tasks as checkout
+from tasks.cli import command_line
 from tasks.core.errors import Failure
 from tasks.kubernetes import bundle_record, tool_record
 from tasks.settings import load as settings
@@ -453,11 +454,11 @@ def test_output_must_be_a_file_in_a_folder_that_exists(ready: Settings, tmp_path
 
 
 def test_options_of_up_are_settings() -> None:
-    assert settings.settings_from_up_options(["up", "--bundle", "a b.gz"]) == {
+    assert command_line.settings_from_up_options(["up", "--bundle", "a b.gz"]) == {
         "origin.bundle": "a b.gz"
     }
-    assert settings.settings_from_up_options(["up", "--bundle=a=b"]) == {"origin.bundle": "a=b"}
-    assert settings.settings_from_up_options(["bundle", "--output", "up.gz"]) == {}
+    assert command_line.settings_from_up_options(["up", "--bundle=a=b"]) == {"origin.bundle": "a=b"}
+    assert command_line.settings_from_up_options(["bundle", "--output", "up.gz"]) == {}
 
 
 def test_parse_reads_what_dump_writes() -> None:

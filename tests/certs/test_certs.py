@@ -58,7 +58,7 @@ def doit(chosen: Settings, *argv: str) -> tuple[int, str]:
     chosen.paths.home.mkdir(parents=True, exist_ok=True)
     out = io.StringIO()
     config = {"dep_file": str(chosen.paths.home / "db"), "backend": "sqlite3", "outfile": out}
-    loader = ModuleTaskLoader({"task_certs": lambda: certs._tasks(chosen)})
+    loader = ModuleTaskLoader({"task_certs": lambda: certs.task_certs(chosen)})
     main = DoitMain(loader, config_filenames=(), extra_config={"GLOBAL": config})
     return main.run(list(argv or ["run"])) or 0, out.getvalue()
 
@@ -677,7 +677,7 @@ def test_bad_addresses_name_their_source(tmp_path: Path) -> None:
 
 
 def test_tasks_describe_themselves(made: Settings) -> None:
-    group, *tasks = certs._tasks(made)
+    group, *tasks = certs.task_certs(made)
     assert group == {"name": None, "doc": "certificates, keys and kubeconfigs"}
     assert len({task["name"] for task in tasks}) == len(tasks) == 25
     for task in tasks:
@@ -704,7 +704,7 @@ def test_a_check_that_breaks_means_not_up_to_date() -> None:
 def test_describing_loads_nothing_heavy(tmp_path: Path) -> None:
     program = (
         "import sys; from tasks.certs import tasks as certs; from tasks.settings import load;"
-        "list(certs._tasks(load.load({'STEPKUBE_HOME': sys.argv[1]})));"
+        "list(certs.task_certs(load.load({'STEPKUBE_HOME': sys.argv[1]})));"
         "print(sorted({'cryptography', 'jinja2'} & set(sys.modules)))"
     )
     argv = [sys.executable, "-c", program, str(tmp_path)]

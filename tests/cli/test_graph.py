@@ -63,8 +63,7 @@ def test_up_never_leads_to_a_task_that_changes_the_host(tmp_path: Path) -> None:
     """Follow every dependency of every task but those of the host."""
     program = (
         "import dodo\n"
-        "from tasks.cli import task_names\n"
-        "for task in task_names.tasks(dodo.PIPELINE):\n"
+        "for task in dodo.task_pipeline():\n"
         "    for key in ('task_dep', 'setup', 'calc_dep'):\n"
         "        for one in task.get(key, ()): print(one)\n"
     )

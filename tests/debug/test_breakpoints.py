@@ -493,8 +493,8 @@ def test_an_interrupted_run_leaves_the_toy_as_it_was(found: Settings, number: in
     assert goes_on(found)
 
 
-def test_there_is_a_task_for_every_component() -> None:
-    group, *tasks = breakpoints.task_break()
+def test_there_is_a_task_for_every_component(chosen: Settings) -> None:
+    group, *tasks = breakpoints.task_break(chosen)
     assert [task["name"] for task in tasks] == list(registry.debug_offsets())
     assert all(task["doc"] and task["params"] for task in tasks) and group["doc"]
 
@@ -503,14 +503,16 @@ def main(home: str, base: str, port: str, *words: str) -> int:
     """Run doit with the toy as the only component, and a step before that is loud."""
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
     processes.with_accepted_flags = toycluster.accept
-    breakpoints.current = lambda: toycluster.load(Path(home), int(base))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
 
     def loud() -> Iterator[dict[str, Any]]:
         yield {"name": "delve", "actions": [(console.say, ["noise of an earlier step"])]}
 
-    tasks = {"task_break": breakpoints.task_break, "task_toolchain": loud}
+    tasks = {
+        "task_break": lambda: breakpoints.task_break(toycluster.load(Path(home), int(base))),
+        "task_toolchain": loud,
+    }
     state = {"dep_file": f"{home}/doit", "reporter": reporter.Reporter, "verbosity": 2}
     config = {"GLOBAL": state}
     loader = ModuleTaskLoader(tasks)

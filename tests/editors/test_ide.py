@@ -599,14 +599,14 @@ DODO = """
 from tasks.bundle import tasks as bundle
 from tasks.check import mirrors, tasks as check
 from tasks.checkout import tasks as checkout
-from tasks.cli import reporter, task_names
+from tasks.cli import command_line, reporter, task_names
 from tasks.editors import tasks as editors
 DOIT_CONFIG = {"reporter": reporter.Reporter, "dep_file": %r, "verbosity": 2}
 def task_pipeline():
-    yield from task_names.tasks((
+    yield from task_names.tasks(command_line.load_settings(), {"all": (
         check.task_check, mirrors.task_downloads, bundle.task_unbundle,
         checkout.task_checkout, editors.task_ide,
-    ))
+    )})
 """
 
 

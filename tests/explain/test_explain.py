@@ -339,13 +339,14 @@ def test_causes_as_text(found: tuple[Cause, ...], text: str) -> None:
 def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run doit with the tasks of this module alone."""
     program = (
-        "import sys\n"
+        "import sys, types\n"
         "from doit.cmd_base import ModuleTaskLoader\n"
         "from doit.doit_cmd import DoitMain\n"
-        "from tasks.cli import reporter\n"
+        "from tasks.cli import command_line, reporter\n"
         "from tasks.explain import tasks as explain\n"
         "config = {'reporter': reporter.Reporter, 'verbosity': 2, 'dep_file': sys.argv.pop(1)}\n"
-        "tasks = {'DOIT_CONFIG': config, 'task_explain': explain.task_explain}\n"
+        "creator = types.MethodType(explain.task_explain, command_line.load_settings())\n"
+        "tasks = {'DOIT_CONFIG': config, 'task_explain': creator}\n"
         "sys.exit(DoitMain(ModuleTaskLoader(tasks)).run(sys.argv[1:]))\n"
     )
     env = {**os.environ, "STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull, **environ}

@@ -17,6 +17,7 @@ from tasks.core.errors import Failure
 from tasks.host import apt, file_changes, install, packages, tasks, yum
 from tasks.host.plan import Mirrors
 from tasks.settings import load
+from tasks.settings.load import Settings
 from tasks.system import files
 
 RPM, EPEL, APT = "http://mirror.test", "http://epel.test/all/", "http://apt.test/x/debian"
@@ -145,10 +146,11 @@ def in_process_doit(
 ) -> Doit:
     """Return a function that runs doit with the host's tasks alone, and returns what it says."""
     loaded = load.load({"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull})
-    monkeypatch.setattr(tasks, "current", lambda: loaded)
     home.mkdir()
 
-    def doit(*words: str, mirrors: Mirrors = SET, code: int = 0) -> str:
+    def doit(
+        *words: str, mirrors: Mirrors = SET, code: int = 0, settings: Settings = loaded
+    ) -> str:
         monkeypatch.setattr(tasks, "mirrors_of", lambda _: mirrors)
         out = io.StringIO()
         config = {
@@ -160,8 +162,9 @@ def in_process_doit(
         }
         loader = ModuleTaskLoader(
             {
-                f"task_{name}": getattr(tasks, f"task_{name}")
-                for name in ("mirror", "packages", "firewall")
+                "task_mirror": lambda: tasks.task_mirror(settings),
+                "task_packages": lambda: tasks.task_packages(settings),
+                "task_firewall": lambda: tasks.task_firewall(settings),
             }
         )
         capfd.readouterr()
@@ -516,18 +519,17 @@ def test_apt_installs_what_is_missing_once(doit: Doit, pretend: Pretend, home: P
 
 
 def test_docker_is_installed_and_started_where_it_is_the_runtime(
-    doit: Doit, pretend: Pretend, home: Path, monkeypatch: pytest.MonkeyPatch
+    doit: Doit, pretend: Pretend, home: Path
 ) -> None:
     environ = {"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull}
     loaded = load.load({**environ, "CONTAINER_RUNTIME": "docker"})
-    monkeypatch.setattr(tasks, "current", lambda: loaded)
     ran = pretend("apt-get", "dpkg-query", "systemctl")
-    doit("packages")
+    doit("packages", settings=loaded)
     _, install_, start = ran()
     assert " docker.io runc " in install_ and " containerd " not in install_
     assert start == "systemctl enable --now docker"
     assert "docker.io" in file_changes.load(home).packages
-    assert "disable --now docker" in doit("clean", "packages")
+    assert "disable --now docker" in doit("clean", "packages", settings=loaded)
 
 
 def test_a_runtime_that_came_in_another_package_is_not_replaced(pretend: Pretend) -> None:

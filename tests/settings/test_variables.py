@@ -18,13 +18,13 @@ from tasks.certs import certificates, credentials, kubeconfig
 from tasks.certs import tasks as certs
 from tasks.check import container_runtime, versions
 from tasks.check import tasks as check
-from tasks.cli import verbosity
+from tasks.cli import entry
 from tasks.cluster import foreground
 from tasks.cluster import tasks as cluster
 from tasks.components import cloud_controller_manager
 from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
-from tasks.core import console
+from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.explain import provenance
 from tasks.kubernetes import facts
@@ -232,8 +232,9 @@ def test_start_mode() -> None:
     assert "kubelet" not in cluster.components_to_run(load({"START_MODE": "nokubelet"}))
 
 
-def test_enable_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "selected_with_dependencies", lambda name: name == "up")
+def test_enable_daemon() -> None:
+    state = doit_run.current()
+    state.dependencies, state.selected = {"up": ()}, ("up",)
     assert foreground.stays_in_foreground(load({"ENABLE_DAEMON": "false"}))
     assert not foreground.stays_in_foreground(load({}))
 
@@ -256,7 +257,7 @@ def test_reuse_certs(tmp_path: Path, told: str, same: bool) -> None:
     chosen = settings.load(
         {"STEPKUBE_HOME": str(tmp_path), "REUSE_CERTS": told}, {}, Path(os.devnull)
     )
-    (task,) = [task for task in certs._tasks(chosen) if task["name"] == "server-ca"]
+    (task,) = [task for task in certs.task_certs(chosen) if task["name"] == "server-ca"]
     assert (False in task["uptodate"]) is not same
     made = []
     for _ in range(2):
@@ -267,10 +268,9 @@ def test_reuse_certs(tmp_path: Path, told: str, same: bool) -> None:
 
 
 def test_kube_verbose(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "command_listeners", [])
     monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/bin/{name}")
     for level, said in ((1, ""), (2, "+ true 'a b'\n")):
-        verbosity.choose(load({"KUBE_VERBOSE": str(level)}).logs.verbose)
+        entry.set_verbosity(load({"KUBE_VERBOSE": str(level)}).logs.verbose)
         run.run("true", "a b")
         assert capsys.readouterr().err == said
 

@@ -6,12 +6,11 @@ Usage: python -m tests.support.toyforeground HOME BASE_PORT PORT [broken]
 import signal
 import sys
 from functools import partial
-from types import SimpleNamespace
 
 from tasks.cluster import foreground
 from tasks.cluster import tasks as cluster
 from tasks.components import registry
-from tasks.core import console
+from tasks.core import console, doit_run
 from tasks.runtime import processes
 from tasks.settings import load
 from tests.support import toycluster
@@ -27,8 +26,8 @@ def main(home: str, base: str, port: str, broken: str = "") -> None:
     )
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
     processes.with_accepted_flags = toycluster.accept
-    console.tasks_by_name["up"] = SimpleNamespace(task_dep=[], setup_tasks=[])
-    console.selected_tasks[:] = ["up"]
+    state = doit_run.current()
+    state.dependencies, state.selected = {"up": ()}, ("up",)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     foreground.arm(made, partial(cluster.stop_all, made))

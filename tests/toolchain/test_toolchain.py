@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.gomod import release as release_
 from tasks.gomod import sumdb
@@ -485,8 +486,9 @@ def want_etcd(tmp_path: Path, version: str) -> None:
 
 
 def notes() -> str:
-    text = "; ".join(toolchain.console.notes)
-    toolchain.console.notes.clear()
+    notes = doit_run.current().notes
+    text = "; ".join(notes)
+    notes.clear()
     return text
 
 
