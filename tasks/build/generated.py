@@ -1,4 +1,4 @@
-"""Stage 4, before the modules: generated code, made once where a tree does not carry it."""
+"""Generated code of the tree: made once, where a tree lacks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 4, first half: which files a module is made of, as a manifest of digests.
+"""Source manifests: the files a module is made of, with their digests.
 
 `sources:<module>` looks at the tree on every run and writes its manifest only when a file of the
 module changed; `build:<module>` depends on that manifest.

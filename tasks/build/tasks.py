@@ -1,4 +1,4 @@
-"""Stage 4, second half: debuggable binaries, kept by content, several compiled in one go.
+"""Debuggable binaries, kept by content; several modules are compiled in one go.
 
 A binary lies in bin/<digest>/<module>, the digest being of its sources and its recipe, so that
 going back to an earlier state of the tree builds nothing.

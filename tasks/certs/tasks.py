@@ -1,4 +1,4 @@
-"""Stage 5: certificate authorities, certificates, kubeconfigs and the service-account key.
+"""Certificate authorities, certificates, kubeconfigs and the service-account key.
 
 Names of files, users and groups are those of hack/local-up-cluster.sh.
 """

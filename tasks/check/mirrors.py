@@ -1,4 +1,4 @@
-"""Stage 1: where downloads come from, checked and written down for the later stages.
+"""Mirrors: check the addresses of downloads and write them down for the later stages.
 
 The host is another matter: `doit mirror` (tasks/host/) puts the same mirrors into its files.
 """

@@ -1,4 +1,4 @@
-"""Stage 3: from an origin to a tree at a version, and a lock that says which one was taken."""
+"""Check out the source tree from an origin, and lock which version of it was taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 6: bring the running components to what is wanted, one by one, touching no other."""
+"""Start, restart and stop components, one by one, without touching the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 7: put any component under the debugger, and back, without disturbing the others."""
+"""Tasks debug, undebug, resume: put a component under Delve and take it out again."""
 
 from __future__ import annotations
 

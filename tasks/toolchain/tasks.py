@@ -1,4 +1,4 @@
-"""Stage 2: Go, etcd, Delve and CNI plugins, resolved from the checkout, verified and private.
+"""Go, etcd, Delve and CNI plugins, resolved from the checkout, verified and private.
 
 Every tool is a small record below the instance; the programs are shared by all instances.
 """

@@ -98,6 +98,30 @@ def test_what_was_compiled_together_is_not_pruned_before_it_is_used(
         assert build.load_binary(own, module).path.is_file()
 
 
+def test_a_sibling_edited_while_it_was_compiled_is_taken_until_the_edit_is_gone(
+    chosen: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path(chosen.origin.path) / "pkg/scheduler/data/name.txt"
+    original, compile_ = file.read_text(), go_build._go
+
+    def meddle(*words: object, **named: object) -> None:
+        compile_(*words, **named)  # type: ignore[arg-type]
+        file.write_text("edited meanwhile\n")
+
+    monkeypatch.setattr(go_build, "_go", meddle)
+    state = doit_run.current()
+    state.dependencies, state.selected = {"build:kube-scheduler": ()}, ["build:kube-scheduler"]
+    for module in ("kube-scheduler", "kube-apiserver"):
+        assert sources.refresh(chosen, module) is None
+    assert build.build(chosen, "kube-apiserver") is None
+    monkeypatch.setattr(go_build, "_go", lambda *_, **__: pytest.fail("compiled twice"))
+    assert build.build(chosen, "kube-scheduler") is None
+    assert build.load_binary(chosen, "kube-scheduler").path.parent.name.endswith("-edited")
+    monkeypatch.setattr(go_build, "_go", compile_)
+    file.write_text(original)
+    assert chosen.name in run(make(chosen, "kube-scheduler").path).stderr
+
+
 def test_what_a_killed_build_left_is_removed(chosen: Settings) -> None:
     left = chosen.paths.binaries / ".building-killed"
     files.write(left / "kube-scheduler", "half")
