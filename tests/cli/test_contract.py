@@ -176,10 +176,9 @@ def test_command_line_words(doit: Doit, monkeypatch: pytest.MonkeyPatch) -> None
         seen.append(command_line.load_settings().version)
 
     doit.add("look", (look,))
-    assert doit("look", "version=v1.20.2") == 0
-    assert seen == ["v1.20.2"] and doit_cmd._CMDLINE_VARS == {"version": "v1.20.2"}, (
-        "doit keeps key=value words in another place: see tasks/cli/command_line.py"
-    )
+    seam = "doit keeps key=value words in another place: see tasks/cli/command_line.py"
+    assert doit("look", "version=v1.20.2") == 0, seam
+    assert seen == ["v1.20.2"] and doit_cmd._CMDLINE_VARS == {"version": "v1.20.2"}, seam
 
 
 def test_options_of_up(doit: Doit) -> None:
@@ -206,7 +205,7 @@ def test_start_folder_and_words_before_dodo(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "doit", "list", "-f", "../dodo.py", "-d", "..", "a=b"],
         cwd=below,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{ROOT}"},
         capture_output=True,
         text=True,
         check=False,
