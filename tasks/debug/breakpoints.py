@@ -52,7 +52,7 @@ def ask_components(
                 hits.append(hit)
                 show(hit)
             complete = len(hits) == question.hits
-            held = "" if complete else watch.held()
+            held = "" if complete else watch.foreign_stop()
         if command is not None and complete:
             # It may be waiting for an answer of the component, which runs on only now.
             with suppress(subprocess.TimeoutExpired):

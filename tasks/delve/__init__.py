@@ -1,7 +1,7 @@
-"""Client of Delve, the debugger: its command lines, its JSON-RPC API, its traces in the kernel."""
+"""Client of the debugger Delve: command lines, JSON-RPC API, debugged processes in /proc."""
 
 from tasks.delve.client import Delve
-from tasks.delve.commands import attach_argv, clients, exec_argv, paused, tracer, wait_ready
+from tasks.delve.commands import attach_argv, client_count, exec_argv, paused, tracer, wait_ready
 from tasks.delve.connection import DelveError, DelveTimeoutError
 from tasks.delve.types import Breakpoint, Frame, State, Stop, Variable, Version
 
@@ -16,7 +16,7 @@ __all__ = [
     "Variable",
     "Version",
     "attach_argv",
-    "clients",
+    "client_count",
     "exec_argv",
     "paused",
     "tracer",

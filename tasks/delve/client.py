@@ -1,6 +1,6 @@
-"""A client of Delve's JSON-RPC API (version 2).
+"""Client of Delve's JSON-RPC API (version 2).
 
-Nearly every method waits on one lock as long as the program runs; only GetVersion, a non-blocking
+While the program runs, nearly every method waits for one lock. Only GetVersion, a non-blocking
 State and halt answer at any time.
 """
 
@@ -25,13 +25,14 @@ from tasks.delve.types import Breakpoint, Frame, State, Stop, Variable, Version
 from tasks.system import procfs
 
 POLL = 0.02
-ASKED_AGAIN = 1.0
-"""Seconds after which the state is asked for again.
+STATE_RETRY = 1.0
+"""Seconds between two State requests.
 
-Delve looks whether the program runs, then takes its lock (service/debugger/debugger.go, State): of
-a program that goes on in between it answers when that stops, be it never. The next one is answered.
+Delve checks whether the program runs, then takes its lock (service/debugger/debugger.go, State). If
+the program resumes between the two, this State call blocks until the program stops again, which may
+never happen. A second call is answered.
 """
-_RESULT = 16  # flag of a result variable: garbage until the function returns
+_RESULT = 16  # flag of a result variable: its value is undefined until the function returns
 _EXITED = re.compile(r"has exited with status (-?\d+)")
 _LOAD = {
     "FollowPointers": True,
@@ -43,57 +44,58 @@ _LOAD = {
 
 
 class Delve(Connection):
-    """A connection to a headless Delve at `host:port`, for one thread; `timeout` is in seconds.
+    """Client of a headless Delve at `host:port`, for one thread; `timeout` is in seconds.
 
-    Closing it leaves the program and its breakpoints as they are. Every method raises DelveError,
-    or DelveTimeoutError when there is no answer within its time.
+    Closing the connection does not change the program or its breakpoints. Every method raises
+    DelveError, or DelveTimeoutError if no answer comes in time.
     """
 
     def version(self, timeout: float | None = None) -> Version:
-        """Return Delve's version, whatever the program does."""
+        """Return Delve's version; works while the program runs."""
         raw = self.call("GetVersion", timeout)
         delve = raw["DelveVersion"].splitlines()[0].removeprefix("Version: ")
         return Version(delve, raw["MinSupportedVersionOfGo"], raw["MaxSupportedVersionOfGo"])
 
     def state(self) -> State:
-        """Return what the program does, without disturbing it."""
+        """Return the state of the program without stopping it."""
         try:
-            raw = self.call_again("State", ASKED_AGAIN, NonBlocking=True)["State"]
+            raw = self.call_repeatedly("State", STATE_RETRY, NonBlocking=True)["State"]
         except DelveError as error:
             if match := _EXITED.search(error.message):
                 return State(exit_status=int(match[1]))
             raise
         if raw["exited"]:
             return State(exit_status=raw["exitStatus"])
-        return State(running=True) if raw["Running"] else State(stop=Stop.of(raw))
+        return State(running=True) if raw["Running"] else State(stop=Stop.from_delve(raw))
 
     def halt(self, timeout: float = 3.0) -> Stop:
-        """Hold the program, unless it is held already, and return where."""
+        """Pause the program if it runs, and return where it is paused."""
         state = self.state()
         if state.stop is not None:
-            # Delve halts by SIGTRAP; one that nothing waits for would kill the program at detach.
+            # Delve halts with SIGTRAP. In a paused program it stays pending and kills it at detach.
             return state.stop
         raw = self.call("Command", timeout, name="halt")["State"]
         if raw["exited"]:
             raise _process_exited(raw["exitStatus"])
-        return Stop.of(raw)
+        return Stop.from_delve(raw)
 
     def resume(self) -> None:
-        """Let the program run; return once it does, or has already stopped again."""
+        """Resume the program; return once it runs or is already paused again."""
         ticket = self.start("Command", name="continue")
-        # Until Delve has read the request, closing the connection might lose it.
+        # The request may be lost if the connection is closed before Delve has read it.
         self._until(lambda state: state.running or ticket in self._replies, self.timeout)
         if ticket in self._replies:
             self.finish(ticket)
 
     def wait_running(self, timeout: float) -> None:
-        """Wait until the program runs; under --continue that is a little after the first answer."""
+        """Wait until the program runs; with --continue, shortly after Delve's first answer."""
         self._until(lambda state: state.running or state.stop is None, timeout)
 
     def wait_stop(self, timeout: float) -> Stop:
-        """Wait until the program is held; return where, at a breakpoint with the arguments.
+        """Wait until the program is paused, and return where.
 
-        After DelveTimeoutError one may wait again. Raises DelveError when the program ends instead.
+        At a breakpoint the result includes the arguments. After DelveTimeoutError the caller may
+        wait again. Raises DelveError if the program exits.
         """
         state = self._until(lambda state: not state.running, timeout)
         if state.stop is None:
@@ -102,20 +104,20 @@ class Delve(Connection):
 
     @contextmanager
     def halted(self, timeout: float = 3.0) -> Iterator[None]:
-        """Hold the program for the block; afterwards it runs again, unless it was held before."""
+        """Pause the program for the block; then resume it, unless it was already paused."""
         halt = self.halt(timeout) if self.state().running else None
         try:
             yield
         finally:
-            # It may have reached somebody's breakpoint just before: that stop is theirs.
+            # If it reached a breakpoint just before the halt, the owner of that breakpoint resumes.
             if halt is not None and halt.breakpoint is None:
                 self.resume()
 
     def breakpoints(self) -> tuple[Breakpoint, ...]:
-        """Return the breakpoints that users set; Delve's own, for panics, have negative ids."""
-        raw = self._call_held("ListBreakpoints", All=False)["Breakpoints"]
-        found = [Breakpoint.of(item) for item in raw if item["id"] > 0]
-        return tuple(sorted(found, key=lambda item: item.id))
+        """Return the users' breakpoints by id; Delve's breakpoints for panics have negative ids."""
+        raw = self._call_paused("ListBreakpoints", All=False)["Breakpoints"]
+        breakpoints = [Breakpoint.from_delve(item) for item in raw if item["id"] > 0]
+        return tuple(sorted(breakpoints, key=lambda item: item.id))
 
     def break_at(
         self,
@@ -126,67 +128,68 @@ class Delve(Connection):
         condition: str = "",
         name: str = "",
     ) -> Breakpoint:
-        """Set a breakpoint at the exact name of a function, or at a line of a source file.
+        """Set a breakpoint at a function (its exact name) or at a line of a source file.
 
-        Its `name`, of letters and digits, lets the one who set it find it again.
+        `name` (letters and digits) identifies the breakpoint for the client that set it.
         """
-        place = {"functionName": function} if function else {"file": str(file), "line": line}
-        wanted = {**place, "Cond": condition, "name": name}
-        raw = self._call_held("CreateBreakpoint", Breakpoint=wanted)
-        return Breakpoint.of(raw["Breakpoint"])
+        location = {"functionName": function} if function else {"file": str(file), "line": line}
+        request = {**location, "Cond": condition, "name": name}
+        raw = self._call_paused("CreateBreakpoint", Breakpoint=request)
+        return Breakpoint.from_delve(raw["Breakpoint"])
 
     def clear(self, number: int) -> None:
         """Remove the breakpoint with this id."""
-        self._call_held("ClearBreakpoint", Id=number)
+        self._call_paused("ClearBreakpoint", Id=number)
 
     def clear_all(self) -> None:
-        """Remove every breakpoint a user set."""
+        """Remove all breakpoints of users."""
         for item in self.breakpoints():
             self.clear(item.id)
 
     def stack(self, depth: int = 50, goroutine: int = -1) -> tuple[Frame, ...]:
-        """Return the calls of a goroutine (-1 is the current one), innermost first."""
-        raw = self._call_held("Stacktrace", Id=goroutine, Depth=depth - 1, Full=False)["Locations"]
-        return tuple(Frame.of(item) for item in raw)
+        """Return the stack of a goroutine (-1 is the current one), innermost call first."""
+        raw = self._call_paused("Stacktrace", Id=goroutine, Depth=depth - 1, Full=False)
+        return tuple(Frame.from_delve(item) for item in raw["Locations"])
 
     def arguments(self, frame: int = 0, goroutine: int = -1) -> tuple[Variable, ...]:
-        """Return the arguments of a call on the stack, without its results."""
+        """Return the arguments of a stack frame, without the results."""
         return self._variables("ListFunctionArgs", "Args", frame, goroutine)
 
     def locals(self, frame: int = 0, goroutine: int = -1) -> tuple[Variable, ...]:
-        """Return the local variables of a call on the stack."""
+        """Return the local variables of a stack frame."""
         return self._variables("ListLocalVars", "Variables", frame, goroutine)
 
     def evaluate(self, expression: str, goroutine: int = -1) -> Variable:
-        """Return the value of a Go expression in the innermost call of a goroutine."""
+        """Return the value of a Go expression in the innermost stack frame of a goroutine."""
         scope = {"GoroutineID": goroutine, "Frame": 0}
-        raw = self._call_held("Eval", Scope=scope, Expr=expression, Cfg=_LOAD)
-        return Variable.of(raw["Variable"])
+        raw = self._call_paused("Eval", Scope=scope, Expr=expression, Cfg=_LOAD)
+        return Variable.from_delve(raw["Variable"])
 
     def functions(self, pattern: str = "") -> tuple[str, ...]:
-        """Return the full names of the functions that a regular expression finds."""
-        return tuple(self._call_held("ListFunctions", Filter=pattern)["Funcs"])
+        """Return the full names of the functions that match a regular expression."""
+        return tuple(self._call_paused("ListFunctions", Filter=pattern)["Funcs"])
 
-    def sources(self, pattern: str = "") -> tuple[str, ...]:
-        """Return the paths of the source files that a regular expression finds."""
-        return tuple(self._call_held("ListSources", Filter=pattern)["Sources"])
+    def source_files(self, pattern: str = "") -> tuple[str, ...]:
+        """Return the paths of the source files that match a regular expression."""
+        return tuple(self._call_paused("ListSources", Filter=pattern)["Sources"])
 
     def detach(self, kill: bool = False) -> None:
-        """Let go of a held program, which ends Delve; one that Delve started is killed anyway.
+        """Detach from a paused program; Delve exits. A program that Delve started is killed.
 
-        A halt that met a hit leaves its SIGTRAP pending, and the program would die of it without a
-        Delve to take it; to run on takes it. Clear all breakpoints before, so that nothing is hit.
+        If a halt and a hit happen together, the SIGTRAP of the halt stays pending. It kills the
+        program once Delve is detached, so the program runs until Delve has received the signal.
+        Clear all breakpoints first, so that the program reaches none.
         """
         deadline = time.monotonic() + self.timeout
-        pid = self._call_held("ProcessPid")["Pid"]
-        while not kill and _trapped(pid) and time.monotonic() < deadline:
+        pid = self._call_paused("ProcessPid")["Pid"]
+        while not kill and _sigtrap_pending(pid) and time.monotonic() < deadline:
             self.resume()
             self.halt()
-        self._call_held("Detach", Kill=kill)
+        self._call_paused("Detach", Kill=kill)
         self.close("this Delve was detached")
 
-    def _call_held(self, method: str, **params: Any) -> Any:
-        """Call what would have to wait as long as the program runs, unless it runs."""
+    def _call_paused(self, method: str, **params: Any) -> Any:
+        """Call a method that needs a paused program. Raises DelveRunningError if it runs."""
         if self.state().running:
             text = f"{method} is not possible while the program runs"
             raise DelveRunningError(text, "halt it first")
@@ -194,22 +197,22 @@ class Delve(Connection):
 
     def _variables(self, method: str, key: str, frame: int, goroutine: int) -> tuple[Variable, ...]:
         scope = {"GoroutineID": goroutine, "Frame": frame}
-        raw = self._call_held(method, Scope=scope, Cfg=_LOAD)[key] or ()
-        shown = (item for item in raw if not item["flags"] & _RESULT)
-        return tuple(Variable.of(item) for item in shown)
+        raw = self._call_paused(method, Scope=scope, Cfg=_LOAD)[key] or ()
+        variables = (item for item in raw if not item["flags"] & _RESULT)
+        return tuple(Variable.from_delve(item) for item in variables)
 
     def _until(self, condition: Callable[[State], bool], timeout: float) -> State:
         deadline = time.monotonic() + timeout
         while not condition(state := self.state()):
             if time.monotonic() > deadline:
-                does = "still runs" if state.running else "still does not run"
-                raise DelveTimeoutError(f"the program {does} after {timeout:g} s")
+                status = "still runs" if state.running else "still does not run"
+                raise DelveTimeoutError(f"the program {status} after {timeout:g} s")
             time.sleep(POLL)
         return state
 
 
-def _trapped(pid: int) -> bool:
-    """Tell whether a SIGTRAP waits to be delivered to a process or a thread of it; see proc(5)."""
+def _sigtrap_pending(pid: int) -> bool:
+    """Return whether a SIGTRAP is pending for a process or one of its threads; see proc(5)."""
     masks = (
         procfs.status(thread, key) for thread in procfs.threads(pid) for key in ("SigPnd", "ShdPnd")
     )
@@ -217,4 +220,4 @@ def _trapped(pid: int) -> bool:
 
 
 def _process_exited(status: int | None) -> DelveError:
-    return DelveError(f"the program ended with exit status {status}")
+    return DelveError(f"the program exited with status {status}")

@@ -1,4 +1,4 @@
-"""Delve's command lines, the wait until it answers, and its traces in the kernel's tables."""
+"""Delve command lines, the wait until Delve is ready, and the state of a process in /proc."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ def wait_ready(
     address: str,
     deadline_seconds: float,
     alive: Callable[[], bool],
-    said: Callable[[], str] = str,
+    output: Callable[[], str] = str,
 ) -> Delve:
-    """Wait until Delve answers a request, and return the connection that it answered on.
+    """Wait until Delve answers a request, and return the connection that got the answer.
 
-    Delve listens long before it has read the program, so that only an answer proves anything.
-    `alive` tells whether its process exists, `said` what it printed, for the error.
+    Delve listens long before it has read the program, so only an answer proves that it is ready.
+    `alive` returns whether Delve's process exists. `output` returns Delve's output, for the error.
     """
     deadline = time.monotonic() + deadline_seconds
     why = ""
     while alive() and time.monotonic() < deadline:
         try:
-            if delve := _answering(address, lambda: alive() and time.monotonic() < deadline):
+            if delve := _connect(address, lambda: alive() and time.monotonic() < deadline):
                 return delve
         except DelveError as error:
             why = error.message
         time.sleep(POLL)
-    words = said().strip() or why
+    details = output().strip() or why
     if alive():
-        raise DelveTimeoutError(f"Delve was not ready within {deadline_seconds:g} s", words)
-    raise DelveError(f"Delve ended before it was ready: {words}")
+        raise DelveTimeoutError(f"Delve was not ready within {deadline_seconds:g} s", details)
+    raise DelveError(f"Delve exited before it was ready: {details}")
 
 
-def _answering(address: str, hopeful: Callable[[], bool]) -> Delve | None:
-    """Connect and return the connection once it has answered, None when there is no hope left."""
+def _connect(address: str, keep_waiting: Callable[[], bool]) -> Delve | None:
+    """Connect and return the connection after its first answer; None if `keep_waiting` is false."""
     delve = Delve(address)
     try:
         ticket = delve.start("GetVersion")
-        while hopeful():
+        while keep_waiting():
             with suppress(DelveTimeoutError):
                 delve.finish(ticket, 5 * POLL)
                 return delve
@@ -57,7 +57,7 @@ def _answering(address: str, hopeful: Callable[[], bool]) -> Delve | None:
 def attach_argv(
     dlv: Path, pid: int, *, listen: str, log: Path, check_go_version: bool = True
 ) -> list[str]:
-    """Return the command that attaches Delve to a process, which goes on as soon as it can."""
+    """Return the argv that attaches Delve to a process and then resumes the process."""
     return [str(dlv), "attach", str(pid), *_server(listen, log, check_go_version), "--continue"]
 
 
@@ -72,10 +72,10 @@ def exec_argv(
     stop_at_entry: bool = False,
     check_go_version: bool = True,
 ) -> list[str]:
-    """Return the command that starts a binary under Delve, held before main() or running.
+    """Return the argv that starts a binary under Delve; `stop_at_entry` pauses it before main().
 
-    The program takes over Delve's output, so `log` is for Delve's own words; --redirect would
-    truncate the program's log.
+    The program inherits Delve's stdout and stderr, so Delve itself writes to `log`. The flag
+    --redirect is not used: it would truncate the program's log.
     """
     flags = [*_server(listen, log, check_go_version), f"--wd={cwd}"]
     if not stop_at_entry:
@@ -94,23 +94,23 @@ def _server(listen: str, log: Path, check_go_version: bool) -> list[str]:
     return flags if check_go_version else [*flags, "--check-go-version=false"]
 
 
-def clients(port: int) -> int:
-    """Count the connections to a loopback port: editors, terminals and our own; see proc(5)."""
+def client_count(port: int) -> int:
+    """Return the number of connections to a loopback port, stepkube's included; see proc(5)."""
     tables = (procfs.read(Path("/proc/net", name)) for name in ("tcp", "tcp6"))
-    words = [row.split() for table in tables for row in table.splitlines()[1:]]
-    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in words)
+    rows = [line.split() for table in tables for line in table.splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
 
 
 def paused(pid: int) -> bool:
-    """Tell whether a debugger holds the process, from the state of its main thread; see proc(5)."""
+    """Return whether a debugger has paused a process (state of its main thread); see proc(5)."""
     stat = procfs.stat(Path(f"/proc/{pid}"))
     return stat is not None and stat.state == "t"
 
 
 def tracer(pid: int) -> int:
-    """Return the pid of the process that debugs another, 0 when none does; see proc(5).
+    """Return the pid of the debugger of a process, 0 if there is none; see proc(5).
 
-    TracerPid names the very thread that attached, in Delve seldom the main one.
+    TracerPid is the id of the thread that attached. In Delve this is seldom the main thread.
     """
     thread = procfs.status(Path(f"/proc/{pid}"), "TracerPid")
     return int(procfs.status(Path(f"/proc/{thread or 0}"), "Tgid") or 0)

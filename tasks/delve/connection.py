@@ -1,7 +1,7 @@
-"""A connection to Delve: requests and replies of JSON-RPC, as Go's encoder writes them.
+"""Connection to Delve: JSON-RPC requests and replies in the format of Go's encoder.
 
-A request that was never answered stands in front of all later ones of its connection, so running
-out of time closes the connection and a new one is needed.
+An unanswered request blocks all later requests of its connection. Therefore a timeout closes the
+connection, and the caller needs a new one.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from tasks.core.errors import Failure
 
 
 class DelveError(Failure):
-    """Delve refused, is gone, or cannot be reached."""
+    """Delve returned an error, closed the connection, or cannot be reached."""
 
 
 class DelveTimeoutError(DelveError):
-    """Delve did not answer in time; when halt does not, an editor that speaks DAP is attached."""
+    """Delve did not answer in time; if halt times out, an editor that uses DAP is attached."""
 
 
 class DelveRunningError(DelveError):
-    """What was asked for needs a held program, and this one runs."""
+    """The request needs a paused program, and the program runs."""
 
 
 class Connection:
-    """A connection to a headless Delve at `host:port`, for one thread; `timeout` is in seconds."""
+    """Connection to a headless Delve at `host:port`, for one thread; `timeout` is in seconds."""
 
     def __init__(self, address: str, timeout: float = 10.0) -> None:
         host, _, port = address.rpartition(":")
@@ -41,10 +41,10 @@ class Connection:
         try:
             self._socket = socket.create_connection((host.strip("[]"), int(port)), timeout)
             try:
-                # A Delve that ended since has no name any more; and when nobody listens, the
-                # kernel may give us the very port we call, which we would block.
+                # getpeername() fails if Delve has exited since. If no process listens, the kernel
+                # may connect the socket to itself, which would block the port for Delve.
                 if self._socket.getsockname() == self._socket.getpeername():
-                    raise ConnectionRefusedError("nobody listens there")
+                    raise ConnectionRefusedError("no process listens on this port")
             except OSError:
                 self._socket.close()
                 raise
@@ -58,12 +58,12 @@ class Connection:
         self.close()
 
     def close(self, why: str = "this connection to Delve was closed") -> None:
-        """Close the connection; the program stays as it is."""
+        """Close the connection; this does not change the program."""
         self._closed = self._closed or why
         self._socket.close()
 
     def start(self, method: str, **params: Any) -> int:
-        """Send a request and return a ticket for its reply, for what takes long."""
+        """Send a request and return a ticket for its reply; for requests that take long."""
         if self._closed:
             raise DelveError(self._closed, "connect again")
         ticket = next(self._ids)
@@ -72,11 +72,11 @@ class Connection:
             self._socket.settimeout(self.timeout)
             self._socket.sendall(json.dumps(request).encode())
         except OSError as error:
-            raise self._gone(error) from None
+            raise self._lost(error) from None
         return ticket
 
     def finish(self, ticket: int, timeout: float | None = None) -> Any:
-        """Wait for the reply of a ticket; after DelveTimeoutError one may wait for it again."""
+        """Return the reply of a ticket; after DelveTimeoutError the caller may wait again."""
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while ticket not in self._replies:
             self._receive(deadline)
@@ -86,7 +86,7 @@ class Connection:
         return reply["result"]
 
     def call(self, method: str, timeout: float | None = None, **params: Any) -> Any:
-        """Send a request and wait for its reply; running out of time closes the connection."""
+        """Send a request and return its reply; a timeout closes the connection."""
         ticket = self.start(method, **params)
         try:
             return self.finish(ticket, timeout)
@@ -94,44 +94,44 @@ class Connection:
             self.close(f"an earlier {method} on this connection was never answered")
             raise
 
-    def call_again(self, method: str, every: float, **params: Any) -> Any:
-        """Send a request that changes nothing, again every so many seconds; take the first reply.
+    def call_repeatedly(self, method: str, interval: float, **params: Any) -> Any:
+        """Send a read-only request every `interval` seconds, and return the first reply.
 
-        Running out of time closes the connection.
+        A timeout closes the connection.
         """
         deadline, tickets = time.monotonic() + self.timeout, list[int]()
         while time.monotonic() < deadline:
             tickets.append(self.start(method, **params))
-            again = min(time.monotonic() + every, deadline)
-            while not self._replies.keys() & tickets and time.monotonic() < again:
+            retry_at = min(time.monotonic() + interval, deadline)
+            while not self._replies.keys() & tickets and time.monotonic() < retry_at:
                 with suppress(DelveTimeoutError):
-                    self._receive(again)
+                    self._receive(retry_at)
             for ticket in self._replies.keys() & tickets:
                 return self.finish(ticket)
         self.close(f"an earlier {method} on this connection was never answered")
         raise DelveTimeoutError(f"Delve at {self.address} did not answer in time")
 
     def _receive(self, deadline: float) -> None:
-        """Take in what Delve sends next; Go ends every JSON value with a newline."""
+        """Receive the next replies; Go's encoder writes a newline after each JSON value."""
         chunks = [self._partial]
         try:
             while b"\n" not in chunks[-1]:
                 self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
                 chunks.append(self._socket.recv(1 << 20))
                 if not chunks[-1]:
-                    raise self._gone("it closed the connection")
+                    raise self._lost("Delve closed the connection")
         except TimeoutError:
             raise DelveTimeoutError(f"Delve at {self.address} did not answer in time") from None
         except OSError as error:
-            raise self._gone(error) from None
+            raise self._lost(error) from None
         finally:
             *lines, self._partial = b"".join(chunks).split(b"\n")
         try:
             for reply in map(json.loads, lines):
                 self._replies[reply["id"]] = reply
         except (ValueError, KeyError, TypeError):
-            raise self._gone("what answers there is not Delve") from None
+            raise self._lost("the server there is not Delve") from None
 
-    def _gone(self, why: object) -> DelveError:
-        self.close(f"Delve at {self.address} is gone: {why}")
+    def _lost(self, why: object) -> DelveError:
+        self.close(f"lost the connection to Delve at {self.address}: {why}")
         return DelveError(self._closed)

@@ -1,4 +1,4 @@
-"""From the words of a user to a function or a line of source that the binary really has."""
+"""Find the function or source line that a user names (Delve's FindLocation), in the binary."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from tasks.core.errors import Failure
 from tasks.delve.client import Delve
 
-SHOWN = 10
+MAX_CANDIDATES = 10
 _LINE = re.compile(r"(.+\.\w+):(\d+)")
 _TYPE_ARGUMENTS = re.compile(r"\[[^][]*\]")
 
 
 @dataclass(frozen=True)
 class Location:
-    """A function, by its full name, or a line of a source file."""
+    """Location in a program: the full name of a function, or a line of a source file."""
 
     function: str = ""
     file: str = ""
@@ -29,72 +29,82 @@ class Location:
         return self.function or f"{self.file}:{self.line}"
 
 
-def locate(client: Delve, words: str) -> Location:
-    """Return the place that words mean in a held program. Raises Failure when it is not one."""
-    if match := _LINE.fullmatch(words):
-        wanted = match[1].removeprefix("./")
-        return Location(file=source(wanted, client.sources()), line=int(match[2]))
-    # Of some 150,000 functions all are needed only to guess what was meant; this takes 20 ms.
-    like = client.functions(re.escape(_last_name(words)))
-    return Location(function=function(words, like or client.functions()))
+def locate(client: Delve, text: str) -> Location:
+    """Return the location that a user's text names in a paused program.
+
+    The text is `file.go:LINE`, or a function as `match_function` reads it. Raises Failure if
+    nothing, or more than one thing, matches.
+    """
+    if match := _LINE.fullmatch(text):
+        path = match[1].removeprefix("./")
+        return Location(file=match_file(path, client.source_files()), line=int(match[2]))
+    # A filter keeps this at 20 ms; all of some 150,000 names are read only to make a suggestion.
+    names = client.functions(re.escape(_last_name(text)))
+    return Location(function=match_function(text, names or client.functions()))
 
 
-def function(wanted: str, known: Iterable[str]) -> str:
-    """Return the one function of a name, or of a name that ends so after a dot or a slash.
+def match_function(text: str, known: Iterable[str]) -> str:
+    """Return the function with this full name, or whose name ends in it after a dot or a slash.
 
-    `scheduler.(*Scheduler).schedulePod`, `Scheduler.schedulePod` and `schedulePod` may all mean
-    the same; a generic function means all its instances.
+    `scheduler.(*Scheduler).schedulePod`, `Scheduler.schedulePod` and `schedulePod` can all name
+    the same function. The name of a generic function means all its instances. Raises Failure if
+    no function, or more than one, matches.
     """
     names = set(known)
-    if wanted in names:
-        return wanted
-    whole, end = _plain(wanted), re.compile(rf"(?:^|[./]){re.escape(_plain(wanted))}$")
+    if text in names:
+        return text
+    plain_text = _plain(text)
+    end = re.compile(rf"(?:^|[./]){re.escape(plain_text)}$")
     found = {_generic(name): _plain(name) for name in names if end.search(_plain(name))}
-    # Go forbids a method on both T and *T: where both exist, that on *T is the compiler's wrapper.
+    # Go forbids a method on both T and *T: if both exist, the compiler generated the one on *T.
     found = {name: plain for name, plain in found.items() if name == plain or plain not in found}
-    exact = [name for name, plain in found.items() if plain == whole]
-    return _only("function", wanted, exact or list(found), names, _last_name)
+    exact = [name for name, plain in found.items() if plain == plain_text]
+    return _single("function", text, exact or list(found), names, _last_name)
 
 
-def source(wanted: str, known: Iterable[str]) -> str:
-    """Return the one source file of a path, or of a path that ends so after a slash."""
+def match_file(text: str, known: Iterable[str]) -> str:
+    """Return the source file with this path, or whose path ends in it after a slash.
+
+    Raises Failure if no file, or more than one, matches.
+    """
     paths = set(known)
-    found = [path for path in paths if path == wanted or path.endswith(f"/{wanted}")]
-    return _only("source file", wanted, [wanted] if wanted in paths else found, paths, _last_file)
+    found = [path for path in paths if path == text or path.endswith(f"/{text}")]
+    return _single("source file", text, [text] if text in paths else found, paths, _last_file)
 
 
-def _only(
-    kind: str, wanted: str, found: list[str], known: set[str], last: Callable[[str], str]
+def _single(
+    kind: str, text: str, matches: list[str], known: set[str], last: Callable[[str], str]
 ) -> str:
-    if len(found) == 1:
-        return found[0]
-    if found:
-        shown = [f"    {name}" for name in sorted(found)[:SHOWN]]
-        more = [f"    and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
-        text = "\n".join([f"{wanted} may mean each of {len(found)}:", *shown, *more])
-        raise Failure(text, "write more of its beginning")
-    near = nearest(wanted, known, last)
-    hint = f"did you mean {' or '.join(near)}?" if near else "look the name up in the source"
-    raise Failure(f"the binary has no {kind} {wanted}", hint)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        shown = [f"    {name}" for name in sorted(matches)[:MAX_CANDIDATES]]
+        rest = len(matches) - len(shown)
+        more = [f"    and {rest} more"] if rest else []
+        message = "\n".join([f"{text} matches {len(matches)} names:", *shown, *more])
+        raise Failure(message, "write more of the beginning of the name")
+    similar = similar_names(text, known, last)
+    hint = f"did you mean {' or '.join(similar)}?" if similar else "search the source for the name"
+    raise Failure(f"the binary has no {kind} {text}", hint)
 
 
-def nearest(wanted: str, known: Iterable[str], last: Callable[[str], str]) -> list[str]:
-    """Return up to three names whose last part looks like the wanted one's, the likest first."""
+def similar_names(text: str, known: Iterable[str], last: Callable[[str], str]) -> list[str]:
+    """Return up to three names whose last part looks like that of `text`, most similar first."""
     ends: dict[str, list[str]] = defaultdict(list)
     for name in known:
         ends[last(name)].append(name)
-    alike = difflib.get_close_matches(last(wanted), ends, n=3)
-    names = [difflib.get_close_matches(wanted, ends[end], n=3, cutoff=0.0) for end in alike]
+    close_ends = difflib.get_close_matches(last(text), ends, n=3)
+    names = [difflib.get_close_matches(text, ends[end], n=3, cutoff=0.0) for end in close_ends]
     return list(itertools.chain.from_iterable(names))[:3]
 
 
 def _plain(name: str) -> str:
-    """Write a function's name as one says it: no pointer, no type arguments, no escapes."""
+    """Return a function's name without pointer, type arguments and escapes."""
     return _generic(name).replace("(*", "").replace(")", "").replace("%2e", ".")
 
 
 def _generic(name: str) -> str:
-    """Remove type arguments, which may be nested: Delve takes the rest for all instances."""
+    """Remove (nested) type arguments; Delve reads the result as all instances of the function."""
     while (shorter := _TYPE_ARGUMENTS.sub("", name)) != name:
         name = shorter
     return name

@@ -1,4 +1,4 @@
-"""A question to a running program, how is this place reached and with what, and its answer."""
+"""Probe and Answer: options and result of `doit break`, a breakpoint in a running component."""
 
 from __future__ import annotations
 
@@ -12,20 +12,26 @@ from tasks.delve.types import Hit
 
 @dataclass(frozen=True)
 class Probe:
-    """Where to stop and on which condition, how often and how long, and what leads there."""
+    """Options of a probe."""
 
     at: str
+    """Location: a function, the end of its name, or file.go:LINE."""
     run: tuple[str, ...] = ()
+    """Argv of a command that makes the component reach the location; empty for none."""
     condition: str = ""
+    """Go expression; only hits for which it is true count."""
     hits: int = 1
+    """Number of hits to wait for."""
     timeout: float = 60.0
+    """Seconds to wait for the hits, and then for the command to exit."""
     depth: int = 12
+    """Number of stack frames to read."""
 
     @classmethod
     def parse(
         cls, at: str, run: str, condition: str, *, hits: int, timeout: float, depth: int
     ) -> Self:
-        """Return the question a command line asks. Raises Failure naming the option to correct."""
+        """Return the probe for command-line options. Raises Failure, which names a wrong option."""
         if not at:
             raise Failure("--at is missing", "name a function or a line, as in --at server.go:120")
         for name, value in (("hits", hits), ("timeout", timeout), ("depth", depth)):
@@ -34,42 +40,43 @@ class Probe:
         try:
             return cls(at, tuple(shlex.split(run)), condition, hits, timeout, depth)
         except ValueError as error:
-            raise Failure(f"--run {run}: {error}", "quote it as for a shell") from None
+            raise Failure(f"--run {run}: {error}", "use shell quoting") from None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was seen: the document of --output json.
-
-    `place` is what the words meant, `held` where somebody else holds the program; `code` is None
-    when the command did not end by itself.
-    """
+    """Result of a probe; the JSON document of --output json has the same keys."""
 
     component: str
     question: Probe
     place: str
+    """Location of the breakpoint: the full function name, or path:LINE."""
     hits: tuple[Hit, ...]
     held: str
+    """Where another client of Delve has paused the program; empty if none has."""
     code: int | None
+    """Exit code of the command; None if there is no command or it did not exit by itself."""
     output: str
+    """Output of the command."""
 
     @property
     def complete(self) -> bool:
-        """Whether the place was reached as often as it was to be."""
+        """Whether the location was reached as often as requested."""
         return len(self.hits) >= self.question.hits
 
     def failure(self) -> Failure | None:
-        """Return what went wrong, if anything did."""
-        asked, command = self.question, shlex.join(self.question.run)
+        """Return the failure of the command or of the probe, None if both succeeded."""
+        probe, command = self.question, shlex.join(self.question.run)
         if self.code:
-            return Failure(f"{command} exited with {self.code}", "see what it printed")
+            return Failure(f"{command} exited with {self.code}", "read its output")
         if not self.complete:
-            some = f"reached only {len(self.hits)} of {asked.hits} times"
-            seen = some if self.hits else "not reached"
-            hint = "give it longer by --timeout, lead there by --run, or watch one of its callers"
+            partly = f"reached only {len(self.hits)} of {probe.hits} times"
+            reached = partly if self.hits else "not reached"
+            hint = "use a longer --timeout, trigger it with --run, or set --at to a caller"
             if self.held:
-                hint = f"{self.component} stands at {self.held}: let it run on in its debugger"
-            return Failure(f"{self.place} was {seen} within {asked.timeout:g} s", hint)
-        if asked.run and self.code is None:
-            return Failure(f"{command} did not end within {asked.timeout:g} s", "use --timeout")
+                hint = f"{self.component} is paused at {self.held}: resume it in its debugger"
+            return Failure(f"{self.place} was {reached} within {probe.timeout:g} s", hint)
+        if probe.run and self.code is None:
+            message = f"{command} did not exit within {probe.timeout:g} s"
+            return Failure(message, "use a longer --timeout")
         return None

@@ -1,6 +1,7 @@
-"""One breakpoint of our own in a program that others may be debugging, too.
+"""Tracepoint: a breakpoint that reports its hits, in a program that others may also debug.
 
-A program that stands at somebody else's breakpoint, or that somebody halted, is theirs to let run.
+If another client halted the program, or the program is paused at a breakpoint of another client,
+only that client resumes it.
 """
 
 from __future__ import annotations
@@ -16,61 +17,61 @@ from tasks.delve.locations import Location
 from tasks.delve.types import Hit, Stop
 
 NAME = "stepkube"
-"""The name by which our breakpoint is found again, even one that a killed run left behind."""
-PATIENCE = 3.0
-"""Seconds in which others may let the program run again while we need it held."""
+"""Name of the breakpoint in Delve; it also identifies the breakpoint of a killed run."""
+PAUSE_TIMEOUT = 3.0
+"""Seconds to try again while other clients resume the program."""
 
 
 @contextmanager
-def set_tracepoint(address: str, words: str, condition: str = "") -> Iterator[Tracepoint]:
-    """Have a breakpoint for the block, and leave the program as it was found, come what may."""
-    watch = Tracepoint(address, condition)
+def set_tracepoint(address: str, location: str, condition: str = "") -> Iterator[Tracepoint]:
+    """Set a tracepoint for the block; always restore the state of the program afterwards."""
+    tracepoint = Tracepoint(address, condition)
     try:
-        watch.begin(words)
-        yield watch
+        tracepoint.set(location)
+        yield tracepoint
     finally:
-        watch.end()
+        tracepoint.remove()
 
 
 class Tracepoint:
-    """The breakpoint, and the connection on which its hits are awaited."""
+    """A breakpoint and the connection that waits for its hits."""
 
     def __init__(self, address: str, condition: str) -> None:
         self.place = Location()
         self._client = Delve(address)
         self._condition = condition
         self._number = 0
-        self._ours = False  # it is for us to let the program run on
+        self._must_resume = False  # not another client: this one resumes the program
 
-    def begin(self, words: str) -> None:
-        """Set the breakpoint. Raises Failure when there is no such place or more than one."""
-        self._while_held(lambda client: self._set(client, words))
+    def set(self, location: str) -> None:
+        """Set the breakpoint. Raises Failure if not exactly one location matches."""
+        self._while_paused(lambda client: self._set(client, location))
 
-    def end(self) -> None:
-        """Remove the breakpoint; the program runs on, unless somebody else holds it."""
+    def remove(self) -> None:
+        """Remove the breakpoint and resume the program, unless another client has paused it."""
         self._client.close()
         try:
             with Delve(self._client.address) as client:
                 _stop(client)
         except DelveError:
-            return  # the program has ended, or Delve is gone: `undebug` heals what is left
-        self._while_held()
+            return  # the program or Delve has exited; `undebug` cleans up
+        self._while_paused()
 
-    def hits(self, count: int, depth: int, hopeful: Callable[[], bool]) -> Iterator[Hit]:
-        """Yield up to `count` hits as long as there is hope, and let the program run in between.
+    def hits(self, count: int, depth: int, keep_waiting: Callable[[], bool]) -> Iterator[Hit]:
+        """Yield up to `count` hits while `keep_waiting` is true; resume the program in between.
 
-        It stands at the last one until the end, where it can be let go without another halt.
+        The program stays paused at the last hit, so that `remove` needs no further halt.
         """
-        start, number, seen = time.monotonic(), 0, None
-        while number < count and hopeful():
+        start, number, previous = time.monotonic(), 0, None
+        while number < count and keep_waiting():
             stop = self.stop()
-            if stop is None or stop == seen:
+            if stop is None or stop == previous:
                 time.sleep(POLL)
                 continue
-            seen, seconds = stop, round(time.monotonic() - start, 3)
-            ours = [goroutine for mark, goroutine in stop.reached if mark == self._number]
+            previous, seconds = stop, round(time.monotonic() - start, 3)
+            ours = [goroutine for point, goroutine in stop.reached if point == self._number]
             hits: list[Hit] = []
-            with suppress(DelveRunningError):  # somebody else was faster to let it run
+            with suppress(DelveRunningError):  # another client has resumed it already
                 for goroutine in ours[: count - number]:
                     hits.append(self._read(number + len(hits) + 1, seconds, goroutine, depth))
             number += len(hits)
@@ -79,55 +80,56 @@ class Tracepoint:
             yield from hits
 
     def stop(self) -> Stop | None:
-        """Return where the program is held, None while it runs."""
+        """Return where the program is paused, None while it runs."""
         return _stop(self._client)
 
-    def held(self) -> str:
-        """Say where somebody else holds the program, if somebody does."""
+    def foreign_stop(self) -> str:
+        """Return where another client has paused the program; empty if none has."""
         stop = self.stop()
-        if stop is None or any(mark == self._number for mark, _ in stop.reached):
+        if stop is None or any(point == self._number for point, _ in stop.reached):
             return ""
         return f"{stop.file}:{stop.line} in {stop.function}"
 
-    def _while_held(self, step: Callable[[Delve], None] | None = None) -> None:
-        """Do something while the program is held and without our breakpoint; try again if need be.
+    def _while_paused(self, step: Callable[[Delve], None] | None = None) -> None:
+        """Pause the program, remove our breakpoints and run `step`; retry if the program resumes.
 
-        Each try has a connection of its own: what interrupted us may have garbled the one before.
+        Each attempt uses a new connection: an interrupted call may leave the previous connection
+        in the middle of a reply.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PAUSE_TIMEOUT
         while True:
             try:
                 with Delve(self._client.address) as client:
-                    self._hold(client)
+                    self._pause(client)
                     if step is not None:
                         step(client)
-                    if self._ours:
+                    if self._must_resume:
                         self._resume(client)
-                        self._ours = False
+                        self._must_resume = False
                 return
             except DelveRunningError:
                 if time.monotonic() > deadline:
-                    raise _steered() from None
+                    raise _controlled_by_dap() from None
             except DelveTimeoutError:
-                raise _steered() from None
+                raise _controlled_by_dap() from None
 
-    def _hold(self, client: Delve) -> None:
-        """Hold the program, remove our breakpoints, and find out whose it is to let it run."""
+    def _pause(self, client: Delve) -> None:
+        """Pause the program, remove our breakpoints, and decide which client must resume it."""
         stop = _stop(client)
         if stop is None:
-            self._ours = True
+            self._must_resume = True
             stop = client.halt()
-        own = {mark.id for mark in client.breakpoints() if mark.name == NAME}
+        ours = {point.id for point in client.breakpoints() if point.name == NAME}
         reached = {number for number, _ in stop.reached}
         if reached:
-            self._ours = reached <= own
-        for number in own:
+            self._must_resume = reached <= ours
+        for number in ours:
             client.clear(number)
 
-    def _set(self, client: Delve, words: str) -> None:
-        place = self.place = locations.locate(client, words)
+    def _set(self, client: Delve, location: str) -> None:
+        place = self.place = locations.locate(client, location)
         try:
-            mark = client.break_at(
+            point = client.break_at(
                 function=place.function,
                 file=place.file,
                 line=place.line,
@@ -137,17 +139,17 @@ class Tracepoint:
         except (DelveRunningError, DelveTimeoutError):
             raise
         except DelveError as error:
-            taken = "Breakpoint exists" in error.message
-            hint = "clear the other one, or name the next line" if taken else ""
+            exists = "Breakpoint exists" in error.message
+            hint = "clear the other breakpoint, or use the next line" if exists else ""
             raise DelveError(f"no breakpoint at {place}: {error.message}", hint) from None
-        self._number = mark.id
+        self._number = point.id
 
     def _resume(self, client: Delve) -> None:
-        with suppress(DelveError):  # a condition that makes no sense stops it at once: see _read
+        with suppress(DelveError):  # an invalid condition pauses it at once, see _read
             client.resume()
 
     def _read(self, number: int, seconds: float, goroutine: int, depth: int) -> Hit:
-        client, scope = self._client, goroutine or -1  # 0: a thread of the runtime's own
+        client, scope = self._client, goroutine or -1  # 0: a thread of the Go runtime
         if self._condition:
             try:
                 client.evaluate(self._condition, scope)
@@ -155,16 +157,16 @@ class Tracepoint:
                 raise
             except DelveError as error:
                 text = f"the condition {self._condition} cannot be evaluated: {error.message}"
-                raise DelveError(text, "use names that are visible at that place") from None
+                raise DelveError(text, "use names that are visible at that location") from None
         stack = client.stack(depth, scope)
-        at = stack[0]
+        top = stack[0]
         return Hit(
             number=number,
             seconds=seconds,
             goroutine=goroutine,
-            function=at.function,
-            file=at.file,
-            line=at.line,
+            function=top.function,
+            file=top.file,
+            line=top.line,
             arguments=client.arguments(goroutine=scope),
             locals=client.locals(goroutine=scope),
             stack=stack,
@@ -174,13 +176,13 @@ class Tracepoint:
 def _stop(client: Delve) -> Stop | None:
     state = client.state()
     if state.exit_status is not None:
-        raise DelveError(f"the program ended with exit status {state.exit_status}")
+        raise DelveError(f"the program exited with status {state.exit_status}")
     return state.stop
 
 
-def _steered() -> DelveError:
-    """Return the error for a Delve that does not hold its program for us, or not for long."""
+def _controlled_by_dap() -> DelveError:
+    """Return the error for a Delve that does not pause its program, or resumes it at once."""
     return DelveError(
-        "an editor that speaks DAP, such as VS Code, steers this Delve",
+        "an editor that uses DAP, such as VS Code, controls this Delve",
         "set the breakpoint in that editor, or disconnect it",
     )

@@ -1,4 +1,4 @@
-"""What Delve tells: the program's state, its breakpoints, calls and variables, in Go's words."""
+"""Types of Delve's replies: state, breakpoints, stack frames and variables of the program."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-WIDTH = 200
-# reflect.Kind
+MAX_WIDTH = 200
+"""Characters of a variable that text output shows."""
+# values of Go's reflect.Kind
 _LISTS, _FUNC, _INTERFACE, _MAP, _POINTER, _STRING, _STRUCT = (17, 23), 19, 20, 21, 22, 24, 25
 
 
@@ -22,7 +23,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Breakpoint:
-    """A breakpoint a user set; it lives in Delve and outlives the client that set it."""
+    """A breakpoint of a user; Delve keeps it after the client that set it has disconnected."""
 
     id: int
     function: str
@@ -33,8 +34,8 @@ class Breakpoint:
     name: str = ""
 
     @classmethod
-    def of(cls, raw: dict[str, Any]) -> Self:
-        """Return the breakpoint that Delve describes."""
+    def from_delve(cls, raw: dict[str, Any]) -> Self:
+        """Return the breakpoint for an api.Breakpoint of Delve."""
         return cls(
             id=raw["id"],
             function=raw.get("functionName", ""),
@@ -48,21 +49,21 @@ class Breakpoint:
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable, its value written as in Go's source and shortened."""
+    """A variable with its value in Go syntax, shortened."""
 
     name: str
     type: str
     value: str
 
     @classmethod
-    def of(cls, raw: dict[str, Any]) -> Self:
-        """Return the variable that Delve describes."""
-        return cls(raw["name"], raw["type"], text(raw))
+    def from_delve(cls, raw: dict[str, Any]) -> Self:
+        """Return the variable for an api.Variable of Delve."""
+        return cls(raw["name"], raw["type"], format_value(raw))
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One call of a stack; when it is `optimized` its variables may be missing."""
+    """A stack frame; if it is `optimized`, variables may be missing."""
 
     function: str
     file: str
@@ -70,49 +71,47 @@ class Frame:
     optimized: bool
 
     @classmethod
-    def of(cls, raw: dict[str, Any]) -> Self:
-        """Return the call that Delve describes."""
-        function = raw.get("function") or {"name": "", "optimized": False}  # none in C
+    def from_delve(cls, raw: dict[str, Any]) -> Self:
+        """Return the frame for an api.Location or api.Thread of Delve."""
+        function = raw.get("function") or {"name": "", "optimized": False}  # C code has none
         return cls(function["name"], raw["file"], raw["line"], function["optimized"])
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Where a program is held; without a breakpoint it was halted by hand or by Delve itself.
-
-    Several threads may reach breakpoints at the same moment: `reached` has the breakpoint and the
-    goroutine of each of them.
-    """
+    """Where a program is paused."""
 
     breakpoint: Breakpoint | None
+    """None if a client or Delve itself halted the program."""
     goroutine: int | None
     file: str
     line: int
     function: str
     arguments: tuple[Variable, ...] = ()
     reached: tuple[tuple[int, int], ...] = ()
+    """(breakpoint id, goroutine id) of each thread at a breakpoint; there may be several."""
 
     @classmethod
-    def of(cls, raw: dict[str, Any]) -> Self:
-        """Return where the program is, of which Delve describes the state."""
+    def from_delve(cls, raw: dict[str, Any]) -> Self:
+        """Return the stop for an api.DebuggerState of Delve."""
         thread = raw["currentThread"]
-        mark = thread.get("breakPoint")
-        at = Frame.of(thread)
-        marked = (one for one in raw["Threads"] or () if one.get("breakPoint"))
-        pairs = ((one["breakPoint"]["id"], one["goroutineID"]) for one in marked)
+        point = thread.get("breakPoint")
+        frame = Frame.from_delve(thread)
+        threads = (item for item in raw["Threads"] or () if item.get("breakPoint"))
+        pairs = ((item["breakPoint"]["id"], item["goroutineID"]) for item in threads)
         return cls(
-            breakpoint=Breakpoint.of(mark) if mark and mark["id"] > 0 else None,
+            breakpoint=Breakpoint.from_delve(point) if point and point["id"] > 0 else None,
             goroutine=(raw.get("currentGoroutine") or {}).get("id"),
-            file=at.file,
-            line=at.line,
-            function=at.function,
+            file=frame.file,
+            line=frame.line,
+            function=frame.function,
             reached=tuple(pairs),
         )
 
 
 @dataclass(frozen=True)
 class State:
-    """What a program does: it runs, is held at `stop`, or has ended with `exit_status`."""
+    """State of a program: it runs, is paused at `stop`, or has exited with `exit_status`."""
 
     running: bool = False
     stop: Stop | None = None
@@ -121,10 +120,12 @@ class State:
 
 @dataclass(frozen=True)
 class Hit:
-    """One goroutine that reached a breakpoint: when, with which variables, called by whom."""
+    """A goroutine at a breakpoint, with its variables and stack."""
 
     number: int
+    """1 for the first hit."""
     seconds: float
+    """Time since the wait for hits began."""
     goroutine: int
     function: str
     file: str
@@ -134,41 +135,41 @@ class Hit:
     stack: tuple[Frame, ...]
 
     def lines(self) -> list[str]:
-        """Return the hit as text, its values cut to what a terminal shows well."""
+        """Return the hit as lines of text; long values are cut at MAX_WIDTH."""
         text = [
             f"hit {self.number} after {self.seconds:.1f} s in goroutine {self.goroutine}",
             f"  {self.function} at {self.file}:{self.line}",
         ]
         for title, variables in (("arguments", self.arguments), ("locals", self.locals)):
             if variables:
-                rows = [f"{one.name} {one.type} = {one.value}" for one in variables]
-                cut = [row if len(row) <= WIDTH else f"{row[:WIDTH]}..." for row in rows]
+                rows = [f"{item.name} {item.type} = {item.value}" for item in variables]
+                cut = [row if len(row) <= MAX_WIDTH else f"{row[:MAX_WIDTH]}..." for row in rows]
                 text += [f"  {title}", *(f"    {row}" for row in cut)]
-        calls = [f"    {one.function} at {one.file}:{one.line}" for one in self.stack]
+        calls = [f"    {frame.function} at {frame.file}:{frame.line}" for frame in self.stack]
         return [*text, "  stack", *calls]
 
 
-def text(raw: dict[str, Any]) -> str:
-    """Write a variable as Go's source would, `...` for what Delve was not asked to load."""
+def format_value(raw: dict[str, Any]) -> str:
+    """Return the value of an api.Variable in Go syntax, with `...` for parts not loaded."""
     kind, children = raw["kind"], raw["children"]
     if raw["unreadable"]:
         return f"({raw['unreadable']})"
     if kind == _STRING:
-        whole = len(raw["value"].encode()) >= raw["len"]
-        return json.dumps(raw["value"], ensure_ascii=False) + ("" if whole else "...")
+        complete = len(raw["value"].encode()) >= raw["len"]
+        return json.dumps(raw["value"], ensure_ascii=False) + ("" if complete else "...")
     if kind in (_POINTER, _INTERFACE):
         pointee = children[0] if children else None
         if pointee is None or (not pointee["addr"] and not pointee["kind"]):
             return "nil"
-        return ("&" if kind == _POINTER else "") + text(pointee)
-    values = [text(child) for child in children]
+        return ("&" if kind == _POINTER else "") + format_value(pointee)
+    values = [format_value(child) for child in children]
     missing = raw["len"] > (len(values) // 2 if kind == _MAP else len(values))
     more = ["..."] if missing else []
     if kind == _STRUCT:
-        inside = [
+        fields = [
             f"{child['name']}: {value}" for child, value in zip(children, values, strict=True)
         ]
-        return f"{raw['type'].rpartition('/')[2]}{{{', '.join(inside + more)}}}"
+        return f"{raw['type'].rpartition('/')[2]}{{{', '.join(fields + more)}}}"
     if kind == _MAP:
         pairs = [f"{key}: {value}" for key, value in zip(values[::2], values[1::2], strict=True)]
         return f"{{{', '.join(pairs + more)}}}"

@@ -154,7 +154,7 @@ def test_a_restart_sets_the_breakpoints_again(
     enter(chosen, "attach")
     with delve.Delve(address(chosen)) as client, client.halted():
         client.break_at(function="main.work", condition="n % 1000000 == 0")
-        source = client.sources("toy/main.go$")[0]
+        source = client.source_files("toy/main.go$")[0]
         line = client.break_at(function="main.main").line
         client.clear_all()
         client.break_at(function="main.work", condition="n % 1000000 == 0")

@@ -1,4 +1,4 @@
-"""The client against a real Delve on a real program; nothing here waits by sleeping a while."""
+"""The Delve client with a real Delve and a real program; no test sleeps for a fixed time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AWKWARD = ["(a|b)", "$HOME", "two  blanks", "", 'it\'s "quoted"', "--x=", "a\tb\
 
 
 def eventually(probe: Callable[[], T], what: str, seconds: float = 60.0) -> T:
-    """Poll until the probe returns something true, and return that."""
+    """Poll until the probe returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while not (value := probe()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 
 def traced(debugger: int) -> psutil.Process:
-    """Return what Delve started to debug, which need not be its only child."""
+    """Return the process that Delve started to debug; Delve may have other children."""
     children = psutil.Process(debugger).children()
     return next(child for child in children if delve.tracer(child.pid) == debugger)
 
@@ -53,7 +53,7 @@ def traced(debugger: int) -> psutil.Process:
 def started(
     argv: Sequence[str], output: Path, **options: object
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process in a session of its own and see to its end."""
+    """Start a process in a new session, and stop it after the block."""
     with output.open("wb") as stream:
         process = subprocess.Popen(
             argv,
@@ -75,7 +75,7 @@ def started(
 
 @dataclass(frozen=True)
 class Toy:
-    """A running toy: `calls` asks it over HTTP how often it has called work()."""
+    """A running toy program; `calls` returns (over HTTP) how often it has called work()."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -131,10 +131,10 @@ class Debugger:
 
 @pytest.fixture
 def debugger_env(tmp_path: Path) -> dict[str, str]:
-    """Return an environment in which Delve keeps to the test's folder and starts no monitor."""
-    switch = tmp_path / "config" / "go" / "telemetry" / "mode"
-    switch.parent.mkdir(parents=True)
-    switch.write_text("off")
+    """Return an environment: Delve writes only to the test's folder and starts no monitor."""
+    telemetry = tmp_path / "config" / "go" / "telemetry" / "mode"
+    telemetry.parent.mkdir(parents=True)
+    telemetry.write_text("off")
     return {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config")}
 
 
@@ -164,13 +164,13 @@ def test_attach_break_read_continue_detach(
     assert running.goes_on(3)
 
     with client.halted():
-        mark = client.break_at(function="main.work")
-        assert client.breakpoints() == (mark,)
+        point = client.break_at(function="main.work")
+        assert client.breakpoints() == (point,)
     stop = client.wait_stop(10)
 
     assert stop.breakpoint is not None
-    assert stop.breakpoint.id == mark.id
-    assert (stop.function, stop.file, stop.line) == ("main.work", mark.file, mark.line)
+    assert stop.breakpoint.id == point.id
+    assert (stop.function, stop.file, stop.line) == ("main.work", point.file, point.line)
     assert stop.goroutine is not None
     number, name = stop.arguments
     assert (number.name, number.type) == ("n", "int")
@@ -180,11 +180,11 @@ def test_attach_break_read_continue_detach(
     port = {item.name: item for item in client.locals(frame=1)}["port"]
     assert (port.type, port.value) == ("*int", f"&{running.port}")
     assert client.functions(r"^main\.work$") == ("main.work",)
-    assert client.sources("toy/main.go$") == (mark.file,)
+    assert client.source_files("toy/main.go$") == (point.file,)
 
     client.resume()
-    again = client.wait_stop(10)
-    assert int(again.arguments[0].value) == int(number.value) + 1
+    second = client.wait_stop(10)
+    assert int(second.arguments[0].value) == int(number.value) + 1
 
     client.clear_all()
     assert client.breakpoints() == ()
@@ -199,7 +199,7 @@ def test_attach_break_read_continue_detach(
 
 
 def assert_text_untouched(pid: int, binary: Path) -> None:
-    """See that no breakpoint instruction is left: the code in memory is that of the file."""
+    """Assert that no breakpoint instruction is left: the code in memory equals the file."""
     mapping = next(
         line.split()
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines()
@@ -212,12 +212,12 @@ def assert_text_untouched(pid: int, binary: Path) -> None:
         code = b""
         while len(code) < end - begin:
             code += memory.read(end - begin - len(code))
-    # The mapping ends on a page, the code in the file may end before it.
+    # The mapping ends at a page boundary, the code in the file may end before it.
     original = binary.read_bytes()[offset : offset + len(code)]
     assert code[: len(original)] == original
 
 
-def test_a_terminated_delve_lets_a_held_program_go(
+def test_a_terminated_delve_resumes_a_paused_program(
     running: Toy, attached: Debugger, client: Delve
 ) -> None:
     with client.halted():
@@ -235,27 +235,27 @@ def test_a_terminated_delve_lets_a_held_program_go(
 
 def test_a_breakpoint_with_a_condition_by_file_and_line(client: Delve) -> None:
     with client.halted():
-        place = client.break_at(function="main.work")
-        client.clear(place.id)
-        mark = client.break_at(file=place.file, line=place.line, condition="n%7 == 0")
-        assert mark.condition == "n%7 == 0"
+        first = client.break_at(function="main.work")
+        client.clear(first.id)
+        point = client.break_at(file=first.file, line=first.line, condition="n%7 == 0")
+        assert point.condition == "n%7 == 0"
         with pytest.raises(DelveError, match="Breakpoint exists"):
-            client.break_at(file=place.file, line=place.line)
+            client.break_at(file=first.file, line=first.line)
         with pytest.raises(DelveError, match=r"could not find function main\.nope"):
             client.break_at(function="main.nope")
     assert int(client.wait_stop(10).arguments[0].value) % 7 == 0
 
 
-def test_what_needs_a_held_program_says_so_at_once(running: Toy, client: Delve) -> None:
-    with pytest.raises(DelveError, match="not possible while the program runs"):
+def test_a_request_that_needs_a_paused_program_fails_at_once(running: Toy, client: Delve) -> None:
+    with pytest.raises(DelveError, match="program runs"):
         client.break_at(function="main.work")
-    with pytest.raises(DelveError, match="not possible while the program runs"):
+    with pytest.raises(DelveError, match="program runs"):
         client.detach()
     assert client.state().running
     assert running.goes_on(1)
 
 
-def test_halted_leaves_a_held_program_held(running: Toy, client: Delve) -> None:
+def test_halted_leaves_a_paused_program_paused(running: Toy, client: Delve) -> None:
     stop = client.halt()
     assert stop.breakpoint is None
     with client.halted():
@@ -268,7 +268,7 @@ def test_halted_leaves_a_held_program_held(running: Toy, client: Delve) -> None:
     assert running.goes_on(1)
 
 
-def test_waiting_for_a_stop_may_be_given_up_and_tried_again(client: Delve) -> None:
+def test_a_wait_for_a_stop_can_time_out_and_be_repeated(client: Delve) -> None:
     with client.halted():
         client.break_at(function="main.work", condition="n < 0")
     with pytest.raises(DelveTimeoutError):
@@ -288,41 +288,41 @@ def test_another_client_waits_for_a_stop_too(attached: Debugger, client: Delve) 
         assert (stop.function, len(stop.arguments)) == ("main.work", 2)
 
 
-def test_a_program_that_ends_is_told_apart_from_one_that_stops(
+def test_an_exited_program_is_not_reported_as_paused(
     running: Toy, attached: Debugger, client: Delve
 ) -> None:
     running.process.send_signal(signal.SIGTERM)
-    with pytest.raises(DelveError, match="ended with exit status 0"):
+    with pytest.raises(DelveError, match="exited with status 0"):
         client.wait_stop(10)
     assert client.state() == delve.State(exit_status=0)
-    with pytest.raises(DelveError, match="ended with exit status 0"):
+    with pytest.raises(DelveError, match="exited with status 0"):
         client.halt()
-    assert attached.process.poll() is None, "Delve does not end with its program"
+    assert attached.process.poll() is None, "Delve does not exit with its program"
 
 
-def test_clients_and_paused_are_read_from_proc(running: Toy, attached: Debugger) -> None:
+def test_client_count_and_paused_are_read_from_proc(running: Toy, attached: Debugger) -> None:
     with attached.connect() as first:
         first.wait_running(10)
-        eventually(lambda: delve.clients(attached.port) == 1, "Delve's own client has left")
+        eventually(lambda: delve.client_count(attached.port) == 1, "Delve's own client has left")
         assert not delve.paused(running.pid)
         with Delve(attached.address):
-            assert delve.clients(attached.port) == 2
+            assert delve.client_count(attached.port) == 2
         first.halt()
         assert delve.paused(running.pid)
         first.resume()
         eventually(lambda: not delve.paused(running.pid), "it runs again")
-    eventually(lambda: delve.clients(attached.port) == 0, "all clients have left")
-    assert delve.clients(free_port()) == 0
+    eventually(lambda: delve.client_count(attached.port) == 0, "all clients have left")
+    assert delve.client_count(free_port()) == 0
 
 
-def test_a_process_that_is_gone_is_neither_paused_nor_traced() -> None:
+def test_an_exited_process_is_neither_paused_nor_traced() -> None:
     with subprocess.Popen(["true"]) as process:
         process.wait()
     assert not delve.paused(process.pid)
     assert delve.tracer(process.pid) == 0
 
 
-def test_exec_passes_arguments_environment_and_folder_on(
+def test_exec_passes_arguments_environment_and_folder(
     dlv: Path, toy: Path, tmp_path: Path, debugger_env: dict[str, str]
 ) -> None:
     port, folder = free_port(), tmp_path / "a folder (with $signs)"
@@ -343,22 +343,22 @@ def test_exec_passes_arguments_environment_and_folder_on(
                 os.fsencode(word) for word in [str(toy), *args]
             ]
             assert (proc / "cwd").readlink() == folder
-            given = dict(
+            environ = dict(
                 line.split(b"=", 1) for line in (proc / "environ").read_bytes().split(b"\0")[:-1]
             )
-            assert given == {
+            assert environ == {
                 **{os.fsencode(key): os.fsencode(value) for key, value in env.items()},
                 b"CGO_CFLAGS": b"-O0 -g",
             }
             child.terminate()
-            with pytest.raises(DelveError, match="ended with exit status 0"):
+            with pytest.raises(DelveError, match="exited with status 0"):
                 client.wait_stop(10)
     assert "bye" in debugger.output.read_text()
     assert "API server listening" in log.read_text()
     assert "API server listening" not in debugger.output.read_text()
 
 
-def test_exec_can_hold_a_program_before_main(
+def test_exec_can_pause_a_program_before_main(
     dlv: Path, toy: Path, tmp_path: Path, debugger_env: dict[str, str]
 ) -> None:
     debugger_port, output = free_port(), tmp_path / "toy.log"
@@ -385,17 +385,17 @@ def test_exec_can_hold_a_program_before_main(
     assert not child.is_running()
 
 
-def test_a_delve_that_ends_is_reported_in_its_own_words(
+def test_a_delve_that_exits_is_reported_with_its_output(
     dlv: Path, tmp_path: Path, debugger_env: dict[str, str]
 ) -> None:
-    with subprocess.Popen(["true"]) as gone:
-        gone.wait()
+    with subprocess.Popen(["true"]) as exited:
+        exited.wait()
     port, output = free_port(), tmp_path / "dlv.out"
-    argv = delve.attach_argv(dlv, gone.pid, listen=f"127.0.0.1:{port}", log=tmp_path / "dlv.log")
+    argv = delve.attach_argv(dlv, exited.pid, listen=f"127.0.0.1:{port}", log=tmp_path / "dlv.log")
     begin = time.monotonic()
     with (
         started(argv, output, env=debugger_env) as process,
-        pytest.raises(DelveError, match=rf"ended .*could not attach to pid {gone.pid}: no such"),
+        pytest.raises(DelveError, match=rf"exited .*could not attach to pid {exited.pid}: no such"),
     ):
         Debugger(process, port, output).connect(60)
     assert time.monotonic() - begin < 50
@@ -403,70 +403,70 @@ def test_a_delve_that_ends_is_reported_in_its_own_words(
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """Return the address of a server that accepts and never answers."""
+    """Return the address of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_listening_is_not_being_ready(silent: str) -> None:
-    with pytest.raises(DelveTimeoutError, match=r"not ready within 0\.3 s"):
+def test_a_listening_delve_is_not_ready_yet(silent: str) -> None:
+    with pytest.raises(DelveTimeoutError, match=r"0\.3 s"):
         delve.wait_ready(silent, 0.3, lambda: True)
-    with pytest.raises(DelveError, match="ended before it was ready: it was killed"):
+    with pytest.raises(DelveError, match=r"exited before .*: it was killed"):
         answers = iter([True, True, False])
         delve.wait_ready(silent, 60, lambda: next(answers, False), lambda: "it was killed\n")
 
 
-def test_nobody_listens() -> None:
+def test_connecting_fails_if_no_process_listens() -> None:
     address = f"127.0.0.1:{free_port()}"
-    with pytest.raises(DelveError, match=f"cannot connect to Delve at {address}"):
+    with pytest.raises(DelveError, match=rf"cannot connect .*{address}"):
         Delve(address)
-    with pytest.raises(DelveTimeoutError, match=r"not ready within 0\.1 s"):
+    with pytest.raises(DelveTimeoutError, match=r"0\.1 s"):
         delve.wait_ready(address, 0.1, lambda: True)
 
 
-def test_a_debugger_that_ends_as_it_is_called_is_out_of_reach(
+def test_a_delve_that_exits_during_connect_cannot_be_reached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A reset that comes before the connection is looked at leaves it without a peer."""
+    """After a reset the socket has no peer: getpeername() fails."""
     connect = socket.create_connection
 
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def reset(address: tuple[str, int], timeout: float) -> socket.socket:
-            made = connect(address, timeout)
+            connection = connect(address, timeout)
             accepted, _ = server.accept()
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             accepted.close()
             poll = select.poll()
-            poll.register(made, select.POLLHUP)
+            poll.register(connection, select.POLLHUP)
             assert poll.poll(10_000), "the reset has arrived"
-            made_here.append(made)
-            return made
+            connections.append(connection)
+            return connection
 
-        made_here: list[socket.socket] = []
+        connections: list[socket.socket] = []
         monkeypatch.setattr(socket, "create_connection", reset)
-        with pytest.raises(DelveError, match=r"cannot connect to Delve at .* not connected"):
+        with pytest.raises(DelveError, match=r"cannot connect .* not connected"):
             Delve(f"127.0.0.1:{server.getsockname()[1]}")
-        assert [made.fileno() for made in made_here] == [-1], "it was closed"
+        assert [item.fileno() for item in connections] == [-1], "it was closed"
 
 
-def test_a_call_that_ran_out_of_time_ends_its_connection(silent: str) -> None:
+def test_a_call_that_times_out_closes_its_connection(silent: str) -> None:
     with Delve(silent, timeout=0.1) as client:
-        with pytest.raises(DelveTimeoutError, match="did not answer in time"):
+        with pytest.raises(DelveTimeoutError, match=f"{silent} did not answer"):
             client.version()
         with pytest.raises(DelveError, match=r"GetVersion .* never answered") as caught:
             client.state()
         assert caught.value.hint == "connect again"
 
 
-def test_a_state_that_delve_never_answers_is_asked_for_again(
+def test_a_state_request_without_answer_is_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tasks.delve.client.ASKED_AGAIN", 0.05)
-    asked: list[str] = []
+    monkeypatch.setattr("tasks.delve.client.STATE_RETRY", 0.05)
+    requests: list[str] = []
 
     def answer() -> None:
-        """Serve like a Delve whose program went on while it took its lock for the first State."""
+        """Serve like a Delve whose program resumed before the first State got the lock."""
         connection, _ = server.accept()
         with connection:
             text = ""
@@ -475,8 +475,8 @@ def test_a_state_that_delve_never_answers_is_asked_for_again(
                 while text:
                     request, end = json.JSONDecoder().raw_decode(text)
                     text = text[end:].lstrip()
-                    asked.append(request["method"])
-                    if len(asked) > 1:
+                    requests.append(request["method"])
+                    if len(requests) > 1:
                         result = {"State": {"Running": True, "exited": False}}
                         reply = {"id": request["id"], "result": result, "error": None}
                         connection.sendall(json.dumps(reply).encode() + b"\n")
@@ -486,33 +486,33 @@ def test_a_state_that_delve_never_answers_is_asked_for_again(
         thread.start()
         with Delve(f"127.0.0.1:{server.getsockname()[1]}") as client:
             assert client.state().running
-            assert client.state().running, "a late answer to the first would not be mixed up"
+            assert client.state().running, "the first reply is late and not used"
         thread.join()
-    assert asked == ["RPCServer.State"] * 3
+    assert requests == ["RPCServer.State"] * 3
 
 
-def test_the_state_is_told_while_others_halt_and_resume(
+def test_state_is_answered_while_other_clients_halt_and_resume(
     running: Toy, attached: Debugger, client: Delve
 ) -> None:
-    over = threading.Event()
+    done = threading.Event()
 
-    def ask() -> int:
+    def count_answers() -> int:
         with Delve(attached.address, timeout=60) as other:
-            return sum(1 for _ in iter(over.is_set, True) if other.state().exit_status is None)
+            return sum(1 for _ in iter(done.is_set, True) if other.state().exit_status is None)
 
     with ThreadPoolExecutor() as pool:
-        asking = [pool.submit(ask) for _ in range(3)]
+        counts = [pool.submit(count_answers) for _ in range(3)]
         try:
             for _ in range(60):
                 client.halt()
                 client.resume()
         finally:
-            over.set()
-        assert all(one.result(60) > 60 for one in asking)
+            done.set()
+        assert all(count.result(60) > 60 for count in counts)
     assert running.goes_on(3)
 
 
-def test_something_else_than_delve_answers() -> None:
+def test_a_server_that_is_not_delve_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -554,8 +554,8 @@ def test_command_lines() -> None:
         "--",
         *("--v=2", "--"),
     ]
-    held = delve.exec_argv(
+    at_entry = delve.exec_argv(
         dlv, binary, [], listen=listen, log=log, cwd=cwd, stop_at_entry=True, check_go_version=False
     )
-    assert "--continue" not in held
-    assert "--check-go-version=false" in held
+    assert "--continue" not in at_entry
+    assert "--check-go-version=false" in at_entry

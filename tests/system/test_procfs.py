@@ -21,7 +21,7 @@ QUERIES: dict[str, Callable[[int], object]] = {
     "argv": procfs.argv_of,
     "environment": procfs.environ_of,
     "children": procfs.children,
-    "trapped": client._trapped,
+    "trapped": client._sigtrap_pending,
     "paused": commands.paused,
     "tracer": commands.tracer,
     "standing": journal.paused_seconds,
