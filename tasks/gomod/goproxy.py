@@ -1,4 +1,4 @@
-"""What the Go module proxies offer: the first one that answers is believed, hashes come later."""
+"""Client of Go module proxies: the first answer is used; hashes are verified in other modules."""
 
 from __future__ import annotations
 
@@ -11,46 +11,49 @@ from tasks.system import download
 
 
 def addresses(settings: Settings) -> list[str]:
-    """Return the addresses in mirror.goproxy; `direct` and `off` are none."""
-    words = [word.strip() for word in re.split(r"[,|]", settings.mirror.goproxy)]
-    return [word.rstrip("/") for word in words if word not in ("", "direct", "off")]
+    """Return the addresses in mirror.goproxy, without the words `direct` and `off`."""
+    entries = [entry.strip() for entry in re.split(r"[,|]", settings.mirror.goproxy)]
+    return [entry.rstrip("/") for entry in entries if entry not in ("", "direct", "off")]
 
 
 def require_addresses(settings: Settings) -> list[str]:
-    """Return the addresses in mirror.goproxy, at least one of them."""
+    """Return the addresses in mirror.goproxy. Raises Failure if there is none."""
     found = addresses(settings)
     if not found:
         raise Failure(
-            f"mirror.goproxy ({settings.mirror.goproxy}) names no Go module proxy",
+            f"mirror.goproxy: {settings.mirror.goproxy!r} has no address of a Go module proxy",
             "add one, for example https://proxy.golang.org",
         )
     return found
 
 
 def read(settings: Settings, path: str) -> str:
-    """Return what the first proxy that has `path` answers; a Failure says what each answered."""
+    """Return `path` from the first proxy that has it. Raises Failure with every proxy's error."""
     mirror = settings.mirror
-    said: list[str] = []
+    errors: list[str] = []
     for address in require_addresses(settings):
         try:
             body = download.read(
                 f"{address}/{path}", timeout=mirror.timeout, ca_bundle=mirror.ca_bundle
             )
         except Failure as failure:
-            said.append(failure.message)
+            errors.append(failure.message)
             continue
         return body.decode(errors="replace")
-    raise Failure("\n".join(said), "check the network, or name another proxy in mirror.goproxy")
+    raise Failure("\n".join(errors), "check the network, or set mirror.goproxy to another proxy")
 
 
 def releases(settings: Settings, module: str) -> list[Release]:
-    """Return the releases of a module, newest first; a proxy's list need not have all of them."""
+    """Return the releases of a Go module, newest first; a proxy may not list all of them."""
     listed = read(settings, f"{module}/@v/list").split()
-    return sorted({found for word in listed if (found := release(word))}, reverse=True)
+    return sorted({number for text in listed if (number := release(text))}, reverse=True)
 
 
 def needed_go(settings: Settings, module: str, version: Release) -> Release:
-    """Return the oldest Go that builds a release of a module; a Failure when no proxy has it."""
+    """Return the oldest Go that builds a release of a Go module, from its go.mod.
+
+    Raises Failure if no proxy has the release.
+    """
     text = read(settings, f"{module}/@v/v{dotted(version)}.mod")
     match = re.search(r"^go (\S+)", text, re.MULTILINE)
     return (release(match[1]) if match else None) or (1, 0, 0)

@@ -1,6 +1,6 @@
-"""Zips of Go modules: from a module proxy, verified by the checksum database, unpacked.
+"""Go module zips: download from a proxy, verify with the checksum database, unpack.
 
-A module zip has neither file modes nor links, and leaves out other modules below it; see
+A module zip has no file modes, no links, and no files of nested Go modules; see
 https://go.dev/ref/mod#zip-files.
 """
 
@@ -17,14 +17,14 @@ from tasks.gomod import goproxy, sumdb
 from tasks.settings.load import Settings
 from tasks.system import download, resources
 
-Program = Callable[[str, bytes], bool]
-"""Tells from the name of a file, and how it begins, whether it is to be executable."""
+IsExecutable = Callable[[str, bytes], bool]
+"""Returns, for a file name and the first two bytes of the file, whether to make it executable."""
 
 
 def fetch(settings: Settings, module: str, version: str) -> tuple[Path, str]:
-    """Return a verified zip among the downloads, and the proxy it came from.
+    """Return the path of a verified zip in the download cache, and the address of its proxy.
 
-    Raises Failure when no proxy has it, or it is not what the checksum database says.
+    Raises Failure if no proxy has the zip, or if its hash differs from the checksum database.
     """
     mirror, addresses = settings.mirror, goproxy.require_addresses(settings)
     expected = sumdb.lookup(
@@ -40,7 +40,7 @@ def fetch(settings: Settings, module: str, version: str) -> tuple[Path, str]:
     def verify(path: Path) -> None:
         found = sumdb.hash_zip(path)
         if expected and found != expected:
-            raise Failure(f"its hash is {found}, the checksum database says {expected}")
+            raise Failure(f"its hash is {found}, the checksum database has {expected}")
 
     archive = settings.paths.cache / "downloads" / f"{module.rpartition('/')[2]}@{version}.zip"
     chosen = download.fetch(
@@ -54,13 +54,13 @@ def fetch(settings: Settings, module: str, version: str) -> tuple[Path, str]:
     return archive, chosen.partition(f"/{module}")[0]
 
 
-def unpack(archive: Path, prefix: str, root: Path, program: Program) -> None:
-    """Write what a zip has below a prefix; Failure when it has anything else."""
+def unpack(archive: Path, prefix: str, root: Path, is_executable: IsExecutable) -> None:
+    """Unpack the files below `prefix` to `root`. Raises Failure if the zip has any other file."""
     with zipfile.ZipFile(archive) as zipped:
         entries = zipped.infolist()
         size = sum(entry.file_size for entry in entries) / resources.GIB
         resources.require_disk(root, round(size + 0.1, 2), f"unpacking {archive.name}")
-        heart = console.Heartbeat()
+        heartbeat = console.Heartbeat()
         for number, entry in enumerate(entries, 1):
             name = entry.filename.removeprefix(prefix)
             if name == entry.filename or not name or ".." in name.split("/") or name[0] == "/":
@@ -68,9 +68,9 @@ def unpack(archive: Path, prefix: str, root: Path, program: Program) -> None:
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with zipped.open(entry) as source, target.open("wb") as out:
-                begin = source.read(2)
-                out.write(begin)
+                first_bytes = source.read(2)
+                out.write(first_bytes)
                 shutil.copyfileobj(source, out)
-            if program(name, begin):
+            if is_executable(name, first_bytes):
                 target.chmod(0o755)
-            heart.beat(f"unpacking {archive.name}: {number} of {len(entries)} files")
+            heartbeat.beat(f"unpacking {archive.name}: {number} of {len(entries)} files")

@@ -1,4 +1,4 @@
-"""Release numbers: read them, compare them, write them."""
+"""Release numbers: parse, compare and format them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Iterable
 from tasks.core.errors import Failure
 
 Release = tuple[int, int, int]
-"""A version as numbers, (1, 15, 15); a missing patch is 0."""
+"""A version as (major, minor, patch), for example (1, 15, 15); a missing patch is 0."""
 
 _NUMBER = r"(\d+)\.(\d+)(?:\.(\d+))?"
 
 
 def release(text: str) -> Release | None:
-    """Read go1.15.15, v3.5.30 or 1.25; None for anything else, pre-releases included."""
+    """Parse go1.15.15, v3.5.30 or 1.25; return None for anything else, also for pre-releases."""
     match = re.fullmatch(rf"(?:go|v)?{_NUMBER}", text.strip())
     return _numbers(match) if match else None
 
 
 def require_release(text: str, key: str) -> Release:
-    """Read a release as `release` does; a Failure names the setting or file it came from."""
-    found = release(text)
-    if found is None:
-        raise Failure(f"{key}: {text!r} is not a release", "write it like 1.25.1")
-    return found
+    """Parse a release like `release`. Raises Failure, which names the setting or file `key`."""
+    version = release(text)
+    if version is None:
+        raise Failure(f"{key}: {text!r} is not a release", "use a form like 1.25.1")
+    return version
 
 
 def dotted(version: Iterable[int]) -> str:
-    """Write numbers as a version: 1.15.15."""
+    """Format a release as text: 1.15.15."""
     return ".".join(str(number) for number in version)
 
 

@@ -1,4 +1,4 @@
-"""The Go checksum database: a module's hash is believed only with a signature and a proof."""
+"""Client of the Go checksum database: verifies the signature and the proof of every hash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.core.errors import Failure
 from tasks.gomod.tlog import Read, Signer, check_inclusion, open_note, signer, tiles
 from tasks.system import download, files
 
-KNOWN = {
+VERIFIER_KEYS = {
     "sum.golang.org": "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",
 }
 ALIASES = {"sum.golang.google.cn": "sum.golang.org https://sum.golang.google.cn"}
@@ -31,73 +31,79 @@ def lookup(
     timeout: float = 30.0,
     ca_bundle: str = "",
 ) -> str:
-    """Return the verified h1: hash of `module` at `version`, or "" when the database is off.
+    """Return the verified h1: hash of a Go module version, or "" if the database is off.
 
-    The proxies' copies of the database are asked first, then the database. A verified record is
-    kept in `cache`, for it can never change. Raises Failure when nothing verifiable is to be had.
+    The proxies' copies of the database are tried first, then the database itself. A verified record
+    is stored in `cache`: it never changes. Raises Failure if no record can be verified.
     """
     if sumdb_name == "off":
         console.warn(f"{module} {version} is not verified: mirror.gosumdb is off")
         return ""
-    known, url = database(sumdb_name)
-    wanted = f"{_escape(module)}@{_escape(version)}"
-    kept = cache / known.name / wanted
-    if kept.is_file():
-        return hash_of(kept.read_text(), module, version)
-    said: list[str] = []
-    for base in [*(f"{proxy.rstrip('/')}/sumdb/{known.name}" for proxy in goproxy_urls), url]:
+    trusted, url = database(sumdb_name)
+    key = f"{_escape(module)}@{_escape(version)}"
+    cached = cache / trusted.name / key
+    if cached.is_file():
+        return hash_of(cached.read_text(), module, version)
+    errors: list[str] = []
+    for base in [*(f"{proxy.rstrip('/')}/sumdb/{trusted.name}" for proxy in goproxy_urls), url]:
         try:
-            record = verified_hash(known, wanted, _reader(base, timeout, ca_bundle))
-            found = hash_of(record, module, version)
+            record = verified_record(trusted, key, _reader(base, timeout, ca_bundle))
+            module_hash = hash_of(record, module, version)
         except Failure as failure:
-            where = "" if base in failure.message else f"{base}: "
-            said.append(where + failure.message)
+            prefix = "" if base in failure.message else f"{base}: "
+            errors.append(prefix + failure.message)
             continue
-        files.write(kept, record)
-        return found
+        files.write(cached, record)
+        return module_hash
     raise Failure(
-        f"no verified checksum of {module} {version}:\n" + "\n".join(said),
-        "check the network, or name a proxy in mirror.goproxy that serves the checksum database",
+        f"no verified checksum of {module} {version}:\n" + "\n".join(errors),
+        "check the network, or set mirror.goproxy to a proxy that serves the checksum database",
     )
 
 
 def database(text: str) -> tuple[Signer, str]:
-    """Read a GOSUMDB value: a known name or a verifier key, and where the database answers."""
+    """Parse a GOSUMDB value (a known name or a verifier key, optional URL) to (signer, URL).
+
+    Raises Failure if the key is not valid.
+    """
     name, _, url = ALIASES.get(text, text).partition(" ")
     try:
-        known = signer(KNOWN.get(name, name))
+        trusted = signer(VERIFIER_KEYS.get(name, name))
     except Failure as failure:
         raise Failure(
             f"mirror.gosumdb: {failure.message}",
-            "write sum.golang.org, or name+hash+key as `go help module-auth` has it",
+            "use sum.golang.org, or name+hash+key (see `go help module-auth`)",
         ) from failure
-    return known, url.strip().rstrip("/") or f"https://{known.name}"
+    return trusted, url.strip().rstrip("/") or f"https://{trusted.name}"
 
 
-def verified_hash(known: Signer, wanted: str, read: Read) -> str:
-    """Return the record of `module@version` once its tree is signed and its place in it proven."""
+def verified_record(trusted: Signer, key: str, read: Read) -> str:
+    """Return the record of `key` (module@version) from a signed tree that contains it.
+
+    Raises Failure if the signature or the proof is not valid.
+    """
     try:
-        number, _, rest = read(f"lookup/{wanted}").decode().partition("\n")
+        number, _, rest = read(f"lookup/{key}").decode().partition("\n")
         record, _, note = rest.partition("\n\n")
         index = int(number)
     except ValueError as error:
-        raise Failure(f"the record of {wanted} is unreadable") from error
+        raise Failure(f"the record of {key} has a wrong format") from error
     record += "\n"
-    tree = open_note(note, known)
+    tree = open_note(note, trusted)
     check_inclusion(record, index, tree, tiles(read, tree.size))
     return record
 
 
 def hash_of(record: str, module: str, version: str) -> str:
-    """Return the h1: hash that a record states for the content of a module version."""
+    """Return the h1: hash of a Go module version from a record. Raises Failure if it has none."""
     match = re.search(rf"^{re.escape(module)} {re.escape(version)} (h1:\S+)$", record, re.MULTILINE)
     if match is None:
-        raise Failure(f"the checksum database's record does not speak of {module} {version}")
+        raise Failure(f"the checksum database's record has no hash of {module} {version}")
     return match[1]
 
 
 def hash_zip(path: Path) -> str:
-    """Return the h1: hash of a module zip: the hash of the sorted list of its files' hashes."""
+    """Return the h1: hash of a Go module zip: the hash of the sorted list of its files' hashes."""
     listing = hashlib.sha256()
     try:
         with zipfile.ZipFile(path) as archive:
@@ -106,7 +112,7 @@ def hash_zip(path: Path) -> str:
                     digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
                 listing.update(f"{digest.hexdigest()}  {name}\n".encode())
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise Failure(f"{path.name} is not a whole zip file: {error}") from error
+        raise Failure(f"{path.name} is not a complete zip file: {error}") from error
     return "h1:" + base64.b64encode(listing.digest()).decode()
 
 
@@ -115,5 +121,5 @@ def _reader(base: str, timeout: float, ca_bundle: str) -> Read:
 
 
 def _escape(path: str) -> str:
-    """Write capitals as the module proxies do: !a for A."""
+    """Escape capital letters like module proxies: !a for A."""
     return re.sub("[A-Z]", lambda match: "!" + match[0].lower(), path)

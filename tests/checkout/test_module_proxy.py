@@ -128,7 +128,7 @@ def test_what_was_put_together_once_needs_no_proxy(tmp_path: Path, proxy: Proxy)
 def test_another_hash_is_refused_and_leaves_nothing(tmp_path: Path, proxy: Proxy) -> None:
     proxy.zip(API, proxy.staged, {"api.go": "package evil\n"})
     chosen = proxy.settings(tmp_path)
-    with pytest.raises(Failure, match="the checksum database says h1:"):
+    with pytest.raises(Failure, match=r"checksum database .*h1:"):
         checkout.take(chosen)
     left = [path.name for path in chosen.paths.source.iterdir()]
     assert left == [".modules.lock"]

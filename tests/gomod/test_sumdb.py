@@ -101,19 +101,19 @@ def records(count: int) -> list[str]:
     return [record(f"example.org/m{number}") for number in range(count)]
 
 
-def proven(database: Database, index: int) -> str:
-    wanted = "@".join(database.records[index].split(" ")[:2])
-    return sumdb.verified_hash(tlog.signer(database.key), wanted, database.read)
+def verified(database: Database, index: int) -> str:
+    key = "@".join(database.records[index].split(" ")[:2])
+    return sumdb.verified_record(tlog.signer(database.key), key, database.read)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 255, 256, 257, 512, 600])
-def test_every_kind_of_place_in_a_tree_is_proven(size: int) -> None:
+def test_records_anywhere_in_a_tree_are_verified(size: int) -> None:
     database = Database(records(size))
     for index in sorted({0, size // 2, size - 1, min(size - 1, 255), min(size - 1, 256)}):
-        assert proven(database, index) == database.records[index]
+        assert verified(database, index) == database.records[index]
 
 
-def test_a_tree_of_three_levels_of_tiles_is_proven() -> None:
+def test_a_tree_of_three_levels_of_tiles_is_verified() -> None:
     log = Log([f"{number}\n" for number in range(66_000)])
     tiles = log.tiles()
     assert len(log.levels[::8]) == 3
@@ -127,20 +127,20 @@ def test_a_tree_of_three_levels_of_tiles_is_proven() -> None:
 @pytest.mark.parametrize(
     ("number", "path"), [(5, "005"), (999, "999"), (1000, "x001/000"), (1_234_067, "x001/x234/067")]
 )
-def test_tiles_are_numbered_as_go_does(number: int, path: str) -> None:
+def test_tile_numbers_have_the_format_of_go(number: int, path: str) -> None:
     assert tlog._digits(number) == path
 
 
-def test_a_partial_tile_may_have_become_a_whole_one() -> None:
+def test_a_full_tile_replaces_a_partial_one() -> None:
     database = Database(records(300))
     database.files["tile/8/0/001"] = database.files.pop("tile/8/0/001.p/44") + bytes(32 * 212)
-    assert proven(database, 299) == database.records[299]
+    assert verified(database, 299) == database.records[299]
 
 
-def test_the_real_database_is_believed_by_its_well_known_key() -> None:
-    known, url = sumdb.database("sum.golang.org")
+def test_a_note_of_sum_golang_org_is_verified() -> None:
+    trusted, url = sumdb.database("sum.golang.org")
     assert url == "https://sum.golang.org"
-    assert tlog.open_note(REAL_NOTE, known).size == 66_327_379
+    assert tlog.open_note(REAL_NOTE, trusted).size == 66_327_379
 
 
 @pytest.mark.parametrize(
@@ -165,25 +165,25 @@ def test_a_changed_note_is_refused(old: str, new: str) -> None:
 def test_a_record_that_the_log_does_not_have_is_refused() -> None:
     database = Database(records(300))
     database.put(7, record("example.org/m7", h1="Z" * 43 + "="))
-    with pytest.raises(Failure, match="does not prove its record 7"):
-        proven(database, 7)
+    with pytest.raises(Failure, match=r"record 7$"):
+        verified(database, 7)
 
 
-def test_a_record_of_another_number_is_refused() -> None:
+def test_a_record_with_a_wrong_number_is_refused() -> None:
     database = Database(records(300))
-    wanted = "lookup/example.org/m7@v1.0.0"
+    path = "lookup/example.org/m7@v1.0.0"
     for number in (b"8", b"300", b"-1", b"x"):
-        answer = database.files[wanted].partition(b"\n")[2]
-        database.files[wanted] = number + b"\n" + answer
+        answer = database.files[path].partition(b"\n")[2]
+        database.files[path] = number + b"\n" + answer
         with pytest.raises(Failure):
-            proven(database, 7)
+            verified(database, 7)
 
 
-def test_a_tree_signed_for_something_else_is_refused() -> None:
+def test_a_signature_of_another_tree_is_refused() -> None:
     database = Database(records(3))
     database.put(1, signed="go.sum database tree\n3\nanother\n")
     with pytest.raises(Failure, match="not signed"):
-        proven(database, 1)
+        verified(database, 1)
 
 
 @pytest.mark.parametrize(
@@ -197,13 +197,13 @@ def test_a_tree_signed_for_something_else_is_refused() -> None:
 )
 def test_a_changed_or_short_tile_is_refused(tile: str, index: int) -> None:
     database = Database(records(300))
-    whole = database.files[tile]
-    database.files[tile] = whole[:-1] + bytes([whole[-1] ^ 1])
+    data = database.files[tile]
+    database.files[tile] = data[:-1] + bytes([data[-1] ^ 1])
     with pytest.raises(Failure, match="does not prove"):
-        proven(database, index)
-    database.files[tile] = whole[:-32]
+        verified(database, index)
+    database.files[tile] = data[:-32]
     with pytest.raises(Failure, match="too short"):
-        proven(database, index)
+        verified(database, index)
 
 
 @pytest.fixture
@@ -215,36 +215,36 @@ def chain(tmp_path: Path) -> tuple[Database, str, Path]:
     return database, database.write(tmp_path / "proxy"), tmp_path / "cache"
 
 
-def test_a_lookup_goes_to_the_first_proxy_that_has_it_and_is_kept(
+def test_a_lookup_uses_the_first_proxy_that_has_it_and_is_cached(
     chain: tuple[Database, str, Path], tmp_path: Path
 ) -> None:
     database, proxy, cache = chain
-    where = [(tmp_path / "none").as_uri(), proxy]
-    for urls in (where, []):
-        found = sumdb.lookup(urls, database.key, "example.org/Upper", "v1.2.3", cache)
-        assert found == database.records[5].split()[2]
+    proxies = [(tmp_path / "none").as_uri(), proxy]
+    for urls in (proxies, []):
+        module_hash = sumdb.lookup(urls, database.key, "example.org/Upper", "v1.2.3", cache)
+        assert module_hash == database.records[5].split()[2]
 
 
-def test_without_a_proxy_the_database_itself_is_asked(chain: tuple[Database, str, Path]) -> None:
+def test_without_a_proxy_the_database_itself_is_used(chain: tuple[Database, str, Path]) -> None:
     database, proxy, cache = chain
-    named = f"{database.key} {proxy}/sumdb/{NAME}"
-    assert sumdb.lookup([], named, "example.org/m1", "v1.0.0", cache).startswith("h1:")
+    gosumdb = f"{database.key} {proxy}/sumdb/{NAME}"
+    assert sumdb.lookup([], gosumdb, "example.org/m1", "v1.0.0", cache).startswith("h1:")
 
 
-def test_what_does_not_verify_is_not_kept(chain: tuple[Database, str, Path]) -> None:
+def test_a_record_that_cannot_be_verified_is_not_cached(chain: tuple[Database, str, Path]) -> None:
     _, proxy, cache = chain
     other = Database(records(5))
-    here = proxy.removeprefix("file://") + f"/sumdb/{NAME}"
-    with pytest.raises(Failure, match=r"no verified checksum of example.org/m1 v1.0.0") as caught:
-        sumdb.lookup([proxy], f"{other.key} file://{here}", "example.org/m1", "v1.0.0", cache)
+    gosumdb = f"{other.key} {proxy}/sumdb/{NAME}"
+    with pytest.raises(Failure, match=r"no verified .*example\.org/m1 v1\.0\.0") as caught:
+        sumdb.lookup([proxy], gosumdb, "example.org/m1", "v1.0.0", cache)
     assert "not signed" in caught.value.message
     assert "mirror.goproxy" in caught.value.hint
     assert not cache.exists()
 
 
-def test_a_database_that_is_off_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_database_that_is_off_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert sumdb.lookup([], "off", "example.org/m", "v1.0.0", tmp_path) == ""
-    assert "not verified: mirror.gosumdb is off" in capsys.readouterr().err
+    assert "not verified: mirror.gosumdb" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -256,11 +256,11 @@ def test_a_database_without_a_key_is_refused(text: str) -> None:
 
 
 def test_the_database_for_china_is_the_same_one() -> None:
-    known, url = sumdb.database("sum.golang.google.cn")
-    assert (known.name, url) == ("sum.golang.org", "https://sum.golang.google.cn")
+    trusted, url = sumdb.database("sum.golang.google.cn")
+    assert (trusted.name, url) == ("sum.golang.org", "https://sum.golang.google.cn")
 
 
-def test_a_zip_is_hashed_as_go_does(tmp_path: Path) -> None:
+def test_a_zip_has_the_same_hash_as_in_go(tmp_path: Path) -> None:
     path = tmp_path / "m.zip"
     prefix = "example.org/m@v1.0.0"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -269,5 +269,5 @@ def test_a_zip_is_hashed_as_go_does(tmp_path: Path) -> None:
         archive.writestr(f"{prefix}/B.txt", "")
     assert sumdb.hash_zip(path) == "h1:BwHd1vcA67+R7d6DWTqQe8/9Y9hbg0R0u543y95IabE="
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(Failure, match="not a whole zip"):
+    with pytest.raises(Failure, match=r"m\.zip is not a complete zip"):
         sumdb.hash_zip(path)

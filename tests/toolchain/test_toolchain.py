@@ -256,7 +256,7 @@ def test_a_go_with_another_hash_is_refused_and_leaves_nothing(tmp_path: Path) ->
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
     proxy.zip("1.25.5", evil="x")
     chosen = proxy.settings(tmp_path)
-    with pytest.raises(Failure, match="the checksum database says h1:") as caught:
+    with pytest.raises(Failure, match=r"checksum database .*h1:") as caught:
         goroot.obtain(chosen, "1.25.5")
     assert "no Debian here" in caught.value.message
     assert "mirror.go names no folder" in caught.value.message
