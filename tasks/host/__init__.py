@@ -1,1 +1,1 @@
-"""Prepares the host: opt-in, shown first, backed up, undoable; no other task depends on it."""
+"""Host preparation: opt-in tasks that show a plan first and can be undone; no task needs them."""

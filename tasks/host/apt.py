@@ -1,4 +1,4 @@
-"""Puts a mirror into apt's source files: the distribution's own archives only, both formats."""
+"""Edits apt source files: replaces the distribution's archives by a mirror, in both formats."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ _REQUIRED = ("types", "uris", "suites")
 
 @dataclass(frozen=True)
 class Archive:
-    """A distribution's archive: its hosts, its main folder, the one that mirrors have beside it."""
+    """Archive of a distribution."""
 
     hosts: re.Pattern[str]
+    """Host names of the distribution's servers."""
     main: str
-    beside: str
+    """Folder of the main archive."""
+    sibling: str
+    """Folder that mirrors have next to the main one."""
 
 
 ARCHIVES = (
@@ -38,47 +41,47 @@ ARCHIVES = (
         re.compile(r"(([\w-]+\.)*archive|security|ports)\.ubuntu\.com"), "ubuntu", "ubuntu-ports"
     ),
 )
-_FOLDERS = {name for archive in ARCHIVES for name in (archive.main, archive.beside)}
+_FOLDERS = {name for archive in ARCHIVES for name in (archive.main, archive.sibling)}
 
 
 def mirrored(uri: str, mirror: str) -> str | None:
-    """Return where a mirror has an archive; other people's addresses come back as they are.
+    """Return the address of an archive on a mirror; addresses of third parties are unchanged.
 
-    None means that the archive is the distribution's own and the mirror does not tell its place.
+    None means: this is an archive of the distribution, but its address on the mirror is unknown.
     """
     parts = urlsplit(uri)
     host = parts.hostname or ""
-    archive = next((known for known in ARCHIVES if known.hosts.fullmatch(host)), None)
+    archive = next((item for item in ARCHIVES if item.hosts.fullmatch(host)), None)
     if archive is None or parts.scheme not in ("http", "https"):
         return uri
-    folder = parts.path.strip("/") or (archive.beside if host.startswith("security.") else "")
+    folder = parts.path.strip("/") or (archive.sibling if host.startswith("security.") else "")
     parent, _, last = mirror.rstrip("/").rpartition("/")
-    if folder not in (archive.main, archive.beside):
+    if folder not in (archive.main, archive.sibling):
         return None
     slash = "/" * uri.endswith("/")
     if folder == last or (folder == archive.main and last not in _FOLDERS):
         return mirror.rstrip("/") + slash
-    return f"{parent}/{folder}{slash}" if last in (archive.main, archive.beside) else None
+    return f"{parent}/{folder}{slash}" if last in (archive.main, archive.sibling) else None
 
 
 def edit(name: str, text: str, mirrors: Mirrors) -> Edit:
-    """Return a source file with the mirror in the place of the distribution's own archives."""
+    """Return a source file in which the mirror replaces the distribution's archives."""
     if not mirrors.apt:
         return Edit(text)
     deb822 = name.endswith(".sources")
     if not (_is_deb822(text) if deb822 else _is_one_line(text)):
         return Edit(text, (f"not in apt's {'deb822' if deb822 else 'one-line'} format",))
-    left: dict[str, None] = {}
+    skipped: dict[str, None] = {}
 
-    def replaced(match: re.Match[str]) -> str:
+    def replace(match: re.Match[str]) -> str:
         uri = mirrored(match[0], mirrors.apt)
         if uri is None:
-            left[f"where mirror.apt has {match[0]} is not known"] = None
+            skipped[f"the address of {match[0]} on mirror.apt is unknown"] = None
         return uri or match[0]
 
     pattern = _URIS if deb822 else _ENTRY
-    edited = pattern.sub(lambda match: match[1] + re.sub(r"\S+", replaced, match[2]), text)
-    return Edit(edited, tuple(left))
+    edited = pattern.sub(lambda match: match[1] + re.sub(r"\S+", replace, match[2]), text)
+    return Edit(edited, tuple(skipped))
 
 
 def _is_one_line(text: str) -> bool:

@@ -1,8 +1,8 @@
-"""Changes files of the host so that each can be had back byte for byte, and keeps the journal.
+"""Changes files of the host, restores them byte for byte, and stores the journal of host changes.
 
-The backup is the original file itself under a second name: content, mode, owner, times and labels
-are the ones it had. The journal is written first, then the backup is made, then the new file takes
-the old one's name; cut off anywhere between, a file is either as it was or as wanted.
+The backup is the original file itself under a second name, so content, mode, owner, times and
+labels stay the same. First the journal is written, then the backup is made, then the new file
+replaces the old one. After an interruption at any point, a file has its old or its new content.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tasks.core.errors import Failure
-from tasks.host.plan import Change, Found
+from tasks.host.plan import Change, HostFile
 from tasks.system import files
 
 SUFFIX = ".stepkube.bak"
@@ -24,29 +24,37 @@ SUFFIX = ".stepkube.bak"
 
 @dataclass(frozen=True)
 class Entry:
-    """A file that was changed: the digests of its original and of all that was written since."""
+    """Journal entry of a changed file."""
 
     before: str
+    """Digest of the original content."""
     ours: tuple[str, ...]
+    """Digests of all contents that stepkube wrote."""
 
 
 @dataclass(frozen=True)
 class Journal:
-    """What was done to the host; `ports` has the command that closes each one again."""
+    """Changes that stepkube made to the host (host.json)."""
 
     files: Mapping[str, Entry] = field(default_factory=dict)
+    """Changed files by path."""
     manager: str = ""
+    """Package manager that installed `packages`."""
     packages: tuple[str, ...] = ()
+    """Installed packages."""
     services: tuple[str, ...] = ()
+    """Enabled systemd services."""
     ports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Argv that closes the port again, by port number."""
 
     def without(self, path: str) -> Journal:
         """Return the journal without a file."""
-        return replace(self, files={key: at for key, at in self.files.items() if key != path})
+        entries = {key: entry for key, entry in self.files.items() if key != path}
+        return replace(self, files=entries)
 
 
 def load(home: Path) -> Journal:
-    """Read the journal; an empty one when nothing was done yet."""
+    """Return the journal of a workspace; empty if nothing has been changed."""
     value = files.read_json(home / "host.json")
     if value is None:
         return Journal()
@@ -60,7 +68,7 @@ def load(home: Path) -> Journal:
 
 
 def save(home: Path, journal: Journal) -> None:
-    """Write the journal; an empty one is no file."""
+    """Write the journal; remove its file if it is empty."""
     if journal == Journal():
         (home / "host.json").unlink(missing_ok=True)
     else:
@@ -68,78 +76,84 @@ def save(home: Path, journal: Journal) -> None:
 
 
 def backup_of(path: Path) -> Path:
-    """Return where the original of a file is kept."""
+    """Return the path of the backup of a file."""
     return path.with_name(path.name + SUFFIX)
 
 
-def look(root: Path, patterns: Iterable[str], journal: Journal) -> tuple[list[Found], list[str]]:
-    """Return the files below `root`, and why some of them are left alone."""
-    found: list[Found] = []
-    left: list[str] = []
+def find_files(
+    root: Path, patterns: Iterable[str], journal: Journal
+) -> tuple[list[HostFile], list[str]]:
+    """Return the files below `root` that may be changed, and the reasons why others may not."""
+    found: list[HostFile] = []
+    skipped: list[str] = []
     for path in sorted(path for pattern in patterns for path in root.glob(pattern)):
         if path.is_symlink() or not path.is_file():
-            left.append(f"{path}: not a regular file")
+            skipped.append(f"{path}: not a regular file")
             continue
-        now, backup = path.read_bytes(), backup_of(path)
-        original = backup.read_bytes() if backup.is_file() else now
+        content, backup = path.read_bytes(), backup_of(path)
+        original = backup.read_bytes() if backup.is_file() else content
         entry = journal.files.get(str(path))
-        if now == original or (entry and files.digest(now) in entry.ours):
-            found.append(Found(path, now, original))
+        if content == original or (entry and files.digest(content) in entry.ours):
+            found.append(HostFile(path, content, original))
         else:
-            left.append(f"{path}: edited since it was changed here; its original is {backup}")
-    return found, left
+            skipped.append(_edited(path))
+    return found, skipped
 
 
 def apply(home: Path, change: Change) -> None:
-    """Give a file its new content; going back to the original content puts the original back."""
+    """Write the new content of a file; if it is the original content, restore the original file."""
     path, backup, journal = change.path, backup_of(change.path), load(home)
     if backup.is_file() and backup.read_bytes() == change.after:
-        _put_back(path, backup)
+        _restore(path, backup)
         return save(home, journal.without(str(path)))
-    known = journal.files.get(str(path))
-    if known is None or not backup.is_file():
-        known = Entry(files.digest(change.before), ())
-    entry = replace(known, ours=(*known.ours, files.digest(change.after)))
+    entry = journal.files.get(str(path))
+    if entry is None or not backup.is_file():
+        entry = Entry(files.digest(change.before), ())
+    entry = replace(entry, ours=(*entry.ours, files.digest(change.after)))
     save(home, replace(journal, files={**journal.files, str(path): entry}))
     if not backup.is_file():
         os.link(path, backup)
-    was = backup.stat()
-    files.write(path, change.after, stat.S_IMODE(was.st_mode))
-    os.chown(path, was.st_uid, was.st_gid)
+    original = backup.stat()
+    files.write(path, change.after, stat.S_IMODE(original.st_mode))
+    os.chown(path, original.st_uid, original.st_gid)
     return None
 
 
 def restore(home: Path, *, dry_run: bool = False) -> list[str]:
-    """Put back every original whose file is still as it was left; say what became of each."""
-    said = []
+    """Restore every file that nobody edited since, and return one line per file."""
+    lines = []
     for name, entry in load(home).files.items():
         path, backup = Path(name), backup_of(Path(name))
-        now = files.digest(path.read_bytes()) if path.is_file() else ""
-        ours = now in (*entry.ours, entry.before)
+        digest = files.digest(path.read_bytes()) if path.is_file() else ""
+        ours = digest in (*entry.ours, entry.before)
         if backup.is_file() and not ours:
-            said.append(f"left alone: {path}: edited since; its original is {backup}")
+            lines.append(f"kept: {_edited(path)}")
             continue
         if backup.is_file():
-            said.append(f"restored: {path}")
-        elif now != entry.before:
-            said.append(f"left alone: {path}: its backup {backup} is gone")
+            lines.append(f"restored: {path}")
+        elif digest != entry.before:
+            lines.append(f"kept: {path}: its backup {backup} does not exist")
         if not dry_run:
             if backup.is_file():
-                _put_back(path, backup)
+                _restore(path, backup)
             save(home, load(home).without(name))
-    return said
+    return lines
 
 
-def require_writable(paths: Iterable[Path], *words: str) -> None:
-    """Raise Failure, with the command that would be allowed to, unless all can be replaced."""
+def require_writable(paths: Iterable[Path], *task: str) -> None:
+    """Raise Failure if a file cannot be replaced; the hint runs `task`, a doit argv, as root."""
     for path in paths:
         if not os.access(path.parent, os.W_OK):
-            again = shlex.join(["sudo", "-E", sys.executable, "-m", "doit", *words])
-            raise Failure(f"{path} may only be changed by root", again)
+            command = shlex.join(["sudo", "-E", sys.executable, "-m", "doit", *task])
+            raise Failure(f"{path}: only root can change this file", f"run: {command}")
 
 
-def _put_back(path: Path, backup: Path) -> None:
-    """Give the original its name back; rename(2) does nothing where both are one file already."""
+def _edited(path: Path) -> str:
+    return f"{path}: edited since doit mirror changed it; the original is {backup_of(path)}"
+
+
+def _restore(path: Path, backup: Path) -> None:
+    # rename(2) does nothing if both names are links to the same file
     if path.exists() and path.samefile(backup):
         backup.unlink()
     else:

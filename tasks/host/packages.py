@@ -1,4 +1,4 @@
-"""Which packages the node path and the build need, by the names each manager has for them."""
+"""Packages that the node and the build need, with their names in each package manager."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EPEL = "https://dl.fedoraproject.org/pub/epel"
 
 @dataclass(frozen=True)
 class Package:
-    """A package, by the names that Debian's and Red Hat's families have for it."""
+    """A package, its purpose (`why`), and its names in the Debian and Red Hat families."""
 
     why: str
     apt: str
@@ -24,14 +24,12 @@ class Package:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a container runtime comes in, the service that systemd starts of it, and its program.
-
-    Where the program is there it came in another package, such as docker-ce, that would be removed.
-    """
+    """A container runtime: its package, systemd service and program."""
 
     package: Package
     service: str
     program: str
+    """If it exists, another package such as docker-ce may own it; `package` would remove that."""
 
 
 RUNTIMES = {
@@ -40,7 +38,7 @@ RUNTIMES = {
     ),
     "docker": Runtime(Package("container runtime", "docker.io", "docker"), "docker", "dockerd"),
 }
-"""By node.container_runtime; no distribution has rkt any more."""
+"""Runtimes by node.container_runtime; no distribution has a package of rkt any more."""
 PACKAGES = (
     Package("starts containers", "runc", "runc"),
     Package("CNI plugins", "containernetworking-plugins", "containernetworking-plugins"),
@@ -53,13 +51,13 @@ PACKAGES = (
     Package("source checkouts", "git", "git"),
     Package("generated files of Kubernetes", "make", "make"),
     Package("C parts of the kubelet", "gcc", "gcc"),
-    Package("headers for them", "libc6-dev", "glibc-devel"),
+    Package("headers for the C parts", "libc6-dev", "glibc-devel"),
 )
 
 
 @dataclass(frozen=True)
 class Manager:
-    """A package manager: its family, and its commands before the names of packages."""
+    """A package manager: its family, and its commands without the package names."""
 
     program: str
     family: Literal["apt", "rpm"]
@@ -68,12 +66,12 @@ class Manager:
     refresh: tuple[str, ...] = ()
 
     def name(self, package: Package) -> str:
-        """Return what a package is called here."""
+        """Return the name of a package in this package manager."""
         return package.apt if self.family == "apt" else package.rpm
 
     def names(self, runtime: Runtime) -> dict[str, str]:
-        """Return every package by its name here, with what it is for."""
-        return {self.name(one): one.why for one in (runtime.package, *PACKAGES)}
+        """Return the purpose of every package, by its name in this package manager."""
+        return {self.name(package): package.why for package in (runtime.package, *PACKAGES)}
 
 
 MANAGERS = (
@@ -84,7 +82,7 @@ MANAGERS = (
         ("apt-get", "remove", "--yes"),
         ("apt-get", "update"),
     ),
-    # What no repository has is named afterwards, the rest is installed; yum does so by itself.
+    # strict=0: install the other packages if no repository has one of them, like yum.
     Manager(
         "dnf",
         "rpm",
@@ -96,7 +94,7 @@ MANAGERS = (
 
 
 def epel_release(os_release: str, mirrors: Mirrors) -> str:
-    """Return what installs EPEL on this system, by name or address; empty where it is no use."""
+    """Return the package of EPEL for this system, a name or an address; empty if not applicable."""
     fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', os_release, re.MULTILINE))
     if fields.get("ID") not in _ENTERPRISE:
         return ""
@@ -106,26 +104,28 @@ def epel_release(os_release: str, mirrors: Mirrors) -> str:
     return f"{_EPEL}/{file}" if fields["ID"] in ("rhel", "ol") else "epel-release"
 
 
-def installing(manager: Manager, missing: Iterable[str], epel: str = "") -> Iterator[Command]:
-    """Yield the commands that install what is missing."""
+def install_commands(manager: Manager, missing: Iterable[str], epel: str = "") -> Iterator[Command]:
+    """Yield the commands that install the missing packages."""
     names = tuple(missing)
     if not names:
         return
     if manager.refresh:
-        yield Command(manager.refresh, "refresh the lists")
+        yield Command(manager.refresh, "refresh the package lists")
     if epel:
-        yield Command((*manager.install, epel), "EPEL, which has some of them")
-    yield Command((*manager.install, *names), "install what is missing")
+        yield Command((*manager.install, epel), "add EPEL, which has some of the packages")
+    yield Command((*manager.install, *names), "install the missing packages")
 
 
-def starting(service: str) -> Command:
-    """Return the command that enables a service and starts it."""
+def enable_command(service: str) -> Command:
+    """Return the command that enables and starts a service."""
     return Command(("systemctl", "enable", "--now", service), f"start {service} now and at boot")
 
 
-def removing(manager: Manager, names: Iterable[str], services: Iterable[str]) -> Iterator[Command]:
-    """Yield the commands that undo an installation."""
+def remove_commands(
+    manager: Manager, names: Iterable[str], services: Iterable[str]
+) -> Iterator[Command]:
+    """Yield the commands that stop the services and remove the packages."""
     for service in services:
         yield Command(("systemctl", "disable", "--now", service), f"stop {service}")
     if packages := tuple(names):
-        yield Command((*manager.remove, *packages), "remove what was installed")
+        yield Command((*manager.remove, *packages), "remove the installed packages")

@@ -1,4 +1,4 @@
-"""What is to be done to the host, as values: nothing here reads or writes a file."""
+"""Plan of host changes: mirrors, file edits, commands; pure, without access to files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _URL = re.compile(r"https?://[\w.:\[\]-]+(/[\w.~%+@-]+)*/?")
 
 @dataclass(frozen=True)
 class Mirrors:
-    """The mirrors as far as the host is concerned; an empty one leaves its files as they are."""
+    """Mirrors for the host's files; if a mirror is empty, its files have their original content."""
 
     rpm: str
     epel: str
@@ -26,46 +26,47 @@ class Mirrors:
     git: str
 
     def require_addresses(self) -> None:
-        """Raise Failure naming the first mirror that could not stand in a file of the host."""
+        """Raise Failure for the first mirror that is not a valid address."""
         for key, value in (("rpm", self.rpm), ("epel", self.epel), ("apt", self.apt)):
             if value and not _URL.fullmatch(value):
                 raise Failure(
                     f"mirror.{key}: {value!r} is not an address",
-                    "write it like https://mirror.example.org/path",
+                    "use a form like https://mirror.example.org/path",
                 )
 
 
 @dataclass(frozen=True)
 class Edit:
-    """What became of a file's text, and what in it was left alone and why."""
+    """Edited text of a file."""
 
     text: str
-    left: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Reasons why parts of the file, or all of it, were not changed."""
 
 
 Editor = Callable[[str, str, Mirrors], Edit]
-"""From a file's name, its original text and the mirrors to what it is to be."""
+"""Returns the edit for a file name, its original text and the mirrors."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """A file of the host: its content, and the content before this tool first changed it."""
+class HostFile:
+    """A file of the host: its content now, and before stepkube changed it."""
 
     path: Path
-    now: bytes
+    content: bytes
     original: bytes
 
 
 @dataclass(frozen=True)
 class Change:
-    """A file that is to have another content."""
+    """A change of a file's content."""
 
     path: Path
     before: bytes
     after: bytes
 
     def diff(self) -> str:
-        """Return the change as a unified diff that `patch` understands."""
+        """Return the change as a unified diff, in the format of patch(1)."""
         name = str(self.path)
         lines = difflib.unified_diff(_lines(self.before), _lines(self.after), name, name)
         return "".join(
@@ -76,7 +77,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Command:
-    """A command that changes the host, and what it is for."""
+    """A command that changes the host, and its purpose (`why`)."""
 
     argv: tuple[str, ...]
     why: str
@@ -87,38 +88,38 @@ class Command:
 
 @dataclass(frozen=True)
 class Plan:
-    """All changes of files, and why others are left alone."""
+    """Changes of files, and reasons why other files or parts of files are kept."""
 
     changes: tuple[Change, ...] = ()
-    left: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     def __add__(self, other: Plan) -> Plan:
-        return Plan(self.changes + other.changes, self.left + other.left)
+        return Plan(self.changes + other.changes, self.skipped + other.skipped)
 
     def lines(self) -> Iterator[str]:
-        """Yield the plan as a user reads it: diffs, then what is left alone."""
+        """Yield the plan as text: the diffs, then the kept files and why."""
         for change in self.changes:
             yield change.diff().rstrip("\n")
-        for reason in self.left:
-            yield f"left alone: {reason}"
+        for reason in self.skipped:
+            yield f"kept: {reason}"
 
 
-def plan(found: Iterable[Found], edit: Editor, mirrors: Mirrors) -> Plan:
-    """Return what makes of the files found those that the mirrors ask for.
+def plan(host_files: Iterable[HostFile], edit: Editor, mirrors: Mirrors) -> Plan:
+    """Return the plan that puts the mirrors into the files.
 
-    It starts from the original content, so that another mirror replaces the one before.
+    Each edit starts from the original content, so that a new mirror replaces the previous one.
     """
     changes: list[Change] = []
-    left: list[str] = []
-    for file in found:
+    skipped: list[str] = []
+    for file in host_files:
         edited = edit(file.path.name, file.original.decode(errors="surrogateescape"), mirrors)
         after = edited.text.encode(errors="surrogateescape")
-        if after != file.now:
-            changes.append(Change(file.path, file.now, after))
-        left += [f"{file.path}: {reason}" for reason in edited.left]
-    return Plan(tuple(changes), tuple(left))
+        if after != file.content:
+            changes.append(Change(file.path, file.content, after))
+        skipped += [f"{file.path}: {reason}" for reason in edited.skipped]
+    return Plan(tuple(changes), tuple(skipped))
 
 
 def _lines(data: bytes) -> list[str]:
-    """Split like diff does, at newlines only."""
+    """Return lines with their newlines; splits only at newlines, like diff(1)."""
     return re.findall(r"[^\n]*\n|[^\n]+", data.decode(errors="replace"))

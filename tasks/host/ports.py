@@ -1,4 +1,4 @@
-"""Opens the ports of Delve in the firewall that runs, and closes those it opened."""
+"""Opens Delve's ports in the host's firewall, and closes the ports that it opened."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.system import files, firewall
 
 @action
 def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
-    """Open the ports of Delve in the firewall that runs, or close those opened before."""
+    """Open Delve's ports in the running firewall, or close the ports that were opened before."""
     home = settings.paths.home
     if not 0 <= port < 65536:
         raise Failure(f"--port: {port} is not a port", "use 1 to 65535, or leave it out for all")
@@ -33,8 +33,8 @@ def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
             try:
                 closing = firewall.close_command(number)
             except Failure as failure:
-                return console.say(f"nothing opened: {failure.message}")
-            console.say(f"  {number}/tcp; closed again by: {shlex.join(closing)}")
+                return console.say(f"no port was opened: {failure.message}")
+            console.say(f"  {number}/tcp; to close it, run: {shlex.join(closing)}")
             if not dry_run:
                 journal = file_changes.load(home)
                 ports = {**journal.ports, str(number): closing}
@@ -56,10 +56,10 @@ def _close(home: Path, ports: list[str], dry_run: bool) -> None:
         journal = file_changes.load(home)
         command = journal.ports.get(port)
         if command is None:
-            console.say(f"  {port}/tcp was not opened from here")
+            console.say(f"  {port}/tcp was not opened by doit firewall")
         elif dry_run:
             console.say(f"  {shlex.join(command)}")
         else:
             firewall.close_port(command)
-            kept = {key: value for key, value in journal.ports.items() if key != port}
-            file_changes.save(home, replace(journal, ports=kept))
+            still_open = {key: argv for key, argv in journal.ports.items() if key != port}
+            file_changes.save(home, replace(journal, ports=still_open))

@@ -1,4 +1,4 @@
-"""Puts a mirror into the repository files of yum and dnf, as templates/host/yum.yaml.j2 has it."""
+"""Edits repository files of yum and dnf with the rules of templates/host/yum.yaml.j2."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from tasks.host.plan import Edit, Mirrors
 from tasks.settings import templates
 
 FILES = ("etc/yum.repos.d/*.repo",)
-_LISTED = re.compile(r"^(mirrorlist|metalink)[ \t]*=", re.MULTILINE)
+_MIRROR_LIST = re.compile(r"^(mirrorlist|metalink)[ \t]*=", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The files of one mirror, and the edits that a section of theirs needs, all of them."""
+    """Rule for the files of one mirror."""
 
     mirror: str
     files: tuple[str, ...]
+    """Patterns of file names."""
     edits: tuple[tuple[str, str], ...]
+    """(regular expression, replacement) pairs; a section gets all of them or none."""
 
     def section(self, text: str) -> str | None:
-        """Return a section with every edit made, None where one does not find its line."""
+        """Return a section with all edits; None if an edit does not match any line."""
         for pattern, replacement in self.edits:
             text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
             if not count:
@@ -48,7 +50,7 @@ def rules(mirrors: Mirrors) -> list[Rule]:
 
 
 def edit(name: str, text: str, mirrors: Mirrors) -> Edit:
-    """Return a repository file with the mirror in the place of the distribution's own lists."""
+    """Return a repository file in which the mirror replaces the distribution's mirror lists."""
     for rule in rules(mirrors):
         if any(fnmatchcase(name, pattern) for pattern in rule.files):
             return _apply(rule, text)
@@ -59,11 +61,11 @@ def _apply(rule: Rule, text: str) -> Edit:
     before = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
     after = [rule.section(section) for section in before]
     if not any(after):
-        known = f"baseurl={rule.mirror}" in text
-        return Edit(text, () if known else ("no section has a mirror list and an address to use",))
-    left = tuple(
-        f"{old.partition(']')[0]}] has a mirror list and no address to use"
+        done = f"baseurl={rule.mirror}" in text
+        return Edit(text, () if done else ("no section has both a mirror list and a #baseurl=",))
+    skipped = tuple(
+        f"{old.partition(']')[0]}] has a mirror list but no #baseurl="
         for old, new in zip(before, after, strict=True)
-        if new is None and _LISTED.search(old)
+        if new is None and _MIRROR_LIST.search(old)
     )
-    return Edit("".join(new or old for old, new in zip(before, after, strict=True)), left)
+    return Edit("".join(new or old for old, new in zip(before, after, strict=True)), skipped)

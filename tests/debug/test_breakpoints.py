@@ -142,7 +142,7 @@ def test_a_place_that_is_not_reached_is_given_up(found: Settings) -> None:
     ("at", "condition", "words"),
     [
         ("wrok", "", "the binary has no function wrok\n.*main.work"),
-        ("Write", "", r"Write matches \d+ names:\n.*\n.*and \d+ more\n"),
+        ("Write", "", r"Write matches \d+ names:\n.*\n.*and \d+ more\n.*write more"),
         ("man.go:3", "", "the binary has no source file man.go\n.*toy/main.go"),
         ("toy/main.go:1", "", "no breakpoint at .*toy/main.go:1: Delve: could not find"),
         ("main.work", "n ==", "no breakpoint at main.work: .*expected operand"),

@@ -1,4 +1,4 @@
-"""The preparation of the host, in a root folder of its own and with fake package managers."""
+"""Host preparation, with a temporary root folder and fake package managers."""
 
 import io
 import os
@@ -110,7 +110,7 @@ URIs: http://security.ubuntu.com/ubuntu
 Suites: noble-security
 Components: main universe
 """
-NOT_APT = "#!/bin/sh\necho this is no list of sources\n"
+NOT_APT = "#!/bin/sh\necho this is not a list of sources\n"
 FILES = {
     "etc/yum.repos.d/CentOS-Base.repo": CENTOS,
     "etc/yum.repos.d/epel.repo": EPEL_7,
@@ -129,7 +129,7 @@ def private_root(tmp_path: Path) -> Path:
     for number, (name, text) in enumerate(FILES.items()):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode() + b"# \xff is no UTF-8\r\n")
+        path.write_bytes(text.encode() + b"# \xff is not UTF-8\r\n")
         path.chmod(0o600 + 0o044 * (number % 2))
         os.utime(path, ns=(10**18, 10**18 + number))
     return root
@@ -144,14 +144,14 @@ def workspace(tmp_path: Path) -> Path:
 def in_process_doit(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Doit:
-    """Return a function that runs doit with the host's tasks alone, and returns what it says."""
+    """Return a function that runs doit with only the host's tasks, and returns its output."""
     loaded = load.load({"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull})
     home.mkdir()
 
     def doit(
-        *words: str, mirrors: Mirrors = SET, code: int = 0, settings: Settings = loaded
+        *argv: str, mirrors: Mirrors = SET, code: int = 0, settings: Settings = loaded
     ) -> str:
-        monkeypatch.setattr(tasks, "mirrors_of", lambda _: mirrors)
+        monkeypatch.setattr(tasks, "configured_mirrors", lambda _: mirrors)
         out = io.StringIO()
         config = {
             "dep_file": str(home / "db"),
@@ -169,7 +169,7 @@ def in_process_doit(
         )
         capfd.readouterr()
         main = DoitMain(loader, config_filenames=(), extra_config={"GLOBAL": config})
-        assert (main.run(list(words)) or 0) == code
+        assert (main.run(list(argv)) or 0) == code
         printed = capfd.readouterr()
         return printed.out + printed.err + out.getvalue()
 
@@ -181,21 +181,23 @@ def snapshot(root: Path) -> dict[str, tuple[object, ...]]:
     found = {}
     for path in sorted(root.rglob("*")):
         if path.is_file():
-            at = path.stat()
+            info = path.stat()
             found[str(path)] = (
                 path.read_bytes(),
-                stat.S_IMODE(at.st_mode),
-                at.st_uid,
-                at.st_gid,
-                at.st_mtime_ns,
-                at.st_nlink,
+                stat.S_IMODE(info.st_mode),
+                info.st_uid,
+                info.st_gid,
+                info.st_mtime_ns,
+                info.st_nlink,
             )
     return found
 
 
 def originals(root: Path) -> dict[str, tuple[object, ...]]:
     return {
-        name: at for name, at in snapshot(root).items() if not name.endswith(file_changes.SUFFIX)
+        name: state
+        for name, state in snapshot(root).items()
+        if not name.endswith(file_changes.SUFFIX)
     }
 
 
@@ -221,16 +223,16 @@ def originals(root: Path) -> dict[str, tuple[object, ...]]:
         ),
     ],
 )
-def test_yum_files_become_what_sed_makes_of_them(name: str, text: str, script: list[str]) -> None:
-    words = ["sed", *[word for line in script for word in ("-e", line)]]
-    done = subprocess.run(words, input=text, capture_output=True, text=True, check=True)
+def test_yum_edits_equal_the_sed_commands(name: str, text: str, script: list[str]) -> None:
+    argv = ["sed", *[argument for line in script for argument in ("-e", line)]]
+    sed = subprocess.run(argv, input=text, capture_output=True, text=True, check=True)
     edited = yum.edit(name, text, SET)
-    assert edited.text == done.stdout != text
-    assert not edited.left
-    assert yum.edit(name, edited.text, SET) == edited, "a second time changes nothing"
+    assert edited.text == sed.stdout != text
+    assert not edited.skipped
+    assert yum.edit(name, edited.text, SET) == edited, "a second edit changes nothing"
 
 
-def test_relatives_of_centos_have_the_same_lines() -> None:
+def test_almalinux_and_rocky_files_are_edited() -> None:
     alma, rocky = (
         yum.edit(name, text, SET).text.splitlines()
         for name, text in (("almalinux-baseos.repo", ALMA), ("Rocky-BaseOS.repo", ROCKY))
@@ -240,13 +242,14 @@ def test_relatives_of_centos_have_the_same_lines() -> None:
     assert alma[2].startswith("#mirrorlist=") and rocky[2].startswith("#mirrorlist=")
 
 
-def test_a_section_keeps_its_list_where_no_address_takes_its_place() -> None:
-    alone = yum.edit("centos.repo", STREAM_9, SET)
-    assert alone.text == STREAM_9
-    assert "no section has a mirror list and an address" in alone.left[0]
+def test_a_section_without_baseurl_keeps_its_mirror_list() -> None:
+    unchanged = yum.edit("centos.repo", STREAM_9, SET)
+    assert unchanged.text == STREAM_9
+    assert "no section" in unchanged.skipped[0] and "#baseurl=" in unchanged.skipped[0]
     mixed = yum.edit("CentOS-Base.repo", CENTOS + STREAM_9, SET)
     assert mixed.text.endswith(STREAM_9)
-    assert mixed.left == ("[baseos] has a mirror list and no address to use",)
+    (reason,) = mixed.skipped
+    assert reason.startswith("[baseos] ") and "#baseurl=" in reason
 
 
 @pytest.mark.parametrize(
@@ -279,11 +282,13 @@ def test_a_section_keeps_its_list_where_no_address_takes_its_place() -> None:
         ),
     ],
 )
-def test_only_the_own_archives_move(uri: str, mirror: str, expected: str | None) -> None:
+def test_only_archives_of_the_distribution_are_mirrored(
+    uri: str, mirror: str, expected: str | None
+) -> None:
     assert apt.mirrored(uri, mirror) == expected
 
 
-def test_both_formats_of_apt_keep_all_but_the_addresses() -> None:
+def test_only_addresses_change_in_both_apt_formats() -> None:
     deb822 = apt.edit("debian.sources", DEB822, SET).text
     assert deb822 == DEB822.replace("http://deb.debian.org/debian\n", f"{APT}\n").replace(
         "http://security.debian.org/debian-security/", f"{APT}-security/"
@@ -294,36 +299,39 @@ def test_both_formats_of_apt_keep_all_but_the_addresses() -> None:
         .replace("http://deb.debian.org/debian", APT)
         .replace("http://security.debian.org/", f"{APT}-security/")
     )
-    own = Mirrors("", "", "https://m.test/ubuntu", "", "", "")
-    assert apt.edit("ubuntu.sources", UBUNTU, own).text.count("URIs: https://m.test/ubuntu") == 2
-    assert "is not known" in apt.edit("ubuntu.sources", UBUNTU, SET).left[0]
+    ubuntu = Mirrors("", "", "https://m.test/ubuntu", "", "", "")
+    assert apt.edit("ubuntu.sources", UBUNTU, ubuntu).text.count("URIs: https://m.test/ubuntu") == 2
+    skipped = apt.edit("ubuntu.sources", UBUNTU, SET).skipped
+    assert "http://de.archive.ubuntu.com/ubuntu/ on mirror.apt" in skipped[0]
 
 
 @pytest.mark.parametrize("text", ["Types: deb\nURIs: x\n", "nonsense\n", ONE_LINE])
-def test_what_is_not_deb822_is_left_alone(text: str) -> None:
+def test_a_file_that_is_not_deb822_is_not_changed(text: str) -> None:
     edited = apt.edit("x.sources", text, SET)
-    assert edited.text == text and "deb822" in edited.left[0]
+    assert edited.text == text and "deb822" in edited.skipped[0]
 
 
 def test_a_dry_run_shows_a_diff_and_changes_nothing(doit: Doit, root: Path, home: Path) -> None:
     before = snapshot(root)
-    said = doit("mirror", "--dry-run", "--root", str(root))
+    output = doit("mirror", "--dry-run", "--root", str(root))
     assert snapshot(root) == before and not (home / "host.json").exists()
-    assert "-mirrorlist=http://mirrorlist.centos.org" in said
-    assert f"+baseurl={RPM}/centos/$releasever/os/$basearch/" in said
-    assert f"+URIs: {APT}\n" in said
-    assert "odd.list: not in apt's one-line format" in said
-    assert "centos.repo: no section" in said and "docker-ce" not in said
-    assert "workspace only: GOPROXY=https://proxy.golang.org,direct" in said
+    assert "-mirrorlist=http://mirrorlist.centos.org" in output
+    assert f"+baseurl={RPM}/centos/$releasever/os/$basearch/" in output
+    assert f"+URIs: {APT}\n" in output
+    assert "odd.list: not in apt's one-line format" in output
+    assert "centos.repo: no section" in output and "docker-ce" not in output
+    assert "GOPROXY=https://proxy.golang.org,direct" in output
 
 
-def test_files_change_once_and_come_back_byte_for_byte(doit: Doit, root: Path, home: Path) -> None:
+def test_files_change_once_and_are_restored_byte_for_byte(
+    doit: Doit, root: Path, home: Path
+) -> None:
     if os.geteuid() == 0:
         os.chown(root / "etc/apt/sources.list", 1, 2)
     before = snapshot(root)
-    said = doit("mirror", "--root", str(root))
-    assert "--- " in said, "the plan is shown first"
-    changed = {name for name, at in originals(root).items() if at[0] != before[name][0]}
+    output = doit("mirror", "--root", str(root))
+    assert "--- " in output, "the plan is shown first"
+    changed = {name for name, state in originals(root).items() if state[0] != before[name][0]}
     assert {Path(name).name for name in changed} == {
         "CentOS-Base.repo",
         "epel.repo",
@@ -335,7 +343,7 @@ def test_files_change_once_and_come_back_byte_for_byte(doit: Doit, root: Path, h
         assert after[name][1:4] == before[name][1:4], "mode and owner stay"
         assert after[name + file_changes.SUFFIX] == before[name]
     assert "nothing to change" in doit("mirror", "--root", str(root))
-    assert snapshot(root) == after, "twice changes nothing, not even a time"
+    assert snapshot(root) == after, "a second run changes nothing, not even a time"
     assert doit("clean", "-n", "mirror").count("restored:") == 4
     assert snapshot(root) == after
     assert doit("clean", "mirror").count("restored:") == 4
@@ -343,7 +351,7 @@ def test_files_change_once_and_come_back_byte_for_byte(doit: Doit, root: Path, h
     assert not (home / "host.json").exists()
 
 
-def test_another_mirror_replaces_the_one_before_and_none_restores(doit: Doit, root: Path) -> None:
+def test_a_new_mirror_replaces_the_previous_and_no_mirror_restores(doit: Doit, root: Path) -> None:
     before = snapshot(root)
     doit("mirror", "--root", str(root))
     other = Mirrors("https://other.test", EPEL, APT, "", "", "")
@@ -354,18 +362,19 @@ def test_another_mirror_replaces_the_one_before_and_none_restores(doit: Doit, ro
     assert snapshot(root) == before
 
 
-def test_a_file_edited_since_is_left_alone(doit: Doit, root: Path, home: Path) -> None:
+def test_a_file_edited_since_is_kept(doit: Doit, root: Path, home: Path) -> None:
     before = snapshot(root)
     doit("mirror", "--root", str(root))
     edited = root / "etc/apt/sources.list"
-    edited.write_text("deb http://my.own/debian bookworm main\n")
-    assert "sources.list: edited since" in doit("mirror", "--root", str(root))
-    said = doit("clean", "mirror")
-    assert f"{edited}: edited since; its original is {edited}{file_changes.SUFFIX}" in said
-    assert edited.read_text() == "deb http://my.own/debian bookworm main\n"
+    edited.write_text("deb http://private.test/debian bookworm main\n")
+    kept = f"kept: {edited}: edited since"
+    assert kept in doit("mirror", "--root", str(root))
+    output = doit("clean", "mirror")
+    assert kept in output and f"{edited}{file_changes.SUFFIX}" in output
+    assert edited.read_text() == "deb http://private.test/debian bookworm main\n"
     assert snapshot(root)[f"{edited}{file_changes.SUFFIX}"] == before[str(edited)]
-    others = {name: at for name, at in originals(root).items() if name != str(edited)}
-    assert others == {name: at for name, at in before.items() if name != str(edited)}
+    others = {name: state for name, state in originals(root).items() if name != str(edited)}
+    assert others == {name: state for name, state in before.items() if name != str(edited)}
     assert list(file_changes.load(home).files) == [str(edited)]
 
 
@@ -377,21 +386,21 @@ def test_a_file_edited_since_is_left_alone(doit: Doit, root: Path, home: Path) -
         "tasks.host.file_changes.os.chown",
     ],
 )
-@pytest.mark.parametrize("then", ["restore", "again"])
-def test_a_run_cut_off_can_be_undone_and_repeated(
+@pytest.mark.parametrize("then", ["restore", "repeat"])
+def test_an_interrupted_run_can_be_undone_and_repeated(
     doit: Doit, root: Path, monkeypatch: pytest.MonkeyPatch, step: str, then: str
 ) -> None:
     before, real = snapshot(root), files.write
 
-    def cut(*args: object, **kwargs: object) -> None:
+    def interrupt(*args: object, **kwargs: object) -> None:
         if step != "tasks.system.files.write" or str(args[0]).startswith(str(root)):
             raise KeyboardInterrupt
         real(*args, **kwargs)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(step, cut)
+        patch.setattr(step, interrupt)
         doit("mirror", "--root", str(root))
-    if then == "again":
+    if then == "repeat":
         doit("mirror", "--root", str(root))
         repository = root / "etc/yum.repos.d/CentOS-Base.repo"
         assert b"http://mirror.test/centos" in repository.read_bytes()
@@ -399,26 +408,27 @@ def test_a_run_cut_off_can_be_undone_and_repeated(
     assert snapshot(root) == before
 
 
-def test_links_are_left_alone_and_others_may_not_write(
+def test_links_are_kept_and_only_root_may_change_files(
     doit: Doit, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "etc/apt/sources.list.d/link.list").symlink_to("../sources.list")
     assert "link.list: not a regular file" in doit("mirror", "--dry-run", "--root", str(root))
     before = snapshot(root)
     monkeypatch.setattr(os, "access", lambda *_: False)
-    said = doit("mirror", "--root", str(root), code=1)
-    assert "may only be changed by root" in said and "sudo -E" in said
+    output = doit("mirror", "--root", str(root), code=1)
+    assert f"{root}/etc/" in output and "only root" in output
+    assert "sudo -E" in output and "-m doit mirror\n" in output
     assert snapshot(root) == before
 
 
-def test_a_mirror_that_is_no_address_is_refused(doit: Doit, root: Path) -> None:
+def test_a_mirror_that_is_not_an_address_is_refused(doit: Doit, root: Path) -> None:
     wrong = Mirrors('http://x/"\nenabled=1', "", "", "", "", "")
-    said = doit("mirror", "--root", str(root), mirrors=wrong, code=1)
-    assert "mirror.rpm" in said and "is not an address" in said
+    output = doit("mirror", "--root", str(root), mirrors=wrong, code=1)
+    assert "mirror.rpm" in output and "is not an address" in output
 
 
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="needs apt")
-def test_apt_itself_goes_to_the_mirror(doit: Doit, root: Path, tmp_path: Path) -> None:
+def test_apt_itself_uses_the_mirror(doit: Doit, root: Path, tmp_path: Path) -> None:
     folder = root / "etc/apt"
     for path in [folder / "sources.list", folder / "sources.list.d/odd.list"]:
         path.unlink()
@@ -427,25 +437,25 @@ def test_apt_itself_goes_to_the_mirror(doit: Doit, root: Path, tmp_path: Path) -
     for name in ("lists/partial", "archives/partial"):
         (state / name).mkdir(parents=True)
 
-    def asked() -> str:
-        places = {"Etc": folder, "State": state, "Cache": state}
-        words = [word for key, at in places.items() for word in ("-o", f"Dir::{key}={at}")]
+    def update_uris() -> str:
+        folders = {"Etc": folder, "State": state, "Cache": state}
+        options = [arg for key, path in folders.items() for arg in ("-o", f"Dir::{key}={path}")]
         return subprocess.run(
-            ["apt-get", *words, "--print-uris", "update"],
+            ["apt-get", *options, "--print-uris", "update"],
             capture_output=True,
             text=True,
             check=True,
         ).stdout
 
-    before = asked()
+    before = update_uris()
     assert "'http://deb.debian.org/debian/dists/bookworm/InRelease'" in before
     doit("mirror", "--root", str(root))
-    after = asked()
+    after = update_uris()
     assert f"'{APT}/dists/bookworm/InRelease'" in after
     assert f"'{APT}-security/dists/bookworm-security/InRelease'" in after
     assert "deb.debian.org" not in after and "deb.nodesource.com" in after
     doit("clean", "mirror")
-    assert asked() == before
+    assert update_uris() == before
 
 
 FAKES = {
@@ -462,7 +472,7 @@ FAKES = {
 def fake_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Callable[[], list[str]]]:
-    """Return a function that makes the named programs the only ones; it returns their log."""
+    """Return a function that puts only the named fake programs in PATH; it returns their log."""
 
     def pretend(*names: str, installed: str = "git\nmake\ngcc\n") -> Callable[[], list[str]]:
         folder, log = tmp_path / "bin", tmp_path / "log"
@@ -495,10 +505,10 @@ def fake_programs(
 Pretend = Callable[..., Callable[[], list[str]]]
 
 
-def test_apt_installs_what_is_missing_once(doit: Doit, pretend: Pretend, home: Path) -> None:
+def test_apt_installs_missing_packages_once(doit: Doit, pretend: Pretend, home: Path) -> None:
     ran = pretend("apt-get", "dpkg-query", "systemctl")
-    said = doit("packages", "--dry-run")
-    assert ran() == [] and "missing  containerd" in said and "there    git" in said
+    output = doit("packages", "--dry-run")
+    assert ran() == [] and "missing  containerd" in output and "present  git" in output
     doit("packages")
     names = (
         "containerd runc containernetworking-plugins iptables nftables conntrack socat iproute2"
@@ -509,83 +519,83 @@ def test_apt_installs_what_is_missing_once(doit: Doit, pretend: Pretend, home: P
         f"apt-get install --yes --no-install-recommends {names}",
         "systemctl enable --now containerd",
     ]
-    assert f"apt-get install --yes --no-install-recommends {names} " in said, "the exact command"
+    assert f"apt-get install --yes --no-install-recommends {names} " in output, "the exact command"
     doit("packages")
-    assert len(ran()) == 3, "a second time does nothing"
+    assert len(ran()) == 3, "a second run does nothing"
     assert file_changes.load(home).packages == tuple(names.split())
-    said = doit("clean", "packages")
-    assert f"apt-get remove --yes {names} " in said and "disable --now containerd" in said
-    assert len(ran()) == 3, "removing is left to the user"
+    output = doit("clean", "packages")
+    assert f"apt-get remove --yes {names} " in output and "disable --now containerd" in output
+    assert len(ran()) == 3, "the user removes them"
 
 
-def test_docker_is_installed_and_started_where_it_is_the_runtime(
+def test_docker_is_installed_and_started_if_it_is_the_runtime(
     doit: Doit, pretend: Pretend, home: Path
 ) -> None:
     environ = {"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull}
     loaded = load.load({**environ, "CONTAINER_RUNTIME": "docker"})
     ran = pretend("apt-get", "dpkg-query", "systemctl")
     doit("packages", settings=loaded)
-    _, install_, start = ran()
-    assert " docker.io runc " in install_ and " containerd " not in install_
-    assert start == "systemctl enable --now docker"
+    _, install_command, enable_command = ran()
+    assert " docker.io runc " in install_command and " containerd " not in install_command
+    assert enable_command == "systemctl enable --now docker"
     assert "docker.io" in file_changes.load(home).packages
     assert "disable --now docker" in doit("clean", "packages", settings=loaded)
 
 
-def test_a_runtime_that_came_in_another_package_is_not_replaced(pretend: Pretend) -> None:
+def test_a_runtime_from_another_package_is_not_replaced(pretend: Pretend) -> None:
     pretend("apt-get", "dpkg-query")
-    manager, runtime = install.manager_here(), packages.RUNTIMES["docker"]
-    assert "docker.io" in install.lacking(manager, runtime)
+    manager, runtime = install.detect_manager(), packages.RUNTIMES["docker"]
+    assert "docker.io" in install.packages_to_install(manager, runtime)
     dockerd = Path(os.environ["PATH"]) / "dockerd"
     dockerd.write_text("#!/bin/sh\n")
     dockerd.chmod(0o755)
-    assert "docker.io" not in install.lacking(manager, runtime)
-    assert "socat" in install.lacking(manager, runtime)
+    assert "docker.io" not in install.packages_to_install(manager, runtime)
+    assert "socat" in install.packages_to_install(manager, runtime)
 
 
-def test_dnf_adds_epel_first_and_names_what_no_repository_has(
+def test_dnf_adds_epel_first_and_reports_packages_without_repository(
     doit: Doit, pretend: Pretend, home: Path
 ) -> None:
     ran = pretend("dnf", "rpm")
-    said = doit("packages", code=1)
-    assert "no systemd runs here" in said
+    output = doit("packages", code=1)
+    assert "systemd does not run" in output
     first, second = ran()
     epel = "http://epel.test/all/epel/epel-release-latest-9.noarch.rpm"
     assert first == f"dnf install -y --setopt=strict=0 {epel}"
     assert "containerd runc" in second and "conntrack-tools" in second
-    assert "no repository of this system offers: runc" in said
+    assert "no repository of this system has: runc\n" in output
     assert "runc" not in file_changes.load(home).packages
 
 
-def test_epel_has_a_name_where_the_distribution_offers_it() -> None:
+def test_epel_is_a_package_name_or_an_address() -> None:
     assert packages.epel_release('ID="centos"\nVERSION_ID="7"\n', UNSET) == "epel-release"
     assert packages.epel_release("ID=rhel\nVERSION_ID=8.9\n", UNSET).endswith("latest-8.noarch.rpm")
     assert packages.epel_release("ID=fedora\nVERSION_ID=41\n", SET) == ""
 
 
-def test_a_package_that_another_one_provides_is_not_missing(pretend: Pretend) -> None:
+def test_a_package_that_another_package_provides_is_not_missing(pretend: Pretend) -> None:
     pretend("apt-get", "dpkg-query", installed="containerd.io,containerd,runc(=1)\n")
-    listed = "installed\tcontainerd.io, containerd, runc (= 1.1)\nconfig-files\tsocat, \n"
+    listing = "installed\tcontainerd.io, containerd, runc (= 1.1)\nconfig-files\tsocat, \n"
     script = Path(os.environ["PATH"]) / "dpkg-query"
-    script.write_text(f"#!/bin/sh\nprintf '{listed}'\n")
+    script.write_text(f"#!/bin/sh\nprintf '{listing}'\n")
     names = ["containerd", "runc", "socat"]
-    assert install.missing(install.manager_here(), names) == ["socat"]
+    assert install.missing(install.detect_manager(), names) == ["socat"]
 
 
-def test_packages_need_root_and_say_the_command(
+def test_packages_needs_root_and_prints_the_command(
     doit: Doit, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = pretend("apt-get", "dpkg-query")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    said = doit("packages", code=1)
-    assert "sudo apt-get update && sudo apt-get install --yes" in said
+    output = doit("packages", code=1)
+    assert "sudo apt-get update && sudo apt-get install --yes" in output
     assert ran() == []
 
 
-def test_a_system_without_a_known_manager_is_said(pretend: Pretend) -> None:
+def test_a_system_without_a_known_manager_is_reported(pretend: Pretend) -> None:
     pretend()
-    with pytest.raises(Failure, match="no package manager known here"):
-        install.manager_here()
+    with pytest.raises(Failure, match="apt-get, dnf, yum"):
+        install.detect_manager()
 
 
 def test_the_firewall_opens_the_ports_of_delve_and_closes_them(
@@ -605,14 +615,14 @@ def test_the_firewall_opens_the_ports_of_delve_and_closes_them(
 
 
 @pytest.mark.parametrize("port", ["-1", "65536"])
-def test_what_is_no_port_is_not_opened(doit: Doit, pretend: Pretend, port: str) -> None:
+def test_an_invalid_port_is_refused(doit: Doit, pretend: Pretend, port: str) -> None:
     ran = pretend("firewall-cmd")
-    said = doit("firewall", f"--port={port}", code=1)
-    assert f"--port: {port} is not a port" in said and "fix: use 1 to 65535" in said
+    output = doit("firewall", f"--port={port}", code=1)
+    assert f"--port: {port} is not a port" in output and "fix: use 1 to 65535" in output
     assert ran() == []
 
 
 def test_without_a_firewall_nothing_is_opened(doit: Doit, pretend: Pretend) -> None:
     pretend()
     output = doit("firewall")
-    assert "nothing opened: " in output and "firewalld, ufw, nftables" in output
+    assert "no port was opened: " in output and "firewalld, ufw, nftables" in output
