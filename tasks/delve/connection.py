@@ -130,7 +130,7 @@ class Connection:
             for reply in map(json.loads, lines):
                 self._replies[reply["id"]] = reply
         except (ValueError, KeyError, TypeError):
-            raise self._lost("the server there is not Delve") from None
+            raise self._lost("the server is not Delve") from None
 
     def _lost(self, why: object) -> DelveError:
         self.close(f"lost the connection to Delve at {self.address}: {why}")

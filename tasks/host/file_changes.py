@@ -120,7 +120,7 @@ def apply(home: Path, change: Change) -> None:
 
 
 def restore(home: Path, *, dry_run: bool = False) -> list[str]:
-    """Restore every file that nobody edited since, and return one line per file."""
+    """Restore every file that was not edited since, and return one line per file."""
     lines = []
     for name, entry in load(home).files.items():
         path, backup = Path(name), backup_of(Path(name))

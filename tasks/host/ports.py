@@ -20,24 +20,24 @@ def open_all(settings: Settings, port: int, close: bool, dry_run: bool) -> None:
     """Open Delve's ports in the running firewall, or close the ports that were opened before."""
     home = settings.paths.home
     if not 0 <= port < 65536:
-        raise Failure(f"--port: {port} is not a port", "use 1 to 65535, or leave it out for all")
-    wanted = (
+        raise Failure(f"--port: {port} is not a port", "use 1 to 65535, or omit it for all")
+    port_numbers = (
         [port]
         if port
         else [registry.debug_port(settings, name) for name in registry.debug_offsets()]
     )
     with files.locked(home / "host.lock"):
         if close:
-            return _close(home, [str(number) for number in wanted], dry_run)
-        for number in wanted:
+            return _close(home, [str(number) for number in port_numbers], dry_run)
+        for number in port_numbers:
             try:
-                closing = firewall.close_command(number)
+                close_argv = firewall.close_command(number)
             except Failure as failure:
                 return console.say(f"no port was opened: {failure.message}")
-            console.say(f"  {number}/tcp; to close it, run: {shlex.join(closing)}")
+            console.say(f"  {number}/tcp; to close it, run: {shlex.join(close_argv)}")
             if not dry_run:
                 journal = file_changes.load(home)
-                ports = {**journal.ports, str(number): closing}
+                ports = {**journal.ports, str(number): close_argv}
                 file_changes.save(home, replace(journal, ports=ports))
                 firewall.open_port(number)
     return None

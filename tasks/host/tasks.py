@@ -64,7 +64,7 @@ def mirror(settings: Settings, mirrors: Mirrors, dry_run: bool, root: str) -> No
 
 @action
 def undo_mirror(settings: Settings, dryrun: bool) -> None:
-    """Restore the files of the host that nobody edited since."""
+    """Restore the files of the host that were not edited since."""
     home = settings.paths.home
     with files.locked(home / "host.lock"):
         changed = (path for path in map(Path, file_changes.load(home).files) if path.exists())
