@@ -12,6 +12,7 @@ from tasks.cli.task import action, option
 from tasks.components import containerd, docker
 from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.core.uptodate import Check
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, oci
 from tasks.settings.load import Settings
@@ -119,28 +120,17 @@ def pause_source(settings: Settings) -> Path:
     )
 
 
-class PauseLoaded:
-    """Up-to-date check: the runtime was given the pause image of this tree."""
+def is_pause_loaded(settings: Settings) -> bool:
+    """Tell whether the runtime was given the pause image of this tree."""
+    known = files.read_json(_record(settings)) or {}
+    same = known.get("source") == files.digest_file(pause_source(settings))
+    return same and (not docker.runs(settings) or _in_docker(settings))
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
 
-    def __call__(self) -> bool:
-        """Look, and never raise: doit would end the whole run."""
-        try:
-            known = files.read_json(_record(self.settings)) or {}
-            same = known.get("source") == files.digest_file(pause_source(self.settings))
-            return same and (not docker.runs(self.settings) or self._in_docker())
-        except (Failure, OSError):
-            return False
-
-    def _in_docker(self) -> bool:
-        """Look for the image itself: others may remove it."""
-        looked = container.call(self.settings, "image", "inspect", containerd.PAUSE, check=False)
-        return looked.code == 0
-
-    def __repr__(self) -> str:
-        return "the container runtime has the pause image of this tree"
+def _in_docker(settings: Settings) -> bool:
+    """Look for the image itself: others may remove it."""
+    looked = container.call(settings, "image", "inspect", containerd.PAUSE, check=False)
+    return looked.code == 0
 
 
 def _record(settings: Settings) -> Path:
@@ -170,5 +160,11 @@ def task_image(settings: Settings) -> Iterator[dict[str, Any]]:
             "checkout",
             *([f"start:{containerd.NAME}"] if containerd.runs(settings) else []),
         ],
-        "uptodate": [PauseLoaded(settings)],
+        "uptodate": [
+            Check(
+                "the container runtime has the pause image of this tree",
+                is_pause_loaded,
+                (settings,),
+            )
+        ],
     }

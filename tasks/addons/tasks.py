@@ -19,6 +19,7 @@ from tasks.addons.catalog import ADDONS, Object
 from tasks.cli.task import action
 from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.core.uptodate import Check
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime.kubectl import kubectl
 from tasks.settings.load import Settings
@@ -100,26 +101,13 @@ def apply(settings: Settings, name: str) -> None:
             console.note(text.strip("# \n"))
 
 
-class Applied:
-    """Up-to-date check: the cluster that runs has an addon as it is configured now."""
-
-    def __init__(self, settings: Settings, name: str) -> None:
-        self.settings, self.name = settings, name
-
-    def __call__(self) -> bool:
-        """Look, and never raise: doit would end the whole run."""
-        try:
-            text = rendered(self.settings, self.name).read_text()
-            record = load(self.settings, self.name)
-            if not text or record is None:
-                return not text and record is None
-            wanted = (files.digest(text), cluster(self.settings))
-            return (record.manifest, record.cluster) == wanted
-        except (Failure, OSError):
-            return False
-
-    def __repr__(self) -> str:
-        return f"{self.name} is as it was applied to the cluster that runs"
+def is_applied(settings: Settings, name: str) -> bool:
+    """Tell whether the cluster that runs has an addon as it is configured now."""
+    text = rendered(settings, name).read_text()
+    record = load(settings, name)
+    if not text or record is None:
+        return not text and record is None
+    return (record.manifest, record.cluster) == (files.digest(text), cluster(settings))
 
 
 def cluster(settings: Settings) -> str:
@@ -214,6 +202,12 @@ def task_addons(settings: Settings) -> Iterator[dict[str, Any]]:
                 "certs:client-admin",
                 "certs:kubeconfig-admin",
             ],
-            "uptodate": [Applied(settings, name)],
+            "uptodate": [
+                Check(
+                    f"{name} is as it was applied to the cluster that runs",
+                    is_applied,
+                    (settings, name),
+                )
+            ],
             "meta": {"quiet": not addon.enabled(settings)},
         }

@@ -10,6 +10,7 @@ from typing import Any
 from tasks.cli.task import action
 from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.core.uptodate import Check
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
@@ -77,21 +78,9 @@ def _lacks_generated(folder: Path) -> bool:
     return can_make and not (folder / OPENAPI).is_file()
 
 
-class Generated:
-    """Up-to-date check: the tree has all generated code."""
-
-    def __init__(self, lock: Path) -> None:
-        self.lock = lock
-
-    def __call__(self) -> bool:
-        """Look, and never raise: doit would end the whole run."""
-        try:
-            return not _lacks_generated(load_checkout(self.lock).tree)
-        except Failure:
-            return False
-
-    def __repr__(self) -> str:
-        return "the tree has its generated code"
+def is_generated(lock: Path) -> bool:
+    """Tell whether the checkout has all generated code."""
+    return not _lacks_generated(load_checkout(lock).tree)
 
 
 def task_generated(settings: Settings) -> Iterator[dict[str, Any]]:
@@ -102,5 +91,7 @@ def task_generated(settings: Settings) -> Iterator[dict[str, Any]]:
         "actions": [(generate, [settings])],
         "file_dep": [str(settings.paths.lock)],
         "task_dep": ["toolchain:go"],
-        "uptodate": [Generated(settings.paths.lock)],
+        "uptodate": [
+            Check("the tree has its generated code", is_generated, (settings.paths.lock,))
+        ],
     }

@@ -17,6 +17,7 @@ from tasks.cli.task import action, config_changed
 from tasks.components import registry
 from tasks.core import console, doit_run
 from tasks.core.errors import Failure
+from tasks.core.uptodate import Check
 from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
@@ -175,21 +176,9 @@ def _record(settings: Settings, module: str, plan: _Plan, path: Path) -> None:
     prebuilt.publish(settings, module, value)
 
 
-class Built:
-    """Up-to-date check: the binary of the record is still there."""
-
-    def __init__(self, settings: Settings, module: str) -> None:
-        self.settings, self.module = settings, module
-
-    def __call__(self) -> bool:
-        """Look, and never raise: doit would end the whole run."""
-        try:
-            return load_binary(self.settings, self.module).path.is_file()
-        except Failure:
-            return False
-
-    def __repr__(self) -> str:
-        return f"the recorded binary of {self.module} exists"
+def is_built(settings: Settings, module: str) -> bool:
+    """Tell whether the binary of a module's record is still there."""
+    return load_binary(settings, module).path.is_file()
 
 
 def task_build(settings: Settings) -> Iterator[dict[str, Any]]:
@@ -198,11 +187,12 @@ def task_build(settings: Settings) -> Iterator[dict[str, Any]]:
     for module in registry.modules():
         made = prebuilt.task if prebuilt.chosen(settings) else _compiling
         task = made(settings, module)
+        there = Check(f"the recorded binary of {module} exists", is_built, (settings, module))
         yield {
             "name": module,
             **task,
             "targets": [str(settings.paths.built(module))],
-            "uptodate": [*task["uptodate"], Built(settings, module)],
+            "uptodate": [*task["uptodate"], there],
             "clean": True,
         }
 

@@ -10,6 +10,7 @@ from tasks.bundle import read, write
 from tasks.cli.task import action, option
 from tasks.core import doit_run
 from tasks.core.errors import Failure
+from tasks.core.uptodate import Check
 from tasks.settings.load import Settings
 from tasks.system import files
 
@@ -30,30 +31,18 @@ def unbundle(settings: Settings, names: list[str] | None) -> Any:
     return read.import_bundle(settings, place)
 
 
-class Taken:
-    """Up-to-date check: the bundle of the settings was taken over, and what it brought is there."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    def __call__(self) -> bool:
-        """Look, and never raise: doit would end the whole run."""
-        place = self.settings.origin.bundle
-        if doit_run.current().is_selected("unbundle"):
-            return False
-        if not place:
-            return True
-        try:
-            record = files.read_json(self.settings.paths.bundle)
-            path = read.find_bundle(place)
-            known = {key: record[key] for key in ("file", "size", "changed")}
-            there = known == read.state(path) if path.is_file() else known["file"] == str(path)
-            return there and Path(record["checkout"]["tree"]).is_dir()
-        except (Failure, OSError, TypeError, KeyError):
-            return False
-
-    def __repr__(self) -> str:
-        return "the bundle was taken over"
+def is_imported(settings: Settings) -> bool:
+    """Whether the bundle of the settings was imported, and the imported tree still exists."""
+    place = settings.origin.bundle
+    if doit_run.current().is_selected("unbundle"):
+        return False
+    if not place:
+        return True
+    record = files.read_json(settings.paths.bundle)
+    path = read.find_bundle(place)
+    known = {key: record[key] for key in ("file", "size", "changed")}
+    same = known == read.state(path) if path.is_file() else known["file"] == str(path)
+    return same and Path(record["checkout"]["tree"]).is_dir()
 
 
 def task_bundle(settings: Settings) -> dict[str, Any]:
@@ -84,6 +73,6 @@ def task_unbundle(settings: Settings) -> Iterator[dict[str, Any]]:
         "doc": "verify a bundle (doit unbundle FILE) and import its tools, source and binaries",
         "actions": [(unbundle, [settings])],
         "pos_arg": "names",
-        "uptodate": [Taken(settings)],
+        "uptodate": [Check("the bundle was imported", is_imported, (settings,))],
         "meta": {"quiet": True},
     }

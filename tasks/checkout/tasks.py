@@ -14,6 +14,7 @@ from tasks.cli.task import action, config_changed
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.core.redact import masked
+from tasks.core.uptodate import Check
 from tasks.kubernetes import bundle_record, facts, version_stamp
 from tasks.kubernetes.releases import is_minor
 from tasks.kubernetes.tree import Checkout, load_checkout
@@ -95,25 +96,13 @@ def normal(version: str) -> str:
     return text
 
 
-class AsLocked:
-    """Up-to-date check: the locked tree is still there, a user's own at the locked commit."""
-
-    def __init__(self, lock: Path, *, own: bool) -> None:
-        self.lock, self.own = lock, own
-
-    def __call__(self) -> bool:
-        """Look, and never raise: doit would end the whole run."""
-        try:
-            locked = load_checkout(self.lock)
-            if locked.repository and not Path(locked.repository, "HEAD").is_file():
-                return False
-            moved = self.own and version_stamp.head(locked) not in ("", locked.commit)
-            return (locked.tree / "cmd").is_dir() and not moved
-        except Failure:
-            return False
-
-    def __repr__(self) -> str:
-        return "the locked tree exists, at the locked commit"
+def is_as_locked(lock: Path, own: bool) -> bool:
+    """Tell whether the locked tree is still there, a user's own at the locked commit."""
+    locked = load_checkout(lock)
+    if locked.repository and not Path(locked.repository, "HEAD").is_file():
+        return False
+    moved = own and version_stamp.head(locked) not in ("", locked.commit)
+    return (locked.tree / "cmd").is_dir() and not moved
 
 
 def task_checkout(settings: Settings) -> dict[str, Any]:
@@ -136,7 +125,11 @@ def task_checkout(settings: Settings) -> dict[str, Any]:
         + ([str(settings.paths.bundle)] if bundle_record.imported_bundle(settings) else []),
         "uptodate": [
             config_changed(choice),
-            AsLocked(settings.paths.lock, own=bool(settings.origin.path)),
+            Check(
+                "the locked tree exists, at the locked commit",
+                is_as_locked,
+                (settings.paths.lock, bool(settings.origin.path)),
+            ),
         ],
         "clean": True,
     }

@@ -15,7 +15,7 @@ from tasks.cli.task import action
 from tasks.cluster import foreground, summary
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
-from tasks.core.errors import Failure
+from tasks.core.uptodate import Check
 from tasks.debug import journal, saved_breakpoints, swap
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import kubectl, prerequisites, processes, sandbox
@@ -60,25 +60,13 @@ def reconcile(settings: Settings, name: str) -> None:
         console.note(f"pid {record.identity.pid}")
 
 
-class Running:
-    """Up-to-date check: the component runs, as it is configured now."""
-
-    def __init__(self, settings: Settings, name: str) -> None:
-        self.settings, self.name = settings, name
-
-    def __call__(self) -> bool:
-        """Look, and never raise: doit would end the whole run."""
-        try:
-            record = process.load(self.settings.paths.run, self.name)
-            if record is None or not record.alive() or journal.broken(self.settings, self.name):
-                return False
-            component = processes.desired_component(self.settings, self.name)
-            return record.fingerprint == processes.fingerprint(component)
-        except (Failure, OSError):
-            return False
-
-    def __repr__(self) -> str:
-        return f"{self.name} runs as it is configured"
+def is_running(settings: Settings, name: str) -> bool:
+    """Tell whether a component runs, as it is configured now."""
+    record = process.load(settings.paths.run, name)
+    if record is None or not record.alive() or journal.broken(settings, name):
+        return False
+    component = processes.desired_component(settings, name)
+    return record.fingerprint == processes.fingerprint(component)
 
 
 def components_to_run(settings: Settings) -> list[str]:
@@ -197,7 +185,7 @@ def task_start(settings: Settings) -> Iterator[dict[str, Any]]:
                 *(f"certs:{one}" for one in spec.certs),
                 *(f"start:{one}" for one in spec.after if one in wanted),
             ],
-            "uptodate": [Running(settings, name)],
+            "uptodate": [Check(f"{name} runs as it is configured", is_running, (settings, name))],
         }
 
 

@@ -1,4 +1,4 @@
-"""What doit is told to look at before it runs a task, in words."""
+"""An up-to-date check that describes itself in `doit info`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Check:
-    """A doit `uptodate` item that says in words what it checks."""
+    """An item of a task's `uptodate`: `doit info` prints the message, doit calls the test.
 
-    words: str
+    A test that raises counts as not up to date: doit would end the whole run over the error, and
+    the task's action can explain it.
+    """
+
+    message: str
     test: Callable[..., bool]
-    args: tuple[Any, ...]
+    args: tuple[Any, ...] = ()
 
     def __call__(self) -> bool:
-        """Run the test; doit would end the whole run over an error, the action can explain it."""
+        """Run the test."""
         try:
             return self.test(*self.args)
         except Exception:
             return False
 
     def __repr__(self) -> str:
-        return self.words
+        return self.message

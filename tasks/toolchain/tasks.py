@@ -17,6 +17,7 @@ from tasks.cli.task import action, config_changed
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.core.redact import masked
+from tasks.core.uptodate import Check
 from tasks.gomod import goproxy
 from tasks.gomod.release import Release, dotted, require_release
 from tasks.kubernetes import bundle_record
@@ -153,22 +154,9 @@ def require_delve(version: Release, go: Tool) -> None:
         )
 
 
-class Kept:
-    """Up-to-date check: the recorded program is still there."""
-
-    def __init__(self, settings: Settings, name: str) -> None:
-        self.record = settings.paths.tool(name)
-        self.name = name
-
-    def __call__(self) -> bool:
-        """Look, and never raise: doit would end the whole run."""
-        try:
-            return Path(files.read_json(self.record)["bin"]).exists()
-        except (Failure, TypeError, KeyError, OSError):
-            return False
-
-    def __repr__(self) -> str:
-        return f"the {self.name} that {self.record} names is there"
+def is_present(record: Path) -> bool:
+    """Tell whether the program that a tool's record names is still there."""
+    return Path(files.read_json(record)["bin"]).exists()
 
 
 def _note(what: str, tool: Tool, wanted: str = "") -> None:
@@ -201,15 +189,17 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
         after: str,
         file_dep: Sequence[str] = (),
     ) -> dict[str, Any]:
+        record = settings.paths.tool(name)
+        there = Check(f"the {name} that {record} names is there", is_present, (record,))
         return {
             "basename": "toolchain",
             "name": name,
             "doc": doc,
             "actions": [(provide, [settings, name, action])],
-            "targets": [str(settings.paths.tool(name))],
+            "targets": [str(record)],
             "file_dep": list(file_dep),
             "task_dep": [after],
-            "uptodate": [config_changed(dict(config)), Kept(settings, name)],
+            "uptodate": [config_changed(dict(config)), there],
             "clean": True,
         }
 

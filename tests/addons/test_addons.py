@@ -323,7 +323,7 @@ class Workspace:
         """Render and apply like doit; return the message of a failure."""
         chosen = load(str(self.folder / "home"), **environ)
         assert addons.render(chosen, name) is None
-        if addons.Applied(chosen, name)():
+        if addons.is_applied(chosen, name):
             return ""
         failed = addons.apply(chosen, name)
         return failed.get_msg() if failed else ""
@@ -443,11 +443,11 @@ def test_a_missing_note_is_printed_once(workspace: Workspace) -> None:
     psp = {"PSP_ADMISSION": "true"}
     assert workspace.up("psp", **psp) == ""
     assert workspace.calls() == []
-    assert addons.Applied(load(str(workspace.folder / "home"), **psp), "psp")()
+    assert addons.is_applied(load(str(workspace.folder / "home"), **psp), "psp")
 
 
 def test_forget_deletes_the_records(workspace: Workspace) -> None:
     workspace.up("dns")
     addons.forget(workspace.chosen)
     assert addons.load(workspace.chosen, "dns") is None
-    assert not addons.Applied(workspace.chosen, "dns")()
+    assert not addons.is_applied(workspace.chosen, "dns")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,7 @@ def test_pause_is_built_again_only_if_its_source_changed(
     if shutil.which("gcc") is None:
         pytest.fail("a C compiler is needed, as for the kubelet: apt-get install gcc libc6-dev")
     source = tree(tmp_path, chosen, "int main(void) { return 0; }\n", place)
-    done = images.PauseLoaded(chosen)
+    done = partial(images.is_pause_loaded, chosen)
     assert not done()
     assert images.pause(chosen) is None
     assert "images import" in (running / "arguments").read_text()
@@ -137,7 +138,7 @@ def test_a_pause_that_does_not_compile_is_a_warning(
     assert images.pause(chosen) is None
     warning = capsys.readouterr().err
     assert "pause.c does not compile" in warning and "node.pause_image" in warning
-    assert not images.PauseLoaded(chosen)()
+    assert not images.is_pause_loaded(chosen)
 
 
 def test_stopping_containerd_does_not_stop_the_shims_of_pods(

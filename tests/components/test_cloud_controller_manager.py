@@ -246,9 +246,9 @@ def test_a_program_of_ones_own_needs_no_build_and_is_started_again_when_it_chang
     first = record(chosen)
     assert first.alive() and first.argv[0] == own["EXTERNAL_CLOUD_PROVIDER_BINARY"]
     assert "--cloud-provider=nebula" in first.argv
-    assert cluster.Running(chosen, ccm.NAME)()
+    assert cluster.is_running(chosen, ccm.NAME)
     Path(own["EXTERNAL_CLOUD_PROVIDER_BINARY"]).write_text(script(toy) + "# newer\n")
-    assert not cluster.Running(chosen, ccm.NAME)()
+    assert not cluster.is_running(chosen, ccm.NAME)
     assert cluster.reconcile(chosen, ccm.NAME) is None
     assert record(chosen).identity != first.identity and not first.identity.alive()
 

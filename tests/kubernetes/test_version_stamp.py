@@ -1,6 +1,7 @@
 """What a tree calls itself: by tags, by edits, by what an archive or a file tells."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,12 +96,12 @@ def test_a_tree_of_the_users_is_looked_at_again_when_its_commit_changed(
 ) -> None:
     one = chosen(tmp_path, own)
     assert checkout.make(one) is None
-    locked = checkout.AsLocked(one.paths.lock, own=True)
+    locked = partial(checkout.is_as_locked, one.paths.lock, own=True)
     assert locked()
     (own / "more.txt").write_text("more")
     miniature.commit(own, "more")
     assert not locked()
-    assert checkout.AsLocked(one.paths.lock, own=False)(), "the tool's own worktree may move on"
+    assert checkout.is_as_locked(one.paths.lock, own=False), "the tool's own worktree may move on"
 
 
 @pytest.mark.parametrize("surrounded", [True, False])
@@ -132,7 +133,7 @@ def test_an_archive_knows_its_tag_and_is_watched_from_outside(
     )
     (folder / "pkg/mini/mini.go").write_text("package mini\n")
     assert tree.changed_files(folder, locked.git) == (["pkg/mini/mini.go"], [])
-    assert checkout.AsLocked(one.paths.lock, own=True)()
+    assert checkout.is_as_locked(one.paths.lock, own=True)
 
 
 def test_an_archive_without_marks_gets_what_its_files_tell(tmp_path: Path, own: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_lost_git_folder_is_made_again(tmp_path: Path, own: Path) -> None:
     one = chosen(tmp_path, archive(own, tmp_path / "kubernetes", "HEAD"))
     assert checkout.make(one) is None
     shutil.rmtree(one.paths.cache)
-    assert not checkout.AsLocked(one.paths.lock, own=True)()
+    assert not checkout.is_as_locked(one.paths.lock, own=True)
     assert checkout.make(one) is None
     assert tree.changed_files(Path(one.origin.path), load_checkout(one.paths.lock).git) == ([], [])
 

@@ -633,7 +633,7 @@ def test_plugins_whose_go_is_not_to_be_had_are_refused(
 
 def test_a_tool_that_is_gone_is_made_again(tmp_path: Path) -> None:
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path)
-    kept = toolchain.Kept(chosen, "etcd")
+    kept = {task["name"]: task for task in toolchain._tasks(chosen)}["etcd"]["uptodate"][1]
     assert kept() is False
     tool_record.save_tool(
         chosen, Tool("etcd", "3.5.35", write(tmp_path, {"etcd": ""}) / "etcd", None, "")
