@@ -34,16 +34,12 @@ def generate(settings: Settings) -> None:
     if not _lacks_generated(tree):
         return
     program("make")
-    copy = settings.paths.cache / "generated"
     resources.require_disk(settings.paths.cache, COPY_GIB, "make generated_files")
-    try:
-        shutil.rmtree(copy, ignore_errors=True)
+    with files.scratch(settings.paths.cache / "generated") as copy:
         skip = shutil.ignore_patterns(".git", ".make", "_output")
-        shutil.copytree(tree, copy, symlinks=True, ignore=skip)
+        shutil.copytree(tree, copy, symlinks=True, ignore=skip, dirs_exist_ok=True)
         _make(settings, copy)
         files.write(tree / OPENAPI, (copy / OPENAPI).read_bytes())
-    finally:
-        shutil.rmtree(copy, ignore_errors=True)
     console.note(f"made {OPENAPI}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import tarfile
 import tempfile
 import zlib
@@ -43,15 +42,11 @@ def import_bundle(settings: Settings, file: str) -> None:
         raise Failure(f"bundle {path} does not exist", "correct origin.bundle (STEPKUBE_BUNDLE)")
     home = settings.paths.home
     with files.locked(home / "bundle.lock"):
-        stage = home / ".bundle.making"
-        shutil.rmtree(stage, ignore_errors=True)
-        try:
-            _require_checksum(path)
+        _require_checksum(path)
+        with files.scratch(home / ".bundle.making") as stage:
             contents = _unpack(settings, path, stage)
             tree = _restore_tree(settings, contents, path, stage)
             binaries = _move_into_workspace(settings, contents, path, stage)
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
     files.write_json(
         settings.paths.bundle,
         {

@@ -78,18 +78,12 @@ def upstream(version: str) -> str:
 
 def _unpack(dsc: Path, folder: Path) -> None:
     """Unpack a 3.0 (quilt) source package, apply its patches and commit the result."""
-    making = folder.with_name(f".{folder.name}.making")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(parents=True)
-    try:
+    with files.staged(folder) as making:
         for archive in sorted(dsc.parent.glob("*.orig.tar.*")):
             unpack.extract(archive, making, strip=1)
         for archive in dsc.parent.glob("*.debian.tar.*"):
             unpack.extract(archive, making, strip=0)
         _git_import(making, dsc)
-        making.rename(folder)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
 
 
 def _git_import(tree: Path, dsc: Path) -> None:

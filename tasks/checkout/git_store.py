@@ -43,10 +43,8 @@ class Store:
             if self.folder.is_dir():
                 self._mend()
             if not self.folder.is_dir():
-                making = self.folder.with_name(f".{self.folder.name}.making")
-                shutil.rmtree(making, ignore_errors=True)
-                run(*GIT, "init", "--quiet", "--bare", making, env=self.remote.environment())
-                making.rename(self.folder)
+                with files.staged(self.folder) as making:
+                    run(*GIT, "init", "--quiet", "--bare", making, env=self.remote.environment())
             self.git("config", "remote.origin.url", self.remote.url)
             yield
 

@@ -73,9 +73,7 @@ class ModuleProxy:
         """Put a tree together beside its place, commit it and give it its name."""
         info = self._info(version)
         resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
-        making = folder.with_name(f".{folder.name}.making")
-        shutil.rmtree(making, ignore_errors=True)
-        try:
+        with files.staged(folder) as making:
             self._take(MODULE, version, making)
             require_kubernetes(making, self.name)
             staged = _STAGED.findall((making / "go.mod").read_text())
@@ -86,9 +84,6 @@ class ModuleProxy:
             _say_which(making, version, info)
             start_repository(making)
             commit_everything(making, f"Import {MODULE} {version}", info["Time"])
-            making.rename(folder)
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
 
     def _info(self, version: str) -> dict[str, Any]:
         try:

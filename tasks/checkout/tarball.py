@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,9 +152,7 @@ class Tarball:
         """Unpack the archive beside its place, commit it and give it its name."""
         source = self.settings.paths.source
         resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
-        making = source / ".tarball.making"
-        shutil.rmtree(making, ignore_errors=True)
-        try:
+        with files.scratch(source / ".tarball.making") as making:
             changed = unpack.extract(archive, making)
             require_kubernetes(making, self.name)
             version, _ = self._version(making, archive, wanted)
@@ -166,8 +163,6 @@ class Tarball:
             folder = source / f"{slug(version.partition('+')[0])}-tarball-{digest[:12]}"
             making.rename(folder)
             return folder
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
 
     def _version(self, tree: Path, archive: Path, wanted: str) -> tuple[str, str]:
         """Return the version and the commit of a tree that has no history.

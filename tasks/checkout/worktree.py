@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,10 +72,8 @@ class Worktree:
         """Remember the tree as it is now, so that edits can be told; the commit is reproducible."""
         resources.require_disk(self.settings.paths.home, TREE_GIB, "watching the tree for edits")
         console.progress(f"looking at every file of {self.tree}")
-        making = repository.with_name(f".{repository.name}.making")
-        shutil.rmtree(making, ignore_errors=True)
-        git = (*GIT, "--git-dir", making, "--work-tree", ".")
-        try:
+        with files.staged(repository) as making:
+            git = (*GIT, "--git-dir", making, "--work-tree", ".")
             run(*GIT, "init", "--quiet", "--bare", "--initial-branch=stepkube", making)
             words = ("-c", "core.compression=1", "add", "--all", "--force", "--", ".", *_OUTPUT)
             run(*git, *words, cwd=self.tree)
@@ -95,6 +92,3 @@ class Worktree:
                 "As it was found",
                 cwd=self.tree,
             )
-            making.rename(repository)
-        finally:
-            shutil.rmtree(making, ignore_errors=True)

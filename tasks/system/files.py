@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and advisory locks."""
+"""Files and folders written whole or not at all, and advisory locks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -78,6 +79,28 @@ def digest_file(path: Path) -> str:
     """Return the sha256 of a file's content."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """Give an empty folder for the block; it is removed at the end, unless it was renamed."""
+    shutil.rmtree(folder, ignore_errors=True)  # of a killed run
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """Give an empty folder beside `target` for the block, and rename it to `target` at its end.
+
+    After an error in the block neither is there; a `target` with files in it is an OSError.
+    """
+    with scratch(target.with_name(f".{target.name}.making")) as making:
+        yield making
+        making.rename(target)
 
 
 @contextmanager

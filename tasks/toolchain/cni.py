@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tarfile
 from pathlib import Path
 
@@ -57,14 +56,11 @@ def _unpacked(settings: Settings, version: Release, digest: str) -> Tool:
                 ca_bundle=settings.mirror.ca_bundle,
                 key="mirror.cni",
             )
-            making = home.with_name(f".{home.name}.making")
-            shutil.rmtree(making, ignore_errors=True)
             try:
-                _unpack(archive, making)
-                files.write(making / "origin", origin)
-                making.rename(home)
+                with files.staged(home) as making:
+                    _unpack(archive, making)
+                    files.write(making / "origin", origin)
             finally:
-                shutil.rmtree(making, ignore_errors=True)
                 archive.unlink(missing_ok=True)
     return Tool("cni", dotted(version), home, None, (home / "origin").read_text())
 

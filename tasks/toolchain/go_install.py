@@ -73,16 +73,11 @@ def build(
         if not (home / _MARK).is_file():
             resources.require_disk(settings.paths.home, _DISK, f"building {name}")
             go = tools_go(settings, goproxy.needed_go(settings, module, version))
-            making = home.with_name(f".{home.name}.making")
-            shutil.rmtree(making, ignore_errors=True)
-            try:
+            with files.staged(home) as making:
                 for file, package in programs.items():
                     _compile(settings, go, f"{module} v{dotted(version)}", package, making / file)
                 files.write(making / _MARK, f"{module}, built with go{go.version}")
                 shutil.rmtree(home, ignore_errors=True)
-                making.rename(home)
-            finally:
-                shutil.rmtree(making, ignore_errors=True)
     return Tool(name, dotted(version), home, None, (home / _MARK).read_text())
 
 

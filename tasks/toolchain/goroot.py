@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from tasks.core import console
@@ -94,7 +94,7 @@ def from_debian(settings: Settings, wanted: Release) -> Tool:
             version = release(re.split(r"[-+~]", offered or "")[0])
             if version is None or version < wanted:
                 raise Failure(f"{archive.where} has {offered or 'no'} {packages[0]}")
-            with _making(settings, version) as root:
+            with files.staged(_home(settings, version)) as root:
                 archive.fetch_binary(packages, root / "deb")
                 _flatten(root / "deb", line, root)
                 origin = f"Debian {suite}" if suite else "the distribution's packages"
@@ -139,7 +139,7 @@ def _on_proxies(settings: Settings) -> Iterator[Release]:
 def _from_proxies(settings: Settings, version: Release) -> Tool:
     known = f"v0.0.1-go{go_name(version)}.linux-{architecture()}"
     archive, address = modzip.fetch(settings, MODULE, known)
-    with _making(settings, version) as root:
+    with files.staged(_home(settings, version)) as root:
         modzip.unpack(archive, f"{MODULE}@{known}/", root, lambda name, _: _is_program(name))
         for path in root.rglob("_go.mod"):  # go.mod would make a module of its own of the folder
             path.rename(path.with_name("go.mod"))
@@ -173,7 +173,7 @@ def _from_release(
         ca_bundle=mirror.ca_bundle,
         key="mirror.go",
     )
-    with _making(settings, version) as root:
+    with files.staged(_home(settings, version)) as root:
         console.progress(f"unpacking {name}")
         run("tar", "-xzf", archive, "-C", root, "--strip-components=1", "--no-same-owner")
         archive.unlink()
@@ -217,16 +217,8 @@ def _flatten(unpacked: Path, line: str, root: Path) -> None:
     shutil.rmtree(unpacked)
 
 
-@contextmanager
-def _making(settings: Settings, version: Release) -> Iterator[Path]:
-    """Give an empty folder beside the final one; it is gone in the end unless it got its name."""
-    root = settings.paths.toolchain / f".go{go_name(version)}.making"
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
-    try:
-        yield root
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+def _home(settings: Settings, version: Release) -> Path:
+    return settings.paths.toolchain / f"go{go_name(version)}"
 
 
 def _is_program(name: str) -> bool:
@@ -234,13 +226,12 @@ def _is_program(name: str) -> bool:
 
 
 def _finish(settings: Settings, version: Release, root: Path, origin: str) -> Tool:
-    """Try the program, mark the folder as whole and give it its name."""
+    """Try the program, mark the folder as whole, and make way for it."""
     made = Tool("go", go_name(version), root / "bin/go", root, origin)
     said = run(made.bin, "version", env=go_env(settings, made), timeout=60).stdout
     if f"go version go{made.version} " not in said:
         raise Failure(f"the Go {made.version} from {origin} calls itself {said.strip()}")
     files.write(root / _MARK, origin)
-    home = settings.paths.toolchain / f"go{made.version}"
+    home = _home(settings, version)
     shutil.rmtree(home, ignore_errors=True)
-    root.rename(home)
     return Tool("go", made.version, home / "bin/go", home, origin)

@@ -1,4 +1,4 @@
-"""Advisory locks: a run that has to wait for another one prints a line."""
+"""Folders that are complete or absent; a run that waits for a lock prints a line."""
 
 from __future__ import annotations
 
@@ -39,3 +39,28 @@ def test_a_free_lock_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixtur
         with files.locked(tmp_path / "lock"):
             pass
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_staged_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    target = tmp_path / "tree"
+    (tmp_path / ".tree.making").mkdir()
+    (tmp_path / ".tree.making/of-a-killed-run").touch()
+    with pytest.raises(KeyboardInterrupt), files.staged(target) as folder:
+        assert list(folder.iterdir()) == []
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with files.staged(target) as folder:
+        (folder / "file").write_text("whole")
+        assert not target.exists()
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*")] == [
+        Path("tree"),
+        Path("tree/file"),
+    ]
+
+
+def test_a_staged_folder_does_not_replace_files(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/mine").touch()
+    with pytest.raises(OSError, match="tree"), files.staged(tmp_path / "tree"):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["tree", "mine"]
