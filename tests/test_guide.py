@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
+from tasks.kubernetes.facts import Minor
 from tasks.settings import load
 
 PS = """
@@ -52,7 +53,7 @@ ONLY_HERE = {
 
 def test_its_settings_make_its_command_line_and_five_flags_more() -> None:
     chosen = load.load({"STEPKUBE_HOME": "/workspace", **LIKE_THERE}, {}, Path(os.devnull))
-    context = Context(chosen, (1, 10), Path("/bin/kube-apiserver"))
+    context = Context(chosen, Minor(1, 10), Path("/bin/kube-apiserver"))
     made = COMPONENTS["kube-apiserver"].build(context).argv[1:]
     assert [flag for flag in made if flag not in ONLY_HERE] == PS
     assert set(made) - set(PS) == ONLY_HERE

@@ -36,12 +36,12 @@ def runtime_conflicts(settings: Settings, minor: Minor) -> Iterator[Failure]:
 
 def _runtime(settings: Settings, minor: Minor) -> Iterator[Failure]:
     node, chosen = settings.node, settings.node.container_runtime
-    source, version = settings.source("node.container_runtime"), f"{minor[0]}.{minor[1]}"
+    source = settings.source("node.container_runtime")
     fits = {"docker": facts.minor(minor).dockershim, "rkt": facts.minor(minor).rkt}
     if not fits.get(chosen, True):
         span = "1.10 to 1.23" if chosen == "docker" else "1.10 alone"
         yield Failure(
-            f"{source}: the kubelet of Kubernetes {version} does not know {chosen}; that of {span}"
+            f"{source}: the kubelet of Kubernetes {minor} does not know {chosen}; that of {span}"
             " does",
             "unset it: the tool brings a containerd of its own",
         )

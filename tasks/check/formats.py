@@ -191,7 +191,7 @@ def _versioned(settings: Settings, minor: Minor) -> Iterator[Failure]:
     backend = settings.api.storage_backend
     if backend != "etcd3" and (backend != "etcd2" or minor > (1, 12)):
         yield Failure(
-            f"{settings.source('api.storage_backend')}: Kubernetes {minor[0]}.{minor[1]} has no"
+            f"{settings.source('api.storage_backend')}: Kubernetes {minor} has no"
             f" storage backend {backend!r}; 1.10 to 1.12 have etcd2 and etcd3, newer ones etcd3",
             "unset it",
         )
@@ -207,11 +207,11 @@ def _versioned(settings: Settings, minor: Minor) -> Iterator[Failure]:
         if not re.fullmatch(r"\d+\.\d+", wanted):
             yield Failure(
                 f"{settings.source('start.emulated_version')}: {wanted!r} is no minor",
-                f"for example EMULATED_VERSION={minor[0]}.{minor[1] - 1}",
+                f"for example EMULATED_VERSION={minor.major}.{minor.number - 1}",
             )
         elif facts.parse(wanted) > minor:
             yield Failure(
-                f"{settings.source('start.emulated_version')}: Kubernetes {minor[0]}.{minor[1]}"
+                f"{settings.source('start.emulated_version')}: Kubernetes {minor}"
                 f" cannot behave like {wanted}, which is newer",
                 "name an older minor",
             )

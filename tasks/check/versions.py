@@ -29,7 +29,7 @@ def refusal(row: Row, source: str, minor: Minor) -> Failure | None:
     by_variable = source.startswith("the environment")
     if by_variable and row.ambient:
         return None
-    name, version = row.env if by_variable else row.key, f"{minor[0]}.{minor[1]}"
+    name, version = row.env if by_variable else row.key, str(minor)
     if not _within(minor, row.since, row.until):
         return Failure(
             f"{source}: Kubernetes {version} does not know {name};"

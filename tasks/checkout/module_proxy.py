@@ -26,13 +26,14 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.gomod import goproxy, modzip
 from tasks.gomod.release import dotted
+from tasks.kubernetes.facts import Minor, parse
 from tasks.kubernetes.releases import is_minor, newest
 from tasks.kubernetes.tree import Checkout, is_version, require_kubernetes
 from tasks.settings.load import Settings
 from tasks.system import download, files, resources
 
 MODULE = "k8s.io/kubernetes"
-OLDEST = (1, 24)
+OLDEST = Minor(1, 24)
 """Minor whose trees carry all generated code; an older one makes it of what vendor/ has."""
 _SAMPLES = "k8s.io/sample-"
 _STAGED = re.compile(r"^\s*(?:replace )?(k8s\.io/[\w.-]+) => \./(staging/\S+)$", re.MULTILINE)
@@ -48,9 +49,8 @@ class ModuleProxy:
     def checkout(self, wanted: str) -> Checkout:
         """Fetch the module and those of staging, and make a git repository of them."""
         version = self._newest(wanted) if wanted == "auto" or is_minor(wanted) else wanted
-        if not is_version(version) or _minor(version) < OLDEST:
-            oldest = ".".join(map(str, OLDEST))
-            raise NoSuchVersion(f"it has releases from v{oldest}.0 on, not {wanted}")
+        if not is_version(version) or parse(version) < OLDEST:
+            raise NoSuchVersion(f"it has releases from v{OLDEST}.0 on, not {wanted}")
         folder = self.settings.paths.source / f"{version}-modules"
         with files.locked(self.settings.paths.source / ".modules.lock"):
             if not (folder / "cmd").is_dir():
@@ -112,10 +112,6 @@ class ModuleProxy:
         archive, _ = modzip.fetch(self.settings, module, version)
         modzip.unpack(archive, f"{module}@{version}/", folder, lambda _, begin: begin == b"#!")
         archive.unlink()
-
-
-def _minor(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in version[1:].split(".")[:2])
 
 
 def _say_which(tree: Path, version: str, info: dict[str, Any]) -> None:

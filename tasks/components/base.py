@@ -56,8 +56,8 @@ class Context:
 
     settings: Settings
     """Everything the user can choose."""
-    minor: tuple[int, int]
-    """The Kubernetes minor, such as (1, 20)."""
+    minor: facts.Minor
+    """The Kubernetes minor, such as 1.20."""
     binary: Path
     """Absolute path of the program."""
     flags: frozenset[str] | None = None

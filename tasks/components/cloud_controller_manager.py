@@ -101,7 +101,7 @@ def _require_config(settings: Settings, needed: str) -> None:
 def _require_provider(context: Context) -> None:
     settings, known = context.settings, context.facts.cloud_providers
     provider = settings.start.cloud_provider
-    version = f"Kubernetes {'.'.join(str(number) for number in context.minor)}"
+    version = f"Kubernetes {context.minor}"
     if not known:
         raise Failure(
             f"{settings.source(_EXTERNAL)}: {version} has no cloud provider in its tree,"
@@ -125,7 +125,7 @@ def _require_in_tree(context: Context) -> None:
     near = difflib.get_close_matches(provider, known, n=1)
     raise Failure(
         f"{context.settings.source(_PROVIDER)}: {provider!r} is no cloud provider in the tree of"
-        f" Kubernetes {'.'.join(map(str, context.minor))}, which has {', '.join(known) or 'none'}",
+        f" Kubernetes {context.minor}, which has {', '.join(known) or 'none'}",
         f"did you mean {near[0]}?"
         if near
         else "set EXTERNAL_CLOUD_PROVIDER=true to run the cloud provider by itself, or unset it",

@@ -72,7 +72,7 @@ def image(settings: Settings, minor: Minor) -> str:
     kubelet = settings.kubelet
     if not kubelet.dockerize:
         return ""
-    return kubelet.image or f"k8s.gcr.io/hyperkube:v{minor[0]}.{minor[1]}.0"
+    return kubelet.image or f"k8s.gcr.io/hyperkube:v{minor}.0"
 
 
 def container(

@@ -47,8 +47,7 @@ def build(context: Context) -> Component:
 def mode(context: Context, *, ipvs: bool) -> str:
     """Return the mode that is used. Raises Failure for one that the version does not have."""
     wanted, known = context.settings.proxy.mode or DEFAULT, context.facts
-    source = context.settings.source("proxy.mode")
-    version = ".".join(map(str, context.minor))
+    source, version = context.settings.source("proxy.mode"), context.minor
     if wanted not in known.proxy_modes:
         raise Failure(
             f"{source}: kube-proxy of Kubernetes {version} has no mode {wanted}",

@@ -6,14 +6,23 @@ import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.core.errors import Failure
 from tasks.settings.load import ROOT
 
 FILE = ROOT / "templates" / "facts.yaml"
-Minor = tuple[int, int]
 _MINOR = re.compile(r"v?(\d+)\.(\d+)(?!\d)")
+
+
+class Minor(NamedTuple):
+    """A Kubernetes minor, written 1.20."""
+
+    major: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.number}"
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ def parse(version: str) -> Minor:
     found = _MINOR.match(version)
     if not found:
         raise Failure(f"{version!r} is not a Kubernetes version", "write it like 1.20 or v1.20.2")
-    return int(found[1]), int(found[2])
+    return Minor(int(found[1]), int(found[2]))
 
 
 def minor(version: str | Minor) -> Facts:
@@ -74,7 +83,7 @@ def minor(version: str | Minor) -> Facts:
     note = ""
     if known != wanted:
         note = (
-            f"Kubernetes {_text(wanted)} is newer than {_text(known)}: treated as {_text(known)},"
+            f"Kubernetes {wanted} is newer than {known}: treated as {known},"
             " every flag tried on the binary first"
         )
     return _facts(wanted, known, note)
@@ -83,7 +92,7 @@ def minor(version: str | Minor) -> Facts:
 def minors() -> list[Minor]:
     """Return every minor that is known, the oldest first."""
     (major, oldest), (_, newest) = parse(data()["oldest"]), parse(data()["newest"])
-    return [(major, number) for number in range(oldest, newest + 1)]
+    return [Minor(major, number) for number in range(oldest, newest + 1)]
 
 
 def flag_known(component: str, flag: str, version: str | Minor) -> bool:
@@ -139,11 +148,7 @@ def _clamp(wanted: Minor) -> Minor:
     oldest, newest = parse(data()["oldest"]), parse(data()["newest"])
     if wanted < oldest:
         raise Failure(
-            f"Kubernetes {_text(wanted)} is older than {_text(oldest)}, the oldest that works here",
-            f"choose {_text(oldest)} or newer, for example version: v{_text(oldest)}.3",
+            f"Kubernetes {wanted} is older than {oldest}, the oldest that works here",
+            f"choose {oldest} or newer, for example version: v{oldest}.3",
         )
     return min(wanted, newest)
-
-
-def _text(number: Minor) -> str:
-    return f"{number[0]}.{number[1]}"

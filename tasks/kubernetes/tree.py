@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.errors import Failure
+from tasks.kubernetes.facts import Minor
 from tasks.system import files
 from tasks.system.run import run
 
@@ -51,15 +52,15 @@ class Checkout:
         return (*GIT, *own) if self.repository else GIT
 
     @property
-    def minor(self) -> tuple[int, int]:
-        """Kubernetes minor as numbers, for example (1, 20)."""
+    def minor(self) -> Minor:
+        """The Kubernetes minor of the version."""
         match = _SEMVER.fullmatch(self.version)
         if match is None:
             raise Failure(
                 f"{self.tree}: {self.version!r} is not a Kubernetes version",
                 "set build.version_stamp, for example to v1.30.0",
             )
-        return int(match[1]), int(match[2])
+        return Minor(int(match[1]), int(match[2]))
 
 
 def is_version(text: str) -> bool:

@@ -15,6 +15,7 @@ from tasks.checkout import tasks as checkout
 from tasks.cluster import tasks as cluster
 from tasks.core.errors import Failure
 from tasks.explain import tasks as explain
+from tasks.kubernetes.facts import Minor
 from tasks.kubernetes.tree import Checkout
 from tasks.runtime import prerequisites
 from tasks.settings import load as settings
@@ -125,13 +126,13 @@ def test_what_does_not_build_runs_whatever_the_settings_are(tmp_path: Path) -> N
 
 def test_a_removed_admission_plugin_is_found_before_the_build(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="removed the admission plugin PodPreset"):
-        check.require(load(tmp_path, ENABLE_ADMISSION_PLUGINS="PodPreset"), (1, 20))
+        check.require(load(tmp_path, ENABLE_ADMISSION_PLUGINS="PodPreset"), Minor(1, 20))
 
 
 def test_a_kubectl_that_is_not_there_is_found_before_the_build(tmp_path: Path) -> None:
-    (said,) = check.problems(load(tmp_path, KUBECTL="/no/such"), (1, 20))
+    (said,) = check.problems(load(tmp_path, KUBECTL="/no/such"), Minor(1, 20))
     assert "the environment (KUBECTL): /no/such is no program" in str(said)
-    assert not check.problems(load(tmp_path, KUBECTL=sys.executable), (1, 20))
+    assert not check.problems(load(tmp_path, KUBECTL=sys.executable), Minor(1, 20))
 
 
 def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from tasks.debug import tasks as debug
 from tasks.editors import tasks as editors
 from tasks.explain import provenance
 from tasks.explain import tasks as explain
+from tasks.kubernetes.facts import Minor
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import processes
 from tasks.settings import load
@@ -106,7 +107,7 @@ def test_its_ports_are_known(made: Settings) -> None:
     assert registry.debug_port(made, NAME) == delve_port
     assert str(delve_port) in named(debug.task_debug)["doc"]
     built = {
-        name: spec.build(Context(made, (1, 20), Path("/bin", name)))
+        name: spec.build(Context(made, Minor(1, 20), Path("/bin", name)))
         for name, spec in registry.COMPONENTS.items()
     }
     assert not list(port_checks.shared_ports(made, built))
@@ -149,7 +150,7 @@ def test_what_it_refuses_is_refused_before_the_start(
 
     monkeypatch.setitem(registry.COMPONENTS, NAME, replace(SPEC, validate=refuse))
     with pytest.raises(Failure, match=r"toy\.key"):
-        check.require(made, (1, 20))
+        check.require(made, Minor(1, 20))
 
 
 def test_it_runs_and_is_stopped(made: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

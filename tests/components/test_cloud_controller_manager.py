@@ -13,6 +13,7 @@ from tasks.components.base import Component, Context
 from tasks.core.errors import Failure
 from tasks.debug import preflight
 from tasks.kubernetes import facts
+from tasks.kubernetes.facts import Minor
 from tasks.runtime import processes
 from tasks.settings import load
 from tasks.settings.load import Settings
@@ -241,7 +242,7 @@ def test_a_program_of_ones_own_needs_no_build_and_is_started_again_when_it_chang
     chosen = load.load(own)
     assert ccm.SPEC.built_module(chosen) is None
     assert preflight.check_go_version(chosen, ccm.NAME)
-    check.require(chosen, (1, 11))
+    check.require(chosen, Minor(1, 11))
     assert cluster.reconcile(chosen, ccm.NAME) is None
     first = record(chosen)
     assert first.alive() and first.argv[0] == own["EXTERNAL_CLOUD_PROVIDER_BINARY"]
@@ -275,4 +276,4 @@ def test_a_program_that_ends_is_quoted_with_the_advice(own: dict[str, str]) -> N
 
 def test_what_cannot_work_is_said_before_anything_is_fetched() -> None:
     with pytest.raises(Failure, match="it needs CLOUD_PROVIDER"):
-        check.require(external().settings, (1, 20))
+        check.require(external().settings, Minor(1, 20))

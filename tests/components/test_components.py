@@ -16,7 +16,7 @@ from tasks.settings import load
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 MINORS = ("1.10", "1.13", "1.16", "1.20", "1.24", "1.27", "1.31", "1.35", "1.36")
-EVERY_MINOR = [(1, number) for number in range(10, 37)]
+EVERY_MINOR = facts.minors()
 HOME = "/workspace"
 ALL_ON = {
     "api.port": "8080",

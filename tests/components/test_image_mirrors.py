@@ -15,6 +15,7 @@ import pytest
 from tasks.components import containerd, image_mirrors
 from tasks.components.base import Context
 from tasks.core.errors import Failure
+from tasks.kubernetes.facts import Minor
 from tasks.runtime import processes
 from tasks.settings import load as settings
 from tasks.settings.load import Settings
@@ -71,7 +72,7 @@ def test_in_the_file_it_may_be_a_mapping(tmp_path: Path) -> None:
 )
 def test_containerd_is_pointed_at_them(tmp_path: Path, version: int, plugin: str) -> None:
     made = load(tmp_path, "docker.io=b.test")
-    context = Context(made, (1, 20), Path("/usr/bin/containerd"))
+    context = Context(made, Minor(1, 20), Path("/usr/bin/containerd"))
     built = containerd.build(context)
     text = containerd.configuration(made, containerd.Tools(version))
     folder = tomllib.loads(text)["plugins"][plugin]["registry"]["config_path"]
@@ -79,9 +80,9 @@ def test_containerd_is_pointed_at_them(tmp_path: Path, version: int, plugin: str
     way = {"capabilities": ["pull", "resolve"], "override_path": True}
     api = "https://b.test/v2"
     assert hosts == {"server": api, **way, "host": {api: way}}
-    other = containerd.build(Context(load(tmp_path, "c.test"), (1, 20), Path("/x")))
+    other = containerd.build(Context(load(tmp_path, "c.test"), Minor(1, 20), Path("/x")))
     assert not any(str(path).startswith(folder) for path in other.files), "nothing is left over"
-    none = containerd.build(Context(load(tmp_path, ""), (1, 20), Path("/x")))
+    none = containerd.build(Context(load(tmp_path, ""), Minor(1, 20), Path("/x")))
     assert not any("config_path" in text for text in none.files.values())
 
 
@@ -123,7 +124,7 @@ def test_a_real_containerd_asks_the_mirror_and_nobody_else(
     tmp_path, (address, paths) = short, asked
     made = load(tmp_path, f"registry.k8s.io={address}/k8s,{address}/rest")
     binary = Path(shutil.which("containerd") or "")
-    component = containerd.build(Context(made, (1, 20), binary))
+    component = containerd.build(Context(made, Minor(1, 20), binary))
     config = next(path for path in component.files if path.name == "containerd.toml")
     # its state would lie below /run: this one belongs to nobody
     text = component.files[config].replace("/run/stepkube-default", str(tmp_path / "state"))

@@ -21,6 +21,7 @@ from tasks.explain import provenance
 from tasks.explain import tasks as explain
 from tasks.explain.provenance import DROPPED, FLAGS, Cause, Item
 from tasks.kubernetes import facts
+from tasks.kubernetes.facts import Minor
 from tasks.settings import groups
 from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
@@ -270,7 +271,7 @@ def test_a_refused_flag_is_dropped() -> None:
 
 def test_the_cni_plugins_are_a_cause_for_containerd() -> None:
     cause = Cause("tool", "CNI plugins", "/usr/lib/cni")
-    context = Context(load(), (1, 20), Path("/usr/bin/containerd"))
+    context = Context(load(), Minor(1, 20), Path("/usr/bin/containerd"))
     other = dataclasses.replace(context, probed={"cni": "/other"})
     sections = provenance.trace(context, containerd.build, {cause: other})
     assert causes(sections, "file containerd.toml", "bin_dir") == {
@@ -310,7 +311,7 @@ def test_every_setting_changes_a_component(group: str, effective: set[str]) -> N
 
 def test_a_view_shows_flags_order_and_files() -> None:
     for name, spec in COMPONENTS.items():
-        context = Context(load(), (1, 20), Path("/bin/x"))
+        context = Context(load(), Minor(1, 20), Path("/bin/x"))
         built, sections = spec.build(context), provenance.view(context, spec.build)
         assert sections[FLAGS] == built.argv[1:], name
         assert sections["starts after"] == built.after, name

@@ -65,7 +65,7 @@ def test_every_fact_is_asked_for():
 
 @pytest.mark.parametrize("text", ["1.20", "v1.20.2", "v1.20.0-alpha.1", "1.20.2+dirty"])
 def test_a_version_names_its_minor(text):
-    assert facts.minor(text) is facts.minor((1, 20))
+    assert facts.minor(text) is facts.minor(facts.Minor(1, 20))
 
 
 @pytest.mark.parametrize("text", ["", "main", "1", "v1.x"])
@@ -107,8 +107,8 @@ def test_facts_change_with_the_minor():
         ("kube-apiserver", "insecure-port", "1.24", False),
         ("kube-apiserver", "shutdown-watch-termination-grace-period", "1.26", False),
         ("kube-apiserver", "shutdown-watch-termination-grace-period", "1.27", True),
-        ("kube-scheduler", "secure-port", (1, 12), False),
-        ("kube-scheduler", "secure-port", (1, 13), True),
+        ("kube-scheduler", "secure-port", facts.Minor(1, 12), False),
+        ("kube-scheduler", "secure-port", facts.Minor(1, 13), True),
         ("kubelet", "cloud-config", "1.40", False),
         ("kubelet", "no-such-flag", "1.20", False),
     ],

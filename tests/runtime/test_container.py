@@ -19,6 +19,7 @@ from tasks.components.base import Context
 from tasks.core.errors import Failure
 from tasks.debug import swap
 from tasks.kubernetes import facts
+from tasks.kubernetes.facts import Minor
 from tasks.runtime import container as node_container
 from tasks.runtime import processes
 from tasks.settings import load as settings
@@ -130,13 +131,13 @@ def test_what_does_not_go_together_is_refused(
     environ: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, path=None: str(name))
-    (problem,) = check.problems(load(**environ), (1, 12))
+    (problem,) = check.problems(load(**environ), Minor(1, 12))
     assert words in problem.message and problem.hint
 
 
 def test_later_versions_name_those_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, path=None: str(name))
-    (problem,) = check.problems(load(**CONTAINED), (1, 14))
+    (problem,) = check.problems(load(**CONTAINED), Minor(1, 14))
     assert "1.14 does not know DOCKERIZE_KUBELET; 1.10 to 1.13 do" in problem.message
 
 
@@ -257,7 +258,7 @@ def test_rkt_is_asked_before_a_kubelet_relies_on_it(tmp_path: Path, code: int, w
     says = f'test "$*" = list || exit 9\necho no pods >&2\nexit {code}'
     files.write(rkt, f"#!/bin/sh\n{says}\n", 0o755)
     chosen = load(CONTAINER_RUNTIME="rkt", RKT_PATH=str(rkt), STEPKUBE_NODE_SANDBOX="false")
-    assert not check.problems(chosen, (1, 10))
+    assert not check.problems(chosen, Minor(1, 10))
     if works:
         node_container.require_runtime(chosen)
         return
@@ -268,5 +269,5 @@ def test_rkt_is_asked_before_a_kubelet_relies_on_it(tmp_path: Path, code: int, w
 
 def test_rkt_is_refused_where_the_kubelet_has_it_not() -> None:
     chosen = load(CONTAINER_RUNTIME="rkt", STEPKUBE_NODE_SANDBOX="false")
-    (problem,) = check.problems(chosen, (1, 11))
+    (problem,) = check.problems(chosen, Minor(1, 11))
     assert "1.11 does not know rkt; that of 1.10 alone does" in problem.message

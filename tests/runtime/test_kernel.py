@@ -1,12 +1,14 @@
 import platform
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tasks.components import kube_proxy
 from tasks.components.base import Context
 from tasks.core.errors import Failure
+from tasks.kubernetes.facts import Minor
 from tasks.runtime import kernel, processes
 from tasks.system import files
 from tests.components.test_components import context
@@ -90,7 +92,7 @@ def test_a_mode_is_one_of_its_version(version: str, words: dict[str, str], refus
 def test_what_is_started_has_looked_at_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "why_no_ipvs", lambda: "none")
     made = context("kube-proxy", "1.20", proxy__mode="ipvs")
-    monkeypatch.setattr(processes, "load_checkout", lambda _: type("C", (), {"minor": (1, 20)}))
+    monkeypatch.setattr(processes, "load_checkout", lambda _: SimpleNamespace(minor=Minor(1, 20)))
     monkeypatch.setattr(processes, "binary", lambda *_: Path("/x"))
     monkeypatch.setattr(processes, "with_accepted_flags", lambda _, component: component)
     files_ = processes.desired_component(made.settings, "kube-proxy").files

@@ -28,6 +28,7 @@ from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.explain import provenance
 from tasks.kubernetes import facts
+from tasks.kubernetes.facts import Minor
 from tasks.runtime import kubectl, processes
 from tasks.settings import groups
 from tasks.settings import load as settings
@@ -278,10 +279,10 @@ def test_kube_verbose(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 @pytest.mark.parametrize("arch", ["amd64", "arm64", "ppc64le", "s390x"])
 def test_digest_of_cni_plugins(monkeypatch: pytest.MonkeyPatch, arch: str) -> None:
     name = f"CNI_PLUGINS_{arch.upper()}_SHA256SUM"
-    (problem,) = check.problems(load({name: "a1"}), (1, 28))
+    (problem,) = check.problems(load({name: "a1"}), Minor(1, 28))
     assert name in str(problem) and "CNI_PLUGINS_VERSION" in problem.hint
     chosen = load({name: "a1", "CNI_PLUGINS_VERSION": "v1.5.1"})
-    assert not check.problems(chosen, (1, 28))
+    assert not check.problems(chosen, Minor(1, 28))
     for here in ("amd64", "arm64"):
         for module in (cni, container_runtime):
             monkeypatch.setattr(module, "architecture", lambda here=here: here)
@@ -305,7 +306,7 @@ def test_a_key_works_where_only_the_variable_is_not_known() -> None:
     assert "write controller_manager.secure_port in stepkube.yaml" in said
     by_key = {"controller_manager.secure_port": "7257"}
     chosen = settings.load({"STEPKUBE_HOME": "/w"}, by_key, Path(os.devnull))
-    assert not check.problems(chosen, (1, 20))
+    assert not check.problems(chosen, Minor(1, 20))
 
 
 def test_a_key_that_the_version_cannot_do_is_an_error_too() -> None:
@@ -410,7 +411,7 @@ def test_variables_of_every_shell_are_never_wrong() -> None:
     ],
 )
 def test_contradictions(environ: dict[str, str], expected: str, places: dict[str, str]) -> None:
-    found = check.problems(load(environ, places), (1, 36))
+    found = check.problems(load(environ, places), Minor(1, 36))
     assert expected in "\n".join(map(str, found))
     assert all(one.hint for one in found)
 
@@ -434,7 +435,7 @@ def test_contradictions(environ: dict[str, str], expected: str, places: dict[str
     ],
 )
 def test_contradictions_of_an_older_version(environ: dict[str, str], expected: str) -> None:
-    assert expected in "\n".join(map(str, check.problems(load(environ), (1, 20))))
+    assert expected in "\n".join(map(str, check.problems(load(environ), Minor(1, 20))))
 
 
 @pytest.mark.parametrize(
@@ -450,7 +451,7 @@ def test_contradictions_of_an_older_version(environ: dict[str, str], expected: s
     ],
 )
 def test_no_contradictions(environ: dict[str, str]) -> None:
-    assert not check.problems(load(environ), (1, 36))
+    assert not check.problems(load(environ), Minor(1, 36))
 
 
 def test_a_soft_threshold_has_the_grace_period_that_the_kubelet_demands() -> None:
@@ -472,7 +473,7 @@ def test_every_spelling_of_a_gate_means_what_go_makes_of_it() -> None:
 
 def test_emulating_an_older_minor_may_be_written_as_the_flag() -> None:
     for text in ("1.34", "v1.34", "kube=1.34"):
-        assert not check.problems(load({"EMULATED_VERSION": text}), (1, 35))
+        assert not check.problems(load({"EMULATED_VERSION": text}), Minor(1, 35))
         assert "kube-apiserver flags --emulated-version=kube=1.34" in words(
             load({"EMULATED_VERSION": text}), "1.35"
         )
