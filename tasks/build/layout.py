@@ -73,7 +73,7 @@ def layout_of(paths: Paths, checkout: Checkout) -> Layout:
             "check that it is a whole Kubernetes tree, and that build.version_stamp is right",
         )
     root = paths.cache.resolve() / "gopaths" / files.digest(str(tree))[:8] / "src" / PACKAGE
-    _link(root, tree.resolve())
+    files.link(root, tree.resolve())
     return Layout(GOPATH, tree, root)
 
 
@@ -94,14 +94,3 @@ def _has_code(package: Path) -> bool:
         return any(name.endswith((".go", ".s")) for name in os.listdir(package))  # noqa: PTH208
     except OSError:
         return False
-
-
-def _link(link: Path, target: Path) -> None:
-    """Make a link lead to a folder, at no moment to nowhere."""
-    if link.is_symlink() and link.readlink() == target:
-        return
-    link.parent.mkdir(parents=True, exist_ok=True)
-    fresh = link.with_name(f".{link.name}")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(target)
-    fresh.replace(link)

@@ -20,6 +20,7 @@ from tasks.kubernetes import facts
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings import groups
 from tasks.settings.load import Settings
+from tasks.settings.paths import user_path
 from tasks.system import files
 from tasks.system.resources import architecture
 from tasks.system.run import run
@@ -33,7 +34,7 @@ def chosen(settings: Settings) -> bool:
 def source(settings: Settings, module: str) -> Path:
     """Return where a module's binary is to be found. Raises Failure when a guess finds none."""
     if settings.build.output != groups.GUESS:
-        return Path(settings.build.output).expanduser().absolute() / module
+        return user_path(settings.build.output) / module
     return guessed(load_checkout(settings.paths.lock).tree) / module
 
 
@@ -99,12 +100,7 @@ def publish(settings: Settings, module: str, record: Mapping[str, str]) -> None:
     path = Path(record["path"])
     path.touch()
     files.write_json(settings.paths.built(module), dict(record))
-    link = settings.paths.instance / "bin" / module
-    link.parent.mkdir(parents=True, exist_ok=True)
-    fresh = link.with_name(f".{module}")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(path)
-    fresh.replace(link)
+    files.link(settings.paths.instance / "bin" / module, path)
 
 
 def version(binary: Path, named: Path, module: str) -> str:

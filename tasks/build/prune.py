@@ -11,9 +11,7 @@ from typing import Any
 from tasks.cli.task import action
 from tasks.core import console
 from tasks.settings.load import Settings
-from tasks.system import files, process
-
-GIB = 1 << 30
+from tasks.system import files, process, resources
 
 
 def used(settings: Settings) -> set[Path]:
@@ -56,7 +54,7 @@ def _prune(settings: Settings, kept: Collection[Path]) -> int:
     )
     total, removed = sum(sizes.values()), 0
     for folder in oldest_first:
-        if total - removed <= settings.build.keep * GIB:
+        if total - removed <= settings.build.keep * resources.GIB:
             break
         if folder not in kept:
             shutil.rmtree(folder)
@@ -69,7 +67,9 @@ def run(settings: Settings) -> None:
     """Prune, and say what that freed."""
     with files.locked(settings.paths.cache / "build.lock"):
         removed = prune(settings)
-    console.note(f"{removed / GIB:.1f} GiB freed, {settings.build.keep} GiB are kept at the most")
+    console.note(
+        f"{removed / resources.GIB:.1f} GiB freed, {settings.build.keep} GiB are kept at the most"
+    )
 
 
 def task_prune(settings: Settings) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from tasks.cli.command_line import start_folder
 from tasks.cli.task import action
 from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.kubernetes.tool_record import ORIGIN
 from tasks.kubernetes.tree import require_kubernetes
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 
-_MARK = ".stepkube-origin"
 _CHUNK = 1 << 20
 _DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error)
 
@@ -200,7 +200,7 @@ def _move_into_workspace(settings: Settings, contents: Index, path: Path, stage:
     home, tree = settings.paths.home, _tree_path(settings, contents)
     for record in contents.tools.values():
         folder = stage / "/".join(record["bin"].split("/")[:2])
-        files.write(folder / _MARK, record["from"])
+        files.write(folder / ORIGIN, record["from"])
         if not (stage / record["bin"]).exists():
             raise Failure(f"{path}: program {record['bin']} is missing")
     for folder in _folders(stage, "toolchain"):

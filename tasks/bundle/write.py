@@ -30,7 +30,6 @@ from tasks.system import files, resources
 from tasks.system.run import run
 
 TOOLS = ("go", "etcd", "delve", "cni")
-_MARK = ".stepkube-origin"
 _NOT_NEEDED = re.compile(
     r"(test|api|doc|misc)/|pkg/(?!tool/|include/)[^/]+/|src/(.*/)?testdata/|src/.*_test\.go"
 )
@@ -124,7 +123,7 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
         for name in names:
             if (
                 (current / name).is_file()
-                and name != _MARK
+                and name != tool_record.ORIGIN
                 and not _NOT_NEEDED.fullmatch(str(inside / name))
             ):
                 yield str(inside / name), current / name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tasks.settings import templates
 from tasks.settings.addresses import address, host, url
 from tasks.settings.cert_files import AGGREGATOR
 from tasks.settings.load import ROOT, Settings
@@ -27,9 +28,4 @@ def certificate(crt: Path, key: Path) -> dict[str, str]:
 
 def content(server: str, authority: Path, user: Mapping[str, str]) -> str:
     """Render a kubeconfig of one user with these fields."""
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - `doit list` stays fast
-
-    # YAML, not HTML: the template quotes every value as JSON
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701
-    template = environment.from_string(TEMPLATE.read_text())
-    return template.render(server=server, authority=str(authority), user=user)
+    return templates.render(TEMPLATE.name, server=server, authority=str(authority), user=user)

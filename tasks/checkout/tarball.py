@@ -26,9 +26,11 @@ from tasks.checkout.base import (
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.core.redact import mask
+from tasks.kubernetes.facts import parse
 from tasks.kubernetes.releases import satisfies
 from tasks.kubernetes.tree import Checkout, guess_version, is_version, require_kubernetes
 from tasks.settings.load import Settings
+from tasks.settings.paths import user_path
 from tasks.system import download, files, network, resources, unpack
 
 _SHA256, _SHA512 = 64, 128
@@ -67,7 +69,7 @@ class Tarball:
             network.require_url(self.place, self._key)
             return None
         local = unquote(urlsplit(self.place).path) if "file://" in self.place else self.place
-        path = Path(local).expanduser().absolute()
+        path = user_path(local)
         if not path.is_file():
             raise Failure(f"{self._key}: there is no file {path}", "name an archive that exists")
         expected = self.settings.origin.tarball_sha256
@@ -183,7 +185,7 @@ class Tarball:
             told = self.settings.build.version_stamp or guess_version(tree, commit)
         with suppress(Failure):
             grown = guess_version(tree, commit)
-            if not tag and _minor(grown) > _minor(told) and not self.settings.build.version_stamp:
+            if not tag and parse(grown) > parse(told) and not self.settings.build.version_stamp:
                 raise NoSuchVersion(f"its change log is of {grown}, which is not {told}")
         if not satisfies(told, wanted) and not commit.startswith(wanted):
             raise NoSuchVersion(f"it is {told}, not {wanted}")
@@ -205,8 +207,3 @@ def _stated(text: str, name: str, where: str) -> str:
     if found and re.fullmatch(_CHECKSUM, found[0]):
         return found[0]
     raise Failure(f"{mask(where)} states no checksum of {name}", "give it in origin.tarball_sha256")
-
-
-def _minor(version: str) -> tuple[int, int]:
-    match = re.match(r"v(\d+)\.(\d+)", version)
-    return (int(match[1]), int(match[2])) if match else (0, 0)

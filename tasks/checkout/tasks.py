@@ -19,6 +19,7 @@ from tasks.kubernetes import bundle_record, facts, version_stamp
 from tasks.kubernetes.releases import is_minor
 from tasks.kubernetes.tree import Checkout, load_checkout
 from tasks.settings.load import Settings
+from tasks.settings.paths import user_path
 from tasks.system import files
 
 
@@ -30,7 +31,7 @@ def make(settings: Settings) -> None:
     if about.note:
         console.say(f"  {about.note}")
     value = {**asdict(checkout), "tree": str(checkout.tree)}
-    value["minor"] = ".".join(str(number) for number in checkout.minor)
+    value["minor"] = str(checkout.minor)
     files.write_json(settings.paths.lock, value)
     if lacks := layout.missing_packages(checkout.tree):
         console.say(
@@ -83,7 +84,7 @@ def stamped(settings: Settings, checkout: Checkout) -> Checkout:
     if not named:
         return checkout
     where = f"build.version_file ({settings.source('build.version_file')})"
-    told = version_stamp.from_file(Path(named).expanduser().absolute(), where)
+    told = version_stamp.from_file(user_path(named), where)
     commit = told.commit or checkout.commit
     return replace(checkout, version=told.version, commit=commit, state=told.state)
 
@@ -115,7 +116,7 @@ def task_checkout(settings: Settings) -> dict[str, Any]:
             "stamp": settings.build.version_stamp,
         }
     )
-    given = [str(Path(named).expanduser().absolute())] if named else []
+    given = [str(user_path(named))] if named else []
     return {
         "doc": "check out the Kubernetes source and lock the choice",
         "actions": [(make, [settings])],

@@ -12,6 +12,7 @@ from tasks.kubernetes import version_stamp
 from tasks.kubernetes.releases import satisfies
 from tasks.kubernetes.tree import GIT, Checkout, guess_version, require_kubernetes
 from tasks.settings.load import Settings
+from tasks.settings.paths import user_path
 from tasks.system import files, resources
 from tasks.system.run import run
 
@@ -29,7 +30,7 @@ class Worktree:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.tree = Path(settings.origin.path).expanduser().absolute()
+        self.tree = user_path(settings.origin.path)
         self.name = f"the worktree {self.tree}"
 
     def checkout(self, wanted: str) -> Checkout:

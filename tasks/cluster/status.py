@@ -71,7 +71,7 @@ def status(settings: Settings, output: str) -> None:
         return
     console.say(COLUMNS.format("component", "mode", "pid", "uptime", "health", "port", "debugger"))
     for row in found:
-        uptime = "-" if row.uptime is None else _words(row.uptime)
+        uptime = "-" if row.uptime is None else console.duration(row.uptime)
         cells = (row.name, row.mode, row.pid or "-", uptime, row.health, row.port or "-")
         console.say(COLUMNS.format(*cells, row.debugger).rstrip())
 
@@ -85,12 +85,6 @@ def _health(settings: Settings, name: str) -> tuple[str, int | None]:
     if journal.is_paused(settings, name):
         return "paused", port
     return ("ok" if ports.healthy(component.health, timeout=3.0) else "not ready"), port
-
-
-def _words(seconds: int) -> str:
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
 
 
 def task_status(settings: Settings) -> dict[str, Any]:

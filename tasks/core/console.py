@@ -83,6 +83,13 @@ def live(out: IO[str]) -> bool:
     return out.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
 
 
+def duration(seconds: float) -> str:
+    """Return a time as text: 0m07s, 1h02m."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
+
+
 def _clear(out: IO[str]) -> None:
     if live(out):
         out.write("\r\x1b[K")

@@ -7,7 +7,6 @@ tells the truth and `swap.leave` finds its way back.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from typing import Literal, cast
 
 from tasks import delve
 from tasks.components.registry import debug_port
+from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import files, process, procfs
@@ -140,7 +140,7 @@ def describe(settings: Settings, name: str) -> str:
         return f"{swap.listen} running"
     record = process.load(settings.paths.run, name)
     seconds = paused_seconds(record.identity.pid) if record else None
-    since = "" if seconds is None else f" for about {_words(seconds)}"
+    since = "" if seconds is None else f" for about {console.duration(seconds)}"
     with suppress(Failure), delve.Delve(swap.local, timeout=5.0) as client:
         stop = client.state().stop
         if stop is not None:
@@ -183,10 +183,6 @@ def _last_run(thread: Path) -> float:
         if line.startswith("se.exec_start"):
             return float(line.rpartition(":")[2])
     return 0.0
-
-
-def _words(seconds: float) -> str:
-    return time.strftime("%Hh%Mm%Ss", time.gmtime(seconds)).removeprefix("00h").removeprefix("00m")
 
 
 def modes() -> Sequence[tuple[str, str]]:

@@ -16,6 +16,8 @@ from tasks.system.resources import architecture
 from tasks.system.run import run
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ORIGIN = ".stepkube-origin"
+"""File that says where a folder of the toolchain is from; it is written last."""
 _PASSED = re.compile(r"(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO", re.IGNORECASE)
 
 

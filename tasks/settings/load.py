@@ -16,7 +16,7 @@ from typing import Any, get_origin
 from tasks.core.errors import Failure
 from tasks.settings import groups
 from tasks.settings.convert import convert
-from tasks.settings.paths import Paths
+from tasks.settings.paths import Paths, user_path
 from tasks.settings.table import Row, table
 from tasks.settings.yaml_file import read
 
@@ -180,7 +180,7 @@ def _assemble(
             f"{sources['instance']}: {name!r} cannot be the name of an instance",
             "use small letters, digits and dashes",
         )
-    home = Path(environ.get("STEPKUBE_HOME") or ROOT / ".stepkube").expanduser().absolute()
+    home = user_path(environ.get("STEPKUBE_HOME") or ROOT / ".stepkube")
     instance = home / "instances" / name
     paths = Paths(
         home=home,
@@ -225,4 +225,4 @@ def _config(value: str, instance: Path) -> Path:
 
 
 def _folder(value: str, default: Path) -> Path:
-    return Path(value).expanduser().absolute() if value else default
+    return user_path(value) if value else default

@@ -81,6 +81,17 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def link(path: Path, target: Path) -> None:
+    """Make a symbolic link that leads to `target`; an old one is replaced in one step."""
+    if path.is_symlink() and path.readlink() == target:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(path)
+
+
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
     """Give an empty folder for the block; it is removed at the end, unless it was renamed."""

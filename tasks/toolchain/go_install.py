@@ -12,7 +12,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.gomod import goproxy
 from tasks.gomod.release import Release, dotted, release
-from tasks.kubernetes.tool_record import Tool, go_env, installed_go, save_tool
+from tasks.kubernetes.tool_record import ORIGIN, Tool, go_env, installed_go, save_tool
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow
@@ -24,7 +24,6 @@ TOOLS_GO = (1, 26, 11)
 OLDEST_TOOLS_GO = (1, 25, 0)
 """Delve reads the DWARF 5 of Go 1.25 and newer only when it was built with such a Go itself."""
 
-_MARK = ".stepkube-origin"
 _NEWEST = 8  # how many releases of a module are looked at
 _DISK = 2.0  # GiB: twice what Go's caches hold after building etcd and Delve
 
@@ -53,7 +52,7 @@ def newest(settings: Settings, name: str, module: str) -> Release:
             if goproxy.needed_go(settings, module, version) <= TOOLS_GO:
                 return version
     except Failure:
-        marks = settings.paths.toolchain.glob(f"{name}-*/{_MARK}")
+        marks = settings.paths.toolchain.glob(f"{name}-*/{ORIGIN}")
         built = [release(mark.parent.name.removeprefix(f"{name}-")) for mark in marks]
         if not any(built):
             raise
@@ -70,15 +69,15 @@ def build(
     """
     home = settings.paths.toolchain / f"{name}-{dotted(version)}"
     with files.locked(settings.paths.toolchain / f".{name}.lock"):
-        if not (home / _MARK).is_file():
+        if not (home / ORIGIN).is_file():
             resources.require_disk(settings.paths.home, _DISK, f"building {name}")
             go = tools_go(settings, goproxy.needed_go(settings, module, version))
             with files.staged(home) as making:
                 for file, package in programs.items():
                     _compile(settings, go, f"{module} v{dotted(version)}", package, making / file)
-                files.write(making / _MARK, f"{module}, built with go{go.version}")
+                files.write(making / ORIGIN, f"{module}, built with go{go.version}")
                 shutil.rmtree(home, ignore_errors=True)
-    return Tool(name, dotted(version), home, None, (home / _MARK).read_text())
+    return Tool(name, dotted(version), home, None, (home / ORIGIN).read_text())
 
 
 def _compile(settings: Settings, go: Tool, require: str, package: str, out: Path) -> None:

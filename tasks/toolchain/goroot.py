@@ -13,7 +13,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.gomod import goproxy, modzip
 from tasks.gomod.release import Release, dotted, release, require_release
-from tasks.kubernetes.tool_record import Tool, go_env, installed_go
+from tasks.kubernetes.tool_record import ORIGIN, Tool, go_env, installed_go
 from tasks.settings.load import Settings
 from tasks.system import download, files
 from tasks.system.apt import Archive
@@ -22,7 +22,6 @@ from tasks.system.run import run
 from tasks.toolchain.versions import go_name
 
 MODULE = "golang.org/toolchain"
-_MARK = ".stepkube-origin"
 _NEWEST = 3  # how many newer patches of a line are tried
 
 
@@ -59,7 +58,7 @@ def is_fitting(tool: Tool, wanted: Release) -> bool:
 
 def kept_goroot(settings: Settings) -> Iterator[Tool]:
     """Yield the Go releases that the toolchain folder has already, newest first."""
-    marks = settings.paths.toolchain.glob(f"go*/{_MARK}")
+    marks = settings.paths.toolchain.glob(f"go*/{ORIGIN}")
     found = [(version, mark) for mark in marks if (version := release(mark.parent.name))]
     for version, mark in sorted(found, reverse=True):
         root = mark.parent
@@ -231,7 +230,7 @@ def _finish(settings: Settings, version: Release, root: Path, origin: str) -> To
     said = run(made.bin, "version", env=go_env(settings, made), timeout=60).stdout
     if f"go version go{made.version} " not in said:
         raise Failure(f"the Go {made.version} from {origin} calls itself {said.strip()}")
-    files.write(root / _MARK, origin)
+    files.write(root / ORIGIN, origin)
     home = _home(settings, version)
     shutil.rmtree(home, ignore_errors=True)
     return Tool("go", made.version, home / "bin/go", home, origin)

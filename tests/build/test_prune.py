@@ -3,7 +3,7 @@ from pathlib import Path
 
 from tasks.build import prune
 from tasks.settings import load
-from tasks.system import files
+from tasks.system import files, resources
 
 
 def binary(home: Path, digest: str, age: int) -> Path:
@@ -15,7 +15,7 @@ def binary(home: Path, digest: str, age: int) -> Path:
 
 
 def test_the_oldest_unused_binaries_go_first(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(prune, "GIB", 1000)
+    monkeypatch.setattr(resources, "GIB", 1000)
     made = load.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_BUILD_KEEP": "2"})
     oldest, old, new, newest = (binary(tmp_path, name, age) for age, name in enumerate("abcd", 1))
     record = {"module": "kubelet", "path": str(oldest), "digest": "", "go": "", "version": ""}
