@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from tasks.kubernetes.tree import GIT, Checkout
 from tasks.system.run import run
 
 VERSION_SCRIPT = Path("hack/lib/version.sh")
+NO_DATE = "2000-01-01T00:00:00Z"
+"""The date of a commit whose files have none of their own."""
 TREE_GIB = 2.0
 """GiB a checked out tree, its archive and its git objects take at the most."""
 
@@ -65,15 +68,17 @@ def stated_commit(tree: Path) -> str:
     return (head.stdout.strip() if head else "") or "0" * 40
 
 
-def commit_everything(tree: Path, message: str, date: str) -> None:
+def commit_everything(
+    tree: Path, message: str, date: str, *, git: Sequence[str] = GIT, without: Sequence[str] = ()
+) -> None:
     """Commit all files of a folder as a commit that anybody who does the same gets too."""
-    run(*GIT, "add", "--all", "--force", cwd=tree)
+    run(*git, "add", "--all", "--force", "--", ".", *without, cwd=tree)
     who = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")
     run(
         "env",
         f"GIT_AUTHOR_DATE={date}",
         f"GIT_COMMITTER_DATE={date}",
-        *GIT,
+        *git,
         *who,
         "-c",
         "commit.gpgsign=false",

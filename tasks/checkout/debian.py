@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from tasks.checkout.base import (
+    NO_DATE,
     TREE_GIB,
     NoSuchVersion,
     Unreachable,
@@ -20,8 +21,6 @@ from tasks.kubernetes.tree import GIT, Checkout, require_kubernetes
 from tasks.settings.load import Settings
 from tasks.system import files, resources, unpack
 from tasks.system.run import run
-
-_DAY = "2000-01-01T00:00:00Z"
 
 
 class DebianPackage:
@@ -95,4 +94,4 @@ def _git_import(tree: Path, dsc: Path) -> None:
         patch = name.split(" ")[0]
         if patch and not patch.startswith("#"):
             run(*GIT, "apply", "--whitespace=nowarn", f"debian/patches/{patch}", cwd=tree)
-    commit_everything(tree, f"Import {dsc.stem}", _DAY)
+    commit_everything(tree, f"Import {dsc.stem}", NO_DATE)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.checkout.base import (
+    NO_DATE,
     TREE_GIB,
     VERSION_SCRIPT,
     NoSuchVersion,
@@ -93,7 +94,7 @@ class ModuleProxy:
         except Failure as failure:
             kind = NoSuchVersion if download.is_not_found(failure.message) else Unreachable
             raise kind(failure.message, failure.hint) from failure
-        return {"Time": "2000-01-01T00:00:00Z", **told}
+        return {"Time": NO_DATE, **told}
 
     def _stage(self, module: str, version: str, folder: Path) -> None:
         """Put a module of staging into its place; a sample may be left out, nothing needs it."""

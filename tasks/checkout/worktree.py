@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.checkout.base import TREE_GIB, NoSuchVersion
+from tasks.checkout.base import NO_DATE, TREE_GIB, NoSuchVersion, commit_everything
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import version_stamp
@@ -16,8 +16,6 @@ from tasks.settings.paths import user_path
 from tasks.system import files, resources
 from tasks.system.run import run
 
-_DAY = "2000-01-01T00:00:00Z"
-_WHO = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")
 _OUTPUT = (":(exclude)_output", ":(exclude).make")
 
 
@@ -74,22 +72,6 @@ class Worktree:
         resources.require_disk(self.settings.paths.home, TREE_GIB, "watching the tree for edits")
         console.progress(f"looking at every file of {self.tree}")
         with files.staged(repository) as making:
-            git = (*GIT, "--git-dir", making, "--work-tree", ".")
             run(*GIT, "init", "--quiet", "--bare", "--initial-branch=stepkube", making)
-            words = ("-c", "core.compression=1", "add", "--all", "--force", "--", ".", *_OUTPUT)
-            run(*git, *words, cwd=self.tree)
-            run(
-                "env",
-                f"GIT_AUTHOR_DATE={_DAY}",
-                f"GIT_COMMITTER_DATE={_DAY}",
-                *git,
-                *_WHO,
-                "-c",
-                "commit.gpgsign=false",
-                "commit",
-                "--quiet",
-                "--no-verify",
-                "--message",
-                "As it was found",
-                cwd=self.tree,
-            )
+            git = (*GIT, "-c", "core.compression=1", "--git-dir", str(making), "--work-tree", ".")
+            commit_everything(self.tree, "As it was found", NO_DATE, git=git, without=_OUTPUT)
