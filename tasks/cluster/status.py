@@ -16,6 +16,7 @@ from tasks.debug import journal
 from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import ports, process
+from tasks.system.process import Record
 
 COLUMNS = "{:<26}{:<14}{:<9}{:<10}{:<11}{:<8}{}"
 
@@ -39,25 +40,25 @@ def rows(settings: Settings) -> list[Row]:
     """Return a row for each component that runs or is to run."""
     found = []
     for name in COMPONENTS:
-        record = process.load(settings.paths.run, name)
+        record, swap = process.load(settings.paths.run, name), journal.load(settings, name)
         log = str(settings.paths.log(name))
         if record is not None and record.alive():
-            health, port = _health(settings, name)
+            health, port = _health(settings, record)
             found.append(
                 Row(
                     name,
-                    journal.mode(settings, record),
+                    journal.mode(swap),
                     record.identity.pid,
                     int(time.time() - record.since),
                     health,
                     port,
-                    journal.describe(settings, name),
+                    journal.describe(name, record, swap),
                     record.argv,
                     log,
                 )
             )
         elif name in cluster.components_to_run(settings):
-            lost = journal.describe(settings, name)
+            lost = journal.describe(name, record, swap)
             found.append(Row(name, "stopped", None, None, "-", None, lost, (), log))
     return found
 
@@ -76,13 +77,13 @@ def status(settings: Settings, output: str) -> None:
         console.say(COLUMNS.format(*cells, row.debugger).rstrip())
 
 
-def _health(settings: Settings, name: str) -> tuple[str, int | None]:
+def _health(settings: Settings, record: Record) -> tuple[str, int | None]:
     try:
-        component = processes.desired_component(settings, name)
+        component = processes.desired_component(settings, record.component)
     except Failure:
         return "unknown", None
-    port = next(iter(COMPONENTS[name].host_ports(settings, component)), None)
-    if journal.is_paused(settings, name):
+    port = next(iter(COMPONENTS[record.component].host_ports(settings, component)), None)
+    if journal.is_paused(record):
         return "paused", port
     return ("ok" if ports.healthy(component.health, timeout=3.0) else "not ready"), port
 

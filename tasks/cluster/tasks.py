@@ -16,7 +16,7 @@ from tasks.cluster import foreground, summary
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.core.uptodate import Check
-from tasks.debug import journal, saved_breakpoints, swap
+from tasks.debug import saved_breakpoints, swap
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import kubectl, prerequisites, processes, sandbox
 from tasks.settings.load import Settings
@@ -44,11 +44,11 @@ def reconcile(settings: Settings, name: str) -> None:
                 return
             again = swap.suspend(settings, name)
             processes.stop(settings, name, record)
-            processes.start(settings, component)
+            record = processes.start(settings, component)
             console.note("restarted: what it was started from changed")
             if again is not None:
                 wanted, marks = again
-                swap.enter(settings, name, wanted)
+                swap.enter(settings, record, wanted)
                 saved_breakpoints.restore(wanted.local, marks)
                 console.note(f"again in mode {wanted.mode} with {len(marks)} breakpoints")
             return
@@ -63,7 +63,8 @@ def reconcile(settings: Settings, name: str) -> None:
 def is_running(settings: Settings, name: str) -> bool:
     """Tell whether a component runs, as it is configured now."""
     record = process.load(settings.paths.run, name)
-    if record is None or not record.alive() or journal.broken(settings, name):
+    held = swap.load(settings, name)
+    if record is None or not record.alive() or (held is not None and held.broken):
         return False
     component = processes.desired_component(settings, name)
     return record.fingerprint == processes.fingerprint(component)

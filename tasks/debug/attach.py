@@ -30,14 +30,15 @@ LOAD = 60.0
 ADDED_BY_DELVE = frozenset({"CGO_CFLAGS", "PWD"})
 
 
-def follow(settings: Settings, name: str, record: Record, wanted: Swap) -> Record:
-    """Go the way that is wanted; return the component's new record once Delve answers."""
+def enter(settings: Settings, record: Record, wanted: Swap) -> Record:
+    """Put a process under Delve as wanted; return the component's record once Delve answers."""
     files.write_if_changed(process.config_home(settings.paths.instance) / TELEMETRY, "off")
     way = _attach if wanted.mode == "debug-attach" else _execute
-    return way(settings, name, record, wanted)
+    return way(settings, record, wanted)
 
 
-def _attach(settings: Settings, name: str, record: Record, wanted: Swap) -> Record:
+def _attach(settings: Settings, record: Record, wanted: Swap) -> Record:
+    name = record.component
     argv = delve.attach_argv(
         tool_record.load_tool(settings, "delve").bin,
         record.identity.pid,
@@ -53,11 +54,12 @@ def _attach(settings: Settings, name: str, record: Record, wanted: Swap) -> Reco
         f"dlv-{name}", _serving(argv, wanted), env, cwd=cwd, log=log, fingerprint=""
     )
     _wait_ready(settings, name, wanted, debugger)
-    return _entered(settings, name, record, replace(wanted, debugger=debugger.identity))
+    return _entered(settings, record, replace(wanted, debugger=debugger.identity))
 
 
-def _execute(settings: Settings, name: str, record: Record, wanted: Swap) -> Record:
+def _execute(settings: Settings, record: Record, wanted: Swap) -> Record:
     """Start the component again under Delve and prove that it was started alike."""
+    name = record.component
     signals.stop(record.identity)
     argv = delve.exec_argv(
         tool_record.load_tool(settings, "delve").bin,
@@ -69,24 +71,22 @@ def _execute(settings: Settings, name: str, record: Record, wanted: Swap) -> Rec
         stop_at_entry=wanted.hold,
         check_go_version=check_go_version(settings, name),
     )
-    debugger = _spawn_beside(settings, name, _serving(argv, wanted), record, wanted)
+    debugger = _spawn_beside(settings, _serving(argv, wanted), record, wanted)
     _wait_ready(settings, name, wanted, debugger)
     target = _debuggee(debugger.identity.pid, record)
     started = replace(record, identity=target, since=debugger.since)
     process.save(settings.paths.run, started)
     if not wanted.hold:
         processes.wait_ready(processes.desired_component(settings, name), started)
-    return _entered(settings, name, started, replace(wanted, debugger=debugger.identity))
+    return _entered(settings, started, replace(wanted, debugger=debugger.identity))
 
 
-def _spawn_beside(
-    settings: Settings, name: str, argv: list[str], record: Record, wanted: Swap
-) -> Record:
+def _spawn_beside(settings: Settings, argv: list[str], record: Record, wanted: Swap) -> Record:
     """Start Delve where the component ran: on the host, in a container, or in the sandbox.
 
     There its port is one of the sandbox; a relay brings it to the host's loopback.
     """
-    cwd, log = Path(record.cwd), Path(record.log)
+    name, cwd, log = record.component, Path(record.cwd), Path(record.log)
     if COMPONENTS[name].in_sandbox(settings):
         sandbox.forward(settings, f"dlv-{name}", wanted.port)
     spawn = processes.spawn_in_place(settings, name)
@@ -115,10 +115,10 @@ def _delve_log(settings: Settings, name: str) -> Path:
     return settings.paths.run / name / "delve.log"
 
 
-def _entered(settings: Settings, name: str, record: Record, swap: Swap) -> Record:
+def _entered(settings: Settings, record: Record, swap: Swap) -> Record:
     entered = process.with_mode(record, swap.mode)
     process.save(settings.paths.run, entered)
-    journal.write(settings, name, replace(swap, step="ready"))
+    journal.write(settings, record.component, replace(swap, step="ready"))
     return entered
 
 

@@ -103,7 +103,8 @@ def phases(settings: Settings, name: str) -> Iterator[tuple[str, Callable[[], ob
     """Yield the steps of a swap, by name."""
     for mode in ("attach", "exec"):
         wanted = swap.request(settings, name, swap.as_mode(mode))
-        yield f"debug, {mode}", functools.partial(swap.enter, settings, name, wanted)
+        record = swap.require_running(settings, name)
+        yield f"debug, {mode}", functools.partial(swap.enter, settings, record, wanted)
         yield f"undebug, {mode}", functools.partial(swap.leave, settings, name)
 
 

@@ -77,7 +77,7 @@ def borrowed_delve(settings: Settings, name: str) -> Iterator[str]:
             return
         wanted = swap.request(settings, name, "debug-attach")
         try:
-            swap.enter(settings, name, wanted)
+            swap.enter(settings, swap.require_running(settings, name), wanted)
             yield wanted.local
         finally:
             swap.leave(settings, name)

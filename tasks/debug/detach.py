@@ -18,12 +18,12 @@ from tasks.system.process import Record
 from tasks.system.procfs import Identity
 
 
-def detach(settings: Settings, name: str, record: Record, swap: Swap) -> bool:
-    """Make Delve let go; True when the very process runs on, clean, and need not be restarted.
+def detach(settings: Settings, record: Record, swap: Swap) -> bool:
+    """Detach Delve; True when the very process runs on, clean, and need not be restarted.
 
     A process whose Delve died has its traps still in its text: it is never taken over.
     """
-    debuggers = journal.debuggers(settings, name, swap)
+    debuggers = journal.debuggers(settings, record.component, swap)
     if not debuggers:
         return swap.debugger is None and record.alive() and not delve.tracer(record.identity.pid)
     if swap.mode == "debug-exec":

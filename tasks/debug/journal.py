@@ -46,6 +46,11 @@ class Swap:
     debugger: Identity | None = None
 
     @property
+    def broken(self) -> bool:
+        """Whether the swap was cut off half way, or has lost its debugger."""
+        return self.step != "ready" or self.debugger is None or not self.debugger.alive()
+
+    @property
     def port(self) -> int:
         """Return the port Delve listens on."""
         return int(self.listen.rpartition(":")[2])
@@ -107,39 +112,27 @@ def debuggers(settings: Settings, name: str, swap: Swap) -> list[Identity]:
     return [one for one in dict.fromkeys([*noted, *found]) if one.alive()]
 
 
-def broken(settings: Settings, name: str) -> bool:
-    """Tell whether a swap was cut off half way, or has lost its debugger."""
-    swap = load(settings, name)
-    if swap is None:
-        return False
-    return swap.step != "ready" or swap.debugger is None or not swap.debugger.alive()
-
-
-def mode(settings: Settings, record: Record) -> str:
+def mode(swap: Swap | None) -> str:
     """Return how a component runs, in one word, as the processes themselves tell it."""
-    swap = load(settings, record.component)
     if swap is None:
         return "normal"
-    return f"{swap.mode}?" if broken(settings, record.component) else swap.mode
+    return f"{swap.mode}?" if swap.broken else swap.mode
 
 
-def is_paused(settings: Settings, name: str) -> bool:
+def is_paused(record: Record | None) -> bool:
     """Tell whether a component stands still at this moment, without touching it."""
-    record = process.load(settings.paths.run, name)
     return record is not None and record.alive() and delve.paused(record.identity.pid)
 
 
-def describe(settings: Settings, name: str) -> str:
+def describe(name: str, record: Record | None, swap: Swap | None) -> str:
     """Say where a debugged component stands, without halting it."""
-    swap = load(settings, name)
     if swap is None:
         return ""
-    if broken(settings, name):
+    if swap.broken:
         return f"lost its debugger: doit undebug:{name}"
-    if not is_paused(settings, name):
+    if record is None or not is_paused(record):
         return f"{swap.listen} running"
-    record = process.load(settings.paths.run, name)
-    seconds = paused_seconds(record.identity.pid) if record else None
+    seconds = paused_seconds(record.identity.pid)
     since = "" if seconds is None else f" for about {console.duration(seconds)}"
     with suppress(Failure), delve.Delve(swap.local, timeout=5.0) as client:
         stop = client.state().stop

@@ -19,16 +19,16 @@ from tasks.system.process import Record
 YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 
 
-def require_possible(settings: Settings, name: str, record: Record, wanted: Swap) -> None:
+def require_possible(settings: Settings, record: Record, wanted: Swap) -> None:
     """Raise Failure when a swap cannot succeed as far as that can be known."""
-    tracer = delve.tracer(record.identity.pid)
+    name, tracer = record.component, delve.tracer(record.identity.pid)
     if tracer:
         raise Failure(
             f"{name} is already being traced by {ports.describe(tracer)}",
             "end that debugger first",
         )
     ports.require_free(f"the debugger of {name}", [wanted.port])
-    _require_debuggable(settings, name, record)
+    _require_debuggable(settings, record)
     check_go_version(settings, name)
     if wanted.mode == "debug-attach":
         _require_ptrace(name)
@@ -84,9 +84,9 @@ def listen(text: str, default: str, *, allow_remote: bool) -> str:
     return f"[{host}]:{number}" if address.version == 6 else f"{host}:{number}"
 
 
-def _require_debuggable(settings: Settings, name: str, record: Record) -> None:
+def _require_debuggable(settings: Settings, record: Record) -> None:
     """Raise Failure for a binary no debugger can read, in the words of whoever made it."""
-    module = COMPONENTS[name].module
+    module = COMPONENTS[record.component].module
     made = load_binary(settings, module) if module else None
     try:
         dwarf_check.prove_debuggable(Path(record.exe))

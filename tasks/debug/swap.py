@@ -1,6 +1,6 @@
 """The debug swap: a component goes into the debugger, and comes back, one journal step at a time.
 
-The ways in are in entering.py, the way back is in leaving.py.
+The two ways in are in attach.py, the way back is in detach.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from tasks import delve
 from tasks.core.errors import Failure
 from tasks.debug import attach, detach, journal, saved_breakpoints
-from tasks.debug.journal import Swap, as_mode, describe, is_paused, load, mode, modes, request
+from tasks.debug.journal import Swap, as_mode, is_paused, load, modes, request
 from tasks.debug.preflight import require_possible
 from tasks.settings.load import Settings
 from tasks.system import firewall, process
@@ -20,32 +20,36 @@ from tasks.system.process import Record
 __all__ = [
     "Swap",
     "as_mode",
-    "describe",
     "enter",
-    "is_paused",
     "kill",
     "leave",
     "load",
-    "mode",
     "modes",
     "recover",
     "request",
+    "require_running",
     "resume",
     "suspend",
 ]
 
 
-def enter(settings: Settings, name: str, wanted: Swap) -> Record:
-    """Put a running component under the debugger. Raises Failure and restores it on any error."""
+def require_running(settings: Settings, name: str) -> Record:
+    """Return the record of a component that runs. Raises Failure when it does not."""
     record = process.load(settings.paths.run, name)
     if record is None or not record.alive():
         raise Failure(f"{name} does not run", "start the cluster first: doit up")
-    require_possible(settings, name, record, wanted)
+    return record
+
+
+def enter(settings: Settings, record: Record, wanted: Swap) -> Record:
+    """Put a running component under the debugger. Raises Failure and restores it on any error."""
+    name = record.component
+    require_possible(settings, record, wanted)
     journal.write(settings, name, wanted)
     try:
         if wanted.firewall:
             firewall.open_port(wanted.port)
-        return attach.follow(settings, name, record, wanted)
+        return attach.enter(settings, record, wanted)
     except BaseException:
         with suppress(Failure):  # the first failure is the one to tell
             leave(settings, name)
@@ -63,7 +67,7 @@ def leave(settings: Settings, name: str) -> Record | None:
         return record
     journal.write(settings, name, replace(swap, step="leaving"))
     if record is not None:
-        if not detach.detach(settings, name, record, swap):
+        if not detach.detach(settings, record, swap):
             detach.kill_debugger(settings, name, record, swap)
             record = detach.restart(settings, record)
         record = process.with_mode(record, "normal")
@@ -74,7 +78,8 @@ def leave(settings: Settings, name: str) -> Record | None:
 
 def recover(settings: Settings, name: str) -> bool:
     """Bring a component back whose swap was cut off or lost its debugger; True when it was."""
-    if not journal.broken(settings, name):
+    swap = load(settings, name)
+    if swap is None or not swap.broken:
         return False
     leave(settings, name)
     return True
@@ -104,7 +109,7 @@ def kill(settings: Settings, name: str) -> None:
 def resume(settings: Settings, name: str) -> bool:
     """Clear every breakpoint of a component that stands still and let it go on; True if it did."""
     swap = load(settings, name)
-    if swap is None or not is_paused(settings, name):
+    if swap is None or not is_paused(process.load(settings.paths.run, name)):
         return False
     with delve.Delve(swap.local) as client:
         client.clear_all()

@@ -53,7 +53,7 @@ def debug(
                 _say_how(settings, name, wanted)
                 return
             swap.leave(settings, name)
-        record = swap.enter(settings, name, wanted)
+        record = swap.enter(settings, swap.require_running(settings, name), wanted)
     console.note(f"pid {record.identity.pid}, {wanted.mode}")
     _say_how(settings, name, wanted)
 

@@ -106,9 +106,9 @@ def test_a_stripped_binary_starts_and_is_refused_by_the_debugger_only(
     monkeypatch.setattr(prebuilt, "version", lambda *_: "v1.20.2")
     assert prebuilt.take(made, "kubelet") is None
     taken = build.load_binary(made, "kubelet")
-    record = SimpleNamespace(exe=str(taken.path))
+    record = SimpleNamespace(component="kubelet", exe=str(taken.path))
     with pytest.raises(Failure) as caught:
-        preflight._require_debuggable(made, "kubelet", record)  # type: ignore[arg-type]
+        preflight._require_debuggable(made, record)  # type: ignore[arg-type]
     assert f"{tmp_path / 'out' / 'kubelet'} has no debug information" in caught.value.message
     assert "unset build.output" in caught.value.hint
 

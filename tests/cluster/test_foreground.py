@@ -94,7 +94,7 @@ def test_a_debugged_component_ends_with_its_debugger(
     chosen: Settings, staying: Run, mode: str
 ) -> None:
     with files.locked(chosen.paths.run / "toy.lock"):  # as doit debug does
-        swap.enter(chosen, "toy", swap.request(chosen, "toy", swap.as_mode(mode)))
+        toycluster.enter(chosen, swap.request(chosen, "toy", swap.as_mode(mode)))
     staying.send_signal(signal.SIGINT)
     said, _ = staying.communicate(timeout=120)
     assert staying.returncode == 130 and "terminated" not in said and "ended toy" in said

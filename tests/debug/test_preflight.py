@@ -11,6 +11,7 @@ from tasks.debug import tasks as debug
 from tasks.settings import load
 from tasks.system import firewall, process, procfs
 from tests.debug.test_swap import chosen, current, running
+from tests.support import toycluster
 
 __all__ = ["chosen", "running"]
 
@@ -92,7 +93,7 @@ def test_the_firewall_is_opened_for_the_swap_and_closed_after_it(
 ) -> None:
     wanted = swap.request(chosen, "toy", "debug-attach")
     wanted = replace(wanted, firewall=firewall.close_command(wanted.port))
-    swap.enter(chosen, "toy", wanted)
+    toycluster.enter(chosen, wanted)
     assert f"--zone=public --add-port={wanted.port}/tcp" in commands.read_text()
     assert "--remove-port" not in commands.read_text()
     swap.leave(chosen, "toy")
@@ -112,12 +113,12 @@ def test_another_user_is_let_in_only_when_asked(
     chosen: load.Settings, running: process.Record
 ) -> None:
     wanted = replace(swap.request(chosen, "toy", "debug-attach"), any_user=True)
-    swap.enter(chosen, "toy", wanted)
+    toycluster.enter(chosen, wanted)
     held = swap.load(chosen, "toy")
     assert held is not None and held.debugger is not None
     assert "--only-same-user=false" in procfs.argv_of(held.debugger.pid)
     swap.leave(chosen, "toy")
-    swap.enter(chosen, "toy", replace(wanted, any_user=False))
+    toycluster.enter(chosen, replace(wanted, any_user=False))
     held = swap.load(chosen, "toy")
     assert held is not None and held.debugger is not None
     assert "--only-same-user=false" not in procfs.argv_of(held.debugger.pid)
@@ -134,10 +135,10 @@ def test_a_kernel_that_forbids_ptrace_is_named_before_anything_is_touched(
     monkeypatch.setattr(preflight, "YAMA", scope)
     monkeypatch.setattr(preflight.os, "geteuid", lambda: 1000)
     with pytest.raises(Failure) as caught:
-        swap.enter(chosen, "toy", swap.request(chosen, "toy", "debug-attach"))
+        toycluster.enter(chosen, swap.request(chosen, "toy", "debug-attach"))
     assert "ptrace_scope" in caught.value.message
     assert "--mode exec" in caught.value.hint
     assert current(chosen).identity == running.identity
     assert journal.load(chosen, "toy") is None
     scope.write_text("0\n")
-    swap.enter(chosen, "toy", swap.request(chosen, "toy", "debug-attach"))
+    toycluster.enter(chosen, swap.request(chosen, "toy", "debug-attach"))

@@ -17,6 +17,7 @@ from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import ports, process
 from tests.debug.test_swap import chosen, current, debugger, enter, goes_on, running
+from tests.support import toycluster
 from tests.support.dap import Dap
 
 __all__ = ["chosen", "running"]
@@ -48,7 +49,7 @@ def dap_dies_and_its_breakpoint_is_hit(chosen: Settings, stack: ExitStack) -> No
     client = Dap(address(chosen))
     client.attach("main.work")
     client.close()
-    wait_until(chosen, lambda: "in main.work" in swap.describe(chosen, "toy"))
+    wait_until(chosen, lambda: "in main.work" in toycluster.describe(chosen))
 
 
 def dap_halts_and_disconnects(chosen: Settings, stack: ExitStack) -> None:
@@ -98,7 +99,7 @@ CLIENTS: tuple[Callable[[Settings, ExitStack], None], ...] = (
 
 
 def wait_paused(chosen: Settings) -> None:
-    wait_until(chosen, lambda: swap.is_paused(chosen, "toy"))
+    wait_until(chosen, lambda: toycluster.is_paused(chosen))
 
 
 def wait_until(chosen: Settings, holds: Callable[[], bool]) -> None:
@@ -141,11 +142,11 @@ def test_resume_ends_a_forgotten_pause(
     enter(chosen, mode)
     assert not swap.resume(chosen, "toy"), "it runs"
     dap_dies_and_its_breakpoint_is_hit(chosen, stack)
-    assert "paused at" in swap.describe(chosen, "toy")
-    assert "in main.work" in swap.describe(chosen, "toy")
+    assert "paused at" in toycluster.describe(chosen)
+    assert "in main.work" in toycluster.describe(chosen)
     assert swap.resume(chosen, "toy")
     assert goes_on(chosen), "no breakpoint is left"
-    assert "running" in swap.describe(chosen, "toy")
+    assert "running" in toycluster.describe(chosen)
 
 
 def test_a_restart_sets_the_breakpoints_again(
@@ -165,7 +166,7 @@ def test_a_restart_sets_the_breakpoints_again(
     assert [mark.function for mark in marks] == ["main.work", "main.main"]
     assert not running.identity.alive()
     processes.start(chosen, processes.desired_component(chosen, "toy"))
-    swap.enter(chosen, "toy", wanted)
+    toycluster.enter(chosen, wanted)
     saved_breakpoints.restore(wanted.local, marks)
     with delve.Delve(address(chosen)) as client, client.halted():
         found = {point.function: point.condition for point in client.breakpoints()}
@@ -178,15 +179,15 @@ def test_waiting_for_a_client_holds_the_component(
     chosen: Settings, running: process.Record
 ) -> None:
     wanted = swap.request(chosen, "toy", "debug-attach", hold=True)
-    swap.enter(chosen, "toy", wanted)
-    assert swap.is_paused(chosen, "toy")
+    toycluster.enter(chosen, wanted)
+    assert toycluster.is_paused(chosen)
     assert swap.resume(chosen, "toy")
     assert goes_on(chosen)
 
 
 def test_stop_at_entry_stands_before_main(chosen: Settings, running: process.Record) -> None:
     wanted = swap.request(chosen, "toy", "debug-exec", hold=True)
-    swap.enter(chosen, "toy", wanted)
+    toycluster.enter(chosen, wanted)
     assert not ports.healthy(processes.desired_component(chosen, "toy").health, timeout=0.5)
     with delve.Delve(address(chosen)) as client:
         client.break_at(function="main.main")
@@ -215,7 +216,7 @@ def test_the_journal_tells_how_long_a_component_stands(
 
     assert process.until(grew, running.identity.alive, 60.0)
     assert first <= time.monotonic() - began
-    assert "for about" in swap.describe(chosen, "toy")
+    assert "for about" in toycluster.describe(chosen)
 
 
 def test_how_long_it_stands_is_the_same_seen_from_every_processor(

@@ -63,7 +63,7 @@ def goes_on(chosen: Settings) -> bool:
 
 
 def enter(chosen: Settings, mode: str) -> process.Record:
-    return swap.enter(chosen, "toy", swap.request(chosen, "toy", swap.as_mode(mode)))
+    return toycluster.enter(chosen, swap.request(chosen, "toy", swap.as_mode(mode)))
 
 
 def debugger(chosen: Settings) -> procfs.Identity:
@@ -88,10 +88,10 @@ def test_attach_keeps_the_process_and_undebug_gives_it_back(
     entered = enter(chosen, "attach")
     assert entered.identity == running.identity
     assert current(chosen).mode == "debug-attach"
-    assert "running" in swap.describe(chosen, "toy")
+    assert "running" in toycluster.describe(chosen)
     set_breakpoint(chosen)
-    assert swap.is_paused(chosen, "toy")
-    assert "in main.work" in swap.describe(chosen, "toy")
+    assert toycluster.is_paused(chosen)
+    assert "in main.work" in toycluster.describe(chosen)
     left = swap.leave(chosen, "toy")
     assert left is not None and left.identity == running.identity
     assert current(chosen).mode == "normal"
@@ -127,7 +127,7 @@ def test_undebug_heals_after_a_kill(
     signals.send(killed, signal.SIGKILL)
     assert signals.wait_gone(killed, 60.0)
     if victim == "debugger":
-        assert "lost its debugger" in swap.describe(chosen, "toy")
+        assert "lost its debugger" in toycluster.describe(chosen)
     left = swap.leave(chosen, "toy")
     assert left is not None and left.argv == running.argv
     assert procfs.argv_of(left.identity.pid) == running.argv
@@ -142,7 +142,7 @@ def test_a_busy_port_is_refused_before_anything_is_touched(
         holder.bind(("127.0.0.1", int(wanted.listen.rpartition(":")[2])))
         holder.listen()
         with pytest.raises(Failure, match="is in use by pid"):
-            swap.enter(chosen, "toy", wanted)
+            toycluster.enter(chosen, wanted)
     assert current(chosen).identity == running.identity
     assert swap.load(chosen, "toy") is None
 
@@ -158,7 +158,7 @@ def test_a_port_that_a_connection_has_is_refused_before_anything_is_touched(
         assert ports.owner(port) is None, "nobody listens on it"
         wanted = replace(swap.request(chosen, "toy", "debug-attach"), listen=f"127.0.0.1:{port}")
         with pytest.raises(Failure, match=rf"port {port} .* of pid {os.getpid()}") as told:
-            swap.enter(chosen, "toy", wanted)
+            toycluster.enter(chosen, wanted)
     assert f"ip_local_reserved_ports={port}" in told.value.hint
     assert current(chosen).identity == running.identity
     assert swap.load(chosen, "toy") is None

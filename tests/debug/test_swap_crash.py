@@ -13,6 +13,7 @@ from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
 from tasks.system import ports, process, procfs
 from tests.debug.test_swap import PORT, chosen, current, enter, goes_on, running
+from tests.support import toycluster
 
 __all__ = ["chosen", "running"]
 pytestmark = pytest.mark.crash
@@ -59,8 +60,8 @@ def test_every_step_can_be_healed(
         record = process.load(chosen.paths.run, "toy")
         assert record is not None
         if journal.load(chosen, "toy") is not None:
-            assert swap.mode(chosen, record).startswith("debug-")
-            assert swap.describe(chosen, "toy")
+            assert journal.mode(journal.load(chosen, "toy")).startswith("debug-")
+            assert toycluster.describe(chosen)
         left = swap.leave(chosen, "toy")
         if not record.alive() and left == record:
             break_was_outside_the_swap(chosen)

@@ -201,7 +201,7 @@ def test_the_record_is_of_the_program_not_of_docker(box: Settings, tmp_path: Pat
 @pytest.mark.parametrize("how", ["attach", "exec"])
 def test_it_is_debugged_like_any_other(box: Settings, how: str) -> None:
     first = processes.start(box, processes.desired_component(box, "toy"))
-    inside = swap.enter(box, "toy", swap.request(box, "toy", swap.as_mode(how)))
+    inside = toycluster.enter(box, swap.request(box, "toy", swap.as_mode(how)))
     assert procfs.argv_of(inside.identity.pid) == first.argv
     assert delve.tracer(inside.identity.pid)
     assert inside.identity == first.identity or how == "exec"

@@ -128,7 +128,7 @@ def test_a_second_instance_has_ports_of_its_own(tmp_path: Path) -> None:
 
 def test_the_configuration_page_is_the_table() -> None:
     page = settings.ROOT / "docs" / "configuration.md"
-    assert page.read_text() == config.markdown(), "write reference.markdown() there"
+    assert page.read_text() == config.markdown(), "write config.markdown() there"
 
 
 def test_every_variable_has_one_key() -> None:

@@ -63,8 +63,21 @@ def spec(port: int) -> Spec:
 
 
 def accept(_: Settings, component: Component) -> Component:
-    """Stand in for launch.accepted: the toy reads its odd arguments as it gets them."""
+    """Stand in for with_accepted_flags: the toy reads its odd arguments as it gets them."""
     return component
+
+
+def enter(made: Settings, wanted: journal.Swap) -> process.Record:
+    return swap.enter(made, swap.require_running(made, "toy"), wanted)
+
+
+def describe(made: Settings) -> str:
+    record = process.load(made.paths.run, "toy")
+    return journal.describe("toy", record, journal.load(made, "toy"))
+
+
+def is_paused(made: Settings) -> bool:
+    return journal.is_paused(process.load(made.paths.run, "toy"))
 
 
 class Dying:
@@ -123,7 +136,7 @@ def main(words: list[str]) -> int:
         if verb == "leave":
             swap.leave(made, "toy")
         else:
-            swap.enter(made, "toy", swap.request(made, "toy", swap.as_mode(verb)))
+            enter(made, swap.request(made, "toy", swap.as_mode(verb)))
     except Failure as failure:
         sys.stdout.write(f"failure: {failure}\n")
     return 0 if next(dying.count) <= dying.step else 7
