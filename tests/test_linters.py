@@ -11,7 +11,7 @@ from tasks.settings.load import ROOT
 
 @pytest.mark.parametrize(
     "words",
-    [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["lint-imports"]],
+    [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["lint-imports"], ["vulture"]],
     ids=" ".join,
 )
 def test_clean(words: list[str]) -> None:

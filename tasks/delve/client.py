@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from tasks.delve.connection import (
     DelveRunningError,
     DelveTimeoutError,
 )
-from tasks.delve.types import Breakpoint, Frame, State, Stop, Variable, Version
+from tasks.delve.types import Breakpoint, Frame, State, Stop, Variable
 from tasks.system import procfs
 
 POLL = 0.02
@@ -49,12 +48,6 @@ class Delve(Connection):
     Closing the connection does not change the program or its breakpoints. Every method raises
     DelveError, or DelveTimeoutError if no answer comes in time.
     """
-
-    def version(self, timeout: float | None = None) -> Version:
-        """Return Delve's version; works while the program runs."""
-        raw = self.call("GetVersion", timeout)
-        delve = raw["DelveVersion"].splitlines()[0].removeprefix("Version: ")
-        return Version(delve, raw["MinSupportedVersionOfGo"], raw["MaxSupportedVersionOfGo"])
 
     def state(self) -> State:
         """Return the state of the program without stopping it."""
@@ -90,17 +83,6 @@ class Delve(Connection):
     def wait_running(self, timeout: float) -> None:
         """Wait until the program runs; with --continue, shortly after Delve's first answer."""
         self._until(lambda state: state.running or state.stop is None, timeout)
-
-    def wait_stop(self, timeout: float) -> Stop:
-        """Wait until the program is paused, and return where.
-
-        At a breakpoint the result includes the arguments. After DelveTimeoutError the caller may
-        wait again. Raises DelveError if the program exits.
-        """
-        state = self._until(lambda state: not state.running, timeout)
-        if state.stop is None:
-            raise _process_exited(state.exit_status)
-        return replace(state.stop, arguments=self.arguments() if state.stop.breakpoint else ())
 
     @contextmanager
     def halted(self, timeout: float = 3.0) -> Iterator[None]:

@@ -94,13 +94,6 @@ def _server(listen: str, log: Path, check_go_version: bool) -> list[str]:
     return flags if check_go_version else [*flags, "--check-go-version=false"]
 
 
-def client_count(port: int) -> int:
-    """Return the number of connections to a loopback port, stepkube's included; see proc(5)."""
-    tables = (procfs.read(Path("/proc/net", name)) for name in ("tcp", "tcp6"))
-    rows = [line.split() for table in tables for line in table.splitlines()[1:]]
-    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
-
-
 def paused(pid: int) -> bool:
     """Return whether a debugger has paused a process (state of its main thread); see proc(5)."""
     stat = procfs.stat(Path(f"/proc/{pid}"))

@@ -13,15 +13,6 @@ _LISTS, _FUNC, _INTERFACE, _MAP, _POINTER, _STRING, _STRUCT = (17, 23), 19, 20, 
 
 
 @dataclass(frozen=True)
-class Version:
-    """Delve's version and the Go versions it supports."""
-
-    delve: str
-    go_min: str
-    go_max: str
-
-
-@dataclass(frozen=True)
 class Breakpoint:
     """A breakpoint of a user; Delve keeps it after the client that set it has disconnected."""
 
@@ -87,7 +78,6 @@ class Stop:
     file: str
     line: int
     function: str
-    arguments: tuple[Variable, ...] = ()
     reached: tuple[tuple[int, int], ...] = ()
     """(breakpoint id, goroutine id) of each thread at a breakpoint; there may be several."""
 

@@ -40,17 +40,6 @@ def stop(identity: Identity, ladder: Sequence[tuple[int, float]] = LADDER) -> bo
         os.close(handle)
 
 
-def send(identity: Identity, number: int) -> None:
-    """Signal a process if it is still the one that is meant."""
-    with suppress(ProcessLookupError):
-        handle = os.pidfd_open(identity.pid)
-        try:
-            if identity.alive():
-                signal.pidfd_send_signal(handle, number)
-        finally:
-            os.close(handle)
-
-
 def wait_gone(identity: Identity, limit: float) -> bool:
     """Wait up to `limit` seconds until a process has exited; return whether it has."""
     try:

@@ -34,6 +34,7 @@ from tasks.system import process, procfs
 from tests.debug.test_swap import PORT, calls, chosen, current, enter, goes_on, running
 from tests.support import toycluster
 from tests.support.dap import Dap
+from tests.support.stops import wait_stop
 
 __all__ = ["chosen", "running"]
 
@@ -218,7 +219,7 @@ def test_breakpoints_of_others_stay_and_are_theirs(
     with client(chosen) as owner:
         with owner.halted():
             owner.break_at(function="main.work")
-        held = owner.wait_stop(10)
+        held = wait_stop(owner, 10)
         before = owner.breakpoints()
 
         answer = ask(chosen, f"main.go:{RETURN}", timeout=1.0)
@@ -237,7 +238,7 @@ def test_a_stop_of_others_is_waited_for(chosen: Settings, running: process.Recor
     with client(chosen) as owner:
         with owner.halted():
             mark = owner.break_at(function="main.work")
-        owner.wait_stop(10)
+        wait_stop(owner, 10)
 
         def let_go() -> None:
             process.until(lambda: len(owner.breakpoints()) == 2, lambda: True, 10)
@@ -330,7 +331,7 @@ def test_what_a_killed_run_left_is_cleared(chosen: Settings, running: process.Re
     with client(chosen) as owner:
         with owner.halted():
             owner.break_at(function="main.work", name=tracepoint.NAME)
-        owner.wait_stop(10)
+        wait_stop(owner, 10)
     assert ask(chosen, "main.work").complete
     with client(chosen) as owner, owner.halted():
         assert owner.breakpoints() == ()

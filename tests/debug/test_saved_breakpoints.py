@@ -19,6 +19,7 @@ from tasks.system import ports, process
 from tests.debug.test_swap import chosen, current, debugger, enter, goes_on, running
 from tests.support import toycluster
 from tests.support.dap import Dap
+from tests.support.stops import wait_stop
 
 __all__ = ["chosen", "running"]
 
@@ -192,7 +193,7 @@ def test_stop_at_entry_stands_before_main(chosen: Settings, running: process.Rec
     with delve.Delve(address(chosen)) as client:
         client.break_at(function="main.main")
         client.resume()
-        assert client.wait_stop(10).function == "main.main"
+        assert wait_stop(client, 10).function == "main.main"
     assert swap.resume(chosen, "toy")
     identity = current(chosen).identity
     health = processes.desired_component(chosen, "toy").health

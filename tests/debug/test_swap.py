@@ -19,6 +19,7 @@ from tasks.settings import load
 from tasks.settings.load import Settings
 from tasks.system import files, ports, process, procfs, signals
 from tests.support import toycluster
+from tests.support.stops import wait_stop
 
 PORT = toycluster.free_port()
 
@@ -79,7 +80,7 @@ def set_breakpoint(chosen: Settings) -> None:
         client.halt()
         client.break_at(function="main.work")
         client.resume()
-        assert client.wait_stop(10).function == "main.work"
+        assert wait_stop(client, 10).function == "main.work"
 
 
 def test_attach_keeps_the_process_and_undebug_gives_it_back(
@@ -124,7 +125,7 @@ def test_undebug_heals_after_a_kill(
     if paused:
         set_breakpoint(chosen)
     killed = debugger(chosen) if victim == "debugger" else current(chosen).identity
-    signals.send(killed, signal.SIGKILL)
+    os.kill(killed.pid, signal.SIGKILL)
     assert signals.wait_gone(killed, 60.0)
     if victim == "debugger":
         assert "lost its debugger" in toycluster.describe(chosen)

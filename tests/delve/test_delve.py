@@ -24,6 +24,7 @@ import pytest
 
 from tasks import delve
 from tasks.delve import Delve, DelveError, DelveTimeoutError
+from tests.support.stops import clients, wait_stop
 
 T = TypeVar("T")
 AWKWARD = ["(a|b)", "$HOME", "two  blanks", "", 'it\'s "quoted"', "--x=", "a\tb\n", "é\udcff", "--"]
@@ -166,13 +167,13 @@ def test_attach_break_read_continue_detach(
     with client.halted():
         point = client.break_at(function="main.work")
         assert client.breakpoints() == (point,)
-    stop = client.wait_stop(10)
+    stop = wait_stop(client, 10)
 
     assert stop.breakpoint is not None
     assert stop.breakpoint.id == point.id
     assert (stop.function, stop.file, stop.line) == ("main.work", point.file, point.line)
     assert stop.goroutine is not None
-    number, name = stop.arguments
+    number, name = client.arguments()
     assert (number.name, number.type) == ("n", "int")
     assert (name.name, name.type, name.value) == ("name", "string", '"toy"')
     assert [frame.function for frame in client.stack(2)] == ["main.work", "main.main"]
@@ -183,8 +184,8 @@ def test_attach_break_read_continue_detach(
     assert client.source_files("toy/main.go$") == (point.file,)
 
     client.resume()
-    second = client.wait_stop(10)
-    assert int(second.arguments[0].value) == int(number.value) + 1
+    wait_stop(client, 10)
+    assert int(client.arguments()[0].value) == int(number.value) + 1
 
     client.clear_all()
     assert client.breakpoints() == ()
@@ -222,7 +223,7 @@ def test_a_terminated_delve_resumes_a_paused_program(
 ) -> None:
     with client.halted():
         client.break_at(function="main.work")
-    client.wait_stop(10)
+    wait_stop(client, 10)
     client.close()
     assert delve.paused(running.pid)
 
@@ -243,7 +244,8 @@ def test_a_breakpoint_with_a_condition_by_file_and_line(client: Delve) -> None:
             client.break_at(file=first.file, line=first.line)
         with pytest.raises(DelveError, match=r"could not find function main\.nope"):
             client.break_at(function="main.nope")
-    assert int(client.wait_stop(10).arguments[0].value) % 7 == 0
+    wait_stop(client, 10)
+    assert int(client.arguments()[0].value) % 7 == 0
 
 
 def test_a_request_that_needs_a_paused_program_fails_at_once(running: Toy, client: Delve) -> None:
@@ -272,11 +274,11 @@ def test_a_wait_for_a_stop_can_time_out_and_be_repeated(client: Delve) -> None:
     with client.halted():
         client.break_at(function="main.work", condition="n < 0")
     with pytest.raises(DelveTimeoutError):
-        client.wait_stop(0.2)
+        wait_stop(client, 0.2)
     with client.halted():
         client.clear_all()
         client.break_at(function="main.work")
-    assert client.wait_stop(10).function == "main.work"
+    assert wait_stop(client, 10).function == "main.work"
 
 
 def test_another_client_waits_for_a_stop_too(attached: Debugger, client: Delve) -> None:
@@ -284,8 +286,8 @@ def test_another_client_waits_for_a_stop_too(attached: Debugger, client: Delve) 
         client.break_at(function="main.work")
     client.close()
     with Delve(attached.address) as second:
-        stop = second.wait_stop(10)
-        assert (stop.function, len(stop.arguments)) == ("main.work", 2)
+        stop = wait_stop(second, 10)
+        assert (stop.function, len(second.arguments())) == ("main.work", 2)
 
 
 def test_an_exited_program_is_not_reported_as_paused(
@@ -293,7 +295,7 @@ def test_an_exited_program_is_not_reported_as_paused(
 ) -> None:
     running.process.send_signal(signal.SIGTERM)
     with pytest.raises(DelveError, match="exited with status 0"):
-        client.wait_stop(10)
+        wait_stop(client, 10)
     assert client.state() == delve.State(exit_status=0)
     with pytest.raises(DelveError, match="exited with status 0"):
         client.halt()
@@ -303,16 +305,16 @@ def test_an_exited_program_is_not_reported_as_paused(
 def test_client_count_and_paused_are_read_from_proc(running: Toy, attached: Debugger) -> None:
     with attached.connect() as first:
         first.wait_running(10)
-        eventually(lambda: delve.client_count(attached.port) == 1, "Delve's own client has left")
+        eventually(lambda: clients(attached.port) == 1, "Delve's own client has left")
         assert not delve.paused(running.pid)
         with Delve(attached.address):
-            assert delve.client_count(attached.port) == 2
+            assert clients(attached.port) == 2
         first.halt()
         assert delve.paused(running.pid)
         first.resume()
         eventually(lambda: not delve.paused(running.pid), "it runs again")
-    eventually(lambda: delve.client_count(attached.port) == 0, "all clients have left")
-    assert delve.client_count(free_port()) == 0
+    eventually(lambda: clients(attached.port) == 0, "all clients have left")
+    assert clients(free_port()) == 0
 
 
 def test_an_exited_process_is_neither_paused_nor_traced() -> None:
@@ -352,7 +354,7 @@ def test_exec_passes_arguments_environment_and_folder(
             }
             child.terminate()
             with pytest.raises(DelveError, match="exited with status 0"):
-                client.wait_stop(10)
+                wait_stop(client, 10)
     assert "bye" in debugger.output.read_text()
     assert "API server listening" in log.read_text()
     assert "API server listening" not in debugger.output.read_text()
@@ -379,7 +381,7 @@ def test_exec_can_pause_a_program_before_main(
             assert delve.paused(child.pid)
             client.break_at(function="main.main")
             client.resume()
-            assert client.wait_stop(10).function == "main.main"
+            assert wait_stop(client, 10).function == "main.main"
             client.detach(kill=True)
         assert process.wait(10) == 0
     assert not child.is_running()
@@ -453,7 +455,7 @@ def test_a_delve_that_exits_during_connect_cannot_be_reached(
 def test_a_call_that_times_out_closes_its_connection(silent: str) -> None:
     with Delve(silent, timeout=0.1) as client:
         with pytest.raises(DelveTimeoutError, match=f"{silent} did not answer"):
-            client.version()
+            client.call("GetVersion")
         with pytest.raises(DelveError, match=r"GetVersion .* never answered") as caught:
             client.state()
         assert caught.value.hint == "connect again"
@@ -527,7 +529,7 @@ def test_a_server_that_is_not_delve_is_reported() -> None:
             Delve(f"127.0.0.1:{server.getsockname()[1]}") as client,
             pytest.raises(DelveError, match="not Delve"),
         ):
-            client.version()
+            client.call("GetVersion")
         thread.join()
 
 

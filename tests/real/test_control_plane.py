@@ -11,6 +11,7 @@ from tasks import delve
 from tasks.debug import attach
 from tasks.system import ports, procfs, signals
 from tests.real.conftest import CONTROL_PLANE, Cluster
+from tests.support.stops import wait_stop
 
 pytestmark = pytest.mark.cluster
 
@@ -84,13 +85,12 @@ def breakpoint_is_hit(cluster: Cluster, address: str, name: str) -> None:
         point = client.break_at(function=PREPARE)
         client.resume()
         writer = cluster.kubectl_in_background("create", "configmap", name, "--from-literal=a=b")
-        stop = client.wait_stop(120)
+        stop = wait_stop(client, 120)
         assert stop.breakpoint is not None and stop.breakpoint.id == point.id
         assert stop.function == PREPARE
-        names = [argument.name for argument in stop.arguments]
-        assert "obj" in names and "ctx" in names
-        value = next(one.value for one in stop.arguments if one.name == "obj")
-        assert name in value, value
+        arguments = {one.name: one.value for one in client.arguments()}
+        assert "ctx" in arguments
+        assert name in arguments["obj"]
         frames = [frame.function for frame in client.stack(40)]
         assert frames[0] == PREPARE
         assert any("registry/generic/registry.(*Store).Create" in frame for frame in frames)

@@ -10,6 +10,7 @@ from tasks.components import registry
 from tasks.debug import journal
 from tasks.system import signals
 from tests.real.conftest import CONTROL_PLANE, Cluster
+from tests.support.stops import wait_stop
 
 pytestmark = pytest.mark.cluster
 
@@ -63,7 +64,7 @@ def test_a_rebuild_restarts_it_in_its_mode_with_its_breakpoints(cluster: Cluster
     assert cluster.record("kube-scheduler").mode == "debug-attach"
     with delve.Delve(address(cluster, "kube-scheduler")) as client:
         cluster.kubectl("run", "scheduled", "--image=none.invalid/none")
-        stop = client.wait_stop(120)
+        stop = wait_stop(client, 120)
         assert stop.function == SCHEDULE
     assert "paused at" in cluster.doit("status")
     cluster.doit("resume:kube-scheduler")
@@ -78,7 +79,7 @@ def test_stop_at_entry_holds_a_real_component_before_main(cluster: Cluster) -> N
     with delve.Delve(address(cluster, "kube-scheduler")) as client:
         client.break_at(function="main.main")
         client.resume()
-        assert client.wait_stop(120).function == "main.main"
+        assert wait_stop(client, 120).function == "main.main"
     cluster.doit("undebug:kube-scheduler")
     assert cluster.kubectl("get", "--raw", "/readyz") == "ok"
 

@@ -12,6 +12,7 @@ from tasks import delve
 from tasks.system import ports, process, procfs
 from tests.real import host
 from tests.real.conftest import Cluster
+from tests.support.stops import wait_stop
 
 pytestmark = [
     pytest.mark.cluster,
@@ -62,7 +63,7 @@ def test_a_breakpoint_in_the_kubelet(cluster: Cluster) -> None:
         point = client.break_at(function=function)
         client.resume()
         cluster.kubectl("run", "probe", "--image=none.invalid/none", "--restart=Never")
-        assert client.wait_stop(120).function == function
+        assert wait_stop(client, 120).function == function
         client.clear(point.id)
         client.resume()
     cluster.doit("undebug:kubelet", START_MODE="all")
@@ -94,7 +95,7 @@ def test_the_node_under_delve_from_the_start(
         client.resume()
         cluster.kubectl("run", f"{name}-probe", "--image=none.invalid/none", "--restart=Never")
         cluster.kubectl("expose", "pod", f"{name}-probe", "--port=80")
-        assert client.wait_stop(120).function == function
+        assert wait_stop(client, 120).function == function
         client.clear(point.id)
         client.resume()
     cluster.doit(f"undebug:{name}", START_MODE="all")

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ class Dying:
             victims = debuggers
         for one in victims:
             if self.victim == "debugger" or one not in debuggers:
-                signals.send(one, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(one.pid, signal.SIGKILL)
                 signals.wait_gone(one, 60.0)
 
 
