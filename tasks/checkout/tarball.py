@@ -183,9 +183,11 @@ class Tarball:
         commit = stated_commit(tree)
         if not told:
             told = self.settings.build.version_stamp or guess_version(tree, commit)
-        with suppress(Failure):
-            grown = guess_version(tree, commit)
-            if not tag and parse(grown) > parse(told) and not self.settings.build.version_stamp:
+        if not tag and not self.settings.build.version_stamp:
+            grown = told
+            with suppress(Failure):
+                grown = guess_version(tree, commit)
+            if parse(grown) > parse(told):
                 raise NoSuchVersion(f"its change log is of {grown}, which is not {told}")
         if not satisfies(told, wanted) and not commit.startswith(wanted):
             raise NoSuchVersion(f"it is {told}, not {wanted}")

@@ -135,6 +135,14 @@ def test_an_archive_without_history_is_named_by_the_user_its_name_or_its_change_
     assert got.commit == miniature.git(got.tree, "rev-parse", "HEAD")
 
 
+def test_a_version_older_than_the_change_log_is_refused(tmp_path: Path, source: Path) -> None:
+    (source / "hack/lib/version.sh").unlink()
+    miniature.commit(source, "third")
+    made = chosen(tmp_path, archived(source, "mine.tar.gz", at="HEAD"), STEPKUBE_VERSION="1.20.2")
+    with pytest.raises(Failure, match=r"change log is of v1\.28\.3\+.* not v1\.20\.2"):
+        checkout.take(made)
+
+
 @pytest.mark.parametrize("version", ["v1.28.5", "v1.20.2", "main"])
 def test_another_version_than_the_archive_has_is_refused(
     tmp_path: Path, source: Path, version: str
