@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.cli.task import action, option
+from tasks.cli.task import Check, action, option
 from tasks.components import containerd, docker
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.core.uptodate import Check
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, oci
 from tasks.settings.load import Settings

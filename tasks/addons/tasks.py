@@ -16,10 +16,9 @@ from typing import Any
 
 from tasks.addons import catalog
 from tasks.addons.catalog import ADDONS, Object
-from tasks.cli.task import action
+from tasks.cli.task import Check, action
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.core.uptodate import Check
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime.kubectl import kubectl
 from tasks.settings.load import Settings

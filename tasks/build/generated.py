@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.cli.task import action
+from tasks.cli.task import Check, action
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.core.uptodate import Check
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings

@@ -13,11 +13,10 @@ from typing import Any
 
 from tasks.build import go_build, prebuilt, prune, recipes, sources
 from tasks.build.go_command import Recipe
-from tasks.cli.task import action, config_changed
+from tasks.cli.task import Check, action, config_changed
 from tasks.components import registry
 from tasks.core import console, doit_run
 from tasks.core.errors import Failure
-from tasks.core.uptodate import Check
 from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.bundle import read, write
-from tasks.cli.task import action, option
+from tasks.cli.task import Check, action, option
 from tasks.core import doit_run
 from tasks.core.errors import Failure
-from tasks.core.uptodate import Check
 from tasks.settings.load import Settings
 from tasks.system import files
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.certs import credentials
-from tasks.cli.task import action
-from tasks.core.uptodate import Check
+from tasks.cli.task import Check, action
 from tasks.settings import cert_files
 from tasks.settings.load import Settings
 from tasks.system import files

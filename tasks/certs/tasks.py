@@ -17,9 +17,8 @@ from tasks.certs.certificates import (
     Paths,
     certificates,
 )
-from tasks.cli.task import action, config_changed
+from tasks.cli.task import Check, action, config_changed
 from tasks.core.errors import Failure
-from tasks.core.uptodate import Check
 from tasks.settings.cert_files import CLIENTS, kubeconfig_files, pair, service_account_key
 from tasks.settings.load import Settings
 from tasks.system import files

@@ -10,11 +10,10 @@ from tasks.build import layout
 from tasks.check import tasks as check
 from tasks.checkout import origins
 from tasks.checkout.base import Incomplete, NoSuchVersion, Unreachable
-from tasks.cli.task import action, config_changed
+from tasks.cli.task import Check, action, config_changed
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.core.redact import masked
-from tasks.core.uptodate import Check
 from tasks.kubernetes import bundle_record, facts, version_stamp
 from tasks.kubernetes.releases import is_minor
 from tasks.kubernetes.tree import Checkout, load_checkout

@@ -1,1 +1,1 @@
-"""Everything that adapts doit: start-up, command line, descriptions of tasks, names, reporter."""
+"""Everything that adapts doit: start-up, command line, task descriptions and names, reporter."""

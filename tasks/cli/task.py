@@ -6,6 +6,7 @@ import errno
 import functools
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ParamSpec
 
 from doit.exceptions import TaskFailed
@@ -13,7 +14,7 @@ from doit.tools import config_changed
 
 from tasks.core.errors import Failure
 
-__all__ = ["ANSWER", "DOCUMENT", "OUTPUT", "action", "config_changed", "option"]
+__all__ = ["ANSWER", "DOCUMENT", "OUTPUT", "Check", "action", "config_changed", "option"]
 
 P = ParamSpec("P")
 
@@ -55,6 +56,29 @@ OUTPUT = option(
     choices=(("text", "for people"), ("json", "for machines")),
 )
 """The option of a task that answers people and machines."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """An item of a task's `uptodate`: `doit info` prints the message, doit calls the test.
+
+    A test that raises counts as not up to date: doit would end the whole run over the error, and
+    the task's action can explain it.
+    """
+
+    message: str
+    test: Callable[..., bool]
+    args: tuple[Any, ...] = ()
+
+    def __call__(self) -> bool:
+        """Run the test."""
+        try:
+            return self.test(*self.args)
+        except Exception:
+            return False
+
+    def __repr__(self) -> str:
+        return self.message
 
 
 def action(function: Callable[P, Any]) -> Callable[P, Any]:

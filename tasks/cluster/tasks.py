@@ -11,11 +11,10 @@ from tasks.addons import tasks as addons
 from tasks.addons.catalog import ADDONS
 from tasks.check import tasks as check
 from tasks.cli.command_line import UP_OPTIONS
-from tasks.cli.task import action
+from tasks.cli.task import Check, action
 from tasks.cluster import foreground, summary
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
-from tasks.core.uptodate import Check
 from tasks.debug import saved_breakpoints, swap
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import kubectl, prerequisites, processes, sandbox

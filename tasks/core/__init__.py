@@ -1,1 +1,1 @@
-"""What every folder uses: errors, output, masked passwords, up-to-date checks."""
+"""What every folder uses: errors, output, masked passwords, the state of a doit run."""

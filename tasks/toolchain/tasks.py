@@ -13,11 +13,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tasks.cli.task import action, config_changed
+from tasks.cli.task import Check, action, config_changed
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.core.redact import masked
-from tasks.core.uptodate import Check
 from tasks.gomod import goproxy
 from tasks.gomod.release import Release, dotted, require_release
 from tasks.kubernetes import bundle_record

@@ -19,10 +19,9 @@ from doit.doit_cmd import DoitMain
 from doit.exceptions import InvalidCommand
 
 from tasks.cli import command_line, entry, task_names
-from tasks.cli.task import DOCUMENT, action, config_changed, option
+from tasks.cli.task import DOCUMENT, Check, action, config_changed, option
 from tasks.core import console, doit_run
 from tasks.core.errors import Failure
-from tasks.core.uptodate import Check
 from tasks.settings import load
 from tasks.settings.load import ROOT, Settings
 

@@ -64,13 +64,13 @@ def made(
     made = load.load({"STEPKUBE_HOME": str(tmp_path), "START_MODE": "nokubelet,nokubeproxy"})
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, NAME, SPEC)
-    for module in (build, breakpoints, cluster, debug, explain, sources):
-        monkeypatch.setattr(module, "current", lambda: made)
     return made
 
 
-def named(creator: Callable[[], Iterator[dict[str, Any]]], name: str = NAME) -> dict[str, Any]:
-    (task,) = [task for task in creator() if task.get("name", task.get("basename")) == name]
+def named(
+    made: Settings, creator: Callable[[Settings], Iterator[dict[str, Any]]], name: str = NAME
+) -> dict[str, Any]:
+    (task,) = [task for task in creator(made) if task.get("name", task.get("basename")) == name]
     return task
 
 
@@ -86,8 +86,8 @@ def test_it_has_every_task_of_a_component(made: Settings) -> None:
         breakpoints.task_break,
         explain.task_explain,
     ):
-        assert named(creator)["actions"]
-    start = named(cluster.task_start)
+        assert named(made, creator)["actions"]
+    start = named(made, cluster.task_start)
     assert start["file_dep"] == [str(made.paths.built(NAME)), str(made.paths.tool("cni"))]
     assert start["task_dep"] == [
         "checkout",
@@ -97,7 +97,7 @@ def test_it_has_every_task_of_a_component(made: Settings) -> None:
         "certs:server-ca",
         "start:etcd",
     ]
-    assert "start:toy" in named(cluster.task_up, "up")["task_dep"]
+    assert "start:toy" in named(made, cluster.task_up, "up")["task_dep"]
     assert NAME in cluster.components_in_scope(made)
     assert NAME in [row.name for row in status.rows(made)]
 
@@ -105,7 +105,7 @@ def test_it_has_every_task_of_a_component(made: Settings) -> None:
 def test_its_ports_are_known(made: Settings) -> None:
     delve_port = made.debug.base_port + 13
     assert registry.debug_port(made, NAME) == delve_port
-    assert str(delve_port) in named(debug.task_debug)["doc"]
+    assert str(delve_port) in named(made, debug.task_debug)["doc"]
     built = {
         name: spec.build(Context(made, Minor(1, 20), Path("/bin", name)))
         for name, spec in registry.COMPONENTS.items()
@@ -121,7 +121,7 @@ def test_its_ports_are_known(made: Settings) -> None:
 
 
 def test_it_is_explained_and_offered_to_editors(made: Settings, tmp_path: Path) -> None:
-    told = explain.explained(made, NAME)
+    told = explain.explain_component(made, NAME)
     assert [word.text for word in told.sections[provenance.FLAGS]] == [f"--port={PORT}"]
     assert [word.text for word in told.sections["ports"]] == [str(PORT)]
     files.write(tmp_path / "tree" / "go.mod", "")

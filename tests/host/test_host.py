@@ -148,9 +148,7 @@ def in_process_doit(
     loaded = load.load({"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull})
     home.mkdir()
 
-    def doit(
-        *argv: str, mirrors: Mirrors = SET, code: int = 0, settings: Settings = loaded
-    ) -> str:
+    def doit(*argv: str, mirrors: Mirrors = SET, code: int = 0, settings: Settings = loaded) -> str:
         monkeypatch.setattr(tasks, "configured_mirrors", lambda _: mirrors)
         out = io.StringIO()
         config = {

@@ -1,6 +1,6 @@
 """Up-to-date checks."""
 
-from tasks.core.uptodate import Check
+from tasks.cli.task import Check
 
 
 def test_a_check_that_cannot_look_is_not_up_to_date() -> None:
