@@ -156,7 +156,7 @@ def test_where_there_is_no_debian_the_next_origin_is_tried(
     environ = {"STEPKUBE_ORIGIN_GIT": "", "STEPKUBE_ORIGIN_APT": "kubernetes"}
     with pytest.raises(Failure) as caught:
         checkout.take(chosen(tmp_path, **environ, GOPROXY="file:///gone"))
-    for origin in ("the source package kubernetes: /etc/apt names", "the Go module proxy: "):
+    for origin in ("the source package kubernetes: /etc/apt", "the Go module proxy: "):
         assert origin in caught.value.message
 
 

@@ -12,7 +12,7 @@ def wait_stop(client: Delve, timeout: float) -> Stop:
     """Wait until the program is held; after DelveTimeoutError one may wait again."""
     state = client._until(lambda state: not state.running, timeout)
     if state.stop is None:
-        raise DelveError(f"the program ended with exit status {state.exit_status}")
+        raise DelveError(f"the program exited with status {state.exit_status}")
     return state.stop
 
 
