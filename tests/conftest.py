@@ -6,19 +6,18 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tasks.core import doit_run
 from tasks.core.doit_run import DoitRun
-from tasks.core.errors import Failure
 from tasks.settings import load
 from tasks.settings.table import table
 from tasks.system import files, process, procfs
 from tasks.system.run import run
 from tasks.toolchain import go_install
+from tests.support.failures import in_words
 
 HERE = Path(__file__).resolve().parent
 DELVE = "v1.27.2"  # its module zip and those it needs are verified by Go's checksum database
@@ -32,13 +31,9 @@ def pytest_configure() -> None:
             os.environ.pop(row.env, None)
 
 
-@contextmanager
-def in_words() -> Iterator[None]:
-    """Fail with the words of a Failure: what a test needs is never skipped over."""
-    try:
-        yield
-    except Failure as failure:
-        pytest.fail(str(failure), pytrace=False)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Leave a real cluster to one process: its tests share it, one after another."""
+    return 0 if config.option.markexpr == "cluster" else None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -121,9 +116,12 @@ def dlv(go: Path, go_env: dict[str, str], cache: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def toys(go: Path, go_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder in which the toys are made."""
-    folder = tmp_path_factory.mktemp("toys")
+def toys(
+    go: Path, go_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Path:
+    """Return a folder with the toys; all workers share what one of them made."""
+    folder, base = tmp_path_factory.mktemp("toys"), tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "toys-made"
     debug = ["-gcflags", "all=-N -l"]
     for name, flags in {
         "toy": debug,
@@ -131,18 +129,12 @@ def toys(go: Path, go_env: dict[str, str], tmp_path_factory: pytest.TempPathFact
         "toy_optimised": [],
         "toy_main_only": ["-gcflags", "-N -l"],
     }.items():
-        with in_words():
-            run(
-                go,
-                "build",
-                *flags,
-                "-o",
-                folder / name,
-                ".",
-                cwd=HERE / "toy",
-                env=go_env,
-                timeout=600,
-            )
+        made = shared / name
+        with in_words(), files.locked(shared / "lock"):
+            if not made.exists():
+                words = ["build", *flags, "-o", str(made), "."]
+                run(go, *words, cwd=HERE / "toy", env=go_env, timeout=600)
+        (folder / name).hardlink_to(made)
     return folder
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -100,12 +101,12 @@ def load(home: str = "/workspace", **environ: str) -> Settings:
     return settings.load({"STEPKUBE_HOME": home, **environ}, {}, Path("/none.yaml"))
 
 
-def rendered(root: Path, minor: str, name: str, **environ: str) -> list[dict]:
+def rendered(root: Path, minor: str, name: str, **environ: str) -> list[dict[str, Any]]:
     text = catalog.render(load(**environ), tree(root, minor), name)
     return [document for document in yaml.safe_load_all(text) if document]
 
 
-def names(documents: list[dict]) -> list[str]:
+def names(documents: list[dict[str, Any]]) -> list[str]:
     return [document["metadata"]["name"] for document in documents]
 
 

@@ -1,8 +1,8 @@
 """Builds with a real Go, of a small tree that looks like Kubernetes."""
 
 import json
+import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -16,17 +16,19 @@ from tasks.checkout import tasks as checkout
 from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts, tool_record
+from tasks.kubernetes.tree import Checkout
 from tasks.settings import load
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
 from tests.support import miniature
+from tests.support.ports import instance_name
 
 
 @pytest.fixture
 def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[Settings]:
     """Yield settings whose tree is a miniature; Go's cache is shared with earlier runs."""
-    name = f"t{uuid.uuid4().hex[:12]}"
+    name = instance_name()
     made = miniature.make(tmp_path / "tree", unique=name)
     environ = {
         "STEPKUBE_HOME": str(cache / "home"),
@@ -279,7 +281,7 @@ def test_too_little_disk_is_said_with_the_fix(tmp_path: Path) -> None:
 
 
 def test_jobs_follow_memory_not_only_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources.os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
     for gib, jobs in ((1.0, 1), (4.0, 2), (100.0, 16)):
         monkeypatch.setattr(resources, "available_memory", lambda gib=gib: gib)
         assert resources.jobs() == jobs
@@ -295,8 +297,8 @@ def test_meminfo_is_read(tmp_path: Path) -> None:
     assert resources.available_memory(meminfo) == 1.0
 
 
-def tree_at(version: str) -> checkout.Checkout:
-    return checkout.Checkout(Path("/tree"), version, "0123456789abcdef", "here", "auto")
+def tree_at(version: str) -> Checkout:
+    return Checkout(Path("/tree"), version, "0123456789abcdef", "here", "auto")
 
 
 def recipe(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -28,8 +27,9 @@ from tasks.system import process
 from tasks.system.ports import _OPENER, owner
 from tasks.system.run import run
 from tasks.toolchain import goroot, versions
-from tests.conftest import in_words
 from tests.support import eras, miniature
+from tests.support.failures import in_words
+from tests.support.ports import instance_name
 
 Maker = Callable[..., Settings]
 
@@ -40,7 +40,7 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[M
     made: list[Settings] = []
 
     def choose(tree: Path | None, **environ: str) -> Settings:
-        name, home = f"t{uuid.uuid4().hex[:12]}", cache / "home"
+        name, home = instance_name(), cache / "home"
         if tree is None:  # with checkouts of its own, and yet the same cache of Go's
             home = tmp_path / "home"
             (home / "cache").mkdir(parents=True)

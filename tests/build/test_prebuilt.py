@@ -17,7 +17,7 @@ from tasks.settings import groups
 from tasks.settings import load as settings
 from tasks.settings.load import Settings
 from tasks.system import files
-from tests.cli.test_graph import doit
+from tests.support.doit import doit
 
 
 def load(home: Path, output: Path | str, version: str = "v1.20.2") -> Settings:

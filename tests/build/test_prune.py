@@ -1,6 +1,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from tasks.build import prune
 from tasks.settings import load
 from tasks.system import files, resources
@@ -14,7 +16,9 @@ def binary(home: Path, digest: str, age: int) -> Path:
     return path
 
 
-def test_the_oldest_unused_binaries_go_first(tmp_path: Path, monkeypatch) -> None:
+def test_the_oldest_unused_binaries_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(resources, "GIB", 1000)
     made = load.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_BUILD_KEEP": "2"})
     oldest, old, new, newest = (binary(tmp_path, name, age) for age, name in enumerate("abcd", 1))

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tasks.checkout import tasks as checkout
 from tasks.cli import command_line
 from tasks.core.errors import Failure
 from tasks.kubernetes import bundle_record, tool_record
+from tasks.kubernetes.tree import load_checkout
 from tasks.settings import load as settings
 from tasks.settings.load import Settings
 from tasks.system import files, resources
@@ -111,7 +113,7 @@ def edit(tree: Path) -> None:
 
 
 def tree_of(chosen: Settings) -> Path:
-    return checkout.load_checkout(chosen.paths.lock).tree
+    return load_checkout(chosen.paths.lock).tree
 
 
 def pack(made: Settings, name: str = "k.tar.gz") -> Path:
@@ -177,7 +179,7 @@ def test_import_restores_a_tree_with_edits(made: Settings, tmp_path: Path) -> No
     other = load(tmp_path / "two")
     assert import_into(other, pack(made)) == ""
     assert checkout.make(other) is None
-    lock, back = checkout.load_checkout(made.paths.lock), checkout.load_checkout(other.paths.lock)
+    lock, back = load_checkout(made.paths.lock), load_checkout(other.paths.lock)
     assert (back.version, back.commit) == (lock.version, lock.commit)
     assert back.tree.is_relative_to(other.paths.source)
     one, two = lock.tree, back.tree
@@ -275,7 +277,7 @@ def test_a_bundle_of_another_architecture_is_refused(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     architecture, other = resources.architecture(), load(tmp_path / "two")
-    monkeypatch.setattr(resources.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     message = import_into(other, bundle)
     assert f"is for {architecture}" in message and "riscv64" in message
     require_nothing_imported(other)
@@ -466,7 +468,7 @@ def test_parse_reads_what_dump_writes() -> None:
     one = index.Index("amd64", record, {}, {"bin/a/kubelet": index.Entry("0", 1, True)})
     assert index.parse(index.dump(one), "it") == one
     assert one.modules() == ["kubelet"] and one.size == 1
-    assert index.runs_here(" ".join(index.platform.libc_ver()))
+    assert index.runs_here(" ".join(platform.libc_ver()))
     assert not index.runs_here("musl 1.2")
 
 

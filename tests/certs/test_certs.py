@@ -29,6 +29,7 @@ from doit.exceptions import TaskFailed
 from tasks.certs import certificates, kubeconfig, pki
 from tasks.certs import tasks as certs
 from tasks.core.errors import Failure
+from tasks.core.uptodate import Check
 from tasks.settings import cert_files
 from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
@@ -697,8 +698,8 @@ def test_clean_removes_all_that_was_made(made: Settings, folder: Path) -> None:
 
 
 def test_a_check_that_breaks_means_not_up_to_date() -> None:
-    assert certs.Check("divides", lambda by: bool(1 // by), (1,))() is True
-    assert certs.Check("divides", lambda by: bool(1 // by), (0,))() is False
+    assert Check("divides", lambda by: bool(1 // by), (1,))() is True
+    assert Check("divides", lambda by: bool(1 // by), (0,))() is False
 
 
 def test_describing_loads_nothing_heavy(tmp_path: Path) -> None:

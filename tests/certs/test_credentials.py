@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,25 +13,14 @@ import yaml
 from tasks.certs import credentials, ownership
 from tasks.core.errors import Failure
 from tasks.settings import load as settings
-from tasks.settings.load import ROOT, Settings
+from tasks.settings.load import Settings
+from tests.support.doit import doit
 
 SECRET = "s3cret-t0ken"
 
 
 def load(home: Path, **environ: str) -> Settings:
     return settings.load({"STEPKUBE_HOME": str(home), **environ}, {}, Path(os.devnull))
-
-
-def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull, **environ}
-    return subprocess.run(
-        [sys.executable, "-m", "doit", *words],
-        cwd=ROOT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def user(path: Path) -> dict[str, str]:

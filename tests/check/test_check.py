@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -19,20 +19,9 @@ from tasks.kubernetes.facts import Minor
 from tasks.kubernetes.tree import Checkout
 from tasks.runtime import prerequisites
 from tasks.settings import load as settings
-from tasks.settings.load import ROOT, Settings
+from tasks.settings.load import Settings
 from tasks.system import files
-
-
-def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull, **environ}
-    return subprocess.run(
-        [sys.executable, "-m", "doit", *words],
-        cwd=ROOT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from tests.support.doit import Done, doit
 
 
 def load(home: Path, **environ: str) -> Settings:
@@ -59,7 +48,7 @@ def test_a_pinned_release_is_judged_before_anything_is_fetched(tmp_path: Path, t
 
 @pytest.mark.parametrize("version", ["auto", "master"])
 def test_what_is_wrong_in_every_version_is_judged_without_one(tmp_path: Path, version: str) -> None:
-    def judged(**environ: str) -> subprocess.CompletedProcess[str]:
+    def judged(**environ: str) -> Done:
         return doit(tmp_path, "check", STEPKUBE_VERSION=version, **environ)
 
     wrong = judged(FEATURE_GATES="A", ETCD_PORT="6443")
@@ -138,7 +127,7 @@ def test_a_kubectl_that_is_not_there_is_found_before_the_build(tmp_path: Path) -
 def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(
-        prerequisites.shutil,
+        shutil,
         "which",
         lambda name: None if name in prerequisites.RUNTIME else f"/bin/{name}",
     )

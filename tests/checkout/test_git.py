@@ -17,6 +17,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes import tree
 from tasks.settings import load
 from tests.support import miniature
+from tests.support.doit import doit
 from tests.support.servers import git_server
 
 
@@ -95,18 +96,12 @@ def test_a_fetch_killed_at_any_step_does_not_hinder_the_next(
 
     with git_server(remote.parent, cut=staticmethod(cut)) as (address, _):
         url = f"{address}/k8s/.git"
-        environ = {
-            **os.environ,
-            "STEPKUBE_HOME": str(tmp_path / "home"),
-            "STEPKUBE_ORIGIN_APT": "",
-            "STEPKUBE_ORIGIN_GIT": url,
-            "STEPKUBE_CONFIG": os.devnull,
-        }
-        doit = [sys.executable, "-m", "doit", "checkout"]
+        origin = {"STEPKUBE_ORIGIN_APT": "", "STEPKUBE_ORIGIN_GIT": url}
+        home = {"STEPKUBE_HOME": str(tmp_path / "home"), "STEPKUBE_CONFIG": os.devnull}
         with subprocess.Popen(
-            doit,
+            [sys.executable, "-m", "doit", "checkout"],
             cwd=load.ROOT,
-            env=environ,
+            env={**os.environ, **home, **origin},
             start_new_session=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -116,9 +111,7 @@ def test_a_fetch_killed_at_any_step_does_not_hinder_the_next(
             said, _ = killed.communicate(timeout=60)
         assert killed.returncode == -signal.SIGKILL, said
         running.clear()
-        done = subprocess.run(
-            doit, cwd=load.ROOT, env=environ, capture_output=True, text=True, check=False
-        )
+        done = doit(tmp_path / "home", "checkout", **origin)
     assert done.returncode == 0, done.stdout + done.stderr
     require_whole(tmp_path / "home" / "src" / "v1.10.3")
 

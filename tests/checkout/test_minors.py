@@ -14,10 +14,11 @@ from tasks.checkout import tasks as checkout
 from tasks.core.errors import Failure
 from tasks.explain import versions
 from tasks.kubernetes import releases
+from tasks.kubernetes.tree import load_checkout
 from tasks.settings import load
 from tasks.system import apt
-from tests.checkout.test_module_proxy import Proxy
 from tests.support import miniature
+from tests.support.kubernetes_proxy import Proxy
 
 TAGS = ("v1.9.9", "v1.10.3", "v1.10.11", "v1.10.12-rc.1", "v1.11.0-beta.1")
 
@@ -49,7 +50,7 @@ def test_git_gives_the_newest_release_and_that_is_said(
     assert f"v1.10 is v1.10.11 at git {remote}" in capsys.readouterr().out
     lock = json.loads(made.paths.lock.read_text())
     assert (lock["requested"], lock["version"]) == ("v1.10", "v1.10.11")
-    told = versions.kubernetes(made, versions.load_checkout(made.paths.lock))
+    told = versions.kubernetes(made, load_checkout(made.paths.lock))
     assert told.why == "the newest of v1.10 that this origin has"
     shutil.move(remote, tmp_path / "away")
     assert checkout.take(made).version == "v1.10.11"

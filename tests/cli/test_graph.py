@@ -10,18 +10,7 @@ import pytest
 
 from tasks.cli import task_names
 from tasks.settings.load import ROOT
-
-
-def doit(tmp_path: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "STEPKUBE_HOME": str(tmp_path), "STEPKUBE_CONFIG": os.devnull, **environ}
-    return subprocess.run(
-        [sys.executable, "-m", "doit", *words],
-        cwd=ROOT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from tests.support.doit import doit
 
 
 def test_the_list_is_the_pipeline_in_order(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from tasks.settings import load
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files, ports, process, signals
 from tests.support import toycluster
+from tests.support.ports import free_port
 
-PORT = toycluster.free_port()
+PORT = free_port()
 Run = subprocess.Popen[str]
 
 
@@ -24,7 +25,7 @@ Run = subprocess.Popen[str]
 def chosen(
     tmp_path: Path, toy: Path, dlv: Path, go_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
-    made = toycluster.load(tmp_path, toycluster.free_port())
+    made = toycluster.load(tmp_path, free_port())
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
     monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)

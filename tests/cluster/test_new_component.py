@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,9 @@ from tasks.settings.load import Settings
 from tasks.system import files, process
 from tasks.system.ports import Health
 from tests.support import toycluster
+from tests.support.ports import free_port
 
-PORT = toycluster.free_port()
+PORT = free_port()
 NAME = "toy"
 
 
@@ -67,9 +68,10 @@ def made(
     return made
 
 
-def named(
-    made: Settings, creator: Callable[[Settings], Iterator[dict[str, Any]]], name: str = NAME
-) -> dict[str, Any]:
+Creator = Callable[[Settings], Iterable[dict[str, Any]]]
+
+
+def named(made: Settings, creator: Creator, name: str = NAME) -> dict[str, Any]:
     (task,) = [task for task in creator(made) if task.get("name", task.get("basename")) == name]
     return task
 
@@ -133,8 +135,9 @@ def test_it_is_explained_and_offered_to_editors(made: Settings, tmp_path: Path) 
 def test_an_optional_one_belongs_to_the_cluster_that_asks_for_it(
     made: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = True
+    spec = replace(SPEC, optional=lambda _: asked)
     for asked in (True, False):
-        spec = replace(SPEC, optional=lambda _, asked=asked: asked)
         monkeypatch.setitem(registry.COMPONENTS, NAME, spec)
         assert (NAME in cluster.components_to_run(made)) is asked
     kubelets = replace(SPEC, part="kubelet")

@@ -1,6 +1,6 @@
 """cloud-controller-manager: what it refuses, whose program it runs, and when it ends."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from tasks.runtime import processes
 from tasks.settings import load
 from tasks.settings.load import Settings
 from tasks.system import files, process
-from tests.support import toycluster
+from tests.support.ports import free_port
 
 IN_TREE = ("1.10", "1.15", "1.20", "1.25", "1.30")
 
@@ -213,7 +213,7 @@ def running_own_program(tmp_path: Path, toy: Path, config: Path) -> Iterator[dic
         "EXTERNAL_CLOUD_PROVIDER_BINARY": str(program),
         "CLOUD_PROVIDER": "nebula",
         "CLOUD_CONFIG": str(config),
-        "STEPKUBE_CLOUD_CONTROLLER_MANAGER_PORT": str(toycluster.free_port()),
+        "STEPKUBE_CLOUD_CONTROLLER_MANAGER_PORT": str(free_port()),
     }
     chosen = load.load(environ)
     lock = dict.fromkeys(("commit", "origin", "requested", "tree"), "")
@@ -255,7 +255,9 @@ def test_a_program_of_ones_own_needs_no_build_and_is_started_again_when_it_chang
 
 
 @pytest.mark.parametrize("way", [cluster.up, cluster.down])
-def test_it_does_not_outlive_its_option_nor_the_cluster(own: dict[str, str], way) -> None:
+def test_it_does_not_outlive_its_option_nor_the_cluster(
+    own: dict[str, str], way: Callable[[load.Settings], object]
+) -> None:
     chosen = load.load(own)
     assert cluster.reconcile(chosen, ccm.NAME) is None
     running = record(chosen).identity

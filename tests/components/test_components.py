@@ -8,16 +8,14 @@ import pytest
 import yaml
 
 from tasks.components import containerd, kubelet_config
-from tasks.components.base import Context
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
-from tasks.settings import load
+from tests.support.builders import HOME, build, context, given
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 MINORS = ("1.10", "1.13", "1.16", "1.20", "1.24", "1.27", "1.31", "1.35", "1.36")
 EVERY_MINOR = facts.minors()
-HOME = "/workspace"
 ALL_ON = {
     "api.port": "8080",
     "api.basic_audit": "true",
@@ -52,30 +50,17 @@ RKT = {
     "node.rkt_path": "/rkt",
     "node.rkt_stage1_image": "stage1",
 }
-VARIANTS = {"defaults": {}, "all-on": ALL_ON, "docker": DOCKER, "rkt": RKT}
-
-
-def context(component, minor="1.20", known=None, **words):
-    """Return the context of a component; words are settings, with __ for the dot."""
-    dotted = {key.replace("__", "."): value for key, value in words.items()}
-    chosen = load.load({"STEPKUBE_HOME": HOME}, dotted, Path("/nonexistent.yaml"))
-    binary = Path(f"{HOME}/bin/{component}")
-    return Context(chosen, facts.minor(minor).minor, binary, known)
-
-
-def build(component, minor="1.20", known=None, **words):
-    return COMPONENTS[component].build(context(component, minor, known, **words))
-
-
-def given(component, minor="1.20", known=None, **words):
-    """Return the flags of a component's argv."""
-    argv = build(component, minor, known, **words).argv[1:]
-    return dict(item.removeprefix("--").split("=", 1) for item in argv)
+VARIANTS: dict[str, dict[str, str]] = {
+    "defaults": {},
+    "all-on": ALL_ON,
+    "docker": DOCKER,
+    "rkt": RKT,
+}
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
 @pytest.mark.parametrize("minor", MINORS)
-def test_golden_argv(component, minor):
+def test_golden_argv(component: str, minor: str) -> None:
     lines = [item.replace(HOME, "$WORK") for item in build(component, minor).argv]
     assert not any("\n" in line for line in lines)
     text = "".join(f"{line}\n" for line in lines)
@@ -86,22 +71,22 @@ def test_golden_argv(component, minor):
     assert text == file.read_text()
 
 
-def test_no_golden_file_is_left_over():
+def test_no_golden_file_is_left_over() -> None:
     names = {f"{component}-{minor}.txt" for component in COMPONENTS for minor in MINORS}
     assert {file.name for file in GOLDEN.iterdir()} == names
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
 @pytest.mark.parametrize("words", VARIANTS.values(), ids=VARIANTS)
-def test_every_flag_has_a_row_in_the_facts(component, words):
+def test_every_flag_has_a_row_in_the_facts(component: str, words: dict[str, str]) -> None:
     for minor in EVERY_MINOR:
         wanted = COMPONENTS[component].flags(context(component, minor, **words))
         assert set(wanted) <= set(facts.data()["flags"][component])
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_every_row_of_the_facts_is_used(component):
-    used = set()
+def test_every_row_of_the_facts_is_used(component: str) -> None:
+    used: set[str] = set()
     for minor in EVERY_MINOR:
         for words in VARIANTS.values():
             used |= set(COMPONENTS[component].flags(context(component, minor, **words)))
@@ -109,7 +94,7 @@ def test_every_row_of_the_facts_is_used(component):
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_registry_agrees_with_what_is_built(component):
+def test_registry_agrees_with_what_is_built(component: str) -> None:
     spec, built = COMPONENTS[component], build(component)
     assert (built.name, built.after) == (component, spec.after)
     before = list(COMPONENTS)[: list(COMPONENTS).index(component)]
@@ -117,8 +102,8 @@ def test_registry_agrees_with_what_is_built(component):
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_certificates_it_needs_are_the_ones_it_reads(component):
-    def task(file):
+def test_certificates_it_needs_are_the_ones_it_reads(component: str) -> None:
+    def task(file: Path) -> str:
         return f"kubeconfig-{file.stem}" if file.suffix == ".kubeconfig" else file.stem
 
     for minor in MINORS:
@@ -127,13 +112,13 @@ def test_certificates_it_needs_are_the_ones_it_reads(component):
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_nothing_is_outside_the_workspace_but_the_sandbox(component):
+def test_nothing_is_outside_the_workspace_but_the_sandbox(component: str) -> None:
     built = build(component)
     paths = (*built.files, *built.folders, *built.inputs)
     assert all(path.is_relative_to(HOME) for path in paths)
 
 
-def test_help_of_the_binary_decides():
+def test_help_of_the_binary_decides() -> None:
     known = frozenset({"kubeconfig", "v"})
     assert list(given("kube-scheduler", "1.35", known)) == ["v", "kubeconfig"]
     spec = COMPONENTS["kube-scheduler"]
@@ -142,25 +127,25 @@ def test_help_of_the_binary_decides():
     assert "v" not in dropped
 
 
-def test_help_of_the_binary_adds_what_the_facts_do_not_have():
+def test_help_of_the_binary_adds_what_the_facts_do_not_have() -> None:
     known = frozenset({"shutdown-watch-termination-grace-period"})
     assert list(given("kube-apiserver", "1.20", known))[-1:] == [*known]
 
 
-def test_a_flag_that_help_hides_is_kept():
+def test_a_flag_that_help_hides_is_kept() -> None:
     assert given("kube-scheduler", "1.20", frozenset({"kubeconfig"}))["port"] == "0"
     assert "port" not in given("kube-scheduler", "1.24", frozenset({"kubeconfig"}))
 
 
 @pytest.mark.parametrize("minor", ["1.10", "1.13", "1.20", "1.35"])
-def test_admission_list_of_the_user_is_honoured(minor):
+def test_admission_list_of_the_user_is_honoured(minor: str) -> None:
     listed = given(
         "kube-apiserver", minor, api__enable_admission_plugins="EventRateLimit, LimitRanger"
     )["enable-admission-plugins"].split(",")
     assert listed == [*facts.minor(minor).admission, "EventRateLimit"]
 
 
-def test_admission_switches_add_up():
+def test_admission_switches_add_up() -> None:
     listed = given(
         "kube-apiserver",
         "1.10",
@@ -184,25 +169,25 @@ def test_admission_switches_add_up():
     )
 
 
-def test_a_disabled_plugin_is_in_one_list_only():
+def test_a_disabled_plugin_is_in_one_list_only() -> None:
     listed = given("kube-apiserver", api__disable_admission_plugins="LimitRanger")
     assert listed["disable-admission-plugins"] == "LimitRanger"
     assert "LimitRanger" not in listed["enable-admission-plugins"].split(",")
 
 
-def test_a_removed_plugin_is_refused():
+def test_a_removed_plugin_is_refused() -> None:
     with pytest.raises(Failure, match=r"1\.25 removed .* PodSecurityPolicy") as caught:
         build("kube-apiserver", "1.25", api__enable_admission_plugins="PodSecurityPolicy")
     assert "api.enable_admission_plugins" in caught.value.message
 
 
 @pytest.mark.parametrize("switch", ["deny_security_context_admission", "psp_admission"])
-def test_a_switch_for_a_removed_plugin_is_refused(switch):
+def test_a_switch_for_a_removed_plugin_is_refused(switch: str) -> None:
     with pytest.raises(Failure, match=f"api.{switch}"):
         build("kube-apiserver", "1.35", **{f"api__{switch}": "true"})
 
 
-def test_pause_tolerant():
+def test_pause_tolerant() -> None:
     assert given("kube-apiserver", "1.35")["request-timeout"] == "24h"
     assert given("kube-apiserver", "1.35")["shutdown-watch-termination-grace-period"] == "1s"
     assert "shutdown-watch-termination-grace-period" not in given("kube-apiserver", "1.20")
@@ -215,7 +200,7 @@ def test_pause_tolerant():
 
 
 @pytest.mark.parametrize("minor", MINORS)
-def test_not_pause_tolerant_is_stock(minor):
+def test_not_pause_tolerant_is_stock(minor: str) -> None:
     stock = {"debug__pause_tolerant": "false"}
     long = {
         "request-timeout",
@@ -242,7 +227,7 @@ def test_not_pause_tolerant_is_stock(minor):
 
 
 @pytest.mark.parametrize("minor", ["1.18", "1.19", "1.25", "1.26"])
-def test_a_paused_apiserver_has_no_samples_to_make_up_for(minor):
+def test_a_paused_apiserver_has_no_samples_to_make_up_for(minor: str) -> None:
     argv = given("kube-apiserver", minor)
     counting = {
         "enable-priority-and-fairness": "false",
@@ -270,13 +255,13 @@ def test_a_paused_apiserver_has_no_samples_to_make_up_for(minor):
         ("containerd", "1.20", "unix:///workspace/instances/default/run/containerd.sock"),
     ],
 )
-def test_health(component, minor, url):
+def test_health(component: str, minor: str, url: str) -> None:
     assert build(component, minor).health.url == url
 
 
 @pytest.mark.parametrize("minor", EVERY_MINOR)
 @pytest.mark.parametrize("component", ["kube-controller-manager", "kube-scheduler"])
-def test_one_loopback_port(component, minor):
+def test_one_loopback_port(component: str, minor: facts.Minor) -> None:
     taken, built = given(component, minor), build(component, minor)
     (port,) = built.ports
     assert f"127.0.0.1:{port}/" in built.health.url
@@ -287,7 +272,7 @@ def test_one_loopback_port(component, minor):
         assert (taken["port"], taken["address"]) == (str(port), "127.0.0.1")
 
 
-def test_insecure_port_of_the_api():
+def test_insecure_port_of_the_api() -> None:
     assert build("kube-apiserver", "1.19", api__port="8080").ports == (6443, 8080)
     assert given("kube-apiserver", "1.19", api__port="8080")["insecure-port"] == "8080"
     assert given("kube-apiserver", "1.20", api__port="8080")["insecure-port"] == "0"
@@ -295,8 +280,8 @@ def test_insecure_port_of_the_api():
     assert "insecure-port" not in given("kube-apiserver", "1.24")
 
 
-def test_advertised_address():
-    def advertised(**words):
+def test_advertised_address() -> None:
+    def advertised(**words: str) -> str | None:
         return given("kube-apiserver", **words).get("advertise-address")
 
     assert advertised() == "10.99.0.1"
@@ -306,27 +291,27 @@ def test_advertised_address():
     assert advertised(api__advertise_address="192.0.2.2") == "192.0.2.2"
 
 
-def test_a_server_on_all_addresses_is_called_on_loopback():
+def test_a_server_on_all_addresses_is_called_on_loopback() -> None:
     everywhere = build("kube-apiserver", "1.35", api__bind_address="0.0.0.0")
     assert everywhere.health.url == "https://127.0.0.1:6443/readyz"
     six = build("kube-apiserver", "1.35", api__bind_address="::")
     assert six.health.url == "https://[::1]:6443/readyz"
 
 
-def test_without_anonymous_callers_a_refusal_means_ready():
+def test_without_anonymous_callers_a_refusal_means_ready() -> None:
     assert build("kube-apiserver", api__authorization_mode="AlwaysAllow").health.accept == (
         200,
         401,
     )
 
 
-def test_cors_default_fits_every_version():
+def test_cors_default_fits_every_version() -> None:
     for origin in given("kube-apiserver", "1.35")["cors-allowed-origins"].split(","):
         assert origin.startswith("//")
         assert origin.endswith("$")
 
 
-def test_debug_variables_reach_the_components():
+def test_debug_variables_reach_the_components() -> None:
     stock = {"start__cache_mutation_detector": "true", "debug__pause_tolerant": "false"}
     assert build("kube-apiserver", **stock).env == {
         "KUBE_CACHE_MUTATION_DETECTOR": "true",
@@ -334,19 +319,19 @@ def test_debug_variables_reach_the_components():
     }
 
 
-def test_pause_tolerant_clients_do_not_give_up_a_silent_server():
+def test_pause_tolerant_clients_do_not_give_up_a_silent_server() -> None:
     assert build("kube-scheduler").env["HTTP2_READ_IDLE_TIMEOUT_SECONDS"] == "0"
     stock = build("kube-scheduler", debug__pause_tolerant="false").env
     assert "HTTP2_READ_IDLE_TIMEOUT_SECONDS" not in stock
 
 
-def test_relative_files_of_the_user_become_absolute():
+def test_relative_files_of_the_user_become_absolute() -> None:
     key = given("kube-apiserver", certs__service_account_key="sa.key")["service-account-key-file"]
     assert key == str(Path.cwd() / "sa.key")
 
 
 @pytest.mark.parametrize("minor", EVERY_MINOR)
-def test_kubelet_configuration(minor):
+def test_kubelet_configuration(minor: facts.Minor) -> None:
     built = build("kubelet", minor)
     ((file, text),) = built.files.items()
     assert f"--config={file}" in built.argv
@@ -368,14 +353,14 @@ def test_kubelet_configuration(minor):
     assert taken.get("container-runtime") == ("remote" if minor < (1, 27) else None)
 
 
-def test_kubelet_of_another_runtime():
+def test_kubelet_of_another_runtime() -> None:
     endpoint = "unix:///run/crio/crio.sock"
     built = build("kubelet", node__container_runtime_endpoint=endpoint)
     assert f"--container-runtime-endpoint={endpoint}" in built.argv
     assert built.after == ("kube-apiserver",)
 
 
-def test_kubelet_without_a_sandbox():
+def test_kubelet_without_a_sandbox() -> None:
     built = build("kubelet", node__sandbox="false")
     assert not any(item.startswith("--node-ip") for item in built.argv)
     (text,) = built.files.values()
@@ -384,14 +369,14 @@ def test_kubelet_without_a_sandbox():
     assert built.ports == (10250, 10248)
 
 
-def test_kubelet_flags_of_the_user_come_last():
+def test_kubelet_flags_of_the_user_come_last() -> None:
     argv = build("kubelet", kubelet__flags="--max-pods=5 --node-labels='a=b c'").argv
     assert argv[-2:] == ("--max-pods=5", "--node-labels=a=b c")
     with pytest.raises(Failure, match=r"kubelet\.flags.*quotation"):
         build("kubelet", kubelet__flags="'")
 
 
-def test_kubelet_switches():
+def test_kubelet_switches() -> None:
     config = yaml.safe_load(
         kubelet_config.configuration(
             context(
@@ -409,12 +394,12 @@ def test_kubelet_switches():
     assert config["evictionSoft"] == {"memory.available": "300Mi"}
 
 
-def test_kubelet_names_the_socket_it_listens_at():
+def test_kubelet_names_the_socket_it_listens_at() -> None:
     (path,) = build("kubelet").sockets
     assert path == Path("/workspace/instances/default/kubelet/pod-resources/kubelet.sock")
 
 
-def test_proxy_configuration():
+def test_proxy_configuration() -> None:
     built = build("kube-proxy", "1.31", proxy__mode="nftables")
     (text,) = built.files.values()
     config = yaml.safe_load(text)
@@ -437,7 +422,7 @@ def test_proxy_configuration():
         (3, "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"),
     ],
 )
-def test_containerd_configuration(version, images, runtime):
+def test_containerd_configuration(version: int, images: str, runtime: str) -> None:
     given_context = replace(context("containerd"), probed={"cni": "/opt/cni"})
     built = containerd.build(given_context)
     written = built.files[Path(built.argv[1].removeprefix("--config="))]
@@ -460,7 +445,7 @@ def test_containerd_configuration(version, images, runtime):
     assert network["plugins"][0]["ipam"]["ranges"] == [[{"subnet": "10.1.0.0/16"}]]
 
 
-def test_two_instances_on_the_host_share_no_folder():
+def test_two_instances_on_the_host_share_no_folder() -> None:
     chosen = context("containerd", node__sandbox="false", instance="other").settings
     config = tomllib.loads(containerd.configuration(chosen, containerd.Tools()))
     assert config["state"] == "/run/stepkube-other"
@@ -469,12 +454,12 @@ def test_two_instances_on_the_host_share_no_folder():
 
 
 @pytest.mark.parametrize("component", ["kubelet", "kube-proxy"])
-def test_the_relay_holds_the_ports_of_the_sandbox(component):
+def test_the_relay_holds_the_ports_of_the_sandbox(component: str) -> None:
     assert build(component).ports == ()
     assert build(component, node__sandbox="false").ports
 
 
-def test_another_pause_image_is_the_same_for_both():
+def test_another_pause_image_is_the_same_for_both() -> None:
     named = "mirror.example.org/pause:3.9"
     chosen = {"node__pause_image": named}
     made = context("containerd", **chosen).settings
@@ -492,7 +477,7 @@ def test_another_pause_image_is_the_same_for_both():
         ({"node__pull": "false", "mirror__ca_bundle": "/etc/ca.pem"}, {"SSL_CERT_FILE"}),
     ],
 )
-def test_containerd_goes_out_through_the_relay(words, names):
+def test_containerd_goes_out_through_the_relay(words: dict[str, str], names: set[str]) -> None:
     env = build("containerd", **words).env
     assert set(env) == names
     assert env.get("HTTPS_PROXY", "http://127.0.0.1:3128") == "http://127.0.0.1:3128"

@@ -1,8 +1,4 @@
-"""Questions to the toy as a component, with a real Delve, and the toy left as it was found.
-
-Also a program, for what only a whole run of doit shows:
-python -m tests.debug.test_breakpoints HOME BASE_PORT PORT WORD...
-"""
+"""Questions to the toy as a component, with a real Delve, and the toy left as it was found."""
 
 import json
 import shlex
@@ -12,31 +8,22 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-from doit.cmd_base import ModuleTaskLoader
-from doit.doit_cmd import DoitMain
 
 from tasks import delve
-from tasks.cli import reporter
 from tasks.components import registry
-from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.debug import breakpoints, swap
 from tasks.delve import locations, tracepoint
 from tasks.delve.probe import Answer, Probe
 from tasks.delve.types import Frame, Hit, Variable
-from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
 from tasks.system import process, procfs
-from tests.debug.test_swap import PORT, calls, chosen, current, enter, goes_on, running
-from tests.support import toycluster
 from tests.support.dap import Dap
 from tests.support.stops import wait_stop
-
-__all__ = ["chosen", "running"]
+from tests.support.toyswap import PORT, calls, current, enter, goes_on
 
 SOURCE = (ROOT / "tests/toy/main.go").read_text().splitlines()
 RETURN = next(number for number, line in enumerate(SOURCE, 1) if "return label" in line)
@@ -440,7 +427,7 @@ def doit(chosen: Settings, *words: str) -> subprocess.Popen[str]:
     """Start a doit whose only component is the toy."""
     place = (str(chosen.paths.home), str(chosen.debug.base_port), str(PORT))
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.debug.test_breakpoints", *place, *words],
+        [sys.executable, "-m", "tests.support.toydoit", *place, *words],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -498,27 +485,3 @@ def test_there_is_a_task_for_every_component(chosen: Settings) -> None:
     group, *tasks = breakpoints.task_break(chosen)
     assert [task["name"] for task in tasks] == list(registry.debug_offsets())
     assert all(task["doc"] and task["params"] for task in tasks) and group["doc"]
-
-
-def main(home: str, base: str, port: str, *words: str) -> int:
-    """Run doit with the toy as the only component, and a step before that is loud."""
-    registry.COMPONENTS["toy"] = toycluster.spec(int(port))
-    processes.with_accepted_flags = toycluster.accept
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
-
-    def loud() -> Iterator[dict[str, Any]]:
-        yield {"name": "delve", "actions": [(console.say, ["noise of an earlier step"])]}
-
-    tasks = {
-        "task_break": lambda: breakpoints.task_break(toycluster.load(Path(home), int(base))),
-        "task_toolchain": loud,
-    }
-    state = {"dep_file": f"{home}/doit", "reporter": reporter.Reporter, "verbosity": 2}
-    config = {"GLOBAL": state}
-    loader = ModuleTaskLoader(tasks)
-    return int(DoitMain(loader, config_filenames=(), extra_config=config).run(list(words)))
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

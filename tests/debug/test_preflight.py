@@ -1,7 +1,9 @@
+import os
 import shlex
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,12 +12,10 @@ from tasks.debug import journal, preflight, swap
 from tasks.debug import tasks as debug
 from tasks.settings import load
 from tasks.system import firewall, process, procfs
-from tests.debug.test_swap import chosen, current, running
 from tests.support import toycluster
+from tests.support.toyswap import current
 
-__all__ = ["chosen", "running"]
-
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "mode": "attach",
     "stop_at_entry": False,
     "wait_client": False,
@@ -133,7 +133,7 @@ def test_a_kernel_that_forbids_ptrace_is_named_before_anything_is_touched(
     scope = tmp_path / "ptrace_scope"
     scope.write_text("1\n")
     monkeypatch.setattr(preflight, "YAMA", scope)
-    monkeypatch.setattr(preflight.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(Failure) as caught:
         toycluster.enter(chosen, swap.request(chosen, "toy", "debug-attach"))
     assert "ptrace_scope" in caught.value.message

@@ -16,12 +16,10 @@ from tasks.kubernetes.tool_record import load_tool
 from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import ports, process
-from tests.debug.test_swap import chosen, current, debugger, enter, goes_on, running
 from tests.support import toycluster
 from tests.support.dap import Dap
 from tests.support.stops import wait_stop
-
-__all__ = ["chosen", "running"]
+from tests.support.toyswap import current, debugger, enter, goes_on
 
 BOUND = 60.0
 """Seconds undebug may take in the worst case: every rung of the ladder, then a new start."""

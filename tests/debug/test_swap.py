@@ -3,10 +3,8 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
@@ -20,57 +18,7 @@ from tasks.settings.load import Settings
 from tasks.system import files, ports, process, procfs, signals
 from tests.support import toycluster
 from tests.support.stops import wait_stop
-
-PORT = toycluster.free_port()
-
-
-@pytest.fixture
-def chosen(
-    tmp_path: Path, toy: Path, dlv: Path, go_version: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Settings]:
-    """Yield settings of a workspace in which the toy is the only component."""
-    made = toycluster.load(tmp_path, toycluster.free_port())
-    toycluster.write(made, toy, dlv, go_version)
-    monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
-    monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
-    yield made
-    swap.kill(made, "toy")
-    processes.stop(made, "toy")
-    for mark in ("toy", "dlv-toy"):
-        assert process.marked(process.mark(mark, made.paths.instance)) == []
-
-
-@pytest.fixture
-def running(chosen: Settings) -> process.Record:
-    return processes.start(chosen, processes.desired_component(chosen, "toy"))
-
-
-def current(chosen: Settings) -> process.Record:
-    record = process.load(chosen.paths.run, "toy")
-    assert record is not None and record.alive()
-    return record
-
-
-def calls(chosen: Settings) -> int:
-    url = processes.desired_component(chosen, "toy").health.url
-    with urlopen(url, timeout=60) as answer:
-        return int(answer.read())
-
-
-def goes_on(chosen: Settings) -> bool:
-    before = calls(chosen)
-    identity = current(chosen).identity
-    return process.until(lambda: calls(chosen) > before + 3, identity.alive, 60.0)
-
-
-def enter(chosen: Settings, mode: str) -> process.Record:
-    return toycluster.enter(chosen, swap.request(chosen, "toy", swap.as_mode(mode)))
-
-
-def debugger(chosen: Settings) -> procfs.Identity:
-    journal = swap.load(chosen, "toy")
-    assert journal is not None and journal.debugger is not None
-    return journal.debugger
+from tests.support.toyswap import current, debugger, enter, goes_on
 
 
 def set_breakpoint(chosen: Settings) -> None:

@@ -12,10 +12,9 @@ from tasks.debug import journal, swap
 from tasks.runtime import processes
 from tasks.settings.load import ROOT, Settings
 from tasks.system import ports, process, procfs
-from tests.debug.test_swap import PORT, chosen, current, enter, goes_on, running
 from tests.support import toycluster
+from tests.support.toyswap import PORT, current, enter, goes_on
 
-__all__ = ["chosen", "running"]
 pytestmark = pytest.mark.crash
 
 REACHED = 7

@@ -24,6 +24,7 @@ import pytest
 
 from tasks import delve
 from tasks.delve import Delve, DelveError, DelveTimeoutError
+from tests.support.ports import free_port
 from tests.support.stops import clients, wait_stop
 
 T = TypeVar("T")
@@ -37,11 +38,6 @@ def eventually(probe: Callable[[], T], what: str, seconds: float = 60.0) -> T:
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         time.sleep(0.01)
     return value
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def traced(debugger: int) -> psutil.Process:

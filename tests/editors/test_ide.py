@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,11 @@ from tasks.components import registry
 from tasks.editors import configurations, jsonc_parser, tree_files
 from tasks.editors import tasks as editors
 from tasks.settings import load
-from tasks.settings.load import ROOT, Settings
+from tasks.settings.load import Settings
 from tasks.system import files
+from tests.support import doit as support
 from tests.support import miniature
+from tests.support.doit import Done
 
 PORTS = {
     "kube-apiserver": 39999,
@@ -610,18 +611,11 @@ def task_pipeline():
 """
 
 
-def doit(tmp_path: Path, tree: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def doit(tmp_path: Path, tree: Path, *words: str) -> Done:
     dodo = tmp_path / "dodo.py"
     dodo.write_text(DODO % str(tmp_path / "doit.db"))
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "STEPKUBE_CONFIG": os.devnull,
-        "STEPKUBE_HOME": str(tmp_path / "home"),
-        "STEPKUBE_ORIGIN_PATH": str(tree),
-    }
-    command = [sys.executable, "-m", "doit", words[0], "-f", str(dodo), *words[1:]]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    command = (words[0], "-f", str(dodo), *words[1:])
+    return support.doit(tmp_path / "home", *command, STEPKUBE_ORIGIN_PATH=str(tree))
 
 
 def test_the_task_checks_out_writes_and_cleans(tmp_path: Path, tree: Path) -> None:

@@ -5,8 +5,6 @@ import functools
 import itertools
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,8 +22,11 @@ from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
 from tasks.settings import groups
 from tasks.settings import load as settings
-from tasks.settings.load import ROOT, Settings
+from tasks.settings.load import Settings
+from tasks.settings.table import table
 from tasks.system import files
+from tests.support import doit as support
+from tests.support.doit import Done
 
 HOME = "/workspace"
 MINORS = ("1.10", "1.20", "1.35")
@@ -59,11 +60,11 @@ KUBE = [name for name, spec in COMPONENTS.items() if spec.module]
 def table_made_once() -> Iterator[None]:
     """Make the table of settings once: each of some ten thousand settings here asks for it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "table", functools.cache(settings.table))
+        patch.setattr(settings, "table", functools.cache(table))
         yield
 
 
-def load(environ: Mapping[str, str] | None = None, **words: str) -> Settings:
+def load(environ: Mapping[str, str] | None = None, /, **words: str) -> Settings:
     dotted = {key.replace("__", "."): value for key, value in words.items()}
     return settings.load({"STEPKUBE_HOME": HOME, **(environ or {})}, dotted, Path(os.devnull))
 
@@ -337,28 +338,20 @@ def test_causes_as_text(found: tuple[Cause, ...], text: str) -> None:
     assert explain.causes_text(found) == text
 
 
-def doit(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+DODO = """
+import types
+from tasks.cli import command_line, reporter
+from tasks.explain import tasks
+task_explain = types.MethodType(tasks.task_explain, command_line.load_settings())
+DOIT_CONFIG = {"reporter": reporter.Reporter, "verbosity": 2, "dep_file": %r}
+"""
+
+
+def doit(home: Path, *words: str, **environ: str) -> Done:
     """Run doit with the tasks of this module alone."""
-    program = (
-        "import sys, types\n"
-        "from doit.cmd_base import ModuleTaskLoader\n"
-        "from doit.doit_cmd import DoitMain\n"
-        "from tasks.cli import command_line, reporter\n"
-        "from tasks.explain import tasks as explain\n"
-        "config = {'reporter': reporter.Reporter, 'verbosity': 2, 'dep_file': sys.argv.pop(1)}\n"
-        "creator = types.MethodType(explain.task_explain, command_line.load_settings())\n"
-        "tasks = {'DOIT_CONFIG': config, 'task_explain': creator}\n"
-        "sys.exit(DoitMain(ModuleTaskLoader(tasks)).run(sys.argv[1:]))\n"
-    )
-    env = {**os.environ, "STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull, **environ}
-    return subprocess.run(
-        [sys.executable, "-c", program, str(home / "db"), *words],
-        cwd=ROOT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    dodo = home / "db_dodo.py"
+    dodo.write_text(DODO % str(home / "db"))
+    return support.doit(home, "run", "-f", str(dodo), *words, **environ)
 
 
 def check_out(home: Path) -> None:
@@ -369,7 +362,7 @@ def check_out(home: Path) -> None:
 
 def test_explain_needs_no_build_and_writes_no_file(tmp_path: Path) -> None:
     check_out(tmp_path)
-    before = {path for path in tmp_path.rglob("*") if path.name != "db"}
+    before = {path for path in tmp_path.rglob("*") if not path.name.startswith("db")}
     done = doit(tmp_path, "explain:kube-apiserver", LOG_LEVEL="5")
     assert done.returncode == 0, done.stderr
     assert "kube-apiserver of Kubernetes v1.20.2: not built yet" in done.stdout

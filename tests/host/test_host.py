@@ -176,7 +176,7 @@ def in_process_doit(
 
 def snapshot(root: Path) -> dict[str, tuple[object, ...]]:
     """Return content, mode, owner and time of every file below a folder."""
-    found = {}
+    found: dict[str, tuple[object, ...]] = {}
     for path in sorted(root.rglob("*")):
         if path.is_file():
             info = path.stat()

@@ -1,5 +1,7 @@
 import re
+from collections.abc import Iterator
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -7,26 +9,26 @@ from tasks.core.errors import Failure
 from tasks.kubernetes import facts
 from tasks.settings.load import ROOT
 
-MINORS = [(1, number) for number in range(10, 37)]
+MINORS = [facts.Minor(1, number) for number in range(10, 37)]
 EVIDENCE = re.compile(r"[VTRXPIM](,[VTRXPIM])*")
 CONFIGURATION_FILES = {"kubelet.yaml"}
 
 
-def eras():
+def eras() -> Iterator[object]:
     """Yield every fact and endpoint with its rows."""
     for table in ("facts", "health"):
         for name, rows in facts.data()[table].items():
             yield pytest.param(rows, id=f"{table}-{name}")
 
 
-def flags():
+def flags() -> Iterator[object]:
     for component, rows in facts.data()["flags"].items():
         for flag, row in rows.items():
             yield pytest.param(row, id=f"{component}-{flag}")
 
 
 @pytest.mark.parametrize("rows", list(eras()))
-def test_every_era_has_evidence_and_is_in_order(rows):
+def test_every_era_has_evidence_and_is_in_order(rows: dict[str, Any]) -> None:
     assert next(iter(rows)) == "1.10"
     assert sorted(rows, key=facts.parse) == list(rows)
     for since, (_, evidence) in rows.items():
@@ -35,7 +37,7 @@ def test_every_era_has_evidence_and_is_in_order(rows):
 
 
 @pytest.mark.parametrize("row", list(flags()))
-def test_every_flag_has_evidence_and_a_sound_range(row):
+def test_every_flag_has_evidence_and_a_sound_range(row: dict[str, Any]) -> None:
     assert set(row) <= {"since", "until", "hidden", "evidence"}
     assert EVIDENCE.fullmatch(row["evidence"])
     since, until = row.get("since", "1.10"), row.get("until", "1.36")
@@ -43,7 +45,7 @@ def test_every_flag_has_evidence_and_a_sound_range(row):
 
 
 @pytest.mark.parametrize("minor", MINORS)
-def test_every_minor_is_complete(minor):
+def test_every_minor_is_complete(minor: facts.Minor) -> None:
     found = facts.minor(minor)
     assert found.minor == minor
     assert not found.note
@@ -51,12 +53,12 @@ def test_every_minor_is_complete(minor):
     assert not set(found.admission) & set(found.admission_removed)
 
 
-def test_the_file_and_the_dataclass_have_the_same_facts():
+def test_the_file_and_the_dataclass_have_the_same_facts() -> None:
     derived = {"minor", "note", "health", "admission_removed"}
     assert set(facts.data()["facts"]) == {item.name for item in fields(facts.Facts)} - derived
 
 
-def test_every_fact_is_asked_for():
+def test_every_fact_is_asked_for() -> None:
     asked = re.compile(r"(?:\)|facts|known|now|about)\.(\w+)|first\(\"(\w+)\"")
     text = "".join(file.read_text() for file in (ROOT / "tasks").rglob("*.py"))
     found = {name for names in asked.findall(text) for name in names}
@@ -64,31 +66,31 @@ def test_every_fact_is_asked_for():
 
 
 @pytest.mark.parametrize("text", ["1.20", "v1.20.2", "v1.20.0-alpha.1", "1.20.2+dirty"])
-def test_a_version_names_its_minor(text):
+def test_a_version_names_its_minor(text: str) -> None:
     assert facts.minor(text) is facts.minor(facts.Minor(1, 20))
 
 
 @pytest.mark.parametrize("text", ["", "main", "1", "v1.x"])
-def test_what_is_no_version_is_refused(text):
+def test_what_is_no_version_is_refused(text: str) -> None:
     with pytest.raises(Failure, match="is not a Kubernetes version"):
         facts.minor(text)
 
 
 @pytest.mark.parametrize("text", ["1.9", "v1.2.0", "0.30"])
-def test_older_than_known_is_refused(text):
+def test_older_than_known_is_refused(text: str) -> None:
     with pytest.raises(Failure, match=r"older than 1\.10") as caught:
         facts.minor(text)
     assert "1.10" in caught.value.hint
 
 
-def test_newer_than_known_is_the_newest_and_says_so():
+def test_newer_than_known_is_the_newest_and_says_so() -> None:
     found = facts.minor("1.40")
     assert found.note.startswith("Kubernetes 1.40 is newer than 1.36: treated as 1.36, every flag")
     assert found.minor == (1, 40)
     assert found.admission == facts.minor("1.36").admission
 
 
-def test_facts_change_with_the_minor():
+def test_facts_change_with_the_minor() -> None:
     assert facts.minor("1.15").health["kube-apiserver"].path == "/healthz"
     assert facts.minor("1.16").health["kube-apiserver"].path == "/readyz"
     assert facts.minor("1.18").build_tags == ()
@@ -113,5 +115,5 @@ def test_facts_change_with_the_minor():
         ("kubelet", "no-such-flag", "1.20", False),
     ],
 )
-def test_flag_ranges(component, flag, version, known):
+def test_flag_ranges(component: str, flag: str, version: str | facts.Minor, known: bool) -> None:
     assert facts.flag_known(component, flag, version) is known

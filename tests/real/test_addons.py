@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.system import process
-from tests.real.conftest import Cluster
+from tests.real.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -90,7 +90,7 @@ def test_addons_that_are_asked_for_come_and_go(cluster: Cluster) -> None:
         "ENABLE_CSI_SNAPSHOTTER": "true",
         "KUBE_ENABLE_NODELOCAL_DNS": "true",
     }
-    cluster.doit("up", **asked_for)
+    cluster.doit("up", env=asked_for)
     assert not {
         name for name in found(cluster, DNS, "--namespace=kube-system") if "kube-dns" in name
     } - {"service/kube-dns-upstream"}
@@ -123,7 +123,7 @@ def test_what_cannot_work_is_refused_first(
     cluster: Cluster, environ: dict[str, str], expected: str
 ) -> None:
     pids = cluster.pids()
-    said = cluster.doit("up", code=1, **environ)
+    said = cluster.doit("up", code=1, env=environ)
     assert expected in said and "fix:" in said
     assert cluster.pids() == pids
 
@@ -137,7 +137,7 @@ def test_the_trees_own_cloud_controller_manager_says_why_it_ends(
         "CLOUD_PROVIDER": "openstack",
         "CLOUD_CONFIG": str(tmp_path / "cloud.conf"),
     }
-    said = cluster.doit("up", code=1, **environ)
+    said = cluster.doit("up", code=1, env=environ)
     assert f"{CLOUD} ended" in said
     assert "--cloud-provider cannot be empty" in said
     assert "is a sample" in said and "EXTERNAL_CLOUD_PROVIDER_BINARY" in said
@@ -156,11 +156,11 @@ def test_a_cloud_controller_manager_of_ones_own_ends_with_its_option(
         "CLOUD_PROVIDER": "nebula",
         "CLOUD_CONFIG": str(config),
     }
-    said = cluster.doit("up", **environ)
+    said = cluster.doit("up", env=environ)
     assert f"build:{CLOUD}" not in said
     record = cluster.record(CLOUD)
     assert f"--cloud-config={config}" in record.argv
-    (row,) = [line for line in cluster.doit("status", **environ).splitlines() if CLOUD in line]
+    (row,) = [line for line in cluster.doit("status", env=environ).splitlines() if CLOUD in line]
     port = cluster.settings.cloud_controller_manager.secure_port
     assert "normal" in row and "ok" in row and str(port) in row
     assert "--cloud-provider=external" in cluster.record("kube-controller-manager").argv

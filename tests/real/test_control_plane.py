@@ -10,7 +10,7 @@ import pytest
 from tasks import delve
 from tasks.debug import attach
 from tasks.system import ports, procfs, signals
-from tests.real.conftest import CONTROL_PLANE, Cluster
+from tests.real.cluster import CONTROL_PLANE, Cluster
 from tests.support.stops import wait_stop
 
 pytestmark = pytest.mark.cluster
@@ -187,4 +187,4 @@ def test_bad_input_ends_in_words(
 ) -> None:
     code = 1 if words == ["checkout"] or words[0] == "up" else 3
     environ = {"STEPKUBE_INSTANCE": "other", **environ} if words == ["checkout"] else environ
-    assert expected in cluster.doit(*words, code=code, **environ)
+    assert expected in cluster.doit(*words, code=code, env=environ)

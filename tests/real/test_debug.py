@@ -9,7 +9,7 @@ from tasks import delve
 from tasks.components import registry
 from tasks.debug import journal
 from tasks.system import signals
-from tests.real.conftest import CONTROL_PLANE, Cluster
+from tests.real.cluster import CONTROL_PLANE, Cluster
 from tests.support.stops import wait_stop
 
 pytestmark = pytest.mark.cluster

@@ -16,7 +16,7 @@ from tasks.components import registry
 from tasks.components.registry import COMPONENTS
 from tasks.settings import load
 from tasks.system import ports, process, procfs, signals
-from tests.real.conftest import CONTROL_PLANE, Cluster
+from tests.real.cluster import CONTROL_PLANE, Cluster
 
 pytestmark = pytest.mark.cluster
 node = pytest.mark.skipif(os.geteuid() != 0, reason="a kubelet needs root")
@@ -159,18 +159,18 @@ def test_given_binaries_are_used_and_a_rebuilt_one_restarts_its_component(
     for module in (*CONTROL_PLANE[1:], "kubectl"):
         cluster.doit(f"build:{module}")
         shutil.copy(build.load_binary(cluster.settings, module).path, tmp_path / module)
-    said = cluster.doit("up", "-o", str(tmp_path), **mode)
+    said = cluster.doit("up", "-o", str(tmp_path), env=mode)
     assert f"v1.20.2 from {tmp_path}" in said and "packages compiled" not in said
     before = running(cluster)
     assert build.load_binary(cluster.settings, "kubectl").origin == str(tmp_path / "kubectl")
-    said = cluster.doit("up", "-o", str(tmp_path), **mode)
+    said = cluster.doit("up", "-o", str(tmp_path), env=mode)
     assert running(cluster) == before and "build:" not in said
     with (tmp_path / "kube-scheduler").open("ab") as binary:
         binary.write(b"another build")
-    cluster.doit("up", GO_OUT=str(tmp_path), **mode)
+    cluster.doit("up", GO_OUT=str(tmp_path), env=mode)
     after = running(cluster)
     assert {name for name in before if before[name] != after[name]} == {"kube-scheduler"}
     (tmp_path / "kube-scheduler").unlink()
-    said = cluster.doit("up", "-o", str(tmp_path), code=1, **mode)
+    said = cluster.doit("up", "-o", str(tmp_path), code=1, env=mode)
     assert f"{tmp_path / 'kube-scheduler'} does not exist" in said
     assert running(cluster) == after

@@ -11,7 +11,7 @@ import pytest
 from tasks import delve
 from tasks.system import ports, process, procfs
 from tests.real import host
-from tests.real.conftest import Cluster
+from tests.real.cluster import Cluster
 from tests.support.stops import wait_stop
 
 pytestmark = [
@@ -47,8 +47,8 @@ def test_status_names_the_ports_that_the_host_reaches(cluster: Cluster) -> None:
 def test_the_kubelet_answers_kube_apiserver_through_the_relay(cluster: Cluster) -> None:
     certs = cluster.settings.paths.certs
     context = ssl.create_default_context(cafile=str(certs / "server-ca.crt"))
-    pair = (certs / f"client-kube-apiserver.{end}" for end in ("crt", "key"))
-    context.load_cert_chain(*pair)
+    pair = [certs / f"client-kube-apiserver.{end}" for end in ("crt", "key")]
+    context.load_cert_chain(pair[0], pair[1])
     url = f"https://127.0.0.1:{cluster.settings.kubelet.port}/healthz"
     with urlopen(url, context=context, timeout=60) as answer:
         assert answer.read() == b"ok"

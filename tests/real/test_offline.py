@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.settings import load
-from tests.real.conftest import Cluster
+from tests.real.cluster import Cluster
 
 pytestmark = [
     pytest.mark.cluster,

@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from tasks.runtime import oci, port_forwards, processes, sandbox
 from tasks.system import files, ports, process, procfs
 from tasks.system.run import Result, run
 from tests.real import host, registry
-from tests.real.conftest import Cluster
-from tests.support.toycluster import free_port
+from tests.real.cluster import Cluster
+from tests.support.ports import free_port
 
 pytestmark = [
     pytest.mark.cluster,
@@ -49,7 +50,8 @@ class Node:
     def doit(self, *words: str, **environ: str) -> str:
         """Run doit with the settings of this node."""
         forward = f"{self.port}:30080"
-        return self.cluster.doit(*words, START_MODE="all", STEPKUBE_NODE_FORWARD=forward, **environ)
+        own = {"START_MODE": "all", "STEPKUBE_NODE_FORWARD": forward}
+        return self.cluster.doit(*words, env={**own, **environ})
 
     def get(self, *words: str) -> Any:
         """Return objects as kubectl has them."""
@@ -238,13 +240,17 @@ def test_port_forward(node: Node) -> None:
         forwarding.communicate(timeout=120)
 
 
+def is_answered(node: Node, url: str) -> bool:
+    return node.inside("get", url).code == 0
+
+
 def test_services_from_everywhere(node: Node) -> None:
     names = {pod["metadata"]["name"] for pod in node.web()}
     address = node.cluster.settings.node.address
     service = node.get("service", "web")["spec"]["clusterIP"]
     urls = (f"http://{service}/", f"http://{address}:30080/")
     for url in urls:
-        eventually(lambda url=url: node.inside("get", url).code == 0, f"{url} from the node")
+        eventually(partial(is_answered, node, url), f"{url} from the node")
         assert node.inside("get", url).stdout.strip() in names
     assert set(node.exec("hostport", "get", *urls).split()) <= names
     answers = run(node.program, "get", *[f"http://127.0.0.1:{node.port}/"] * 8, timeout=60)

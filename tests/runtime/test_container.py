@@ -26,6 +26,7 @@ from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files, process, procfs
 from tests.support import toycluster
+from tests.support.ports import free_port
 
 HOME = "/workspace"
 DOCKER = {"CONTAINER_RUNTIME": "docker", "STEPKUBE_NODE_SANDBOX": "false"}
@@ -143,7 +144,7 @@ def test_later_versions_name_those_that_can(monkeypatch: pytest.MonkeyPatch) -> 
 
 # --- its life, with a program that stands in for Docker, and a real Delve ------------------------
 
-PORT = toycluster.free_port()
+PORT = free_port()
 
 
 @pytest.fixture(name="box")
@@ -161,7 +162,7 @@ def contained(
     made = settings.load(
         {
             "STEPKUBE_HOME": str(tmp_path),
-            "STEPKUBE_DEBUG_BASE_PORT": str(toycluster.free_port()),
+            "STEPKUBE_DEBUG_BASE_PORT": str(free_port()),
             **CONTAINED,
             "KUBELET_IMAGE": "userland:1",
         }

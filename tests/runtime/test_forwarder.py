@@ -18,7 +18,7 @@ from tasks.core.errors import Failure
 from tasks.runtime import forwarder, port_forwards
 from tasks.settings import load
 from tasks.system import ports, process, procfs, signals
-from tests.support.toycluster import free_port
+from tests.support.ports import free_port
 
 RESET = struct.pack("ii", 1, 0)
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="entering a namespace needs root")

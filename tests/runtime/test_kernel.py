@@ -1,4 +1,5 @@
 import platform
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes.facts import Minor
 from tasks.runtime import kernel, processes
 from tasks.system import files
-from tests.components.test_components import context
+from tests.support.builders import context
 
 RELEASE = Path("lib", "modules", platform.release())
 
@@ -39,14 +40,14 @@ def write(root: Path, what: dict[str, str]) -> None:
 def test_ipvs_is_looked_for_and_never_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: dict[str, str], expected: str
 ) -> None:
-    monkeypatch.setattr(kernel.shutil, "which", lambda name: name)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
     write(tmp_path, what)
     assert kernel.why_no_ipvs(tmp_path).startswith(expected)
     assert bool(kernel.why_no_ipvs(tmp_path)) == bool(expected)
 
 
 def test_ipvs_needs_ipset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     write(tmp_path, {"sys/module/ip_vs/x": "", "sys/module/ip_vs_rr/x": ""})
     assert "ipset is not installed" in kernel.why_no_ipvs(tmp_path)
 

@@ -1,3 +1,5 @@
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,8 @@ from tasks.runtime import prerequisites, processes, sandbox
 from tasks.settings import load
 from tasks.system import files
 from tasks.system.ports import Health
-from tests.cli.test_graph import doit
-from tests.support import toycluster
+from tests.support.doit import doit
+from tests.support.ports import free_port
 
 CONTROL = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
 
@@ -25,10 +27,8 @@ def chosen(tmp_path: Path, **environ: str) -> load.Settings:
 def machine(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Return the programs of a pretended machine on which we are root."""
     programs = {"containerd", "runc", "iptables", "ip", "unshare", "nsenter"}
-    monkeypatch.setattr(
-        prerequisites.shutil, "which", lambda name: name if name in programs else None
-    )
-    monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name in programs else None)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     return programs
 
 
@@ -47,7 +47,7 @@ def test_without_a_runtime_the_node_is_left_out_in_one_line(
 def test_a_user_who_is_not_root_has_no_node(
     tmp_path: Path, machine: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert prerequisites.node_components(chosen(tmp_path)) == []
     assert "for want of root;" in prerequisites.describe_left_out(chosen(tmp_path))
 
@@ -111,7 +111,7 @@ def test_without_a_kubelet_kube_proxy_needs_no_runtime(tmp_path: Path, machine: 
 
 
 def test_a_lone_kubelet_needs_a_control_plane(tmp_path: Path) -> None:
-    port = str(toycluster.free_port())
+    port = str(free_port())
     made = chosen(tmp_path, START_MODE="kubeletonly", API_SECURE_PORT=port)
     with pytest.raises(Failure, match=f"no control plane is ready at https://localhost:{port}"):
         prerequisites.require_control_plane(made)

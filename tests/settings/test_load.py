@@ -5,9 +5,12 @@ import pytest
 from tasks.core.errors import Failure
 from tasks.explain import config
 from tasks.settings import load as settings
+from tasks.settings.table import table
 
 
-def load(tmp_path: Path, text: str = "", words: dict[str, str] | None = None, **environ: str):
+def load(
+    tmp_path: Path, text: str = "", words: dict[str, str] | None = None, /, **environ: str
+) -> settings.Settings:
     file = tmp_path / "stepkube.yaml"
     file.write_text(text)
     return settings.load({"STEPKUBE_CONFIG": str(file), **environ}, words)
@@ -68,7 +71,7 @@ def test_a_port_that_is_off_by_default_may_be_zero(tmp_path: Path) -> None:
 
 def test_no_version_is_the_default_one(tmp_path: Path) -> None:
     assert load(tmp_path, STEPKUBE_VERSION="").version == "auto"
-    assert load(tmp_path, words={"version": " "}).version == "auto"
+    assert load(tmp_path, "", {"version": " "}).version == "auto"
 
 
 def test_an_empty_variable_is_none_but_for_texts_of_the_tool_itself(tmp_path: Path) -> None:
@@ -96,7 +99,7 @@ def test_a_config_file_that_was_named_must_exist(tmp_path: Path) -> None:
 
 def test_unknown_words_of_the_command_line_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="no setting named verison"):
-        load(tmp_path, words={"verison": "v1.20.2"})
+        load(tmp_path, "", {"verison": "v1.20.2"})
     with pytest.raises(Failure, match="no setting named kubectl run a --image") as told:
         settings.load({}, {"kubectl run a --image": "x"}, tmp_path / "no")
     assert "is written --option='a=b'" in told.value.hint
@@ -122,8 +125,8 @@ def test_a_second_instance_has_ports_of_its_own(tmp_path: Path) -> None:
     assert named.api.secure_port == 7443
     for number in range(1000):
         for port in (2379, 6443, 10259, 39990):
-            own = settings.instance_port(f"i{number}", port)
-            assert 1024 < own < 30000 or 32768 < own < 60000, "not one of a service"
+            moved = settings.instance_port(f"i{number}", port)
+            assert 1024 < moved < 30000 or 32768 < moved < 60000, "not one of a service"
 
 
 def test_the_configuration_page_is_the_table() -> None:
@@ -132,5 +135,5 @@ def test_the_configuration_page_is_the_table() -> None:
 
 
 def test_every_variable_has_one_key() -> None:
-    names = [row.env for row in settings.table()]
+    names = [row.env for row in table()]
     assert len(names) == len(set(names))

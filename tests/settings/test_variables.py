@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.addons import catalog
+from tasks.addons.template_values import fill
 from tasks.build import prebuilt
 from tasks.certs import certificates, credentials, kubeconfig
 from tasks.certs import tasks as certs
@@ -117,8 +118,13 @@ def patience(chosen: Settings, minor: str) -> float:
     asked: list[float] = []
     context = Context(chosen, facts.parse(minor), Path("/bin/kube-apiserver"))
     component = COMPONENTS["kube-apiserver"].build(context)
+
+    def watch(_ready: object, _alive: object, limit: float) -> bool:
+        asked.append(limit)
+        return True
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process, "until", lambda *given: asked.append(given[2]) or True)
+        patch.setattr(process, "until", watch)
         record = process.Record.__new__(process.Record)
         object.__setattr__(record, "identity", procfs.identify(os.getpid()))
         processes.wait_ready(component, record)
@@ -249,7 +255,7 @@ def test_go_out(tmp_path: Path) -> None:
 
 def test_kube_dns_memory_limit(tmp_path: Path) -> None:
     files.write(tmp_path / "dns.yaml.in", "memory: __DNS__MEMORY__LIMIT__\n")
-    filled_in = catalog.fill(tmp_path / "dns.yaml.in", load({"KUBE_DNS_MEMORY_LIMIT": "99Mi"}))
+    filled_in = fill(tmp_path / "dns.yaml.in", load({"KUBE_DNS_MEMORY_LIMIT": "99Mi"}))
     assert filled_in == "memory: 99Mi\n"
 
 

@@ -37,7 +37,7 @@ class Era:
     deadline: bool = False
 
     @property
-    def minor(self) -> tuple[int, int]:
+    def minor(self) -> facts.Minor:
         return facts.parse(self.version)
 
 

@@ -6,7 +6,6 @@ Usage of the program: python -m tests.support.toycluster HOME BASE_PORT PORT VER
 import itertools
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,12 +26,6 @@ from tasks.system import files, process, signals
 from tasks.system.ports import Health
 
 ODD = ("a (b) $c", "", "--x=", "'\"", "/127.0.0.1(:[0-9]+)?$")
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def load(home: Path, base: int) -> Settings:
@@ -63,7 +56,7 @@ def spec(port: int) -> Spec:
     )
 
 
-def accept(_: Settings, component: Component) -> Component:
+def accept(settings: Settings, component: Component) -> Component:
     """Stand in for with_accepted_flags: the toy reads its odd arguments as it gets them."""
     return component
 

@@ -14,7 +14,7 @@ import pytest
 
 from tasks.core.errors import Failure
 from tasks.settings import load
-from tasks.system import apt, apt_sources
+from tasks.system import apt, apt_sources, run
 from tasks.system.apt import Archive
 from tasks.system.apt_sources import Source
 
@@ -281,7 +281,7 @@ def test_indexes_are_fetched_once_a_day_and_for_each_list(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     updates: list[Path] = []
-    real = apt.follow
+    real = run.follow
 
     def follow(*argv: str, **kwargs: object) -> int:
         updates.append(Path(argv[2]).parent)
@@ -369,8 +369,8 @@ def test_it_works_without_root(repository: Repository, monkeypatch: pytest.Monke
 
             return called
 
-        monkeypatch.setattr(apt, "run", as_user(apt.run))
-        monkeypatch.setattr(apt, "follow", as_user(apt.follow))
+        monkeypatch.setattr(apt, "run", as_user(run.run))
+        monkeypatch.setattr(apt, "follow", as_user(run.follow))
         archive = Archive(configured(folder), kinds=("deb", "deb-src"))
         archive.fetch_binary(["hello"], folder / "root")
         assert (folder / "root/usr/bin/hello").stat().st_uid == 65534

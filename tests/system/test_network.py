@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +20,7 @@ from tasks.settings import load
 from tasks.system import apt, download, network
 from tasks.system.run import run
 from tests.support import miniature
+from tests.support.doit import doit
 from tests.support.servers import NAME, GitHandler, authority, connect_proxy, served
 
 MODULE = "example.org/thing"
@@ -166,20 +164,7 @@ def test_a_wrong_bundle_is_refused_before_anything_is_fetched(
     bundle = tmp_path / "corporate.pem"
     if content is not None:
         bundle.write_text(content)
-    environ = {
-        **os.environ,
-        "STEPKUBE_HOME": str(tmp_path / "home"),
-        "STEPKUBE_CONFIG": os.devnull,
-        "SSL_CERT_FILE": str(bundle),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "doit", "checkout"],
-        cwd=load.ROOT,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = doit(tmp_path / "home", "checkout", SSL_CERT_FILE=str(bundle))
     assert done.returncode == 1
     assert "corporate.pem" in done.stderr and "set mirror.ca_bundle" in done.stderr
     assert "cannot be reached" not in done.stdout and "Traceback" not in done.stderr
@@ -269,9 +254,6 @@ def test_credentials_of_a_download_are_sent_and_not_printed(
 
 def test_neither_config_nor_the_workspace_shows_a_password(tmp_path: Path) -> None:
     environ = {
-        **os.environ,
-        "STEPKUBE_HOME": str(tmp_path / "home"),
-        "STEPKUBE_CONFIG": os.devnull,
         "GOPROXY": "https://u:s3cr3t@goproxy.invalid",
         "STEPKUBE_ORIGIN_APT": "",
         "STEPKUBE_MIRROR_GO": "https://u:s3cr3t@go.invalid/dl",
@@ -280,14 +262,7 @@ def test_neither_config_nor_the_workspace_shows_a_password(tmp_path: Path) -> No
         "STEPKUBE_ORIGIN_GIT": "https://u:s3cr3t@127.0.0.1:1/k8s.git",
     }
     for words in (["config"], ["checkout"], ["info", "checkout"], ["info", "toolchain:go"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "doit", *words],
-            cwd=load.ROOT,
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = doit(tmp_path / "home", *words, **environ)
         assert "s3cr3t" not in done.stdout + done.stderr, words
         assert words != ["checkout"] or "https://***@127.0.0.1:1/k8s.git" in done.stderr
     for file in (tmp_path / "home").rglob("*"):

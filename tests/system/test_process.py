@@ -40,7 +40,9 @@ def start(tmp_path: Path, *argv: str, name: str = "sleeper") -> process.Record:
     )
 
 
-def test_a_record_comes_back_as_it_was_written(tmp_path: Path, spawned: list) -> None:
+def test_a_record_comes_back_as_it_was_written(
+    tmp_path: Path, spawned: list[process.Record]
+) -> None:
     record = start(tmp_path, sys.executable, "-c", "import time; time.sleep(60)", "a (b) $c", "")
     spawned.append(record)
     process.save(tmp_path, record)
@@ -50,7 +52,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path, spawned: list) ->
 
 
 def test_a_foreign_process_with_the_recorded_pid_is_never_signalled(
-    tmp_path: Path, spawned: list
+    tmp_path: Path, spawned: list[process.Record]
 ) -> None:
     record = start(tmp_path, "sleep", "60")
     spawned.append(record)
@@ -60,14 +62,14 @@ def test_a_foreign_process_with_the_recorded_pid_is_never_signalled(
     assert record.identity.alive()
 
 
-def test_a_record_of_an_earlier_boot_is_dead(tmp_path: Path, spawned: list) -> None:
+def test_a_record_of_an_earlier_boot_is_dead(tmp_path: Path, spawned: list[process.Record]) -> None:
     record = start(tmp_path, "sleep", "60")
     spawned.append(record)
     assert not replace(record.identity, boot="another").alive()
 
 
 def test_a_pid_that_became_another_program_is_not_the_component(
-    tmp_path: Path, spawned: list
+    tmp_path: Path, spawned: list[process.Record]
 ) -> None:
     record = start(tmp_path, "sleep", "60")
     spawned.append(record)
@@ -88,7 +90,7 @@ def test_a_zombie_is_dead() -> None:
 
 
 def test_a_process_whose_first_thread_is_gone_lives_and_keeps_its_port(
-    tmp_path: Path, spawned: list
+    tmp_path: Path, spawned: list[process.Record]
 ) -> None:
     record = start(tmp_path, sys.executable, "-c", HEADLESS)
     spawned.append(record)
@@ -104,7 +106,9 @@ def test_a_process_whose_first_thread_is_gone_lives_and_keeps_its_port(
     assert not record.identity.alive()
 
 
-def test_the_ladder_ends_a_process_that_ignores_sigterm(tmp_path: Path, spawned: list) -> None:
+def test_the_ladder_ends_a_process_that_ignores_sigterm(
+    tmp_path: Path, spawned: list[process.Record]
+) -> None:
     record = start(tmp_path, sys.executable, "-c", STUBBORN)
     spawned.append(record)
     log = Path(record.log)
@@ -114,7 +118,9 @@ def test_the_ladder_ends_a_process_that_ignores_sigterm(tmp_path: Path, spawned:
     assert not record.identity.alive()
 
 
-def test_processes_without_a_record_are_found_by_their_mark(tmp_path: Path, spawned: list) -> None:
+def test_processes_without_a_record_are_found_by_their_mark(
+    tmp_path: Path, spawned: list[process.Record]
+) -> None:
     record = start(tmp_path, "sleep", "60")
     spawned.append(record)
     assert process.marked(process.mark("sleeper", tmp_path)) == [record.identity]
@@ -153,7 +159,7 @@ def test_a_path_too_long_for_a_socket_is_refused_with_its_length(tmp_path: Path)
 
 
 def test_what_a_marked_process_starts_while_it_is_ended_is_ended_too(
-    tmp_path: Path, spawned: list
+    tmp_path: Path, spawned: list[process.Record]
 ) -> None:
     heir = "import signal;print('heir', flush=True);signal.pause()"
     code = (
@@ -172,7 +178,7 @@ def test_what_a_marked_process_starts_while_it_is_ended_is_ended_too(
     assert process.marked(mark) == []
 
 
-def test_a_busy_port_names_its_owner(tmp_path: Path, spawned: list) -> None:
+def test_a_busy_port_names_its_owner(tmp_path: Path, spawned: list[process.Record]) -> None:
     serve = (
         "import socket,time;s=socket.socket();s.bind(('127.0.0.1',0));s.listen();"
         "print(s.getsockname()[1],flush=True);time.sleep(60)"

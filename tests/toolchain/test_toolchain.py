@@ -9,6 +9,7 @@ import re
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from tasks.gomod import sumdb
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tool_record import Tool
 from tasks.settings import load
-from tasks.system import files, resources
+from tasks.system import download, files, resources
 from tasks.toolchain import cni, go_install, goroot
 from tasks.toolchain import tasks as toolchain
 from tasks.toolchain import versions as golang
-from tests.gomod.test_sumdb import Database, record
+from tests.support.checksums import Database, record
 
 ARCH = resources.architecture()
 OLD_VERSION = {"build/build-image/cross/VERSION": "v1.15.5-1\n"}
@@ -114,7 +115,7 @@ def test_releases_are_read_and_written_as_go_does() -> None:
 
 
 def test_a_newer_patch_stands_in_only_when_it_is_needed() -> None:
-    def offered():
+    def offered() -> Iterator[tuple[int, int, int]]:
         asked.append(1)
         yield from ((1, 15, n) for n in (2, 15, 8, 7, 5, 13))
         yield (1, 16, 9)
@@ -156,7 +157,7 @@ class Proxy:
     def path(self, version: str) -> Path:
         return self.folder / goroot.MODULE / "@v" / f"{self.known[version]}.zip"
 
-    def list(self, module: str, versions: object) -> None:
+    def list(self, module: str, versions: Iterable[str]) -> None:
         files.write(self.folder / module / "@v/list", "".join(f"{v}\n" for v in versions))
 
     def release(self, module: str, *versions: str, go: str = "1.24") -> None:
@@ -224,7 +225,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         raise Failure("no Debian here")
 
     monkeypatch.setattr(goroot, "Archive", none)
-    monkeypatch.setattr(go_install.resources, "require_disk", lambda *args: None)
+    monkeypatch.setattr(resources, "require_disk", lambda *args: None)
 
 
 def test_go_comes_verified_from_the_proxy_and_is_kept(tmp_path: Path) -> None:
@@ -274,7 +275,7 @@ def test_a_go_that_the_database_does_not_know_is_refused(tmp_path: Path) -> None
 
 
 def test_with_the_database_off_a_warning_takes_its_place(
-    tmp_path: Path, capsys: pytest.CaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
     assert goroot.obtain(proxy.settings(tmp_path, GOSUMDB="off"), "1.25.5").version == "1.25.5"
@@ -336,9 +337,9 @@ def test_the_index_of_a_release_folder_offers_newer_patches(
     base = release_folder(tmp_path / "dl", "1.15.15", listed=True).rstrip("/")
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path, STEPKUBE_MIRROR_GO=base)
     index = (tmp_path / "dl/?mode=json&include=all").read_bytes()
-    real = goroot.download.read
+    real = download.read
     monkeypatch.setattr(
-        goroot.download,
+        download,
         "read",
         lambda url, **more: index if url.endswith("include=all") else real(url, **more),
     )
