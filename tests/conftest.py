@@ -31,15 +31,15 @@ def pytest_configure() -> None:
             os.environ.pop(row.env, None)
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Leave a real cluster to one process: its tests share it, one after another."""
-    return 0 if config.option.markexpr == "cluster" else None
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Use one process more than there are cores: many tests wait. A real cluster's take turns."""
+    return 0 if config.option.markexpr == "cluster" else len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fail when a process outlives the tests that started it, and name it."""
-    folder = str(tmp_path_factory.getbasetemp())
+    folder = f"{tmp_path_factory.getbasetemp()}/"
     yield
 
     def left() -> list[tuple[str, ...]]:
@@ -59,6 +59,14 @@ def cache() -> Path:
     """Return the folder of what test runs share."""
     home = os.environ.get("STEPKUBE_HOME") or HERE.parent / ".stepkube"
     return Path(home).absolute() / "cache" / "tests"
+
+
+@pytest.fixture(scope="session")
+def gobuild(cache: Path) -> Path:
+    """Return the folder of what Go compiled, shared by workspaces that link to it."""
+    folder = cache / "home/cache/gobuild"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

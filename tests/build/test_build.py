@@ -84,7 +84,7 @@ def test_a_binary_that_is_there_waits_for_no_other_run(chosen: Settings) -> None
 
 
 def test_what_was_compiled_together_is_not_pruned_before_it_is_used(
-    chosen: Settings, tmp_path: Path
+    chosen: Settings, tmp_path: Path, gobuild: Path
 ) -> None:
     own = replace(chosen, build=replace(chosen.build, keep=0))
     home = tmp_path / "home"
@@ -93,6 +93,8 @@ def test_what_was_compiled_together_is_not_pruned_before_it_is_used(
     own = replace(own, paths=replace(own.paths, home=home, instance=instance))
     state = doit_run.current()
     state.dependencies, state.selected = {"build:kube-apiserver": ()}, ["build:kube-apiserver"]
+    own.paths.cache.mkdir(parents=True)
+    (own.paths.cache / "gobuild").symlink_to(gobuild)
     for module in ("kube-scheduler", "kube-apiserver"):
         assert sources.refresh(own, module) is None
         assert build.build(own, module) is None

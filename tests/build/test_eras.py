@@ -35,7 +35,9 @@ Maker = Callable[..., Settings]
 
 
 @pytest.fixture
-def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[Maker]:
+def chosen(
+    tmp_path: Path, cache: Path, gobuild: Path, go: Path, go_version: str
+) -> Iterator[Maker]:
     """Return a maker of settings whose tree is an era's; Go's cache is shared by all tests."""
     made: list[Settings] = []
 
@@ -44,7 +46,7 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[M
         if tree is None:  # with checkouts of its own, and yet the same cache of Go's
             home = tmp_path / "home"
             (home / "cache").mkdir(parents=True)
-            (home / "cache/gobuild").symlink_to(cache / "home/cache/gobuild")
+            (home / "cache/gobuild").symlink_to(gobuild)
         loaded = load.load(
             {
                 "STEPKUBE_HOME": str(home),

@@ -273,7 +273,10 @@ def test_a_stop_by_hand_is_left_alone(chosen: Settings, running: process.Record)
         assert owner.state().stop == stop and owner.breakpoints() == ()
 
 
-def test_an_editor_that_steers_delve_is_named(chosen: Settings, running: process.Record) -> None:
+def test_an_editor_that_steers_delve_is_named(
+    chosen: Settings, running: process.Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delve.Delve.halt, "__defaults__", (0.5,))  # seconds until it gives up
     enter(chosen, "attach")
     journal = swap.load(chosen, "toy")
     assert journal is not None

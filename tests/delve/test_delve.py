@@ -86,7 +86,7 @@ class Toy:
         return healthz(self.port, timeout)
 
     def goes_on(self, iterations: int = 20) -> bool:
-        """Tell whether it lives through some more iterations, ten in a second."""
+        """Tell whether it lives through some more iterations."""
         before = self.calls() or 0
         eventually(lambda: (self.calls() or 0) >= before + iterations, "more iterations")
         return self.process.poll() is None

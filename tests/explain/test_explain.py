@@ -57,10 +57,20 @@ KUBE = [name for name, spec in COMPONENTS.items() if spec.module]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def table_made_once() -> Iterator[None]:
-    """Make the table of settings once: each of some ten thousand settings here asks for it."""
+def made_once() -> Iterator[None]:
+    """Make the table of settings, and the changes of settings, once: some ten thousand are made."""
+    changes: dict[str, list[tuple[Cause, Settings]]] = {}
+    change = provenance.settings_changed
+
+    def changed(base: Settings) -> list[tuple[Cause, Settings]]:
+        key = repr(base)
+        if key not in changes:
+            changes[key] = list(change(base))
+        return changes[key]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "table", functools.cache(table))
+        patch.setattr(provenance, "settings_changed", changed)
         yield
 
 

@@ -25,6 +25,7 @@ def main(home: str, base: str, port: str, broken: str = "") -> None:
         }
     )
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
+    foreground.EVERY = 0.05
     processes.with_accepted_flags = toycluster.accept
     state = doit_run.current()
     state.dependencies, state.selected = {"up": ()}, ("up",)

@@ -28,7 +28,7 @@ def calls(chosen: Settings) -> int:
 def goes_on(chosen: Settings) -> bool:
     before = calls(chosen)
     identity = current(chosen).identity
-    return process.until(lambda: calls(chosen) > before + 3, identity.alive, 60.0)
+    return process.until(lambda: calls(chosen) > before + 3, identity.alive, 60.0, every=0.01)
 
 
 def enter(chosen: Settings, mode: str) -> process.Record:

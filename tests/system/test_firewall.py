@@ -46,7 +46,7 @@ def rules():
 
 def reached():
     try:
-        socket.create_connection(server.getsockname(), timeout=0.5).close()
+        socket.create_connection(server.getsockname(), timeout=0.2).close()
     except OSError:
         return False
     return True

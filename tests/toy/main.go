@@ -1,6 +1,6 @@
 // Command toy is a small stand-in for a Kubernetes component.
 //
-// It prints its arguments, calls work ten times a second, answers /healthz on
+// It prints its arguments, calls work a hundred times a second, answers /healthz on
 // 127.0.0.1 with the number of calls so far, and says "bye" when told to stop.
 package main
 
@@ -40,7 +40,7 @@ func main() {
 
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	for n := 1; ; n++ {
 		select {
 		case <-stop:
