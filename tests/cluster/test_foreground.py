@@ -112,7 +112,8 @@ def test_a_death_is_told_with_the_last_words_and_it_goes_on(chosen: Settings, st
     assert "warning: toy (pid " in said and "  | my last words" in said
     processes.start(chosen, processes.desired_component(chosen, "toy"))
     until(staying, f"toy runs again, as pid {record(chosen).identity.pid}")
-    processes.stop(chosen, "toy")
+    with files.locked(chosen.paths.run / "toy.lock"):  # as doit stop does
+        processes.stop(chosen, "toy")
     said, _ = staying.communicate(timeout=120)
     assert "toy was stopped" in said and "nothing left to watch" in said
     assert staying.returncode == 0
