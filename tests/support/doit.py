@@ -23,6 +23,8 @@ import tasks
 from tasks.settings.load import ROOT
 
 Done = subprocess.CompletedProcess[str]
+ENVIRON = dict(os.environ)
+"""As it was before any test changed it for a while."""
 
 
 def doit(home: Path, *words: str, **environ: str) -> Done:
@@ -50,7 +52,8 @@ def _server() -> socket.socket:
     with there:
         argv = [sys.executable, "-m", "tests.support.doit", str(there.fileno())]
         null = subprocess.DEVNULL
-        started = subprocess.Popen(argv, cwd=ROOT, stdin=null, pass_fds=[there.fileno()])
+        fds = [there.fileno()]
+        started = subprocess.Popen(argv, cwd=ROOT, env=ENVIRON, stdin=null, pass_fds=fds)
 
     def end() -> None:
         here.close()
