@@ -71,7 +71,7 @@ def test_image_names_are_read_from_the_output(output: str, names: list[str]) -> 
     assert images.imported_images(output) == names
 
 
-def test_an_archive_is_imported_into_the_namespace_of_the_kubelet(
+def test_an_archive_is_imported_into_the_kubelets_namespace(
     chosen: load.Settings, running: Path, tmp_path: Path
 ) -> None:
     archive = tmp_path / "a b.tar"

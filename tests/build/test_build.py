@@ -83,7 +83,7 @@ def test_a_binary_that_is_there_waits_for_no_other_run(chosen: Settings) -> None
     assert done and again.result() == built
 
 
-def test_what_was_compiled_together_is_not_pruned_before_it_is_used(
+def test_binaries_of_one_compilation_are_not_pruned_early(
     chosen: Settings, tmp_path: Path, gobuild: Path
 ) -> None:
     own = replace(chosen, build=replace(chosen.build, keep=0))
@@ -102,7 +102,7 @@ def test_what_was_compiled_together_is_not_pruned_before_it_is_used(
         assert build.load_binary(own, module).path.is_file()
 
 
-def test_a_sibling_edited_while_it_was_compiled_is_taken_until_the_edit_is_gone(
+def test_a_sibling_edited_during_compilation_is_used(
     chosen: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = Path(chosen.origin.path) / "pkg/scheduler/data/name.txt"
@@ -145,7 +145,7 @@ def test_an_unchanged_manifest_keeps_its_time_and_says_nothing(chosen: Settings)
     assert manifest.stat().st_mtime_ns == before
 
 
-def test_what_another_version_of_the_tool_remembered_is_found_out_again(chosen: Settings) -> None:
+def test_package_lists_of_another_version_are_made_again(chosen: Settings) -> None:
     sources.refresh(chosen, "kube-scheduler")
     memory = chosen.paths.sources("kube-scheduler").with_suffix(".packages")
     found = files.read_json(memory)

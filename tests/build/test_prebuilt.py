@@ -97,7 +97,7 @@ def test_a_guess_takes_the_newest_below_output(tmp_path: Path) -> None:
     assert prebuilt.source(made, "kubelet") == folders[0] / "kubelet"
 
 
-def test_a_stripped_binary_starts_and_is_refused_by_the_debugger_only(
+def test_a_stripped_binary_starts_but_is_not_debugged(
     tmp_path: Path, toy_stripped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = load(tmp_path, tmp_path / "out")

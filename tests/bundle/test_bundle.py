@@ -192,7 +192,7 @@ def test_import_restores_a_tree_with_edits(made: Settings, tmp_path: Path) -> No
     assert miniature.git(two, "log", "--format=%H") == lock.commit, "one commit, no history"
 
 
-def test_import_restores_an_unpacked_archive_in_another_repository(
+def test_import_restores_an_archive_unpacked_in_a_repository(
     made: Settings, tmp_path: Path
 ) -> None:
     outer = miniature.make(tmp_path / "outer", tags=("v1.20.0",))

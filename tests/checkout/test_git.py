@@ -49,7 +49,7 @@ def require_whole(tree: Path) -> None:
     assert (tree / "file-29.txt").read_text() == "29\n" * 40
 
 
-def test_files_come_in_batches_and_a_broken_one_is_asked_for_again(
+def test_a_broken_batch_of_files_is_fetched_again(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(git_store, "_BATCH", 10)
@@ -116,9 +116,7 @@ def test_a_fetch_killed_at_any_step_does_not_hinder_the_next(
     require_whole(tmp_path / "home" / "src" / "v1.10.3")
 
 
-def test_a_worktree_that_was_not_written_to_its_end_is_written_again(
-    tmp_path: Path, remote: Path
-) -> None:
+def test_a_half_written_worktree_is_written_again(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, str(remote))
     written = checkout.take(made).tree
     index = Path(miniature.git(written, "rev-parse", "--git-path", "index"))
@@ -264,9 +262,7 @@ def test_a_log_in_is_used_and_never_shown(
     assert "s3cr3t" not in capsys.readouterr().out
 
 
-def test_the_users_own_worktree_is_not_even_looked_at_in_a_way_that_writes(
-    tmp_path: Path, remote: Path
-) -> None:
+def test_nothing_is_written_to_the_users_worktree(tmp_path: Path, remote: Path) -> None:
     index = remote / ".git" / "index"
     os.utime(remote / "file-1.txt", (1, 1))  # git would like to note that in its index
     before = index.read_bytes()
@@ -329,7 +325,7 @@ def test_a_mirror_that_lost_what_a_build_needs_is_incomplete(
 
 
 @pytest.mark.parametrize("rest", [False, True], ids=["all of a package", "a file of a package"])
-def test_a_mirror_that_lost_vendored_code_will_do_where_a_build_notices(
+def test_a_mirror_without_vendored_code_is_accepted(
     tmp_path: Path, remote: Path, rest: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     big = "vendor/example.org/big"

@@ -124,7 +124,7 @@ def test_what_git_archive_made_tells_its_version_and_commit(
         ("mine.tar.gz", "auto", "v1.28.3+"),
     ],
 )
-def test_an_archive_without_history_is_named_by_the_user_its_name_or_its_change_log(
+def test_the_version_of_an_archive_without_history(
     tmp_path: Path, source: Path, name: str, version: str, expected: str
 ) -> None:
     (source / "hack/lib/version.sh").unlink()
@@ -154,7 +154,7 @@ def test_another_version_than_the_archive_has_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["sha256", "sha512"])
-def test_a_local_archive_with_a_wrong_checksum_beside_it_is_refused(
+def test_a_local_archive_with_a_wrong_checksum_is_refused(
     tmp_path: Path, source: Path, kind: str
 ) -> None:
     archive = archived(source, "a.tar.gz")
@@ -204,9 +204,7 @@ def test_a_download_needs_a_checksum(tmp_path: Path, source: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["http://127.0.0.1:1/v1.28.4.tar.gz", "here.tar.gz"])
-def test_a_checksum_that_is_none_is_said_before_anything_is_fetched(
-    tmp_path: Path, place: str
-) -> None:
+def test_a_malformed_checksum_is_refused_before_a_fetch(tmp_path: Path, place: str) -> None:
     with pytest.raises(Failure, match="'123' is no sha256"):
         checkout.take(chosen(tmp_path, place, STEPKUBE_ORIGIN_TARBALL_SHA256="123"))
 
@@ -217,7 +215,7 @@ def test_an_address_that_is_none_is_named(tmp_path: Path, place: str) -> None:
         checkout.take(chosen(tmp_path, place))
 
 
-def test_an_archive_that_cannot_be_reached_leaves_it_to_the_next_origin(
+def test_an_unreachable_archive_leaves_it_to_the_next_origin(
     tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gone = "http://127.0.0.1:1/v1.28.4.tar.gz"

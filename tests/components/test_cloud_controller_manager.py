@@ -89,9 +89,7 @@ def test_the_configuration_must_be_there(config: Path) -> None:
 
 
 @pytest.mark.parametrize("minor", IN_TREE)
-def test_a_provider_the_tree_does_not_have_is_refused_with_the_list(
-    minor: str, config: Path
-) -> None:
+def test_a_provider_that_the_tree_lacks_is_refused(minor: str, config: Path) -> None:
     said = refused(external(minor, CLOUD_PROVIDER="nebula", CLOUD_CONFIG=config))
     assert "the environment (CLOUD_PROVIDER): 'nebula' is no cloud provider" in said
     assert f"Kubernetes {minor}" in said
@@ -236,9 +234,7 @@ def record(chosen: Settings) -> process.Record:
     return found
 
 
-def test_a_program_of_ones_own_needs_no_build_and_is_started_again_when_it_changes(
-    own: dict[str, str], toy: Path
-) -> None:
+def test_a_changed_program_of_the_user_is_restarted(own: dict[str, str], toy: Path) -> None:
     chosen = load.load(own)
     assert ccm.SPEC.built_module(chosen) is None
     assert preflight.check_go_version(chosen, ccm.NAME)

@@ -124,7 +124,7 @@ def test_another_user_is_let_in_only_when_asked(
     assert "--only-same-user=false" not in procfs.argv_of(held.debugger.pid)
 
 
-def test_a_kernel_that_forbids_ptrace_is_named_before_anything_is_touched(
+def test_a_kernel_that_forbids_ptrace_refuses_a_swap(
     chosen: load.Settings,
     running: process.Record,
     tmp_path: Path,

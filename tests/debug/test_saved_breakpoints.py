@@ -218,7 +218,7 @@ def test_the_journal_tells_how_long_a_component_stands(
     assert "for about" in toycluster.describe(chosen)
 
 
-def test_how_long_it_stands_is_the_same_seen_from_every_processor(
+def test_the_length_of_a_pause_does_not_depend_on_the_cpu(
     chosen: Settings, running: process.Record
 ) -> None:
     enter(chosen, "attach")

@@ -96,7 +96,7 @@ def test_a_busy_port_is_refused_before_anything_is_touched(
     assert swap.load(chosen, "toy") is None
 
 
-def test_a_port_that_a_connection_has_is_refused_before_anything_is_touched(
+def test_a_port_of_a_connection_is_refused_before_a_swap(
     chosen: Settings, running: process.Record
 ) -> None:
     with (
@@ -113,7 +113,7 @@ def test_a_port_that_a_connection_has_is_refused_before_anything_is_touched(
     assert swap.load(chosen, "toy") is None
 
 
-def test_the_ports_of_debuggers_are_odd_as_those_of_connections_are_even(tmp_path: Path) -> None:
+def test_ports_of_debuggers_are_odd(tmp_path: Path) -> None:
     ports_of = {
         name: {registry.debug_port(made, one) for one in registry.debug_offsets()}
         for name in ("default", "two", "i1", "i2", "i3")
@@ -126,7 +126,7 @@ def test_the_ports_of_debuggers_are_odd_as_those_of_connections_are_even(tmp_pat
 
 
 @pytest.mark.parametrize(("built_by", "words"), [("1.99.0", "Delve 1.27.2 knows Go up to 1.27")])
-def test_a_go_that_delve_does_not_know_is_refused_before_anything_is_touched(
+def test_a_go_unknown_to_delve_is_refused_before_a_swap(
     chosen: Settings, running: process.Record, built_by: str, words: str
 ) -> None:
     value = files.read_json(chosen.paths.built("toy"))

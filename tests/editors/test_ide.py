@@ -245,9 +245,7 @@ def test_clean_keeps_folders_and_files_of_the_user(chosen: Settings, tree: Path)
 
 
 @pytest.mark.parametrize("text", WRITTEN_BY_USERS.values(), ids=WRITTEN_BY_USERS)
-def test_a_users_launch_json_gets_entries_and_clean_restores_its_bytes(
-    chosen: Settings, tree: Path, text: str
-) -> None:
+def test_clean_restores_the_bytes_of_launch_json(chosen: Settings, tree: Path, text: str) -> None:
     path = user_writes(tree, text)
     before = contents(tree)
     users = launch(tree) if text.strip() else {}
@@ -347,7 +345,7 @@ def test_without_a_journal_clean_still_removes_our_entries(chosen: Settings, tre
 
 
 @pytest.mark.parametrize(("text", "line", "word"), DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_launch_json_fails_with_its_line_and_does_not_change(
+def test_a_damaged_launch_json_fails_with_its_line(
     chosen: Settings, tree: Path, text: str, line: int, word: str
 ) -> None:
     path = user_writes(tree, text)
@@ -394,9 +392,7 @@ def test_files_made_by_root_belong_to_the_trees_owner(chosen: Settings, tree: Pa
         assert (owner.st_uid, owner.st_gid) == (4321, 4322)
 
 
-def test_the_cloud_controller_manager_has_a_configuration_where_it_runs(
-    tmp_path: Path, tree: Path
-) -> None:
+def test_cloud_controller_manager_is_debugged_where_it_runs(tmp_path: Path, tree: Path) -> None:
     chosen = with_checkout(tmp_path, tree, EXTERNAL_CLOUD_PROVIDER="true")
     assert not write(chosen)
     value = json.loads((tree / configurations.LAUNCH).read_text())
@@ -419,9 +415,7 @@ def test_another_path_is_mapped_to_the_tree(chosen: Settings, tree: Path, local:
     assert mapped(tree, path) == f"{tree}/cmd/kubelet/kubelet.go"
 
 
-def test_a_link_to_a_tree_is_mapped_to_the_path_the_compiler_used(
-    tmp_path: Path, tree: Path
-) -> None:
+def test_a_link_to_a_tree_is_mapped_to_the_compilers_path(tmp_path: Path, tree: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tree)
     assert not write(with_checkout(tmp_path, link))
@@ -429,7 +423,7 @@ def test_a_link_to_a_tree_is_mapped_to_the_path_the_compiler_used(
 
 
 @pytest.mark.parametrize("local", ["", "/Users/me/k8s", "D:\\k8s"])
-def test_staging_modules_are_mapped_to_the_links_the_compiler_followed(
+def test_staging_modules_are_mapped_for_the_editor(
     chosen: Settings, tree: Path, local: str
 ) -> None:
     (tree / "staging/src/k8s.io/api").mkdir(parents=True)
@@ -448,9 +442,7 @@ def test_staging_modules_are_mapped_to_the_links_the_compiler_followed(
         assert mapped(tree, path) == f"{tree}/{in_binary}"
 
 
-def test_binaries_of_a_bundle_are_mapped_to_the_path_they_were_built_at(
-    chosen: Settings, tree: Path
-) -> None:
+def test_binaries_of_a_bundle_are_mapped_to_their_build_path(chosen: Settings, tree: Path) -> None:
     checkout = {"version": "v1.28.3", "commit": "0" * 40, "requested": "auto", "tree": str(tree)}
     record = {"file": "k.tar.gz", "checkout": {**checkout, "root": "/built/there"}, "tools": {}}
     files.write_json(chosen.paths.bundle, record)
@@ -542,7 +534,7 @@ def test_one_editor_alone(chosen: Settings, tree: Path, editor: str, names: set[
     assert contents(tree) == before
 
 
-def test_for_another_machine_the_connection_and_the_paths_are_printed(
+def test_for_another_machine_connection_and_paths_are_printed(
     chosen: Settings, tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert not write(chosen)

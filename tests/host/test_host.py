@@ -349,7 +349,7 @@ def test_files_change_once_and_are_restored_byte_for_byte(
     assert not (home / "host.json").exists()
 
 
-def test_a_new_mirror_replaces_the_previous_and_no_mirror_restores(doit: Doit, root: Path) -> None:
+def test_a_new_mirror_replaces_the_previous(doit: Doit, root: Path) -> None:
     before = snapshot(root)
     doit("mirror", "--root", str(root))
     other = Mirrors("https://other.test", EPEL, APT, "", "", "")
@@ -551,7 +551,7 @@ def test_a_runtime_from_another_package_is_not_replaced(pretend: Pretend) -> Non
     assert "socat" in install.packages_to_install(manager, runtime)
 
 
-def test_dnf_adds_epel_first_and_reports_packages_without_repository(
+def test_dnf_adds_epel_and_reports_unknown_packages(
     doit: Doit, pretend: Pretend, home: Path
 ) -> None:
     ran = pretend("dnf", "rpm")

@@ -91,9 +91,7 @@ def test_commits_and_edits_count_as_upstream_counts_them(tmp_path: Path, own: Pa
     assert load_checkout(one.paths.lock).version == f"{ERA.version}-1+{commit[:14]}"
 
 
-def test_a_tree_of_the_users_is_looked_at_again_when_its_commit_changed(
-    tmp_path: Path, own: Path
-) -> None:
+def test_a_new_commit_of_the_users_tree_is_noticed(tmp_path: Path, own: Path) -> None:
     one = chosen(tmp_path, own)
     assert checkout.make(one) is None
     locked = partial(checkout.is_as_locked, one.paths.lock, own=True)
@@ -217,7 +215,7 @@ def test_a_release_too_old_is_refused_before_anything_is_fetched(tmp_path: Path)
     assert not one.paths.source.exists()
 
 
-def test_a_tree_from_before_there_was_a_change_log_per_minor_is_too_old(tmp_path: Path) -> None:
+def test_a_tree_without_a_changelog_per_minor_is_too_old(tmp_path: Path) -> None:
     tree = miniature.make(tmp_path / "tree")
     (tree / "CHANGELOG/CHANGELOG-1.28.md").unlink()
     (tree / "CHANGELOG.md").write_text("- [v1.8.3](#v183)\n\n# v1.7.9\n\n# v1.8.3\n\n# v1.8.2\n")

@@ -143,7 +143,7 @@ def test_the_trees_own_cloud_controller_manager_says_why_it_ends(
     assert "is a sample" in said and "EXTERNAL_CLOUD_PROVIDER_BINARY" in said
 
 
-def test_a_cloud_controller_manager_of_ones_own_ends_with_its_option(
+def test_own_cloud_controller_manager_ends_with_its_option(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     program, config = tmp_path / "ccm", tmp_path / "cloud.conf"

@@ -65,7 +65,7 @@ def test_a_mode_runs_what_it_says(cluster: Cluster, mode: str, names: tuple[str,
 
 
 @node
-def test_a_lone_kubelet_joins_and_leaves_without_disturbing_anybody(cluster: Cluster) -> None:
+def test_a_lone_kubelet_joins_and_leaves(cluster: Cluster) -> None:
     said = cluster.doit("up", START_MODE="kubeletonly", code=1)
     assert "no control plane is ready" in said or "is not there" in said
     assert "kubelet" not in running(cluster)
@@ -118,7 +118,7 @@ def until(run: "subprocess.Popen[str]", words: str) -> str:
     return said
 
 
-def test_in_the_foreground_a_death_is_told_and_an_interrupt_ends_it_all(cluster: Cluster) -> None:
+def test_foreground_reports_a_death_and_an_interrupt_stops_all(cluster: Cluster) -> None:
     with in_foreground(cluster) as run:
         before = running(cluster)
         assert set(before) == set(CONTROL_PLANE)
@@ -152,7 +152,7 @@ def test_in_the_foreground_other_signals_end_it_too(
     assert running(cluster) == {}
 
 
-def test_given_binaries_are_used_and_a_rebuilt_one_restarts_its_component(
+def test_prebuilt_binaries_are_used_and_restarted_when_rebuilt(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     mode = {"START_MODE": "nokubelet,nokubeproxy"}

@@ -110,7 +110,7 @@ running.terminate()
 
 
 @root_only
-def test_the_proxy_goes_out_over_the_network_and_not_to_the_host_itself() -> None:
+def test_the_proxy_reaches_the_network_but_not_the_host() -> None:
     network = 'ip link set lo up && ip address add 10.9.9.1/32 dev lo && exec "$@"'
     argv = ["unshare", "--net", "bash", "-c", network, "bash", sys.executable, "-c", WORLD]
     urls = ("http://10.9.9.1/v2/?a=b", "http://10.9.9.1/next", "http://127.0.0.1/")
@@ -178,7 +178,7 @@ def test_what_is_no_port_is_refused(tmp_path: Path, wrong: str) -> None:
 
 
 @pytest.mark.parametrize(("mapping", "stays"), [("out:1:2:3", True), ("out:1:2:4", False)])
-def test_a_forwarder_of_another_checkout_is_kept_when_it_connects_the_same(
+def test_an_equal_forwarder_of_another_checkout_is_kept(
     tmp_path: Path, mapping: str, stays: bool
 ) -> None:
     script = tmp_path / "tasks" / "node" / "relay.py"  # where an older release has it

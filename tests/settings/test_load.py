@@ -16,7 +16,7 @@ def load(
     return settings.load({"STEPKUBE_CONFIG": str(file), **environ}, words)
 
 
-def test_the_command_line_wins_over_environment_over_file_over_default(tmp_path: Path) -> None:
+def test_precedence_of_command_line_environment_and_file(tmp_path: Path) -> None:
     text = "api: {secure_port: 7001}"
     assert load(tmp_path).api.secure_port == 6443
     assert load(tmp_path, text).api.secure_port == 7001
@@ -74,7 +74,7 @@ def test_no_version_is_the_default_one(tmp_path: Path) -> None:
     assert load(tmp_path, "", {"version": " "}).version == "auto"
 
 
-def test_an_empty_variable_is_none_but_for_texts_of_the_tool_itself(tmp_path: Path) -> None:
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
     file = "api: {secure_port: 7001}"
     empty = {"API_SECURE_PORT": "", "CGROUPS_PER_QOS": "", "LEADER_ELECT": " ", "EVICTION_HARD": ""}
     chosen = load(tmp_path, file, **empty)

@@ -143,9 +143,7 @@ def test_these_are_all_variables_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("name", READY)
-def test_a_variable_does_something_at_every_version_that_knows_it(
-    name: str, places: dict[str, str]
-) -> None:
+def test_a_variable_has_an_effect_in_every_version(name: str, places: dict[str, str]) -> None:
     effect, (_, first, last, _) = EFFECTS[name], SCRIPT[name]
     edges = set(effect.works) - {OLDEST, NEWEST}
     for minor in {first, last} | edges:
@@ -203,7 +201,7 @@ def test_an_empty_variable_and_the_default_are_no_error(name: str) -> None:
         assert not list(versions.unknown_settings(load({name: text}), facts.parse(minor)))
 
 
-def test_no_variable_of_upstream_is_in_the_table_without_a_row_here() -> None:
+def test_every_variable_of_upstream_has_a_row_here() -> None:
     own = {row.env for row in table() if not row.own}
     outside = {
         "GOPROXY",
@@ -460,7 +458,7 @@ def test_no_contradictions(environ: dict[str, str]) -> None:
     assert not check.problems(load(environ), Minor(1, 36))
 
 
-def test_a_soft_threshold_has_the_grace_period_that_the_kubelet_demands() -> None:
+def test_a_soft_threshold_has_a_grace_period() -> None:
     for period in ("90s", "7s"):
         given = {
             "EVICTION_SOFT": "memory.available<1Gi,nodefs.available<9%",

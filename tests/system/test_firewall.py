@@ -95,7 +95,7 @@ def test_a_port_is_reached_between_opening_and_closing(rules: str) -> None:
 
 @needs_nft
 @pytest.mark.parametrize("rules", ["", OPEN, IPTABLES])
-def test_rules_that_refuse_nothing_or_are_of_iptables_do_not_change(rules: str) -> None:
+def test_rules_that_refuse_nothing_do_not_change(rules: str) -> None:
     printed = in_a_namespace(rules)["printed"]
     assert isinstance(printed, list) and len(printed) == 1
     assert "(firewalld, ufw, nftables)" in printed[0]

@@ -51,7 +51,7 @@ def test_a_record_comes_back_as_it_was_written(
     assert (tmp_path / "sleeper.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_foreign_process_with_the_recorded_pid_is_never_signalled(
+def test_a_foreign_process_with_a_recorded_pid_is_not_signalled(
     tmp_path: Path, spawned: list[process.Record]
 ) -> None:
     record = start(tmp_path, "sleep", "60")
@@ -89,7 +89,7 @@ def test_a_zombie_is_dead() -> None:
     child.wait()
 
 
-def test_a_process_whose_first_thread_is_gone_lives_and_keeps_its_port(
+def test_a_process_without_its_first_thread_still_lives(
     tmp_path: Path, spawned: list[process.Record]
 ) -> None:
     record = start(tmp_path, sys.executable, "-c", HEADLESS)
@@ -158,7 +158,7 @@ def test_a_path_too_long_for_a_socket_is_refused_with_its_length(tmp_path: Path)
         ports.require_short("kubelet", [Path(f"{fits}yy")])
 
 
-def test_what_a_marked_process_starts_while_it_is_ended_is_ended_too(
+def test_children_started_while_ending_a_process_end_too(
     tmp_path: Path, spawned: list[process.Record]
 ) -> None:
     heir = "import signal;print('heir', flush=True);signal.pause()"
@@ -195,7 +195,7 @@ def test_a_busy_port_names_its_owner(tmp_path: Path, spawned: list[process.Recor
     assert not ports.healthy(Health(f"http://127.0.0.1:{port}/"), timeout=0.2)
 
 
-def test_a_damaged_record_is_a_failure_with_the_command_that_removes_it(tmp_path: Path) -> None:
+def test_a_damaged_record_names_the_command_that_removes_it(tmp_path: Path) -> None:
     files.write(tmp_path / "etcd.json", "{")
     with pytest.raises(Failure) as caught:
         process.load(tmp_path, "etcd")

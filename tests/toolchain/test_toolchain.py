@@ -590,7 +590,7 @@ def test_the_newest_delve_is_built_and_kept(stage: tuple[Proxy, load.Settings]) 
     assert files.read_json(chosen.paths.tool("delve")) == made
 
 
-def test_a_go_that_no_delve_knows_is_refused_before_anything_is_built(
+def test_a_go_that_no_delve_knows_is_refused_before_a_build(
     stage: tuple[Proxy, load.Settings],
 ) -> None:
     _, chosen = stage
