@@ -1,157 +1,22 @@
-"""The Delve client with a real Delve and a real program; no test sleeps for a fixed time."""
+"""The client with a real Delve and a real program."""
 
 from __future__ import annotations
 
 import json
-import os
 import select
 import signal
 import socket
 import struct
-import subprocess
 import threading
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-import psutil
 import pytest
 
 from tasks import delve
 from tasks.delve import Delve, DelveError, DelveTimeoutError
-from tests.support.ports import free_port
-from tests.support.stops import clients, wait_stop
-
-T = TypeVar("T")
-AWKWARD = ["(a|b)", "$HOME", "two  blanks", "", 'it\'s "quoted"', "--x=", "a\tb\n", "é\udcff", "--"]
-
-
-def eventually(probe: Callable[[], T], what: str, seconds: float = 60.0) -> T:
-    """Poll until the probe returns a true value, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (value := probe()):
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.01)
-    return value
-
-
-def traced(debugger: int) -> psutil.Process:
-    """Return the process that Delve started to debug; Delve may have other children."""
-    children = psutil.Process(debugger).children()
-    return next(child for child in children if delve.tracer(child.pid) == debugger)
-
-
-@contextmanager
-def started(
-    argv: Sequence[str], output: Path, **options: object
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process in a new session, and stop it after the block."""
-    with output.open("wb") as stream:
-        process = subprocess.Popen(
-            argv,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-            **options,  # type: ignore[call-overload]
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@dataclass(frozen=True)
-class Toy:
-    """A running toy program; `calls` returns (over HTTP) how often it has called work()."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    output: Path
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def calls(self, timeout: float = 5.0) -> int | None:
-        return healthz(self.port, timeout)
-
-    def goes_on(self, iterations: int = 20) -> bool:
-        """Tell whether it lives through some more iterations."""
-        before = self.calls() or 0
-        eventually(lambda: (self.calls() or 0) >= before + iterations, "more iterations")
-        return self.process.poll() is None
-
-
-def healthz(port: int, timeout: float = 5.0) -> int | None:
-    with suppress(OSError):
-        url = f"http://127.0.0.1:{port}/healthz"
-        with urllib.request.urlopen(url, timeout=timeout) as answer:
-            return int(answer.read())
-    return None
-
-
-@pytest.fixture
-def running(toy: Path, tmp_path: Path) -> Iterator[Toy]:
-    port, output = free_port(), tmp_path / "toy.log"
-    with started([str(toy), f"--port={port}"], output) as process:
-        program = Toy(process, port, output)
-        eventually(program.calls, "the toy answers")
-        yield program
-
-
-@dataclass(frozen=True)
-class Debugger:
-    """A Delve process and where it listens."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    output: Path
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def connect(self, seconds: float = 30.0) -> Delve:
-        alive = lambda: self.process.poll() is None  # noqa: E731
-        return delve.wait_ready(self.address, seconds, alive, self.output.read_text)
-
-
-@pytest.fixture
-def debugger_env(tmp_path: Path) -> dict[str, str]:
-    """Return an environment: Delve writes only to the test's folder and starts no monitor."""
-    telemetry = tmp_path / "config" / "go" / "telemetry" / "mode"
-    telemetry.parent.mkdir(parents=True)
-    telemetry.write_text("off")
-    return {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config")}
-
-
-@pytest.fixture
-def attached(
-    dlv: Path, running: Toy, tmp_path: Path, debugger_env: dict[str, str]
-) -> Iterator[Debugger]:
-    port, output = free_port(), tmp_path / "dlv.out"
-    listen = f"127.0.0.1:{port}"
-    argv = delve.attach_argv(dlv, running.pid, listen=listen, log=tmp_path / "dlv.log")
-    with started(argv, output, env=debugger_env) as process:
-        yield Debugger(process, port, output)
-
-
-@pytest.fixture
-def client(attached: Debugger) -> Iterator[Delve]:
-    """Return a client of a Delve that is attached to the running toy."""
-    with attached.connect() as connection:
-        connection.wait_running(10)
-        yield connection
+from tests.support.debugged import Debugger, Toy
+from tests.support.stops import wait_stop
 
 
 def test_attach_break_read_continue_detach(
@@ -298,130 +163,6 @@ def test_an_exited_program_is_not_reported_as_paused(
     assert attached.process.poll() is None, "Delve does not exit with its program"
 
 
-def test_client_count_and_paused_are_read_from_proc(running: Toy, attached: Debugger) -> None:
-    with attached.connect() as first:
-        first.wait_running(10)
-        eventually(lambda: clients(attached.port) == 1, "Delve's own client has left")
-        assert not delve.paused(running.pid)
-        with Delve(attached.address):
-            assert clients(attached.port) == 2
-        first.halt()
-        assert delve.paused(running.pid)
-        first.resume()
-        eventually(lambda: not delve.paused(running.pid), "it runs again")
-    eventually(lambda: clients(attached.port) == 0, "all clients have left")
-    assert clients(free_port()) == 0
-
-
-def test_an_exited_process_is_neither_paused_nor_traced() -> None:
-    with subprocess.Popen(["true"]) as process:
-        process.wait()
-    assert not delve.paused(process.pid)
-    assert delve.tracer(process.pid) == 0
-
-
-def test_exec_passes_arguments_environment_and_folder(
-    dlv: Path, toy: Path, tmp_path: Path, debugger_env: dict[str, str]
-) -> None:
-    port, folder = free_port(), tmp_path / "a folder (with $signs)"
-    folder.mkdir()
-    args = [f"--port={port}", *AWKWARD]
-    env = {"EMPTY": "", "ODD": "a=b $HOME", "PWD": str(folder)}
-    env["XDG_CONFIG_HOME"] = debugger_env["XDG_CONFIG_HOME"]
-    debugger_port, log = free_port(), tmp_path / "dlv.log"
-    argv = delve.exec_argv(dlv, toy, args, listen=f"127.0.0.1:{debugger_port}", log=log, cwd=folder)
-    with started(argv, tmp_path / "toy.log", env=env) as process:
-        debugger = Debugger(process, debugger_port, tmp_path / "toy.log")
-        with debugger.connect() as client:
-            client.wait_running(10)
-            eventually(lambda: healthz(port), "the toy answers")
-            child = traced(process.pid)
-            proc = Path(f"/proc/{child.pid}")
-            assert (proc / "cmdline").read_bytes().split(b"\0")[:-1] == [
-                os.fsencode(word) for word in [str(toy), *args]
-            ]
-            assert (proc / "cwd").readlink() == folder
-            environ = dict(
-                line.split(b"=", 1) for line in (proc / "environ").read_bytes().split(b"\0")[:-1]
-            )
-            assert environ == {
-                **{os.fsencode(key): os.fsencode(value) for key, value in env.items()},
-                b"CGO_CFLAGS": b"-O0 -g",
-            }
-            child.terminate()
-            with pytest.raises(DelveError, match="exited with status 0"):
-                wait_stop(client, 10)
-    assert "bye" in debugger.output.read_text()
-    assert "API server listening" in log.read_text()
-    assert "API server listening" not in debugger.output.read_text()
-
-
-def test_exec_can_pause_a_program_before_main(
-    dlv: Path, toy: Path, tmp_path: Path, debugger_env: dict[str, str]
-) -> None:
-    debugger_port, output = free_port(), tmp_path / "toy.log"
-    argv = delve.exec_argv(
-        dlv,
-        toy,
-        [],
-        listen=f"127.0.0.1:{debugger_port}",
-        log=tmp_path / "dlv.log",
-        cwd=tmp_path,
-        stop_at_entry=True,
-        check_go_version=False,
-    )
-    with started(argv, output, env=debugger_env) as process:
-        with Debugger(process, debugger_port, output).connect() as client:
-            assert not client.state().running
-            child = traced(process.pid)
-            assert delve.paused(child.pid)
-            client.break_at(function="main.main")
-            client.resume()
-            assert wait_stop(client, 10).function == "main.main"
-            client.detach(kill=True)
-        assert process.wait(10) == 0
-    assert not child.is_running()
-
-
-def test_a_delve_that_exits_is_reported_with_its_output(
-    dlv: Path, tmp_path: Path, debugger_env: dict[str, str]
-) -> None:
-    with subprocess.Popen(["true"]) as exited:
-        exited.wait()
-    port, output = free_port(), tmp_path / "dlv.out"
-    argv = delve.attach_argv(dlv, exited.pid, listen=f"127.0.0.1:{port}", log=tmp_path / "dlv.log")
-    begin = time.monotonic()
-    with (
-        started(argv, output, env=debugger_env) as process,
-        pytest.raises(DelveError, match=rf"exited .*could not attach to pid {exited.pid}: no such"),
-    ):
-        Debugger(process, port, output).connect(60)
-    assert time.monotonic() - begin < 50
-
-
-@pytest.fixture
-def silent() -> Iterator[str]:
-    """Return the address of a server that accepts connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-
-
-def test_a_listening_delve_is_not_ready_yet(silent: str) -> None:
-    with pytest.raises(DelveTimeoutError, match=r"0\.3 s"):
-        delve.wait_ready(silent, 0.3, lambda: True)
-    with pytest.raises(DelveError, match=r"exited before .*: it was killed"):
-        answers = iter([True, True, False])
-        delve.wait_ready(silent, 60, lambda: next(answers, False), lambda: "it was killed\n")
-
-
-def test_connecting_fails_if_no_process_listens() -> None:
-    address = f"127.0.0.1:{free_port()}"
-    with pytest.raises(DelveError, match=rf"cannot connect .*{address}"):
-        Delve(address)
-    with pytest.raises(DelveTimeoutError, match=r"0\.1 s"):
-        delve.wait_ready(address, 0.1, lambda: True)
-
-
 def test_a_delve_that_exits_during_connect_cannot_be_reached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -527,33 +268,3 @@ def test_a_server_that_is_not_delve_is_reported() -> None:
         ):
             client.call("GetVersion")
         thread.join()
-
-
-def test_command_lines() -> None:
-    common = [
-        "--headless",
-        "--listen=127.0.0.1:39999",
-        "--api-version=2",
-        "--accept-multiclient",
-        "--log-dest=/run/dlv.log",
-    ]
-    dlv, listen, log = Path("/bin/dlv"), "127.0.0.1:39999", Path("/run/dlv.log")
-    assert delve.attach_argv(dlv, 7, listen=listen, log=log) == [
-        *("/bin/dlv", "attach", "7"),
-        *common,
-        "--continue",
-    ]
-    binary, cwd = Path("/bin/kubelet"), Path("/srv")
-    assert delve.exec_argv(dlv, binary, ["--v=2", "--"], listen=listen, log=log, cwd=cwd) == [
-        *("/bin/dlv", "exec", "/bin/kubelet"),
-        *common,
-        "--wd=/srv",
-        "--continue",
-        "--",
-        *("--v=2", "--"),
-    ]
-    at_entry = delve.exec_argv(
-        dlv, binary, [], listen=listen, log=log, cwd=cwd, stop_at_entry=True, check_go_version=False
-    )
-    assert "--continue" not in at_entry
-    assert "--check-go-version=false" in at_entry

@@ -1,136 +1,34 @@
 """The files that `doit ide` writes into a checkout, and what `doit clean ide` removes."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tasks.components import registry
-from tasks.editors import configurations, jsonc_parser, tree_files
-from tasks.editors import tasks as editors
+from tasks.editors import configurations
 from tasks.settings import load
 from tasks.settings.load import Settings
 from tasks.system import files
 from tests.support import doit as support
-from tests.support import miniature
 from tests.support.doit import Done
-
-PORTS = {
-    "kube-apiserver": 39999,
-    "kube-controller-manager": 39997,
-    "kube-scheduler": 39995,
-    "kubelet": 39993,
-    "kube-proxy": 39991,
-}
-NAMES = [f"stepkube: debug {name}" for name in PORTS]
-CLOUD = "cloud-controller-manager"  # written only where it runs
-TOOL_FILES = [name for name in configurations.TOOL_FILES if CLOUD not in name]
-
-COMMENTED = """\
-// mine, all mine
-{
-  /* VS Code's */ "version": "0.2.0",
-  "configurations": [
-    // the one I like
-    { "name": "Launch", "type": "go", "url": "http://x//y", "env": { "A": "/* no */" }, },  // why
-    {
-      "name" : "other",   // odd blanks
-      "type":"node"
-    }   // the last one
-  ],
-  "inputs": [],
-}
-"""
-WRITTEN_BY_USERS = {
-    "comments and trailing commas": COMMENTED,
-    "a comma after the last": '{\n\t"configurations": [\n\t\t{"name": "a"},\n\t],\n}\n',
-    "lines end in CRLF": '{\r\n  "configurations": [\r\n    {"name": "a"}\r\n  ]\r\n}\r\n',
-    "a byte order mark": '\ufeff{"configurations": [{"name": "a"}], "compounds": []}',
-    "one line": '{"version":"0.2.0","configurations":[{"name":"a"}]}',
-    "empty lists": '{\n    "configurations": [],\n    "compounds": [ ]\n}',
-    "a list with a comment in it": '{\n  "configurations": [\n    // none yet  \n  ]\n}\n',
-    "an empty object": "{}\n",
-    "an empty file": "",
-    "blanks": " \n\n",
-    "other order": '{"compounds": [{"name": "b", "configurations": ["a"]}], "version": "0.2.0"}',
-    "names of all kinds": '{"configurations": [1, {"name": 2}, {}, {"name": "stepkubes"}]}',
-}
-DAMAGED = {
-    "no comma": ('{\n  "version": "0.2.0"\n  "configurations": []\n}', 3, "comma"),
-    "no end": ('{\n  "configurations": [\n', 3, "missing"),
-    "no value": ('{\n  "configurations":\n}', 3, "value"),
-    "no colon": ('{\n\n  "version" "0.2.0" }', 3, "colon"),
-    "open comment": ('{ /* here\n  "configurations": [] }', 1, "missing"),
-    "half a string": ('{\n"version": "0.2\n}', 2, "value"),
-    "half an escape": ('{\n"version": "\\u00"}', 2, "not a value"),
-    "two objects": ("{}\n{}", 2, "more text"),
-    "a list": ("[]", 1, "object"),
-    "another kind of value": ('{\n\n"configurations": {}}', 3, "not a list"),
-}
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    return miniature.make(tmp_path / "tree", tags=("v1.28.3",))
-
-
-@pytest.fixture
-def chosen(tmp_path: Path, tree: Path) -> Settings:
-    return with_checkout(tmp_path, tree)
-
-
-def with_checkout(tmp_path: Path, tree: Path, **environ: str) -> Settings:
-    """Return settings of an instance whose checkout is the tree."""
-    settings = load.load({"STEPKUBE_HOME": str(tmp_path / "home"), **environ})
-    record = {"version": "v1.28.3", "commit": "0" * 40, "origin": "a test", "requested": "auto"}
-    files.write_json(settings.paths.lock, {**record, "tree": str(tree)})
-    return settings
-
-
-def write(chosen: Settings, host: str = "127.0.0.1", local: str = "", editor: str = "all") -> str:
-    """Run the task and return the message of its failure, empty without one."""
-    failed = editors.write(chosen, host, local, editor)
-    return failed.message if failed else ""
-
-
-def clean(chosen: Settings) -> str:
-    failed = editors.clean(chosen)
-    return failed.message if failed else ""
-
-
-def state(tree: Path) -> dict[str, tuple[bytes, int]]:
-    """Return content and mtime of all files and folders in a tree, except git's."""
-    kept = [tree / ".git/info", *(place for place in tree.iterdir() if place.name != ".git")]
-    places = [place for top in kept for place in (top, *top.rglob("*"))]
-    return {
-        str(place): (place.read_bytes() if place.is_file() else b"", place.stat().st_mtime_ns)
-        for place in places
-    }
-
-
-def contents(tree: Path) -> dict[str, bytes]:
-    return {name: content for name, (content, _) in state(tree).items()}
-
-
-def status(tree: Path) -> str:
-    return miniature.git(tree, "status", "--porcelain", "--untracked-files=all")
-
-
-def launch(tree: Path) -> Any:
-    return jsonc_parser.parse((tree / configurations.LAUNCH).read_bytes().decode()).value
-
-
-def user_writes(tree: Path, text: str) -> Path:
-    path = tree / configurations.LAUNCH
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(text.encode())
-    return path
+from tests.support.launches import (
+    CLOUD,
+    NAMES,
+    PORTS,
+    TOOL_FILES,
+    clean,
+    contents,
+    launch,
+    state,
+    status,
+    with_checkout,
+    write,
+)
 
 
 def delve(path: str, rules: list[tuple[str, str]]) -> str:
@@ -206,192 +104,6 @@ def test_the_lua_snippet_names_every_component_and_port(chosen: Settings, tree: 
         subprocess.run([interpreter, "-p", tree / configurations.SNIPPET], check=True)
 
 
-def test_the_checkout_stays_clean_for_git(chosen: Settings, tree: Path) -> None:
-    assert not write(chosen)
-    assert status(tree) == ""
-    assert not clean(chosen)
-    assert status(tree) == ""
-
-
-def test_a_second_run_changes_no_content_and_no_mtime(chosen: Settings, tree: Path) -> None:
-    user_writes(tree, COMMENTED)
-    assert not write(chosen, local="/elsewhere/k8s")
-    first = state(tree)
-    assert not write(chosen, local="/elsewhere/k8s")
-    assert state(tree) == first
-
-
-def test_clean_removes_all_that_was_added(chosen: Settings, tree: Path) -> None:
-    before = contents(tree)
-    assert not write(chosen)
-    assert contents(tree) != before
-    assert not clean(chosen)
-    assert contents(tree) == before
-    assert not clean(chosen), "twice is harmless"
-    assert contents(tree) == before
-    assert not (chosen.paths.instance / tree_files.JOURNAL).exists()
-
-
-def test_clean_keeps_folders_and_files_of_the_user(chosen: Settings, tree: Path) -> None:
-    (tree / ".vscode").mkdir()
-    (tree / ".run").mkdir()
-    (tree / ".run/mine.run.xml").write_text("<component/>\n")
-    before = contents(tree)
-    assert not write(chosen)
-    (tree / ".nvim").mkdir()
-    assert not clean(chosen)
-    (tree / ".nvim").rmdir()
-    assert contents(tree) == before
-
-
-@pytest.mark.parametrize("text", WRITTEN_BY_USERS.values(), ids=WRITTEN_BY_USERS)
-def test_clean_restores_the_bytes_of_launch_json(chosen: Settings, tree: Path, text: str) -> None:
-    path = user_writes(tree, text)
-    before = contents(tree)
-    users = launch(tree) if text.strip() else {}
-    assert not write(chosen)
-    value = launch(tree)
-    entries = users.get("configurations", [])
-    assert value["configurations"][: len(entries)] == entries
-    assert [entry["name"] for entry in value["configurations"][len(entries) :]] == NAMES
-    assert value["compounds"][:-1] == users.get("compounds", [])
-    assert value["compounds"][-1]["name"] == "stepkube: debug all"
-    endings = re.findall(rb"\r?\n", path.read_bytes())
-    assert len(set(endings)) == 1, "all lines have the same ending"
-    assert not clean(chosen)
-    assert contents(tree) == before
-
-
-@pytest.mark.parametrize("text", WRITTEN_BY_USERS.values(), ids=WRITTEN_BY_USERS)
-def test_the_users_text_is_not_moved_or_rewritten(chosen: Settings, tree: Path, text: str) -> None:
-    path = user_writes(tree, text)
-    assert not write(chosen)
-    characters = iter(path.read_bytes().decode())
-    kept = text.replace("[ ]", "[]") if text.strip() else ""
-    assert all(character in characters for character in kept)
-
-
-def test_a_comment_stays_with_the_entry_it_follows(chosen: Settings, tree: Path) -> None:
-    path = user_writes(tree, COMMENTED)
-    assert not write(chosen)
-    text = path.read_text()
-    assert '"type":"node"\n    },   // the last one\n    {\n' in text
-    assert text.startswith(COMMENTED[: COMMENTED.index("}   // the last one")])
-
-
-@pytest.mark.parametrize("text", WRITTEN_BY_USERS.values(), ids=WRITTEN_BY_USERS)
-def test_later_edits_of_the_user_stay(chosen: Settings, tree: Path, text: str) -> None:
-    path = user_writes(tree, text)
-    assert not write(chosen)
-    edited = path.read_bytes().decode() + "\n// an afterthought"
-    path.write_bytes(edited.encode())
-    assert not write(chosen, local="/elsewhere")
-    assert launch(tree)["configurations"][-1]["substitutePath"][0]["from"] == "/elsewhere"
-    assert path.read_bytes().decode().endswith("\n// an afterthought")
-    assert not clean(chosen)
-    left = path.read_bytes().decode()
-    assert left.endswith("\n// an afterthought")
-    if text.strip():
-        collapsed = text.replace("[ ]", "[]")
-        assert left.removesuffix("\n// an afterthought") == collapsed
-    assert "stepkube:" not in left
-
-
-def test_an_entry_that_the_user_adds_to_our_file_is_kept(chosen: Settings, tree: Path) -> None:
-    assert not write(chosen)
-    path = tree / configurations.LAUNCH
-    mine = '{ "name": "mine" }'
-    path.write_text(path.read_text().replace('"configurations": [', f'"configurations": [{mine},'))
-    assert not write(chosen)
-    assert [entry["name"] for entry in launch(tree)["configurations"]] == ["mine", *NAMES]
-    assert not clean(chosen)
-    assert launch(tree) == {"version": "0.2.0", "configurations": [{"name": "mine"}]}
-    assert [place.name for place in (tree / ".vscode").iterdir()] == ["launch.json"]
-
-
-def test_our_file_is_removed_after_the_user_removed_their_entry(
-    chosen: Settings, tree: Path
-) -> None:
-    before = contents(tree)
-    assert not write(chosen)
-    path = tree / configurations.LAUNCH
-    ours = path.read_text()
-    path.write_text(ours.replace('"configurations": [', '"configurations": [{"name": "mine"},'))
-    assert not write(chosen)
-    path.write_text(path.read_text().replace('{"name": "mine"},', ""))
-    assert not clean(chosen)
-    assert contents(tree) == before
-
-
-def test_our_entries_are_replaced_and_removed_by_name(tmp_path: Path, tree: Path) -> None:
-    old = ["stepkube: debug cloud", "a", "stepkube: debug kubelet", "stepkube: debug kubelet"]
-    entries = [{"name": name, "port": 1} for name in old]
-    user_writes(tree, json.dumps({"configurations": entries}))
-    assert not write(with_checkout(tmp_path, tree, STEPKUBE_DEBUG_BASE_PORT="2340"))
-    value = launch(tree)["configurations"]
-    assert [entry["name"] for entry in value] == ["a", *NAMES]
-    assert [entry["port"] for entry in value[1:]] == [2349, 2347, 2345, 2343, 2341]
-
-
-def test_without_a_journal_clean_still_removes_our_entries(chosen: Settings, tree: Path) -> None:
-    text = '{\n  "configurations": [\n    {"name": "a"} // b\n  ],\n  "compounds": []\n}\n'
-    path = user_writes(tree, text)
-    before = contents(tree)
-    assert not write(chosen)
-    (chosen.paths.instance / tree_files.JOURNAL).unlink()
-    assert not clean(chosen)
-    assert path.read_text() == text
-    assert {*contents(tree)} - {*before} <= {str(tree / ".run")}
-
-
-@pytest.mark.parametrize(("text", "line", "word"), DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_launch_json_fails_with_its_line(
-    chosen: Settings, tree: Path, text: str, line: int, word: str
-) -> None:
-    path = user_writes(tree, text)
-    before = state(tree)
-    failed = write(chosen)
-    assert failed.startswith(f"{path}:{line}: ")
-    assert word in failed and "fix: " in failed
-    assert state(tree) == before
-    assert clean(chosen).startswith(f"{path}:{line}: ")
-    assert state(tree) == before
-
-
-def test_a_launch_json_that_is_not_text_is_damaged(chosen: Settings, tree: Path) -> None:
-    path = user_writes(tree, "")
-    path.write_bytes(b'{\n"version": "\xff"}')
-    assert write(chosen).startswith(f"{path}:2: ")
-
-
-def test_a_linked_launch_json_stays_a_link_and_keeps_its_mode(
-    chosen: Settings, tree: Path, tmp_path: Path
-) -> None:
-    dotfile = tmp_path / "launch.json"
-    dotfile.write_text("{}\n")
-    dotfile.chmod(0o600)
-    (tree / ".vscode").mkdir()
-    (tree / configurations.LAUNCH).symlink_to(dotfile)
-    assert not write(chosen)
-    assert (tree / configurations.LAUNCH).is_symlink()
-    assert "stepkube: debug kubelet" in dotfile.read_text()
-    assert dotfile.stat().st_mode & 0o777 == 0o600
-    assert not clean(chosen)
-    assert dotfile.read_text() == "{}\n"
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write another user's tree")
-def test_files_made_by_root_belong_to_the_trees_owner(chosen: Settings, tree: Path) -> None:
-    path = user_writes(tree, "{}")
-    os.chown(path, 1234, 1235)
-    os.chown(tree, 4321, 4322)
-    assert not write(chosen)
-    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)
-    for name in (".run", *TOOL_FILES):
-        owner = (tree / name).stat()
-        assert (owner.st_uid, owner.st_gid) == (4321, 4322)
-
-
 def test_cloud_controller_manager_is_debugged_where_it_runs(tmp_path: Path, tree: Path) -> None:
     chosen = with_checkout(tmp_path, tree, EXTERNAL_CLOUD_PROVIDER="true")
     assert not write(chosen)
@@ -449,65 +161,6 @@ def test_binaries_of_a_bundle_are_mapped_to_their_build_path(chosen: Settings, t
     assert not write(chosen)
     for entry in launch(tree)["configurations"]:
         assert {"from": str(tree), "to": "/built/there"} in entry["substitutePath"]
-
-
-def test_worktrees_share_gits_exclude_file_with_one_block_each(tmp_path: Path, tree: Path) -> None:
-    other = tmp_path / "other"
-    miniature.git(tree, "worktree", "add", "--quiet", "--detach", str(other))
-    exclude = tree / ".git/info/exclude"
-    before = exclude.read_bytes()
-    first = with_checkout(tmp_path, tree)
-    second = with_checkout(tmp_path, other, STEPKUBE_INSTANCE="two")
-    assert not write(first)
-    assert not write(second)
-    assert (status(tree), status(other)) == ("", "")
-    assert not clean(first)
-    assert status(other) == ""
-    assert not (other / ".git").is_dir() and (other / configurations.LAUNCH).is_file()
-    assert not clean(second)
-    assert exclude.read_bytes() == before
-
-
-@pytest.mark.parametrize("text", [None, b"", b"*.swp", b"# caf\xe9\r\n*.swp\r\n"])
-def test_clean_restores_the_bytes_of_gits_exclude_file(
-    chosen: Settings, tree: Path, text: bytes | None
-) -> None:
-    exclude = tree / ".git/info/exclude"
-    exclude.unlink()
-    if text is None:
-        exclude.parent.rmdir()
-    else:
-        exclude.write_bytes(text)
-    assert not write(chosen)
-    assert status(tree) == ""
-    assert not clean(chosen)
-    if text is None:
-        assert not exclude.parent.exists()
-    else:
-        assert exclude.read_bytes() == text
-
-
-def test_a_tracked_file_is_not_excluded_and_a_warning_names_it(
-    chosen: Settings, tree: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    user_writes(tree, "{}\n")
-    miniature.commit(tree, "second")
-    assert not write(chosen)
-    assert status(tree) == "M .vscode/launch.json"
-    warning = capsys.readouterr().err
-    assert "git" in warning and str(tree / configurations.LAUNCH) in warning
-    assert configurations.LAUNCH not in (tree / ".git/info/exclude").read_text()
-    assert not clean(chosen)
-    assert status(tree) == ""
-
-
-def test_a_tree_in_a_larger_repository_stays_clean(tmp_path: Path) -> None:
-    tree = miniature.make(tmp_path / "mono/src/k8s")
-    shutil.rmtree(tree / ".git")
-    miniature.git(tmp_path / "mono", "init", "--quiet")
-    miniature.commit(tmp_path / "mono", "first")
-    assert not write(with_checkout(tmp_path, tree))
-    assert status(tmp_path / "mono") == ""
 
 
 @pytest.mark.parametrize(

@@ -1,177 +1,32 @@
-"""Host preparation, with a temporary root folder and fake package managers."""
+"""Mirrors for the package managers of a host, in a root folder of its own."""
 
-import io
 import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from doit.cmd_base import ModuleTaskLoader
-from doit.doit_cmd import DoitMain
 
-from tasks.cli import reporter
-from tasks.core.errors import Failure
-from tasks.host import apt, file_changes, install, packages, tasks, yum
+from tasks.host import apt, file_changes, yum
 from tasks.host.plan import Mirrors
-from tasks.settings import load
-from tasks.settings.load import Settings
 from tasks.system import files
-
-RPM, EPEL, APT = "http://mirror.test", "http://epel.test/all/", "http://apt.test/x/debian"
-SET = Mirrors(RPM, EPEL, APT, "https://proxy.golang.org,direct", "sum.golang.org", "")
-UNSET = Mirrors("", "", "", "direct", "off", "")
-
-CENTOS = """\
-# CentOS-Base.repo
-#
-# If the mirrorlist= does not work for you, as a fall back you can try the
-# remarked out baseurl= line instead.
-
-[base]
-name=CentOS-$releasever - Base
-mirrorlist=http://mirrorlist.centos.org/?release=$releasever&arch=$basearch&repo=os&infra=$infra
-#baseurl=http://mirror.centos.org/centos/$releasever/os/$basearch/
-gpgcheck=1
-gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-CentOS-7
-
-#released updates
-[updates]
-name=CentOS-$releasever - Updates
-mirrorlist=http://mirrorlist.centos.org/?release=$releasever&arch=$basearch&repo=updates
-#baseurl=http://mirror.centos.org/centos/$releasever/updates/$basearch/
-gpgcheck=1
-"""
-EPEL_7 = """\
-[epel]
-name=Extra Packages for Enterprise Linux 7 - $basearch
-#baseurl=http://download.fedoraproject.org/pub/epel/7/$basearch
-metalink=https://mirrors.fedoraproject.org/metalink?repo=epel-7&arch=$basearch
-failovermethod=priority
-enabled=1
-
-[epel-source]
-name=Extra Packages for Enterprise Linux 7 - $basearch - Source
-#baseurl=http://download.fedoraproject.org/pub/epel/7/SRPMS
-metalink=https://mirrors.fedoraproject.org/metalink?repo=epel-source-7&arch=$basearch
-enabled=0"""
-STREAM_9 = """\
-[baseos]
-name=CentOS Stream $releasever - BaseOS
-metalink=https://mirrors.centos.org/metalink?repo=centos-baseos-$stream&arch=$basearch
-gpgcheck=1
-"""
-ALMA = """\
-[baseos]
-name=AlmaLinux $releasever - BaseOS
-mirrorlist=https://mirrors.almalinux.org/mirrorlist/$releasever/baseos
-# baseurl=https://repo.almalinux.org/almalinux/$releasever/BaseOS/$basearch/os/
-enabled=1
-"""
-ROCKY = """\
-[baseos]
-name=Rocky Linux $releasever - BaseOS
-mirrorlist=https://mirrors.rockylinux.org/mirrorlist?arch=$basearch&repo=BaseOS-$releasever$rltype
-#baseurl=http://dl.rockylinux.org/$contentdir/$releasever/BaseOS/$basearch/os/
-gpgcheck=1
-"""
-DEB822 = """\
-Types: deb
-# http://snapshot.debian.org/archive/debian/20250520T000000Z
-URIs: http://deb.debian.org/debian
-Suites: bookworm bookworm-updates
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-
-Types: deb
-URIs:
- http://security.debian.org/debian-security/
- https://deb.nodesource.com/node_20.x
-Suites: bookworm-security
-Components: main
-"""
-ONE_LINE = """\
-# deb cdrom:[Debian GNU/Linux 10]/ buster main
-deb http://ftp.de.debian.org/debian/ buster main contrib
-deb-src [arch=amd64 signed-by=/a] http://deb.debian.org/debian buster main # the sources
-deb http://security.debian.org/ buster/updates main
-deb https://download.docker.com/linux/debian buster stable
-"""
-UBUNTU = """\
-Types: deb
-URIs: http://de.archive.ubuntu.com/ubuntu/
-Suites: noble noble-updates
-Components: main universe
-
-Types: deb
-URIs: http://security.ubuntu.com/ubuntu
-Suites: noble-security
-Components: main universe
-"""
-NOT_APT = "#!/bin/sh\necho this is not a list of sources\n"
-FILES = {
-    "etc/yum.repos.d/CentOS-Base.repo": CENTOS,
-    "etc/yum.repos.d/epel.repo": EPEL_7,
-    "etc/yum.repos.d/centos.repo": STREAM_9,
-    "etc/yum.repos.d/docker-ce.repo": "[docker]\nbaseurl=https://download.docker.com/linux/\n",
-    "etc/apt/sources.list": ONE_LINE,
-    "etc/apt/sources.list.d/debian.sources": DEB822,
-    "etc/apt/sources.list.d/odd.list": NOT_APT,
-}
-Doit = Callable[..., str]
-
-
-@pytest.fixture(name="root")
-def private_root(tmp_path: Path) -> Path:
-    root = tmp_path / "root"
-    for number, (name, text) in enumerate(FILES.items()):
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode() + b"# \xff is not UTF-8\r\n")
-        path.chmod(0o600 + 0o044 * (number % 2))
-        os.utime(path, ns=(10**18, 10**18 + number))
-    return root
-
-
-@pytest.fixture(name="home")
-def workspace(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture(name="doit")
-def in_process_doit(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Doit:
-    """Return a function that runs doit with only the host's tasks, and returns its output."""
-    loaded = load.load({"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull})
-    home.mkdir()
-
-    def doit(*argv: str, mirrors: Mirrors = SET, code: int = 0, settings: Settings = loaded) -> str:
-        monkeypatch.setattr(tasks, "configured_mirrors", lambda _: mirrors)
-        out = io.StringIO()
-        config = {
-            "dep_file": str(home / "db"),
-            "backend": "sqlite3",
-            "outfile": out,
-            "verbosity": 2,
-            "reporter": reporter.Reporter,
-        }
-        loader = ModuleTaskLoader(
-            {
-                "task_mirror": lambda: tasks.task_mirror(settings),
-                "task_packages": lambda: tasks.task_packages(settings),
-                "task_firewall": lambda: tasks.task_firewall(settings),
-            }
-        )
-        capfd.readouterr()
-        main = DoitMain(loader, config_filenames=(), extra_config={"GLOBAL": config})
-        assert (main.run(list(argv)) or 0) == code
-        printed = capfd.readouterr()
-        return printed.out + printed.err + out.getvalue()
-
-    return doit
+from tests.support.hostfiles import (
+    ALMA,
+    APT,
+    CENTOS,
+    DEB822,
+    EPEL,
+    EPEL_7,
+    ONE_LINE,
+    ROCKY,
+    RPM,
+    SET,
+    STREAM_9,
+    UBUNTU,
+    UNSET,
+    Doit,
+)
 
 
 def snapshot(root: Path) -> dict[str, tuple[object, ...]]:
@@ -454,173 +309,3 @@ def test_apt_itself_uses_the_mirror(doit: Doit, root: Path, tmp_path: Path) -> N
     assert "deb.debian.org" not in after and "deb.nodesource.com" in after
     doit("clean", "mirror")
     assert update_uris() == before
-
-
-FAKES = {
-    "apt-get": 'case $1 in install) shift 3; printf "%s\\n" "$@" >>$STATE;; esac',
-    "dpkg-query": 'while read -r name; do printf "installed\\t%s, \\n" $name; done <$STATE',
-    "dnf": "shift 3; for name; do [ $name = runc ] || echo $name >>$STATE; done",
-    "rpm": "while read -r name; do [ $name != $3 ] || exit 0; done <$STATE; exit 1",
-    "systemctl": "case $1 in enable) >$STATE.up;; *) [ -e $STATE.up ];; esac",
-    "firewall-cmd": "[ $1 != --state ] || echo running",
-}
-
-
-@pytest.fixture(name="pretend")
-def fake_programs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Callable[[], list[str]]]:
-    """Return a function that puts only the named fake programs in PATH; it returns their log."""
-
-    def pretend(*names: str, installed: str = "git\nmake\ngcc\n") -> Callable[[], list[str]]:
-        folder, log = tmp_path / "bin", tmp_path / "log"
-        folder.mkdir()
-        (tmp_path / "installed").write_text(installed)
-        for name in names:
-            script = folder / name
-            script.write_text(f'#!/bin/sh\necho "{name} $*" >>{log}\n{FAKES[name]}\n')
-            script.chmod(0o755)
-        monkeypatch.setenv("PATH", str(folder))
-        monkeypatch.setenv("STATE", str(tmp_path / "installed"))
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
-        systemd = tmp_path / "systemd"
-        if "systemctl" in names:
-            systemd.mkdir()
-        monkeypatch.setattr(install, "SYSTEMD", systemd)
-        release = tmp_path / "os-release"
-        release.write_text('ID="rocky"\nVERSION_ID="9.4"\n')
-        monkeypatch.setattr(install, "OS_RELEASE", release)
-        changing = ("apt-get", "dnf", "systemctl enable", "firewall-cmd --zone")
-        return lambda: [
-            line
-            for line in (log.read_text().splitlines() if log.exists() else [])
-            if line.startswith(changing)
-        ]
-
-    return pretend
-
-
-Pretend = Callable[..., Callable[[], list[str]]]
-
-
-def test_apt_installs_missing_packages_once(doit: Doit, pretend: Pretend, home: Path) -> None:
-    ran = pretend("apt-get", "dpkg-query", "systemctl")
-    output = doit("packages", "--dry-run")
-    assert ran() == [] and "missing  containerd" in output and "present  git" in output
-    doit("packages")
-    names = (
-        "containerd runc containernetworking-plugins iptables nftables conntrack socat iproute2"
-        " ethtool libc6-dev"
-    )
-    assert ran() == [
-        "apt-get update",
-        f"apt-get install --yes --no-install-recommends {names}",
-        "systemctl enable --now containerd",
-    ]
-    assert f"apt-get install --yes --no-install-recommends {names} " in output, "the exact command"
-    doit("packages")
-    assert len(ran()) == 3, "a second run does nothing"
-    assert file_changes.load(home).packages == tuple(names.split())
-    output = doit("clean", "packages")
-    assert f"apt-get remove --yes {names} " in output and "disable --now containerd" in output
-    assert len(ran()) == 3, "the user removes them"
-
-
-def test_docker_is_installed_and_started_if_it_is_the_runtime(
-    doit: Doit, pretend: Pretend, home: Path
-) -> None:
-    environ = {"STEPKUBE_HOME": str(home), "STEPKUBE_CONFIG": os.devnull}
-    loaded = load.load({**environ, "CONTAINER_RUNTIME": "docker"})
-    ran = pretend("apt-get", "dpkg-query", "systemctl")
-    doit("packages", settings=loaded)
-    _, install_command, enable_command = ran()
-    assert " docker.io runc " in install_command and " containerd " not in install_command
-    assert enable_command == "systemctl enable --now docker"
-    assert "docker.io" in file_changes.load(home).packages
-    assert "disable --now docker" in doit("clean", "packages", settings=loaded)
-
-
-def test_a_runtime_from_another_package_is_not_replaced(pretend: Pretend) -> None:
-    pretend("apt-get", "dpkg-query")
-    manager, runtime = install.detect_manager(), packages.RUNTIMES["docker"]
-    assert "docker.io" in install.packages_to_install(manager, runtime)
-    dockerd = Path(os.environ["PATH"]) / "dockerd"
-    dockerd.write_text("#!/bin/sh\n")
-    dockerd.chmod(0o755)
-    assert "docker.io" not in install.packages_to_install(manager, runtime)
-    assert "socat" in install.packages_to_install(manager, runtime)
-
-
-def test_dnf_adds_epel_and_reports_unknown_packages(
-    doit: Doit, pretend: Pretend, home: Path
-) -> None:
-    ran = pretend("dnf", "rpm")
-    output = doit("packages", code=1)
-    assert "systemd does not run" in output
-    first, second = ran()
-    epel = "http://epel.test/all/epel/epel-release-latest-9.noarch.rpm"
-    assert first == f"dnf install -y --setopt=strict=0 {epel}"
-    assert "containerd runc" in second and "conntrack-tools" in second
-    assert "no repository of this system has: runc\n" in output
-    assert "runc" not in file_changes.load(home).packages
-
-
-def test_epel_is_a_package_name_or_an_address() -> None:
-    assert packages.epel_release('ID="centos"\nVERSION_ID="7"\n', UNSET) == "epel-release"
-    assert packages.epel_release("ID=rhel\nVERSION_ID=8.9\n", UNSET).endswith("latest-8.noarch.rpm")
-    assert packages.epel_release("ID=fedora\nVERSION_ID=41\n", SET) == ""
-
-
-def test_a_package_that_another_package_provides_is_not_missing(pretend: Pretend) -> None:
-    pretend("apt-get", "dpkg-query", installed="containerd.io,containerd,runc(=1)\n")
-    listing = "installed\tcontainerd.io, containerd, runc (= 1.1)\nconfig-files\tsocat, \n"
-    script = Path(os.environ["PATH"]) / "dpkg-query"
-    script.write_text(f"#!/bin/sh\nprintf '{listing}'\n")
-    names = ["containerd", "runc", "socat"]
-    assert install.missing(install.detect_manager(), names) == ["socat"]
-
-
-def test_packages_needs_root_and_prints_the_command(
-    doit: Doit, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran = pretend("apt-get", "dpkg-query")
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    output = doit("packages", code=1)
-    assert "sudo apt-get update && sudo apt-get install --yes" in output
-    assert ran() == []
-
-
-def test_a_system_without_a_known_manager_is_reported(pretend: Pretend) -> None:
-    pretend()
-    with pytest.raises(Failure, match="apt-get, dnf, yum"):
-        install.detect_manager()
-
-
-def test_the_firewall_opens_the_ports_of_delve_and_closes_them(
-    doit: Doit, pretend: Pretend, home: Path
-) -> None:
-    ran = pretend("firewall-cmd")
-    assert "39999/tcp" in doit("firewall", "--dry-run") and ran() == []
-    doit("firewall", "--port", "39999")
-    assert ran() == ["firewall-cmd --zone=public --add-port=39999/tcp"]
-    doit("firewall")
-    assert len(file_changes.load(home).ports) == 6
-    doit("firewall", "--close", "--port", "39997")
-    assert ran()[-1] == "firewall-cmd --zone=public --remove-port=39997/tcp"
-    doit("clean", "firewall")
-    assert sum("--remove-port" in line for line in ran()) == 6
-    assert not (home / "host.json").exists()
-
-
-@pytest.mark.parametrize("port", ["-1", "65536"])
-def test_an_invalid_port_is_refused(doit: Doit, pretend: Pretend, port: str) -> None:
-    ran = pretend("firewall-cmd")
-    output = doit("firewall", f"--port={port}", code=1)
-    assert f"--port: {port} is not a port" in output and "fix: use 1 to 65535" in output
-    assert ran() == []
-
-
-def test_without_a_firewall_nothing_is_opened(doit: Doit, pretend: Pretend) -> None:
-    pretend()
-    output = doit("firewall")
-    assert "no port was opened: " in output and "firewalld, ufw, nftables" in output

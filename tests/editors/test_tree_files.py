@@ -1,0 +1,117 @@
+"""Files in a tree: git does not see them, and clean removes them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tasks.editors import configurations, tree_files
+from tasks.settings.load import Settings
+from tests.support import miniature
+from tests.support.launches import (
+    COMMENTED,
+    clean,
+    contents,
+    state,
+    status,
+    user_writes,
+    with_checkout,
+    write,
+)
+
+
+def test_the_checkout_stays_clean_for_git(chosen: Settings, tree: Path) -> None:
+    assert not write(chosen)
+    assert status(tree) == ""
+    assert not clean(chosen)
+    assert status(tree) == ""
+
+
+def test_a_second_run_changes_no_content_and_no_mtime(chosen: Settings, tree: Path) -> None:
+    user_writes(tree, COMMENTED)
+    assert not write(chosen, local="/elsewhere/k8s")
+    first = state(tree)
+    assert not write(chosen, local="/elsewhere/k8s")
+    assert state(tree) == first
+
+
+def test_clean_removes_all_that_was_added(chosen: Settings, tree: Path) -> None:
+    before = contents(tree)
+    assert not write(chosen)
+    assert contents(tree) != before
+    assert not clean(chosen)
+    assert contents(tree) == before
+    assert not clean(chosen), "twice is harmless"
+    assert contents(tree) == before
+    assert not (chosen.paths.instance / tree_files.JOURNAL).exists()
+
+
+def test_clean_keeps_folders_and_files_of_the_user(chosen: Settings, tree: Path) -> None:
+    (tree / ".vscode").mkdir()
+    (tree / ".run").mkdir()
+    (tree / ".run/mine.run.xml").write_text("<component/>\n")
+    before = contents(tree)
+    assert not write(chosen)
+    (tree / ".nvim").mkdir()
+    assert not clean(chosen)
+    (tree / ".nvim").rmdir()
+    assert contents(tree) == before
+
+
+def test_worktrees_share_gits_exclude_file_with_one_block_each(tmp_path: Path, tree: Path) -> None:
+    other = tmp_path / "other"
+    miniature.git(tree, "worktree", "add", "--quiet", "--detach", str(other))
+    exclude = tree / ".git/info/exclude"
+    before = exclude.read_bytes()
+    first = with_checkout(tmp_path, tree)
+    second = with_checkout(tmp_path, other, STEPKUBE_INSTANCE="two")
+    assert not write(first)
+    assert not write(second)
+    assert (status(tree), status(other)) == ("", "")
+    assert not clean(first)
+    assert status(other) == ""
+    assert not (other / ".git").is_dir() and (other / configurations.LAUNCH).is_file()
+    assert not clean(second)
+    assert exclude.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", [None, b"", b"*.swp", b"# caf\xe9\r\n*.swp\r\n"])
+def test_clean_restores_the_bytes_of_gits_exclude_file(
+    chosen: Settings, tree: Path, text: bytes | None
+) -> None:
+    exclude = tree / ".git/info/exclude"
+    exclude.unlink()
+    if text is None:
+        exclude.parent.rmdir()
+    else:
+        exclude.write_bytes(text)
+    assert not write(chosen)
+    assert status(tree) == ""
+    assert not clean(chosen)
+    if text is None:
+        assert not exclude.parent.exists()
+    else:
+        assert exclude.read_bytes() == text
+
+
+def test_a_tracked_file_is_not_excluded_and_a_warning_names_it(
+    chosen: Settings, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user_writes(tree, "{}\n")
+    miniature.commit(tree, "second")
+    assert not write(chosen)
+    assert status(tree) == "M .vscode/launch.json"
+    warning = capsys.readouterr().err
+    assert "git" in warning and str(tree / configurations.LAUNCH) in warning
+    assert configurations.LAUNCH not in (tree / ".git/info/exclude").read_text()
+    assert not clean(chosen)
+    assert status(tree) == ""
+
+
+def test_a_tree_in_a_larger_repository_stays_clean(tmp_path: Path) -> None:
+    tree = miniature.make(tmp_path / "mono/src/k8s")
+    shutil.rmtree(tree / ".git")
+    miniature.git(tmp_path / "mono", "init", "--quiet")
+    miniature.commit(tmp_path / "mono", "first")
+    assert not write(with_checkout(tmp_path, tree))
+    assert status(tmp_path / "mono") == ""
