@@ -20,8 +20,8 @@ from doit.exceptions import TaskFailed
 
 from tasks.certs import certificates, pki
 from tasks.certs import tasks as certs
+from tasks.cli.task import Check
 from tasks.core.errors import Failure
-from tasks.core.uptodate import Check
 from tasks.settings import cert_files
 from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
