@@ -101,7 +101,9 @@ def pause(settings: Settings) -> None:
                 " image and set node.pause_image to its name"
             )
             return
-        image = oci.Image(containerd.PAUSE, {"/pause": binary}, ["/pause"], user="65535:65535")
+        image = oci.Image(
+            containerd.PAUSE_IMAGE, {"/pause": binary}, ["/pause"], user="65535:65535"
+        )
         oci.write(archive, image)
         import_archive(settings, archive)
     files.write_json(_record(settings), {"source": files.digest_file(source)})
@@ -128,7 +130,7 @@ def is_pause_loaded(settings: Settings) -> bool:
 
 def _in_docker(settings: Settings) -> bool:
     """Look for the image itself: others may remove it."""
-    looked = container.call(settings, "image", "inspect", containerd.PAUSE, check=False)
+    looked = container.call(settings, "image", "inspect", containerd.PAUSE_IMAGE, check=False)
     return looked.code == 0
 
 

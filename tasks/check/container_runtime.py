@@ -105,7 +105,7 @@ def _network(settings: Settings) -> Iterator[Failure]:
             " two names of one folder",
             "leave one of them out",
         )
-    own = containerd.own_networks(settings)
+    own = containerd.user_cni_config(settings)
     if own and not any(Path(own).glob("*.conf*")) and not any(Path(own).glob("*.json")):
         key = "node.cni_config_dir" if node.cni_config_dir else "node.cni_conf_dir"
         yield Failure(

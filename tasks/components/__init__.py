@@ -1,1 +1,1 @@
-"""One file per component: pure functions from settings to command line, files and health check."""
+"""One module per component: pure functions from settings to argv, files and health check."""

@@ -1,4 +1,4 @@
-"""Admission plugins of kube-apiserver: upstream's list, and what switches and lists make of it."""
+"""Admission plugins of kube-apiserver: upstream's list, changed by the settings."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _GROUPS = {
 
 
 def plugins(context: Context) -> tuple[str, ...]:
-    """Return upstream's list of that minor, and all that the switches and the user add to it.
+    """Return the enabled plugins: upstream's list of the minor plus those of the settings.
 
-    The script lets one switch overwrite another, and ENABLE_ADMISSION_PLUGINS up to 1.12.
+    In upstream's script, each switch overwrites the one before it. Up to 1.12, the script also
+    overwrites ENABLE_ADMISSION_PLUGINS. Raises Failure for a plugin that the minor does not have.
     """
     api = context.settings.api
     added = (plugin for _, plugin in requested_plugins(api))
@@ -34,7 +35,7 @@ def plugins(context: Context) -> tuple[str, ...]:
 
 
 def flags(context: Context) -> dict[str, Value]:
-    """Return the admission flags; a plugin must not stand in both lists."""
+    """Return the admission flags; kube-apiserver refuses a plugin that is in both lists."""
     api = context.settings.api
     return {
         "enable-admission-plugins": ",".join(plugins(context)),
@@ -44,12 +45,12 @@ def flags(context: Context) -> dict[str, Value]:
 
 
 def groups(context: Context) -> list[str]:
-    """Return the API groups, off by default, whose objects the plugins watch."""
+    """Return the API groups that the plugins watch and that are off by default."""
     return [_GROUPS[plugin] for plugin in plugins(context) if plugin in _GROUPS]
 
 
 def requested_plugins(api: Api) -> list[tuple[str, str]]:
-    """Return the plugins the user wants besides the default ones, with the key of each."""
+    """Return the plugins that the user adds to the default ones, each with its settings key."""
     switched = [
         (f"api.{switch}", plugin) for switch, plugin in _SWITCHES.items() if getattr(api, switch)
     ]
@@ -58,12 +59,12 @@ def requested_plugins(api: Api) -> list[tuple[str, str]]:
 
 
 def listed_plugins(text: str) -> tuple[str, ...]:
-    """Return the names of a list with commas."""
+    """Return the plugin names in a comma-separated list."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _require_plugins(context: Context) -> None:
-    """Refuse a plugin that the minor no longer has: it would stop kube-apiserver."""
+    """Raise Failure for a plugin that the minor no longer has: kube-apiserver would exit."""
     api, removed = context.settings.api, context.facts.admission_removed
     disabled = [
         ("api.disable_admission_plugins", plugin)
@@ -74,5 +75,5 @@ def _require_plugins(context: Context) -> None:
             source = context.settings.source(key)
             raise Failure(
                 f"{source}: Kubernetes {removed[plugin]} removed the admission plugin {plugin}",
-                "leave it out, or choose an older version",
+                "remove it from the setting, or use an older version",
             )

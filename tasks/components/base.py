@@ -1,4 +1,4 @@
-"""Component: a process as it should run. Context: what its builder is given."""
+"""Component: a process as it should run. Context: the input of its builder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.settings.load import Settings
 from tasks.system.ports import Health
 
 READY_TIMEOUT = 90.0
-"""Seconds a component may take to become ready."""
+"""Default time limit in seconds for a component to become ready."""
 
 
 @dataclass(frozen=True)
@@ -19,53 +19,53 @@ class Component:
     """A process of the cluster as it should run: command line, files, health check."""
 
     name: str
-    """Name of the component: of its tasks, its log and its record."""
+    """The name of the component, also in the names of its tasks, log and record."""
     argv: tuple[str, ...]
-    """Command line, the program first."""
+    """The command line, starting with the program."""
     health: Health
-    """Where it answers once it is ready."""
+    """The health check that succeeds when the component is ready."""
     after: tuple[str, ...] = ()
-    """Components that have to be ready before it starts."""
+    """The components that must be ready before it starts."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """Variables added to the minimal environment."""
+    """The variables added to the minimal environment."""
     files: Mapping[Path, str] = field(default_factory=dict)
-    """Configuration files and their content, written before the start."""
+    """The configuration files and their content, written before the start."""
     inputs: tuple[Path, ...] = ()
-    """Files it reads at its start; their digests are part of the fingerprint."""
+    """The files it reads at its start; their digests are part of the fingerprint."""
     folders: tuple[Path, ...] = ()
-    """Folders that must exist."""
+    """The folders that must exist."""
     ports: tuple[int, ...] = ()
-    """Ports that must be free before the start."""
-    states: Mapping[Path, str] = field(default_factory=dict)
-    """Files of an earlier run and a text: without that text in it, a file is removed."""
+    """The ports that must be free before the start."""
+    state_files: Mapping[Path, str] = field(default_factory=dict)
+    """State files of an earlier run, and a text: a file without that text is removed."""
     sockets: tuple[Path, ...] = ()
-    """Paths it listens at, which must not be too long for a socket."""
+    """The paths of the sockets it listens on; the length of a socket's path is limited."""
     image: str = ""
-    """Image around it when it runs in a container."""
+    """The image of its container; empty when it does not run in one."""
     ready_timeout: float = READY_TIMEOUT
-    """Seconds it may take to become ready."""
+    """The time limit in seconds for becoming ready."""
     notes: tuple[str, ...] = ()
-    """What to print at its start, such as a mode that this machine cannot do."""
+    """Lines to print at its start, for example that this machine does not support a mode."""
     advice: str = ""
-    """Fix to print when it does not become ready; empty: read its log."""
+    """The hint to print when it does not become ready; empty: read its log."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a builder needs: settings, version, program, and what was found on this machine."""
+    """The input of a builder: settings, version, program, and answers of this machine."""
 
     settings: Settings
-    """Everything the user can choose."""
+    """The settings of this run."""
     minor: facts.Minor
-    """The Kubernetes minor, such as 1.20."""
+    """The Kubernetes minor, for example 1.20."""
     binary: Path
-    """Absolute path of the program."""
+    """The absolute path of the program."""
     flags: frozenset[str] | None = None
-    """Flag names in the program's --help, or None when they are not known."""
+    """The flag names in the program's --help, or None when they are not known."""
     probed: Mapping[str, str] = field(default_factory=dict)
-    """Answers of this machine to the probes of the component's Spec, by name."""
+    """The answers of this machine to the probes of the component's Spec, by name."""
 
     @property
     def facts(self) -> facts.Facts:
-        """What is true of the minor."""
+        """The facts of the minor."""
         return facts.minor(self.minor)

@@ -19,22 +19,22 @@ NAME = "cloud-controller-manager"
 AFTER = ("kube-apiserver",)
 _EXTERNAL = "start.external_cloud_provider"
 _PROVIDER, _CONFIG = "start.cloud_provider", "start.cloud_config"
-_OWN = "EXTERNAL_CLOUD_PROVIDER_BINARY"
+_BINARY_VARIABLE = "EXTERNAL_CLOUD_PROVIDER_BINARY"
 
 
 def runs(settings: Settings) -> bool:
-    """Tell whether the cloud is left to it."""
+    """Return whether cloud-controller-manager, not the other components, talks to the cloud."""
     return settings.start.external_cloud_provider
 
 
-def own_binary(settings: Settings) -> Path | None:
-    """Return the user's own program, or None when it is built from the tree."""
-    named = absolute(settings.cloud_controller_manager.binary)
-    return Path(named) if named else None
+def user_binary(settings: Settings) -> Path | None:
+    """Return the user's program, or None when the program is built from the tree."""
+    path = absolute(settings.cloud_controller_manager.binary)
+    return Path(path) if path else None
 
 
 def desired_flags(context: Context) -> command_line.Flags:
-    """Return the flags; as upstream, it borrows the kubeconfig of kube-controller-manager."""
+    """Return the flags; like upstream, it uses the kubeconfig of kube-controller-manager."""
     settings = context.settings
     kubeconfig = settings.paths.kubeconfig("controller")
     return {
@@ -51,9 +51,9 @@ def desired_flags(context: Context) -> command_line.Flags:
 
 
 def build(context: Context) -> Component:
-    """Describe cloud-controller-manager; the user's flags come last, so that they win."""
+    """Return the component; the user's flags come last, so that they override the others."""
     settings = context.settings
-    own = own_binary(settings)
+    binary = user_binary(settings)
     argv = (
         *command_line.argv(NAME, context, desired_flags(context)),
         *command_line.extra_flags(settings, "cloud_controller_manager.flags"),
@@ -61,74 +61,88 @@ def build(context: Context) -> Component:
     inputs = (
         *cert_files.kubeconfig_files(settings, "controller"),
         *user_files(settings.start.cloud_config),
-        *((own,) if own else ()),
+        *((binary,) if binary else ()),
     )
-    made = serving.controller(NAME, context, argv, _port(context), inputs)
-    return replace(made, advice=_SAMPLE if context.facts.cloud_sample and own is None else "")
+    component = serving.controller(NAME, context, argv, _port(context), inputs)
+    is_sample = context.facts.cloud_sample and binary is None
+    return replace(component, advice=_SAMPLE_HINT if is_sample else "")
 
 
 def check(context: Context) -> None:
-    """Refuse what hack/local-up-cluster.sh refuses, and a provider that is not compiled in.
+    """Raise Failure for cloud settings that cannot work, before anything is built or started.
 
-    Raises Failure naming the variable, before anything is built or started.
+    It refuses what hack/local-up-cluster.sh refuses, and a provider that is not compiled in. The
+    message names the variable.
     """
-    settings, own = context.settings, own_binary(context.settings)
+    settings, binary = context.settings, user_binary(context.settings)
     if not runs(settings):
         if settings.start.cloud_provider:
             _require_in_tree(context)
         if settings.start.cloud_provider == "openstack":
             _require_config(settings, f"{settings.source(_PROVIDER)}: openstack needs CLOUD_CONFIG")
         return
-    if own is None:
+    if binary is None:
         _require_provider(context)
-    elif not (own.is_file() and os.access(own, os.X_OK)):
+    elif not (binary.is_file() and os.access(binary, os.X_OK)):
         raise Failure(
-            f"{settings.source('cloud_controller_manager.binary')}: {own} is not a program",
-            "name an executable file, or unset it to run what the tree has",
+            f"{settings.source('cloud_controller_manager.binary')}: {binary} is not an executable"
+            " file",
+            f"set {_BINARY_VARIABLE} to an executable file, or unset it to use the program of the"
+            " tree",
         )
-    _require_config(settings, f"{settings.source(_EXTERNAL)}: it needs CLOUD_CONFIG")
+    _require_config(
+        settings, f"{settings.source(_EXTERNAL)}: an external cloud provider needs CLOUD_CONFIG"
+    )
 
 
-def _require_config(settings: Settings, needed: str) -> None:
+def _require_config(settings: Settings, message: str) -> None:
     config = absolute(settings.start.cloud_config)
     if not config:
-        raise Failure(needed, "set CLOUD_CONFIG to the cloud provider's configuration file")
+        raise Failure(message, "set CLOUD_CONFIG to the cloud provider's configuration file")
     if not Path(config).is_file():
         source = settings.source(_CONFIG)
-        raise Failure(f"{source}: the cloud config {config} does not exist", "correct the path")
+        raise Failure(f"{source}: the file {config} does not exist", "correct the path")
 
 
 def _require_provider(context: Context) -> None:
-    settings, known = context.settings, context.facts.cloud_providers
+    """Raise Failure for a cloud provider that the tree's own program does not have."""
+    settings, providers = context.settings, context.facts.cloud_providers
     provider = settings.start.cloud_provider
     version = f"Kubernetes {context.minor}"
-    if not known:
+    if not providers:
         raise Failure(
-            f"{settings.source(_EXTERNAL)}: {version} has no cloud provider in its tree,"
-            " the last ones were removed in 1.31",
-            f"set {_OWN} to a cloud provider's own cloud-controller-manager",
+            f"{settings.source(_EXTERNAL)}: {version} has no cloud provider in its tree"
+            " (1.31 removed the last ones)",
+            f"set {_BINARY_VARIABLE} to the cloud-controller-manager of a cloud provider",
         )
-    hint = f"{', '.join(known)}; or set {_OWN} to a program that has another"
+    hint = (
+        f"set CLOUD_PROVIDER to one of {', '.join(providers)}; or set {_BINARY_VARIABLE} to a"
+        " program that has another provider"
+    )
     if not provider:
-        needed = f"{settings.source(_EXTERNAL)}: it needs CLOUD_PROVIDER"
-        raise Failure(needed, f"the tree of {version} has {hint}")
-    if provider not in known:
-        wrong = f"{settings.source(_PROVIDER)}: {provider!r} is no cloud provider"
-        raise Failure(f"{wrong} in the tree of {version}", f"choose {hint}")
+        raise Failure(
+            f"{settings.source(_EXTERNAL)}: an external cloud provider needs CLOUD_PROVIDER", hint
+        )
+    if provider not in providers:
+        source = settings.source(_PROVIDER)
+        raise Failure(
+            f"{source}: {provider!r} is not a cloud provider in the tree of {version}", hint
+        )
 
 
 def _require_in_tree(context: Context) -> None:
-    """Refuse a name that the other components do not know: they would end."""
-    provider, known = context.settings.start.cloud_provider, context.facts.cloud_providers
-    if provider in known:
+    """Raise Failure for a provider that the other components do not know: they would exit."""
+    provider, providers = context.settings.start.cloud_provider, context.facts.cloud_providers
+    if provider in providers:
         return
-    near = difflib.get_close_matches(provider, known, n=1)
+    matches = difflib.get_close_matches(provider, providers, n=1)
     raise Failure(
-        f"{context.settings.source(_PROVIDER)}: {provider!r} is no cloud provider in the tree of"
-        f" Kubernetes {context.minor}, which has {', '.join(known) or 'none'}",
-        f"did you mean {near[0]}?"
-        if near
-        else "set EXTERNAL_CLOUD_PROVIDER=true to run the cloud provider by itself, or unset it",
+        f"{context.settings.source(_PROVIDER)}: {provider!r} is not a cloud provider in the tree of"
+        f" Kubernetes {context.minor} (it has {', '.join(providers) or 'none'})",
+        f"did you mean {matches[0]}?"
+        if matches
+        else "set EXTERNAL_CLOUD_PROVIDER=true to run a separate cloud-controller-manager, or unset"
+        " CLOUD_PROVIDER",
     )
 
 
@@ -137,9 +151,9 @@ def _port(context: Context) -> int:
     return serving.port(NAME, context, settings.secure_port, settings.port)
 
 
-_SAMPLE = (
-    "cmd/cloud-controller-manager of 1.20 is a sample and reads its flags too late, so it cannot"
-    f" run as it is: set {_OWN} to another one, or correct its main.go"
+_SAMPLE_HINT = (
+    f"set {_BINARY_VARIABLE} to another program, or correct cmd/cloud-controller-manager/main.go:"
+    " in 1.20 it is a sample that does not run, because it reads its flags too late"
 )
 
 
@@ -150,7 +164,7 @@ SPEC = Spec(
     flags=desired_flags,
     after=AFTER,
     optional=runs,
-    own_program=own_binary,
+    user_program=user_binary,
     validate=check,
     debug_offset=11,
     certs=(

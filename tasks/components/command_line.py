@@ -1,4 +1,4 @@
-"""Command lines of components: which desired flags a program takes, and how it reads them."""
+"""Command lines of components: the flags that a program accepts, and the text of their values."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ Flags = Mapping[str, Value]
 
 
 def argv(component: str, context: Context, desired: Flags) -> tuple[str, ...]:
-    """Return the command line: the program and, of the desired flags, those it takes."""
-    taken = {
+    """Return the command line: the program, and the desired flags that it accepts."""
+    accepted = {
         name: value for name, value in desired.items() if is_supported(component, context, name)
     }
-    return (str(context.binary), *(f"--{name}={text(value)}" for name, value in taken.items()))
+    return (str(context.binary), *(f"--{name}={text(value)}" for name, value in accepted.items()))
 
 
 def unsupported(component: str, context: Context, desired: Flags) -> tuple[str, ...]:
-    """Return the desired flags that the program does not take, for `explain`."""
+    """Return the desired flags that the program does not accept, for `doit explain`."""
     return tuple(name for name in desired if not is_supported(component, context, name))
 
 
 def is_supported(component: str, context: Context, name: str) -> bool:
-    """Tell whether the program takes a flag: its own --help decides, else the facts.
+    """Return whether the program accepts a flag, by its --help or, without that, by the facts.
 
-    A deprecated flag is hidden from --help although it works, so for those the facts decide.
+    --help hides a deprecated flag that still works, so the facts decide for hidden flags.
     """
     if context.flags is None or facts.flag_hidden(component, name):
         return facts.flag_known(component, name, context.minor)
@@ -41,19 +41,22 @@ def is_supported(component: str, context: Context, name: str) -> bool:
 
 
 def text(value: Value) -> str:
-    """Return a value as a Go program reads it."""
+    """Return the text of a flag value, as a Go program reads it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def file_flags(**files: str) -> dict[str, Value]:
-    """Return the flags whose files the user named, without the others."""
+    """Return the flags whose file is set, with absolute paths."""
     return {name: absolute(value) for name, value in files.items() if value}
 
 
 def extra_flags(settings: Settings, key: str) -> list[str]:
-    """Return the flags a user adds by a setting, split like a shell does."""
+    """Return the extra flags in a setting, split like a shell does.
+
+    Raises Failure when the quoting is invalid.
+    """
     try:
         return shlex.split(settings.value(key))
     except ValueError as error:
         source = settings.source(key)
-        raise Failure(f"{source}: {str(error).lower()}", "quote it like a shell wants") from error
+        raise Failure(f"{source}: {str(error).lower()}", "use shell quoting") from error

@@ -15,8 +15,8 @@ from tasks.system import files
 from tasks.system.ports import Health
 
 NAME = "containerd"
-PAUSE = "localhost/pause:stepkube"
-"""The image that holds a pod's namespaces, built from the tree; see tasks/addons/images.py."""
+PAUSE_IMAGE = "localhost/pause:stepkube"
+"""The image that keeps a pod's namespaces, built from the tree; see tasks/addons/images.py."""
 
 PROXY_PORT = 3128
 """Port in the sandbox through which containerd reaches registries (runtime/forwarder.py)."""
@@ -24,67 +24,66 @@ PROXY_PORT = 3128
 
 @dataclass(frozen=True)
 class Tools:
-    """What containerd finds beside it.
-
-    `config` is the format of its file: containerd 1.6 and 1.7 read 2, and 2.x converts it; only
-    2.x reads 3.
-    """
+    """The tools that containerd uses, and the version of its configuration file."""
 
     config: int = 2
+    """Version of the file: containerd 1.6 and 1.7 read 2, 2.x converts 2; only 2.x reads 3."""
     runc: str = "runc"
+    """The program runc: a name on PATH, or a path."""
     cni: Path = Path("/usr/lib/cni")
+    """The folder of the CNI plugins."""
 
 
-def plugins(settings: Settings) -> Path | None:
-    """Return the folder of CNI plugins that are there, or None where they have to be made."""
+def cni_plugins(settings: Settings) -> Path | None:
+    """Return the folder of existing CNI plugins, or None when they must be built."""
     node = settings.node
     if node.cni_bin_dir:
         return Path(absolute(node.cni_bin_dir))
-    return None if node.cni_plugins_version else installed_plugins()
+    return None if node.cni_plugins_version else _installed_cni_plugins()
 
 
-def installed_plugins() -> Path | None:
-    """Return the folder in which a distribution or Kubernetes' own script puts CNI plugins."""
+def _installed_cni_plugins() -> Path | None:
+    """Return the folder of CNI plugins of a distribution or of upstream's script, or None."""
     folders = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
     return next((folder for folder in folders if (folder / "bridge").is_file()), None)
 
 
 def runs(settings: Settings) -> bool:
-    """Tell whether there is a private runtime; else the user named one."""
+    """Return whether stepkube runs a private containerd; otherwise the user named a runtime."""
     return (
         settings.node.container_runtime == "remote" and not settings.node.container_runtime_endpoint
     )
 
 
 def endpoint(settings: Settings) -> str:
-    """Return the runtime's endpoint, as the kubelet takes it; Docker and rkt have none."""
+    """Return the runtime's endpoint for the kubelet's flag; empty for Docker and rkt."""
     if settings.node.container_runtime != "remote":
         return ""
     return settings.node.container_runtime_endpoint or f"unix://{socket(settings)}"
 
 
 def socket(settings: Settings) -> Path:
-    """Return the private runtime's socket, which host and sandbox see at the same path."""
+    """Return the socket of the private containerd: the same path on the host and in the sandbox."""
     return settings.paths.run / "containerd.sock"
 
 
-def pause(settings: Settings) -> str:
-    """Return the name of the pause image: the user's, or the one that is built."""
-    return settings.node.pause_image or PAUSE
+def pause_image(settings: Settings) -> str:
+    """Return the name of the pause image: the user's, or the one that stepkube builds."""
+    return settings.node.pause_image or PAUSE_IMAGE
 
 
 def root(settings: Settings) -> Path:
-    """Return the folder of images and containers."""
+    """Return containerd's folder of images and containers."""
     return settings.paths.instance / "containerd"
 
 
 def desired_flags(context: Context) -> command_line.Flags:
-    """Return the flags."""
+    """Return the flags of containerd."""
     return {"config": _file(context.settings)}
 
 
 def build(context: Context) -> Component:
-    """Describe containerd; it is ready when its socket accepts a connection."""
+    """Return the component; it is ready when its socket accepts a connection."""
     settings, cni = context.settings, context.probed.get("cni")
     tools = Tools(cni=Path(cni)) if cni else Tools()
     return Component(
@@ -96,11 +95,11 @@ def build(context: Context) -> Component:
             _file(settings): configuration(settings, tools),
             **(
                 {}
-                if own_networks(settings)
-                else {_networks(settings) / "10-stepkube.conflist": network(settings)}
+                if user_cni_config(settings)
+                else {_cni_config(settings) / "10-stepkube.conflist": network(settings)}
             ),
             **{
-                _hosts(settings) / name / "hosts.toml": text
+                _mirrors_folder(settings) / name / "hosts.toml": text
                 for name, text in image_mirrors.hosts(settings).items()
             },
         },
@@ -108,13 +107,13 @@ def build(context: Context) -> Component:
             settings.paths.config,
             settings.paths.run,
             root(settings),
-            *([] if own_networks(settings) else [_networks(settings)]),
+            *([] if user_cni_config(settings) else [_cni_config(settings)]),
         ),
     )
 
 
 def configuration(settings: Settings, tools: Tools) -> str:
-    """Render the configuration file."""
+    """Return the text of containerd's configuration file."""
     return templates.render(
         "containerd.toml.j2",
         config=tools.config,
@@ -123,24 +122,24 @@ def configuration(settings: Settings, tools: Tools) -> str:
         root=str(root(settings)),
         state=str(_state(settings)),
         socket=str(socket(settings)),
-        networks=str(_networks(settings)),
-        pause=pause(settings),
-        hosts=str(_hosts(settings)) if settings.mirror.images else "",
+        networks=str(_cni_config(settings)),
+        pause=pause_image(settings),
+        hosts=str(_mirrors_folder(settings)) if settings.mirror.images else "",
     )
 
 
 def _proxy_env(settings: Settings) -> dict[str, str]:
-    """Return the variables by which containerd reaches registries, and whom it trusts there."""
-    trust = {"SSL_CERT_FILE": settings.mirror.ca_bundle} if settings.mirror.ca_bundle else {}
+    """Return the proxy and CA variables of containerd."""
+    ca_bundle = {"SSL_CERT_FILE": settings.mirror.ca_bundle} if settings.mirror.ca_bundle else {}
     if not (settings.node.sandbox and settings.node.pull):
-        return trust
+        return ca_bundle
     proxy = f"http://127.0.0.1:{PROXY_PORT}"
-    return {**trust, "HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}
+    return {**ca_bundle, "HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}
 
 
 def network(settings: Settings) -> str:
-    """Render the pod network: a bridge with addresses out of the cluster's range."""
-    # inside the sandbox, addresses live exactly as long as the pods that have them
+    """Return the CNI configuration of the pod network: a bridge with addresses of cluster_cidr."""
+    # the sandbox and its pods stop together, so a file in its /run never has a stale lease
     leases = Path("/run/cni-ipam") if settings.node.sandbox else settings.paths.instance / "ipam"
     return templates.render(
         "cni.conflist.j2", subnet=settings.controller_manager.cluster_cidr, leases=str(leases)
@@ -148,21 +147,24 @@ def network(settings: Settings) -> str:
 
 
 def _state(settings: Settings) -> Path:
-    """Return the folder of what must not outlive a boot; the sandbox has a /run of its own."""
+    """Return the folder for state that a reboot must remove; the sandbox has a private /run."""
     return Path("/run/containerd" if settings.node.sandbox else f"/run/stepkube-{settings.name}")
 
 
-def own_networks(settings: Settings) -> str:
-    """Return the folder of networks that the user named, in which nothing is written."""
+def user_cni_config(settings: Settings) -> str:
+    """Return the folder of the user's CNI configuration, or an empty text; it is only read."""
     return absolute(settings.node.cni_config_dir or settings.node.cni_conf_dir)
 
 
-def _networks(settings: Settings) -> Path:
-    return Path(own_networks(settings) or settings.paths.config / "cni")
+def _cni_config(settings: Settings) -> Path:
+    return Path(user_cni_config(settings) or settings.paths.config / "cni")
 
 
-def _hosts(settings: Settings) -> Path:
-    """Return the folder of the image mirrors: another one for others, so that none is left over."""
+def _mirrors_folder(settings: Settings) -> Path:
+    """Return the folder of the hosts.toml files; other mirrors give another folder.
+
+    So no file of an earlier setting stays in it.
+    """
     content = [part for pair in sorted(image_mirrors.hosts(settings).items()) for part in pair]
     return settings.paths.config / "registries" / files.digest(*content)[:12]
 
@@ -179,7 +181,7 @@ SPEC = Spec(
     part="kubelet",
     optional=runs,
     sandboxed=True,
-    tools=lambda settings: () if plugins(settings) else ("cni",),
+    tools=lambda settings: () if cni_plugins(settings) else ("cni",),
     probes=("cni",),
     start_checks=("cgroups",),
     survivors="containerd-shim",

@@ -1,6 +1,6 @@
-"""Docker as the kubelet's runtime, and as what a kubelet of 1.10 to 1.13 may itself run in.
+"""Docker as the kubelet's runtime, and the container of a kubelet of 1.10 to 1.13.
 
-What dockershim, gone with 1.24, has to be told, and the container around the kubelet.
+The kubelet's flags for dockershim (1.24 removed it), and the `docker run` around the kubelet.
 """
 
 from __future__ import annotations
@@ -17,57 +17,57 @@ from tasks.settings.load import Settings
 from tasks.settings.paths import absolute, user_files
 
 NAME = "docker"
-USUAL = "unix:///var/run/docker.sock"
-SHARED = ("/dev", "/run", "/sys", "/var/run")
-"""Folders of the host that a kubelet in a container writes to, as at home."""
+DEFAULT_ENDPOINT = "unix:///var/run/docker.sock"
+SHARED_FOLDERS = ("/dev", "/run", "/sys", "/var/run")
+"""Folders of the host that a kubelet in a container can write to."""
 _CREDENTIALS = {"aws": "~/.aws/credentials", "gce": "~/.config/gcloud"}
 
 
 def runs(settings: Settings) -> bool:
-    """Tell whether the kubelet's runtime is Docker."""
+    """Return whether the kubelet's runtime is Docker."""
     return settings.node.container_runtime == NAME
 
 
-def flags_of(node: Node) -> dict[str, command_line.Value]:
-    """Return the kubelet's flags; a CRI runtime knows its network itself and has none of them."""
-    words = {
+def kubelet_flags(node: Node) -> dict[str, command_line.Value]:
+    """Return the kubelet's flags for Docker; a CRI runtime configures its network itself."""
+    flags = {
         "docker-endpoint": endpoint(node.docker_opts),
         "docker-root": absolute(node.docker_root),
         "cni-conf-dir": absolute(node.cni_conf_dir or node.cni_config_dir),
         "cni-bin-dir": absolute(node.cni_bin_dir),
     }
-    return {name: value for name, value in words.items() if value}
+    return {name: value for name, value in flags.items() if value}
 
 
 def endpoint(options: str) -> str:
-    """Return the address that Docker's options name, or an empty one.
+    """Return the address in Docker's options, or an empty text.
 
-    Raises Failure for any other option: the kubelet could not be told of it.
+    Raises Failure for any other option: the kubelet has no flag for it.
     """
-    words = shlex.split(options)
-    if not words:
+    arguments = shlex.split(options)
+    if not arguments:
         return ""
-    name, found, address = words[0].partition("=")
-    address = address if found else (words[1] if len(words) > 1 else "")
-    if name not in ("-H", "--host") or not address or len(words) > (1 if found else 2):
+    name, equals, address = arguments[0].partition("=")
+    address = address if equals else (arguments[1] if len(arguments) > 1 else "")
+    if name not in ("-H", "--host") or not address or len(arguments) > (1 if equals else 2):
         raise Failure(
-            f"the kubelet knows nothing of Docker's options {options!r}",
-            f"name the address alone, for example --host={USUAL}",
+            f"the kubelet does not support these options of Docker: {options!r}",
+            f"set only the address, for example --host={DEFAULT_ENDPOINT}",
         )
     return address
 
 
 def client(node: Node) -> list[str]:
-    """Return the words by which Docker is called, for the address that the kubelet is told."""
+    """Return the start of every docker command line, with the address that the kubelet uses."""
     address = endpoint(node.docker_opts)
     return [NAME, *([f"--host={address}"] if address else [])]
 
 
 def image(settings: Settings, minor: Minor) -> str:
-    """Return the image that a kubelet in a container has around it, empty for one on the host.
+    """Return the image of the kubelet's container; empty for a kubelet on the host.
 
-    The program is the one that is built here, so that it can be debugged: what counts of the image
-    is mount, nsenter, iptables and the like.
+    The kubelet itself is the one that stepkube built, so that it can be debugged. The image
+    provides mount, nsenter, iptables and similar programs.
     """
     kubelet = settings.kubelet
     if not kubelet.dockerize:
@@ -85,12 +85,13 @@ def container(
     cidfile: Path,
     state: Path,
 ) -> tuple[str, ...]:
-    """Return the command that runs a kubelet in a container, as start_kubelet of 1.12 does it.
+    """Return the command that runs a kubelet in a container, like start_kubelet of 1.12.
 
-    All that the kubelet is told of is inside at its own path. `names` are variables whose values
-    Docker takes from its own environment, `state` is the folder of Docker's state. It differs from
-    upstream's where that fails: /sys can be written, for the control groups of pods, and
-    /run/xtables.lock, which Docker would make a folder if it is not there, is that of /run.
+    Every file and folder of the kubelet has the same path in the container as on the host.
+    `names` are variables whose values Docker takes from its environment, `state` is the folder of
+    Docker's state. The command differs from upstream's where upstream's fails: /sys is writable,
+    for the control groups of pods; and /run/xtables.lock is part of /run, because Docker would
+    create a folder of that name if the file did not exist.
     """
     return (
         *client(settings.node),
@@ -104,36 +105,36 @@ def container(
         f"--workdir={cwd}",
         *(f"--env={name}" for name in sorted(names)),
         "--volume=/:/rootfs:ro,rslave",
-        *(f"--volume={folder}:{folder}" for folder in SHARED),
-        *(f"--volume={place}:{place}:rslave" for place in (state, settings.paths.home)),
-        *(f"--volume={place}:{place}" for place in _outside(settings, argv)),
+        *(f"--volume={folder}:{folder}" for folder in SHARED_FOLDERS),
+        *(f"--volume={path}:{path}:rslave" for path in (state, settings.paths.home)),
+        *(f"--volume={path}:{path}" for path in _outside_paths(settings, argv)),
         "--entrypoint=",
         image,
         *argv,
     )
 
 
-def _outside(settings: Settings, argv: Sequence[str]) -> Iterator[Path]:
-    """Yield what a kubelet needs that lies neither in the workspace nor in a shared folder."""
+def _outside_paths(settings: Settings, argv: Sequence[str]) -> Iterator[Path]:
+    """Yield the paths that a kubelet needs outside the workspace and the shared folders."""
     paths, node, kubelet = settings.paths, settings.node, settings.kubelet
-    secrets = _CREDENTIALS.get(settings.start.cloud_provider, "")
-    places = (
+    credentials = _CREDENTIALS.get(settings.start.cloud_provider, "")
+    needed = (
         paths.certs,
         paths.config,
         paths.logs,
-        *(Path(word) for word in argv if word.startswith("/")),
+        *(Path(argument) for argument in argv if argument.startswith("/")),
         *user_files(
             kubelet.pod_manifest_path,
             kubelet.client_ca_file,
             kubelet.resolv_conf,
             settings.start.cloud_config,
-            secrets,
+            credentials,
             node.cni_conf_dir,
             node.cni_config_dir,
             node.cni_bin_dir,
         ),
     )
-    covered = (settings.paths.home, *map(Path, SHARED))
-    for place in dict.fromkeys(places):
-        if not any(place.is_relative_to(folder) for folder in covered):
-            yield place
+    covered = (settings.paths.home, *map(Path, SHARED_FOLDERS))
+    for path in dict.fromkeys(needed):
+        if not any(path.is_relative_to(folder) for folder in covered):
+            yield path

@@ -1,4 +1,4 @@
-"""etcd: the only thing that keeps state."""
+"""etcd: the only component that stores the state of the cluster."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tasks.settings import addresses
 from tasks.system.ports import Health
 
 NAME = "etcd"
-# a lone member needs no peers, so any free port will do; hack/lib/etcd.sh leaves 2380 open
+# a single member has no peers, so the kernel picks a free port; hack/lib/etcd.sh keeps 2380 open
 _PEER = "http://127.0.0.1:0"
 
 
 def desired_flags(context: Context) -> command_line.Flags:
-    """Return the flags; those of kube::etcd::start, with the peer port out of the way."""
+    """Return the flags of kube::etcd::start, without a fixed peer port."""
     settings = context.settings
     host, port = settings.etcd.host, settings.etcd.port
     return {
@@ -31,7 +31,7 @@ def desired_flags(context: Context) -> command_line.Flags:
 
 
 def build(context: Context) -> Component:
-    """Describe etcd."""
+    """Return the component."""
     settings = context.settings
     endpoint = context.facts.health[NAME]
     host, port = addresses.loopback_for(settings.etcd.host), settings.etcd.port

@@ -1,4 +1,4 @@
-"""Image mirrors, as containerd 1.5 and later reads them: a folder of hosts.toml files.
+"""Image mirrors: the hosts.toml files that containerd reads since 1.5.
 
 See docs/hosts.md of containerd.
 """
@@ -12,44 +12,46 @@ from collections.abc import Mapping
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 
-ANY = "_default"
-"""containerd's name for every registry that has no folder of its own."""
-_PLACE = re.compile(r"(https?://)?([\w.-]+(?::\d+)?|\[[0-9a-fA-F:]+\](?::\d+)?)((?:/[\w.-]+)*)/?")
+ANY_REGISTRY = "_default"
+"""containerd's name for all registries that have no separate folder."""
+_ADDRESS = re.compile(r"(https?://)?([\w.-]+(?::\d+)?|\[[0-9a-fA-F:]+\](?::\d+)?)((?:/[\w.-]+)*)/?")
 _REGISTRY = re.compile(r"[\w.-]+(:\d+)?")
 
 
 def mirrors(settings: Settings) -> dict[str, str]:
-    """Return the address of the API of the mirror that stands in for each registry.
+    """Return the address of the mirror's API by registry.
 
-    Raises Failure naming the entry that is none.
+    Raises Failure with the entry that is invalid.
     """
     found: dict[str, str] = {}
     for entry in settings.mirror.images:
-        registry, equals, place = entry.rpartition("=")
-        match = _PLACE.fullmatch(place)
+        registry, equals, address = entry.rpartition("=")
+        match = _ADDRESS.fullmatch(address)
         if match is None or (equals and not _REGISTRY.fullmatch(registry)):
             source = settings.source("mirror.images")
             raise Failure(
-                f"{source}: {entry!r} is neither a mirror nor registry=mirror",
-                "write mirror.example.org/k8s, or registry.k8s.io=mirror.example.org/k8s",
+                f"{source}: {entry!r} is not a mirror, and not registry=mirror",
+                "use for example mirror.example.org/k8s, or registry.k8s.io=mirror.example.org/k8s",
             )
         scheme, host, path = match[1] or "https://", match[2], match[3]
-        found[registry or ANY] = f"{scheme}{host}/v2{path.removeprefix('/v2')}"
+        found[registry or ANY_REGISTRY] = f"{scheme}{host}/v2{path.removeprefix('/v2')}"
     return found
 
 
 def hosts(settings: Settings) -> Mapping[str, str]:
     """Return the hosts.toml of every registry that has a mirror, by the name of its folder.
 
-    The mirror is the only place that is asked: what it lacks is not looked for elsewhere.
+    containerd asks only the mirror, never the registry, even if the mirror does not have an image.
     """
-    return {name: _hosts(api, settings.mirror.ca_bundle) for name, api in mirrors(settings).items()}
+    return {
+        name: _hosts_toml(api, settings.mirror.ca_bundle) for name, api in mirrors(settings).items()
+    }
 
 
-def _hosts(api: str, ca_bundle: str) -> str:
+def _hosts_toml(api: str, ca_bundle: str) -> str:
     lines = ['capabilities = ["pull", "resolve"]', "override_path = true"]
     if ca_bundle and api.startswith("https"):
         lines.append(f"ca = {json.dumps(ca_bundle)}")
-    # containerd 1.6 takes no file without a host; the server is what it would ask in the end
-    whole = [f"server = {json.dumps(api)}", *lines, f"[host.{json.dumps(api)}]", *lines]
-    return "\n".join(whole) + "\n"
+    # containerd 1.6 rejects a file without a host; server is the last address that it tries
+    all_lines = [f"server = {json.dumps(api)}", *lines, f"[host.{json.dumps(api)}]", *lines]
+    return "\n".join(all_lines) + "\n"

@@ -31,7 +31,7 @@ def desired_flags(context: Context) -> command_line.Flags:
                 "egress-selector-config-file": api.egress_selector_config_file,
             }
         ),
-        # says whose the administrator's token is, and is not the token itself
+        # this file maps the token to the administrator; kubeconfig_token is the token itself
         **(
             {"token-auth-file": cert_files.token_file(settings)}
             if settings.certs.kubeconfig_token
@@ -53,7 +53,7 @@ def desired_flags(context: Context) -> command_line.Flags:
         "secure-port": api.secure_port,
         "tls-cert-file": crt,
         "tls-private-key-file": key,
-        **_insecure(context),
+        **_insecure_flags(context),
         "storage-backend": api.storage_backend,
         "storage-media-type": api.storage_media_type,
         "etcd-servers": addresses.url(
@@ -73,18 +73,18 @@ def desired_flags(context: Context) -> command_line.Flags:
         "cors-allowed-origins": api.cors_allowed_origins,
         "kubelet-client-certificate": kubelet_crt,
         "kubelet-client-key": kubelet_key,
-        # a node in its sandbox is reached through a forwarder at its name, 127.0.0.1
+        # the port forward to a node in the sandbox listens at the node's name, 127.0.0.1
         "kubelet-preferred-address-types": "Hostname,InternalIP",
         **_pause_tolerant(context),
     }
 
 
 def build(context: Context) -> Component:
-    """Describe kube-apiserver."""
+    """Return the component."""
     settings = context.settings
     endpoint = context.facts.health[NAME]
     host, port = addresses.loopback_for(settings.api.bind_address), settings.api.secure_port
-    # AlwaysAllow switches anonymous callers off, so the probe is told to log in
+    # AlwaysAllow disables anonymous callers, so the health check gets 401
     accept = (200, 401) if "AlwaysAllow" in settings.api.authorization_mode else (200,)
     url = addresses.url(endpoint.scheme, host, port, endpoint.path)
     return Component(
@@ -116,22 +116,22 @@ def build(context: Context) -> Component:
 
 
 def pause_limit(context: Context) -> str:
-    """Say how long a request may stand at a breakpoint; empty for no limit."""
+    """Return how long a request may be paused at a breakpoint, as text; empty for no limit."""
     debug = context.settings.debug
     if not debug.pause_tolerant:
-        return "stock time-outs: a request that stands too long is given up"
+        return "debug.pause_tolerant is off: a request that is paused longer than its timeout fails"
     if not context.facts.write_deadline_file:
         return (
-            "this version lets the client set the limit of a write (34 s if it sets none): kubectl"
+            "in this version the client sets the time limit of a write (default 34 s); use kubectl"
             " --request-timeout=10h"
         )
     if debug.lift_write_deadline:
         return ""
-    return "a write that stands longer than 34 s fails and is not stored"
+    return "a write that is paused longer than 34 s fails and is not stored"
 
 
 def _runtime_config(context: Context) -> dict[str, command_line.Value]:
-    """Return the API groups to switch: the user's, and those that plugins need."""
+    """Return the flag for API groups: those of the user, and those that plugins need."""
     api = context.settings.api
     groups = [api.runtime_config] if api.runtime_config else []
     if api.pod_priority_preemption and context.facts.pod_priority_alpha:
@@ -141,7 +141,7 @@ def _runtime_config(context: Context) -> dict[str, command_line.Value]:
 
 
 def _authorization(context: Context) -> dict[str, command_line.Value]:
-    """Return the authorizers: those of a file of their own, else the modes."""
+    """Return the authorization flags: a configuration file, or the modes."""
     api = context.settings.api
     if api.authorization_config:
         return command_line.file_flags(**{"authorization-config": api.authorization_config})
@@ -162,14 +162,14 @@ def _audit(context: Context) -> dict[str, command_line.Value]:
         "audit-log-path": context.settings.paths.log("kube-apiserver-audit"),
         "audit-log-maxage": 0,
         "audit-log-maxbackup": 0,
-        "audit-log-maxsize": 2000000000,  # rotation cannot be switched off; this is never reached
+        "audit-log-maxsize": 2000000000,  # rotation cannot be disabled; no log gets this large
     }
 
 
 def _advertise(context: Context) -> dict[str, command_line.Value]:
-    """Tell pods where the API is: an address they reach, which loopback is not.
+    """Return the flag for the API's address that pods connect to; they cannot use loopback.
 
-    Without one, kube-apiserver looks for a default route and ends where there is none.
+    Without the flag, kube-apiserver looks for a default route, and exits if there is none.
     """
     settings = context.settings
     if settings.api.advertise_address:
@@ -189,23 +189,26 @@ def _issuer(context: Context) -> dict[str, command_line.Value]:
     }
 
 
-def _insecure(context: Context) -> dict[str, command_line.Value]:
-    era, api = context.facts.insecure_port, context.settings.api
-    eras: dict[str, dict[str, command_line.Value]] = {
+def _insecure_flags(context: Context) -> dict[str, command_line.Value]:
+    api = context.settings.api
+    by_support: dict[str, dict[str, command_line.Value]] = {
         "open": {"insecure-bind-address": api.host_ip, "insecure-port": api.port},
         "zero": {"insecure-port": 0},
         "gone": {},
     }
-    return eras[era]
+    return by_support[context.facts.insecure_port]
 
 
 def _insecure_ports(context: Context) -> tuple[int, ...]:
-    era, port = context.facts.insecure_port, context.settings.api.port
-    return (port,) if era == "open" and port else ()
+    port = context.settings.api.port
+    return (port,) if context.facts.insecure_port == "open" and port else ()
 
 
 def _pause_tolerant(context: Context) -> dict[str, command_line.Value]:
-    """Let a request wait at a breakpoint; with so long a time-out, watches must not delay exit."""
+    """Return the flags that let a request wait at a breakpoint for a day.
+
+    With this timeout, open watches would delay the exit, so they get a short grace period.
+    """
     if not context.settings.debug.pause_tolerant:
         return {}
     return {
@@ -220,7 +223,7 @@ _NO_FLOW_CONTROL: dict[str, command_line.Value] = {
     "max-requests-inflight": 0,
     "max-mutating-requests-inflight": 0,
 }
-"""Leaves out the filters that count requests, see `sampled_concurrency` in the facts."""
+"""Disables the filters that count requests; see `sampled_concurrency` in the facts."""
 
 
 SPEC = Spec(

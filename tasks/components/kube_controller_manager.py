@@ -17,7 +17,7 @@ AFTER = ("kube-apiserver",)
 
 
 def desired_flags(context: Context) -> command_line.Flags:
-    """Return the flags, in upstream's order; the kubeconfig names the server, so no --master."""
+    """Return the flags, in upstream's order; no --master, the server is in the kubeconfig."""
     settings = context.settings
     crt, key = _signer(settings)
     kubeconfig = settings.paths.kubeconfig("controller")
@@ -37,14 +37,14 @@ def desired_flags(context: Context) -> command_line.Flags:
         "use-service-account-credentials": True,
         "controllers": settings.controller_manager.controllers,
         **serving.flags(NAME, context, _port(context), kubeconfig),
-        "cert-dir": settings.paths.config,  # else it writes its own pair to /var/run/kubernetes
+        "cert-dir": settings.paths.config,  # the default is /var/run/kubernetes
         **shared_flags.leader_election_flags(settings),
         **({"node-monitor-grace-period": "24h"} if settings.debug.pause_tolerant else {}),
     }
 
 
 def build(context: Context) -> Component:
-    """Describe kube-controller-manager."""
+    """Return the component."""
     settings = context.settings
     argv = command_line.argv(NAME, context, desired_flags(context))
     inputs = (
@@ -53,20 +53,21 @@ def build(context: Context) -> Component:
         cert_files.service_account_key(settings),
         *user_files(settings.start.cloud_config),
     )
-    made = serving.controller(NAME, context, argv, _port(context), inputs)
-    return replace(made, folders=(settings.paths.config,))
+    component = serving.controller(NAME, context, argv, _port(context), inputs)
+    return replace(component, folders=(settings.paths.config,))
 
 
 def _signer(settings: Settings) -> tuple[Path, Path]:
-    """Return the CA of certificate requests: the one that kube-apiserver believes of clients.
+    """Return certificate and key of the CA that signs certificate requests: the client CA.
 
-    The script signed with the server CA until 1.15, and nobody accepted what it signed.
+    kube-apiserver trusts the client CA. Until 1.15, upstream's script used the server CA, and no
+    component accepted the certificates that it signed.
     """
     crt, key = cert_files.pair(settings, "client-ca")
-    own = settings.controller_manager
+    manager = settings.controller_manager
     return (
-        Path(absolute(own.cluster_signing_cert_file) or crt),
-        Path(absolute(own.cluster_signing_key_file) or key),
+        Path(absolute(manager.cluster_signing_cert_file) or crt),
+        Path(absolute(manager.cluster_signing_key_file) or key),
     )
 
 
@@ -90,7 +91,7 @@ def _port(context: Context) -> int:
 
 
 def _node_ranges(settings: Settings) -> dict[str, command_line.Value]:
-    """Give every node a range of pod addresses, which kubenet waits for."""
+    """Return the flags that give every node a range of pod addresses; kubenet waits for it."""
     if settings.node.net_plugin != "kubenet":
         return {}
     return {

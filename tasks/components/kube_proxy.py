@@ -1,4 +1,4 @@
-"""kube-proxy, by its configuration file, whose format no minor changed."""
+"""kube-proxy: its configuration file; the format is the same in all minors."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tasks.settings.load import Settings
 from tasks.system.ports import Health
 
 NAME = "kube-proxy"
-DEFAULT = "iptables"
-"""The mode when none is wanted, or when the one that is cannot be had."""
-AFTER = ("kube-apiserver", "kubelet")  # before the node exists, it waits half a minute
+DEFAULT_MODE = "iptables"
+"""The mode if none is set, or if this machine does not support ipvs."""
+AFTER = ("kube-apiserver", "kubelet")  # it waits 30 s for a missing node
 
 
 def desired_flags(context: Context) -> command_line.Flags:
-    """Return the flags; with --config, kube-proxy ignores the others."""
+    """Return the flags; with --config, kube-proxy ignores most other flags."""
     return {**shared_flags.logging_flags(context.settings), "config": _file(context.settings)}
 
 
 def build(context: Context) -> Component:
-    """Describe kube-proxy; the probe `ipvs` tells why this machine cannot do that mode."""
-    settings, lacks = context.settings, context.probed.get("ipvs", "")
-    note = f"mode {DEFAULT} instead of ipvs: {lacks}"
+    """Return the component; the probe `ipvs` says why this machine does not support that mode."""
+    settings, no_ipvs = context.settings, context.probed.get("ipvs", "")
+    note = f"mode {DEFAULT_MODE} instead of ipvs: {no_ipvs}"
     endpoint = context.facts.health[NAME]
     port = settings.proxy.healthz_port
     return Component(
@@ -35,35 +35,35 @@ def build(context: Context) -> Component:
         health=Health(addresses.url(endpoint.scheme, "127.0.0.1", port, endpoint.path)),
         after=AFTER,
         env=shared_flags.debug_env(settings),
-        files={_file(settings): configuration(context, mode(context, ipvs=not lacks))},
+        files={_file(settings): configuration(context, mode(context, ipvs=not no_ipvs))},
         inputs=cert_files.kubeconfig_files(settings, "kube-proxy"),
         folders=(settings.paths.config,),
-        # the forwarder to the sandbox holds the host's ports
+        # with a sandbox, the forwarder listens on the host's ports
         ports=() if settings.node.sandbox else (port, settings.proxy.metrics_port),
-        notes=(note,) if lacks and settings.proxy.mode == "ipvs" else (),
+        notes=(note,) if no_ipvs and settings.proxy.mode == "ipvs" else (),
     )
 
 
 def mode(context: Context, *, ipvs: bool) -> str:
-    """Return the mode that is used. Raises Failure for one that the version does not have."""
-    wanted, known = context.settings.proxy.mode or DEFAULT, context.facts
+    """Return the mode to use. Raises Failure for a mode that the version does not support."""
+    requested, known = context.settings.proxy.mode or DEFAULT_MODE, context.facts
     source, version = context.settings.source("proxy.mode"), context.minor
-    if wanted not in known.proxy_modes:
+    if requested not in known.proxy_modes:
         raise Failure(
-            f"{source}: kube-proxy of Kubernetes {version} has no mode {wanted}",
+            f"{source}: kube-proxy of Kubernetes {version} has no mode {requested}",
             f"use one of {', '.join(known.proxy_modes)}, or another version",
         )
     gates, gate = shared_flags.feature_gates(context), known.nftables_gate
-    if wanted == "nftables" and gate and not gates.get(gate, gates.get("AllAlpha")):
+    if requested == "nftables" and gate and not gates.get(gate, gates.get("AllAlpha")):
         raise Failure(
-            f"{source}: kube-proxy of Kubernetes {version} has nftables behind a feature gate",
+            f"{source}: nftables in Kubernetes {version} needs the feature gate {gate}",
             f"add {gate}=true to start.feature_gates (FEATURE_GATES)",
         )
-    return DEFAULT if wanted == "ipvs" and not ipvs else wanted
+    return DEFAULT_MODE if requested == "ipvs" and not ipvs else requested
 
 
-def configuration(context: Context, used: str) -> str:
-    """Render the KubeProxyConfiguration."""
+def configuration(context: Context, proxy_mode: str) -> str:
+    """Return the text of the KubeProxyConfiguration."""
     settings = context.settings
     return templates.render(
         "kube-proxy.yaml.j2",
@@ -71,7 +71,7 @@ def configuration(context: Context, used: str) -> str:
         kubeconfig=str(settings.paths.kubeconfig("kube-proxy")),
         hostname=settings.kubelet.hostname_override,
         proxy=settings.proxy,
-        mode=used,
+        mode=proxy_mode,
         cluster_cidr=settings.controller_manager.cluster_cidr,
         feature_gates=shared_flags.feature_gates(context),
     )

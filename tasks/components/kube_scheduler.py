@@ -1,4 +1,4 @@
-"""kube-scheduler, by flags alone: its configuration file differs from minor to minor."""
+"""kube-scheduler: only flags, because its configuration file differs between minors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ AFTER = ("kube-apiserver",)
 
 
 def desired_flags(context: Context) -> command_line.Flags:
-    """Return the flags; the kubeconfig names the server, so no --master."""
+    """Return the flags; no --master, the server is in the kubeconfig."""
     settings = context.settings
     kubeconfig = settings.paths.kubeconfig("scheduler")
     return {
@@ -26,7 +26,7 @@ def desired_flags(context: Context) -> command_line.Flags:
 
 
 def build(context: Context) -> Component:
-    """Describe kube-scheduler."""
+    """Return the component."""
     argv = command_line.argv(NAME, context, desired_flags(context))
     inputs = cert_files.kubeconfig_files(context.settings, "scheduler")
     return serving.controller(NAME, context, argv, _port(context), inputs)

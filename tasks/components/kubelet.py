@@ -1,4 +1,4 @@
-"""kubelet: a configuration file, and flags for what it has no field for."""
+"""kubelet: its configuration file, and flags for settings that are not fields of the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AFTER = ("kube-apiserver", "containerd")
 
 
 def desired_flags(context: Context) -> command_line.Flags:
-    """Return the flags; those of start_kubelet that are not fields of the file."""
+    """Return the flags of start_kubelet that are not fields of the file."""
     settings = context.settings
     return {
         "allow-privileged": settings.api.allow_privileged,
@@ -38,7 +38,7 @@ def desired_flags(context: Context) -> command_line.Flags:
 
 
 def build(context: Context) -> Component:
-    """Describe the kubelet; the user's flags come last, so that they win."""
+    """Return the component; the user's flags come last, so that they override the others."""
     settings = context.settings
     endpoint = context.facts.health[NAME]
     healthz, root = settings.kubelet.healthz_port, kubelet_config.root(settings)
@@ -66,29 +66,29 @@ def build(context: Context) -> Component:
             kubelet_config.manifests(settings),
             kubelet_config.pod_logs(settings),
         ),
-        # the kubelet ends over a policy that is not the one it was started with the last time
-        states={
+        # the kubelet exits if this file was written with another policy
+        state_files={
             root
             / "cpu_manager_state": f'"policyName":"{settings.kubelet.cpumanager_policy or "none"}"',
         },
         sockets=(root / "pod-resources" / "kubelet.sock",),
-        # the forwarder to the sandbox holds the host's ports
+        # with a sandbox, the forwarder listens on the host's ports
         ports=() if settings.node.sandbox else exposed_ports(settings),
     )
 
 
 def exposed_ports(settings: Settings) -> tuple[int, ...]:
-    """Return the kubelet's ports, the optional one only where it is wanted."""
+    """Return the kubelet's ports; the read-only port only if it is set."""
     ports = (settings.kubelet.port, settings.kubelet.healthz_port, settings.kubelet.read_only_port)
     return tuple(filter(None, ports))
 
 
 def _runtime(context: Context) -> dict[str, command_line.Value]:
-    """Return the flags of what became fields later, and of the runtime."""
+    """Return the flags of the runtime, and flags that are fields of the file in later minors."""
     settings = context.settings
     node, image = settings.node, settings.node.image_service_endpoint
     endpoint = containerd.endpoint(settings)
-    late: dict[str, tuple[str, command_line.Value]] = {
+    replaced: dict[str, tuple[str, command_line.Value]] = {
         **(
             {"containerRuntimeEndpoint": ("container-runtime-endpoint", endpoint)}
             if endpoint
@@ -100,26 +100,30 @@ def _runtime(context: Context) -> dict[str, command_line.Value]:
     return {
         "container-runtime": node.container_runtime,
         **({"network-plugin": node.net_plugin} if node.net_plugin else {}),
-        **(docker.flags_of(node) if docker.runs(settings) else {}),
+        **(docker.kubelet_flags(node) if docker.runs(settings) else {}),
         **(_rkt(node) if node.container_runtime == "rkt" else {}),
         **{
             flag: value
-            for name, (flag, value) in late.items()
+            for name, (flag, value) in replaced.items()
             if not kubelet_config.has_field(context, name)
         },
-        "pod-infra-container-image": containerd.pause(settings),
+        "pod-infra-container-image": containerd.pause_image(settings),
     }
 
 
 def _cloud(settings: Settings) -> dict[str, command_line.Value]:
-    own, outside = settings.kubelet.provider_id, settings.start.external_cloud_provider
-    identity = own or (settings.kubelet.hostname_override if outside else "")
-    return {**shared_flags.cloud_flags(settings), **({"provider-id": identity} if identity else {})}
+    external = settings.start.external_cloud_provider
+    default = settings.kubelet.hostname_override if external else ""
+    provider_id = settings.kubelet.provider_id or default
+    return {
+        **shared_flags.cloud_flags(settings),
+        **({"provider-id": provider_id} if provider_id else {}),
+    }
 
 
 def _rkt(node: Node) -> dict[str, command_line.Value]:
-    words = {"rkt-path": node.rkt_path, "rkt-stage1-image": node.rkt_stage1_image}
-    return {name: value for name, value in words.items() if value}
+    flags = {"rkt-path": node.rkt_path, "rkt-stage1-image": node.rkt_stage1_image}
+    return {name: value for name, value in flags.items() if value}
 
 
 def _file(settings: Settings) -> Path:
@@ -127,9 +131,9 @@ def _file(settings: Settings) -> Path:
 
 
 def _task_deps(settings: Settings) -> tuple[str, ...]:
-    """Return the task that makes the pause image, for a runtime of ours that names no other one."""
-    takes = containerd.runs(settings) or docker.runs(settings)
-    return ("image:pause",) if takes and not settings.node.pause_image else ()
+    """Return the task that builds the pause image, if containerd or Docker needs it."""
+    can_import = containerd.runs(settings) or docker.runs(settings)
+    return ("image:pause",) if can_import and not settings.node.pause_image else ()
 
 
 SPEC = Spec(

@@ -1,4 +1,4 @@
-"""KubeletConfiguration: the kubelet's file, with the fields that its minor has."""
+"""KubeletConfiguration: the kubelet's configuration file, with the fields of its minor."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tasks.settings.load import Settings
 from tasks.settings.paths import absolute
 
 Field = str | bool | Mapping[str, str | int]
-TRACES = 4317
-"""Port of an OpenTelemetry collector."""
+TRACING_PORT = 4317
+"""The port of an OpenTelemetry collector."""
 _PUBLIC_DNS = "8.8.8.8"
 
 
@@ -24,7 +24,7 @@ def root(settings: Settings) -> Path:
 
 
 def configuration(context: Context) -> str:
-    """Render the KubeletConfiguration; a field enters it with the minor that has it."""
+    """Return the text of the KubeletConfiguration, with only the fields that the minor has."""
     settings = context.settings
     crt, key = cert_files.pair(settings, "serving-kubelet")
     soft = _thresholds(settings.kubelet.eviction_soft)
@@ -34,7 +34,7 @@ def configuration(context: Context) -> str:
         "volumePluginDir": str(root(settings) / "volume-plugins"),
         "podLogsDir": str(pod_logs(settings)),
         "failCgroupV1": False,
-        **_chosen_fields(settings),
+        **_user_fields(settings),
     }
     return templates.render(
         "kubelet.yaml.j2",
@@ -42,22 +42,22 @@ def configuration(context: Context) -> str:
         kubelet=settings.kubelet,
         cluster_dns=_cluster_dns(settings),
         cluster_domain=settings.dns.domain if settings.dns.enabled else "",
-        # the sandbox is closed, and its forwarder comes from loopback, pods from elsewhere
+        # in the sandbox, forwarders connect to loopback and pods to another address
         address="0.0.0.0" if settings.node.sandbox else settings.kubelet.host,  # noqa: S104
         crt=str(crt),
         key=str(key),
         client_ca=str(client_ca(settings)),
-        # a resolver on the host's loopback would be another one inside the sandbox
+        # a resolver on the host's loopback cannot be reached from the sandbox
         resolv_conf=absolute(settings.kubelet.resolv_conf)
         or ("" if settings.node.sandbox else "/etc/resolv.conf"),
         manifests=str(manifests(settings)),
         cgroup_root=_cgroup_root(settings),
         eviction_hard=_thresholds(settings.kubelet.eviction_hard),
         eviction_soft=soft,
-        # upstream's script has no variable for it, and the kubelet ends without one
+        # upstream's script has no variable for it, and without it the kubelet exits
         eviction_soft_grace_period=dict.fromkeys(soft, settings.kubelet.eviction_soft_grace_period),
         feature_gates=shared_flags.feature_gates(context),
-        # a container runtime may be paused too
+        # the container runtime may be paused too
         request_timeout=settings.kubelet.runtime_request_timeout
         or ("24h" if settings.debug.pause_tolerant else ""),
         optional={
@@ -68,16 +68,16 @@ def configuration(context: Context) -> str:
     )
 
 
-def _chosen_fields(settings: Settings) -> dict[str, Field]:
-    """Return the fields that are written only when the user says so."""
+def _user_fields(settings: Settings) -> dict[str, Field]:
+    """Return the fields that are written only when the user sets them; the others are empty."""
     kubelet = settings.kubelet
     pairs = (item.partition("=") for item in kubelet.cpumanager_policy_options.split(","))
     options = {name.strip(): value.strip(' "') for name, _, value in pairs if name.strip()}
     swap = {"swapBehavior": "LimitedSwap"}
-    traces: Field = {"endpoint": f"localhost:{TRACES}", "samplingRatePerMillion": 1000000}
+    tracing: Field = {"endpoint": f"localhost:{TRACING_PORT}", "samplingRatePerMillion": 1000000}
     return {
         "memorySwap": swap if kubelet.limited_swap else "",
-        "tracing": traces if kubelet.tracing else "",
+        "tracing": tracing if kubelet.tracing else "",
         "localStorageCapacityIsolation": "" if kubelet.local_storage_capacity_isolation else False,
         "topologyManagerPolicy": kubelet.topology_manager_policy,
         "cpuManagerPolicy": kubelet.cpumanager_policy,
@@ -87,42 +87,43 @@ def _chosen_fields(settings: Settings) -> dict[str, Field]:
 
 
 def has_field(context: Context, name: str) -> bool:
-    """Tell whether the file of this minor has a field."""
+    """Return whether the file of this minor has a field."""
     return facts.flag_known("kubelet.yaml", name, context.minor)
 
 
-def _thresholds(listed: str) -> dict[str, str]:
-    pairs = (item.strip().split("<", 1) for item in listed.split(",") if "<" in item)
+def _thresholds(text: str) -> dict[str, str]:
+    """Return the quantities of eviction thresholds such as memory.available<100Mi, by signal."""
+    pairs = (item.strip().split("<", 1) for item in text.split(",") if "<" in item)
     return {signal.strip(): quantity.strip() for signal, quantity in pairs}
 
 
 def client_ca(settings: Settings) -> Path:
-    """Return the CA that the kubelet trusts for clients: the user's, or that of the cluster."""
+    """Return the CA of clients that the kubelet trusts: the user's, or the cluster's."""
     return Path(
         absolute(settings.kubelet.client_ca_file) or cert_files.pair(settings, "client-ca")[0]
     )
 
 
 def manifests(settings: Settings) -> Path:
-    """Return the folder of static pods."""
-    own = settings.kubelet.pod_manifest_path
-    return Path(absolute(own)) if own else settings.paths.instance / "manifests"
+    """Return the folder of the manifests of static pods."""
+    path = settings.kubelet.pod_manifest_path
+    return Path(absolute(path)) if path else settings.paths.instance / "manifests"
 
 
 def pod_logs(settings: Settings) -> Path:
-    """Return the folder of the logs of pods."""
+    """Return the folder of the pod logs."""
     return settings.paths.logs / "pods"
 
 
 def _cluster_dns(settings: Settings) -> str:
-    """Return whom pods ask; without cluster DNS at least names of the world, as upstream does."""
+    """Return the DNS server of pods; without cluster DNS a public one, like upstream."""
     if not settings.dns.enabled:
         return _PUBLIC_DNS
     return settings.dns.local_ip if settings.dns.nodelocal else settings.dns.server_ip
 
 
 def _cgroup_root(settings: Settings) -> str:
-    """Return the user's control group, or the one that the sandbox makes for the node."""
+    """Return the user's control group, or the one that the sandbox creates for the node."""
     if settings.kubelet.cgroup_root:
         return settings.kubelet.cgroup_root
     in_sandbox = settings.node.sandbox and settings.kubelet.cgroups_per_qos

@@ -1,4 +1,4 @@
-"""All components, in the order of their start; a new one needs its module and a line here."""
+"""All components in start order; a new component needs its module and a line in this file."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ COMPONENTS: dict[str, Spec] = {
         kube_proxy.SPEC,
     )
 }
-"""Specs by name; what a component needs stands before it."""
+"""Specs by name; a component comes after the components that it needs."""
 
 
 def modules() -> list[str]:
-    """Return the modules below cmd/ that are built: one per component that has one, and kubectl."""
+    """Return the modules under cmd/ that are built: those of the components, and kubectl."""
     return [*(spec.module for spec in COMPONENTS.values() if spec.module), "kubectl"]
 
 
 def is_contained(settings: Settings, module: str) -> bool:
-    """Whether a module's program runs in a container, which has another C library than the host."""
+    """Return whether a module's binary runs in a container, where the C library is another one."""
     return any(
         spec.module == module and spec.in_container(settings) for spec in COMPONENTS.values()
     )
 
 
 def debug_offsets() -> dict[str, int]:
-    """Return the offset of Delve's port of every component that can be debugged.
+    """Return the offset of the Delve port of every component that can be debugged, by name.
 
-    Optional components come last: they may not run.
+    Optional components come last, because they may not run.
     """
     ranked = sorted(COMPONENTS.values(), key=lambda spec: spec.optional is not None)
     return {spec.name: spec.debug_offset for spec in ranked if spec.debug_offset is not None}
 
 
 def debug_port(settings: Settings, name: str) -> int:
-    """Return the Delve port of a component: always the same, so that editors can remember it."""
+    """Return the Delve port of a component; it is constant, so that editors can store it."""
     return settings.debug.base_port + debug_offsets()[name]

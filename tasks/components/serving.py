@@ -1,4 +1,4 @@
-"""Components that serve one loopback port and work through kube-apiserver."""
+"""Components that serve one loopback port and are clients of kube-apiserver."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tasks.system.ports import Health
 
 
 def port(component: str, context: Context, secure: int, insecure: int) -> int:
-    """Return the port of a component that older releases serve by http only."""
+    """Return the port of a component: the https port, or the http port of older releases."""
     scheme = context.facts.health[component].scheme
     return secure if scheme == "https" else insecure
 
 
 def flags(component: str, context: Context, port: int, kubeconfig: Path) -> dict[str, Value]:
-    """Serve on one loopback port: https where there is https, and then no insecure one."""
+    """Return the flags to serve on one loopback port: https if the minor supports it, else http."""
     if context.facts.health[component].scheme == "http":
         return {"address": "127.0.0.1", "port": port}
     return {
@@ -34,10 +34,11 @@ def flags(component: str, context: Context, port: int, kubeconfig: Path) -> dict
 
 
 def _client_authority_flags(settings: Settings) -> dict[str, Value]:
-    """Tell a component whom to believe, so that it does not ask kube-apiserver for it.
+    """Pass the client and request-header CAs, so that the component does not fetch them.
 
-    It would ask again every 10 s while kube-apiserver stands at a breakpoint: hundreds of requests
-    whose askers have gone, for which the request that was held has to wait when it goes on.
+    A component that fetches them asks kube-apiserver again every 10 s while kube-apiserver is
+    paused at a breakpoint. These are hundreds of requests whose clients are gone, and after the
+    pause the paused request would wait for them.
     """
     if not settings.debug.pause_tolerant:
         return {}
@@ -53,7 +54,7 @@ def _client_authority_flags(settings: Settings) -> dict[str, Value]:
 def controller(
     name: str, context: Context, argv: tuple[str, ...], port: int, inputs: tuple[Path, ...]
 ) -> Component:
-    """Describe a component that serves one loopback port and works through kube-apiserver."""
+    """Return a component that serves one loopback port and is a client of kube-apiserver."""
     endpoint = context.facts.health[name]
     return Component(
         name=name,

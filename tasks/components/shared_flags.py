@@ -1,4 +1,4 @@
-"""Flags and variables that several components share."""
+"""Flags and environment variables that several components share."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tasks.settings.paths import absolute
 
 _TRUE = ("true", "t", "1")
 NO_HTTP2_PING_ENV = {"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "0"}
-"""Keeps a client of client-go from giving up, after 45 s, a server that stands at a breakpoint."""
+"""Lets client-go wait for a paused server; with its HTTP/2 ping it gives up after 45 s."""
 
 
 def logging_flags(settings: Settings) -> dict[str, Value]:
-    """Return the flags that decide how much is logged."""
+    """Return the flags that set how much is logged."""
     return {"v": settings.logs.level, "vmodule": settings.logs.spec}
 
 
@@ -28,13 +28,13 @@ def feature_gates(context: Context) -> dict[str, bool]:
 
 
 def feature_gates_flag(context: Context) -> dict[str, Value]:
-    """Return the feature gates as a flag."""
+    """Return the flag of the feature gates."""
     gates = feature_gates(context)
     return {"feature-gates": ",".join(f"{name}={text(on)}" for name, on in gates.items())}
 
 
 def cloud_flags(settings: Settings) -> dict[str, Value]:
-    """Return the cloud provider's flags; empty values say `none`, as upstream does."""
+    """Return the cloud provider's flags; an empty value means none, like upstream."""
     if settings.start.external_cloud_provider:
         return {"cloud-provider": "external"}
     return {
@@ -44,26 +44,26 @@ def cloud_flags(settings: Settings) -> dict[str, Value]:
 
 
 def leader_election_flags(settings: Settings) -> dict[str, Value]:
-    """Say whether leaders are elected: as the user says, else not where a pause may last."""
-    told = settings.start.leader_elect
-    if told != "auto":
-        return {"leader-elect": told == "true"}
+    """Return the leader election flag: the user's value; `auto` disables it for long pauses."""
+    value = settings.start.leader_elect
+    if value != "auto":
+        return {"leader-elect": value == "true"}
     return {"leader-elect": False} if settings.debug.pause_tolerant else {}
 
 
 def emulated_version_flags(settings: Settings) -> dict[str, Value]:
-    """Return the older minor to behave like, as the flag wants it."""
+    """Return the flag of the emulated minor, for example kube=1.34."""
     minor = emulated_minor(settings)
     return {"emulated-version": f"kube={minor}"} if minor else {}
 
 
 def emulated_minor(settings: Settings) -> str:
-    """Return the minor to behave like, such as 1.34; it may be written kube=v1.34 too."""
+    """Return the emulated minor, for example 1.34; the setting may also be kube=v1.34."""
     return settings.start.emulated_version.removeprefix("kube=").removeprefix("v")
 
 
 def debug_env(settings: Settings) -> dict[str, str]:
-    """Return the variables that turn programming errors into panics, and make clients patient."""
+    """Return the variables that make errors panic and let clients wait for a paused server."""
     return {
         "KUBE_CACHE_MUTATION_DETECTOR": text(settings.start.cache_mutation_detector),
         "KUBE_PANIC_WATCH_DECODE_ERROR": text(settings.start.panic_watch_decode_error),

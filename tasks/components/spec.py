@@ -1,4 +1,4 @@
-"""Spec: everything other modules ask about a component before it is built."""
+"""Spec: the properties of a component that are known before it is built."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tasks.components.command_line import Flags, unsupported
 from tasks.settings.load import Settings
 
 Part = Literal["control-plane", "kubelet", "kube-proxy"]
-"""What START_MODE switches on and off."""
+"""A part of the cluster that START_MODE enables or disables."""
 Probe = Literal["cni", "ipvs"]
-"""A question to this machine, see runtime/probes.py."""
+"""The name of a question to this machine, see runtime/probes.py."""
 StartCheck = Literal["cgroups", "container-runtime", "api-server"]
-"""A check before a start, see runtime/prerequisites.py."""
+"""The name of a check before a start, see runtime/prerequisites.py."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """Where a component's program comes from."""
+    """The program of a component and its kind."""
 
     kind: Literal["module", "tool", "installed"]
-    """`module` is built from cmd/, `tool` is of the toolchain, `installed` is found on PATH."""
+    """`module`: built from cmd/; `tool`: from the toolchain; `installed`: found on PATH."""
     name: str
-    """Name of the folder below cmd/, of the tool, or of the program."""
+    """The name of the folder under cmd/, of the tool, or of the program."""
 
 
 def _nothing(_: Settings) -> tuple[()]:
@@ -35,78 +35,78 @@ def _nothing(_: Settings) -> tuple[()]:
 
 @dataclass(frozen=True)
 class Spec:
-    """What is known of a component before it is built; each component's module has one."""
+    """The properties of a component before it is built; each component's module has one Spec."""
 
     name: str
-    """Name of the component: of its tasks, its log and its record."""
+    """The name of the component, also in the names of its tasks, log and record."""
     program: Program
-    """The program it runs, unless the user named one."""
+    """The program it runs, unless the user sets one."""
     build: Callable[[Context], Component]
-    """Pure builder of the component."""
+    """Returns the component; a pure function."""
     flags: Callable[[Context], Flags]
-    """The flags it should have, before those its version does not take are left out."""
+    """Returns the desired flags, including those that its version does not accept."""
     after: tuple[str, ...] = ()
-    """Components that have to be ready before it starts."""
+    """The components that must be ready before it starts."""
     certs: tuple[str, ...] = ()
-    """Sub-tasks of `certs` that make what it reads."""
+    """The sub-tasks of `certs` that create the files it reads."""
     part: Part = "control-plane"
-    """The part of the cluster it belongs to."""
+    """The part of the cluster that it belongs to."""
     optional: Callable[[Settings], bool] | None = None
-    """Whether the settings ask for it; None for a component that every cluster has."""
-    own_program: Callable[[Settings], Path | None] = lambda _: None
-    """The program of their own that the user named instead, if any."""
+    """Returns whether the settings enable it; None for a component that every cluster has."""
+    user_program: Callable[[Settings], Path | None] = lambda _: None
+    """Returns the program that the user set instead, or None."""
     sandboxed: bool = False
-    """Whether it runs inside the node's sandbox when there is one."""
+    """Whether it runs in the node's sandbox when node.sandbox is on."""
     contained: bool = False
     """Whether it runs in a container when DOCKERIZE_KUBELET is on."""
     tools: Callable[[Settings], tuple[str, ...]] = _nothing
-    """Tools of the toolchain it needs besides its program."""
+    """Returns the tools of the toolchain that it needs in addition to its program."""
     task_deps: Callable[[Settings], tuple[str, ...]] = _nothing
-    """Other tasks that have to run before it starts in a cluster."""
+    """Returns other tasks that must run before it starts in a cluster."""
     probes: tuple[Probe, ...] = ()
-    """What its builder needs to know of this machine."""
+    """The probes whose answers its builder needs."""
     validate: Callable[[Context], None] = lambda _: None
-    """Raises Failure for settings with which it cannot work, before anything is built."""
+    """Raises Failure for settings that it cannot work with, before anything is built."""
     start_checks: tuple[StartCheck, ...] = ()
-    """What this machine must have, checked before every start."""
+    """The checks of this machine before every start."""
     makes_node: bool = False
     """Whether `up` waits for the cluster's node to become Ready because of it."""
     survivors: str = ""
-    """Start of the names of its helper programs, which outlive it."""
+    """The prefix of the names of its helper programs, which keep running after it stops."""
     exposed_ports: Callable[[Settings], tuple[int, ...]] = _nothing
-    """Ports inside the sandbox that the host has to reach."""
+    """Returns the ports in the sandbox that must be reachable from the host."""
     port_group: str = ""
-    """Group of settings whose ports it listens on all at the same time."""
+    """The group of settings with its ports; it listens on all of them at the same time."""
     debug_offset: int | None = None
-    """Delve's port, counted from debug.base_port; None for what is not debugged.
+    """The offset of its Delve port from debug.base_port; None if it cannot be debugged.
 
-    kube-apiserver's is the guide's. All are odd: Linux prefers even ports for outgoing
-    connections, and a cluster has a hundred of them over loopback, any of which would keep Delve
-    from its port.
+    kube-apiserver has the port of the guide. All offsets are odd: Linux prefers even ports for
+    outgoing connections. A cluster has about a hundred of them over loopback, and Delve cannot
+    listen on a port that one of them uses.
     """
     pause_limit: Callable[[Context], str] | None = None
-    """Says how long a request may stand at a breakpoint; empty for no limit."""
+    """Returns how long a request may be paused at a breakpoint, as text; empty for no limit."""
 
     @property
     def module(self) -> str | None:
-        """The folder below cmd/ it is built from, None when it is not built."""
+        """The module under cmd/ that it is built from; None when it is not built."""
         return self.program.name if self.program.kind == "module" else None
 
     def built_module(self, settings: Settings) -> str | None:
-        """Return the module to build for it; None when the user named a program."""
-        return None if self.own_program(settings) else self.module
+        """Return the module to build for it; None when the user sets a program."""
+        return None if self.user_program(settings) else self.module
 
     def needed_tools(self, settings: Settings) -> tuple[str, ...]:
-        """Return all tools of the toolchain it needs."""
-        own = (self.program.name,) if self.program.kind == "tool" else ()
-        return (*own, *self.tools(settings))
+        """Return all tools of the toolchain that it needs."""
+        program = (self.program.name,) if self.program.kind == "tool" else ()
+        return (*program, *self.tools(settings))
 
     def enabled(self, settings: Settings) -> bool:
-        """Whether the settings ask for it, whatever START_MODE says."""
+        """Return whether the settings enable it, without regard to START_MODE."""
         return self.optional is None or self.optional(settings)
 
     def selected(self, settings: Settings) -> bool:
-        """Whether the settings and START_MODE ask for it."""
+        """Return whether the settings and START_MODE enable it."""
         start = settings.start
         parts: dict[Part, bool] = {
             "control-plane": start.control_plane,
@@ -116,17 +116,17 @@ class Spec:
         return parts[self.part] and self.enabled(settings)
 
     def in_sandbox(self, settings: Settings) -> bool:
-        """Whether it runs inside the node's sandbox."""
+        """Return whether it runs in the node's sandbox."""
         return self.sandboxed and settings.node.sandbox
 
     def in_container(self, settings: Settings) -> bool:
-        """Whether it runs in a container (DOCKERIZE_KUBELET)."""
+        """Return whether it runs in a container (DOCKERIZE_KUBELET)."""
         return self.contained and settings.kubelet.dockerize
 
     def host_ports(self, settings: Settings, component: Component) -> tuple[int, ...]:
-        """Return the host's ports it takes, itself or through the sandbox's port forwards."""
+        """Return the host's ports that it uses, directly or through the sandbox's port forwards."""
         return tuple(dict.fromkeys((*component.ports, *self.exposed_ports(settings))))
 
     def dropped(self, context: Context) -> tuple[str, ...]:
-        """Return the desired flags that this version does not take."""
+        """Return the desired flags that this version does not accept."""
         return unsupported(self.name, context, self.flags(context))

@@ -40,7 +40,7 @@ def check_go_version(settings: Settings, name: str) -> bool:
     Delve works on Go 1.15 and later when told not to check; above its range it does not.
     """
     spec = COMPONENTS[name]
-    if spec.own_program(settings) is not None:
+    if spec.user_program(settings) is not None:
         return True  # nothing is known of it, so let Delve look
     module = spec.module
     if module is None:

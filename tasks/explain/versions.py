@@ -136,7 +136,7 @@ def delve(go: Tool | None, tool: Tool | None) -> Choice:
 
 def cni(settings: Settings) -> Choice:
     """Return which CNI plugins a node uses; every version works with every Kubernetes."""
-    installed = containerd.plugins(settings)
+    installed = containerd.cni_plugins(settings)
     if installed:
         return Choice("CNI plugins", "any", "", "installed", str(installed), "every version works")
     return _choice("CNI plugins", "any", "", _load_tool(settings, "cni"), lambda *_: "the newest")

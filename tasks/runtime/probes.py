@@ -25,7 +25,7 @@ class Probe:
 
 def _cni(settings: Settings) -> str:
     """Return the folder of the CNI plugins: named, the distribution's, or those that were built."""
-    return str(containerd.plugins(settings) or tool_record.load_tool(settings, "cni").bin)
+    return str(containerd.cni_plugins(settings) or tool_record.load_tool(settings, "cni").bin)
 
 
 PROBES: Mapping[spec.Probe, Probe] = {

@@ -41,7 +41,7 @@ def desired_component(settings: Settings, name: str) -> Component:
 def binary(settings: Settings, name: str) -> Path:
     """Return the program a component runs."""
     spec = COMPONENTS[name]
-    own = spec.own_program(settings)
+    own = spec.user_program(settings)
     if own is not None:
         return own
     match spec.program.kind:
@@ -100,7 +100,7 @@ def fingerprint(component: Component) -> str:
 
 def prepare(component: Component) -> None:
     """Write a component's configuration files, make its folders, remove what does not fit."""
-    for path, text in component.states.items():
+    for path, text in component.state_files.items():
         if path.is_file() and text not in path.read_text():
             console.say(f"  {path} was of another policy: removed")
             path.unlink()

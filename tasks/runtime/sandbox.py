@@ -130,8 +130,8 @@ def _make(settings: Settings) -> Record:
         pod_logs=paths.logs / "pods",
         address=settings.node.address,
         gateway=_gateway(settings),
-        api=forwarding.other_host(settings),
-        api_is_address=addresses.is_address(forwarding.other_host(settings)),
+        api=forwarding.non_loopback_api_host(settings),
+        api_is_address=addresses.is_address(forwarding.non_loopback_api_host(settings)),
         hostname=f"stepkube-{settings.name}",
         cgroup=cgroup(settings),
     )

@@ -1,4 +1,4 @@
-"""cloud-controller-manager: what it refuses, whose program it runs, and when it ends."""
+"""cloud-controller-manager: refusal settings, the user's program, start and stop."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,9 +40,9 @@ def external(minor: str = "1.24", **environ: object) -> Context:
     return context(minor, EXTERNAL_CLOUD_PROVIDER="true", **environ)
 
 
-def refused(given: Context) -> str:
+def refusal(target: Context) -> str:
     with pytest.raises(Failure) as caught:
-        ccm.check(given)
+        ccm.check(target)
     return str(caught.value)
 
 
@@ -51,7 +51,7 @@ def flag(built: Component, name: str) -> str:
     return found.partition("=")[2]
 
 
-def test_without_a_cloud_nothing_is_asked_for() -> None:
+def test_without_a_cloud_nothing_is_required() -> None:
     ccm.check(context())
     ccm.check(context(CLOUD_PROVIDER="aws"))
 
@@ -60,43 +60,47 @@ def test_without_a_cloud_nothing_is_asked_for() -> None:
     ("minor", "provider", "expected"),
     [
         ("1.24", "azur", "did you mean azure?"),
-        ("1.26", "openstack", "which has aws, azure, gce, vsphere"),
-        ("1.31", "aws", "the tree of Kubernetes 1.31, which has none"),
+        ("1.26", "openstack", "aws, azure, gce, vsphere"),
+        ("1.31", "aws", "Kubernetes 1.31 (it has none)"),
         ("1.31", "aws", "set EXTERNAL_CLOUD_PROVIDER=true"),
     ],
 )
 def test_a_provider_that_no_component_knows_is_refused(
     minor: str, provider: str, expected: str
 ) -> None:
-    said = refused(context(minor, CLOUD_PROVIDER=provider))
-    assert "the environment (CLOUD_PROVIDER)" in said and expected in said
+    message = refusal(context(minor, CLOUD_PROVIDER=provider))
+    assert "the environment (CLOUD_PROVIDER)" in message and expected in message
 
 
-def test_openstack_needs_a_configuration_whoever_takes_care(config: Path) -> None:
-    said = refused(context(CLOUD_PROVIDER="openstack"))
-    assert "the environment (CLOUD_PROVIDER): openstack needs CLOUD_CONFIG" in said
-    said = refused(context(CLOUD_PROVIDER="openstack", CLOUD_CONFIG="/no/such/file"))
-    assert "the environment (CLOUD_CONFIG): the cloud config /no/such/file does not exist" in said
+def test_openstack_needs_a_configuration(config: Path) -> None:
+    message = refusal(context(CLOUD_PROVIDER="openstack"))
+    assert "(CLOUD_PROVIDER)" in message and "set CLOUD_CONFIG" in message
+    message = refusal(context(CLOUD_PROVIDER="openstack", CLOUD_CONFIG="/no/such/file"))
+    assert "(CLOUD_CONFIG)" in message and "/no/such/file" in message
     ccm.check(context(CLOUD_PROVIDER="openstack", CLOUD_CONFIG=config))
 
 
-def test_the_configuration_must_be_there(config: Path) -> None:
-    said = refused(external(CLOUD_PROVIDER="aws"))
-    assert "the environment (EXTERNAL_CLOUD_PROVIDER): it needs CLOUD_CONFIG" in said
-    said = refused(external(CLOUD_PROVIDER="aws", CLOUD_CONFIG=config.parent))
-    assert f"the environment (CLOUD_CONFIG): the cloud config {config.parent}" in said
+def test_the_configuration_must_exist(config: Path) -> None:
+    message = refusal(external(CLOUD_PROVIDER="aws"))
+    assert "(EXTERNAL_CLOUD_PROVIDER)" in message and "set CLOUD_CONFIG" in message
+    message = refusal(external(CLOUD_PROVIDER="aws", CLOUD_CONFIG=config.parent))
+    assert "(CLOUD_CONFIG)" in message and f" {config.parent} " in message
     ccm.check(external(CLOUD_PROVIDER="aws", CLOUD_CONFIG=config))
 
 
 @pytest.mark.parametrize("minor", IN_TREE)
-def test_a_provider_that_the_tree_lacks_is_refused(minor: str, config: Path) -> None:
-    said = refused(external(minor, CLOUD_PROVIDER="nebula", CLOUD_CONFIG=config))
-    assert "the environment (CLOUD_PROVIDER): 'nebula' is no cloud provider" in said
-    assert f"Kubernetes {minor}" in said
-    assert ", ".join(facts.minor(minor).cloud_providers) in said
-    assert "gce" in said and "EXTERNAL_CLOUD_PROVIDER_BINARY" in said
-    said = refused(external(minor, CLOUD_CONFIG=config))
-    assert "it needs CLOUD_PROVIDER" in said and "gce" in said
+def test_a_provider_missing_from_the_tree_is_refused(minor: str, config: Path) -> None:
+    message = refusal(external(minor, CLOUD_PROVIDER="nebula", CLOUD_CONFIG=config))
+    assert "the environment (CLOUD_PROVIDER): 'nebula' is not a" in message
+    assert f"Kubernetes {minor}" in message
+    assert ", ".join(facts.minor(minor).cloud_providers) in message
+    assert "gce" in message and "EXTERNAL_CLOUD_PROVIDER_BINARY" in message
+    message = refusal(external(minor, CLOUD_CONFIG=config))
+    assert (
+        "(EXTERNAL_CLOUD_PROVIDER)" in message
+        and "set CLOUD_PROVIDER" in message
+        and "gce" in message
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,25 +108,25 @@ def test_a_provider_that_the_tree_lacks_is_refused(minor: str, config: Path) -> 
     [("photon", "1.14"), ("openstack", "1.25"), ("aws", "1.26"), ("vsphere", "1.30")],
 )
 def test_providers_left_the_tree_one_by_one(provider: str, last: str, config: Path) -> None:
-    given = {"CLOUD_PROVIDER": provider, "CLOUD_CONFIG": config}
-    ccm.check(external(last, **given))
+    environ = {"CLOUD_PROVIDER": provider, "CLOUD_CONFIG": config}
+    ccm.check(external(last, **environ))
     major, minor = facts.parse(last)
-    refused(external(f"{major}.{minor + 1}", **given))
+    refusal(external(f"{major}.{minor + 1}", **environ))
 
 
 @pytest.mark.parametrize("minor", ["1.31", "1.36"])
-def test_from_the_version_without_providers_on_that_is_said(minor: str, config: Path) -> None:
-    said = refused(external(minor, CLOUD_PROVIDER="aws", CLOUD_CONFIG=config))
-    assert f"Kubernetes {minor} has no cloud provider in its tree" in said
-    assert "set EXTERNAL_CLOUD_PROVIDER_BINARY" in said
+def test_versions_without_providers_are_refused(minor: str, config: Path) -> None:
+    message = refusal(external(minor, CLOUD_PROVIDER="aws", CLOUD_CONFIG=config))
+    assert "(EXTERNAL_CLOUD_PROVIDER)" in message and f"Kubernetes {minor}" in message
+    assert "set EXTERNAL_CLOUD_PROVIDER_BINARY" in message
 
 
-def test_a_program_of_ones_own_may_have_any_provider(config: Path, tmp_path: Path) -> None:
+def test_a_user_program_may_have_any_provider(config: Path, tmp_path: Path) -> None:
     program = tmp_path / "ccm"
     program.write_text("#!/bin/sh\n")
-    given = {"CLOUD_PROVIDER": "nebula", "CLOUD_CONFIG": config}
-    own = external("1.36", EXTERNAL_CLOUD_PROVIDER_BINARY=program, **given)
-    assert f"(EXTERNAL_CLOUD_PROVIDER_BINARY): {program} is not a program" in refused(own)
+    environ = {"CLOUD_PROVIDER": "nebula", "CLOUD_CONFIG": config}
+    own = external("1.36", EXTERNAL_CLOUD_PROVIDER_BINARY=program, **environ)
+    assert f"(EXTERNAL_CLOUD_PROVIDER_BINARY): {program} is not a" in refusal(own)
     program.chmod(0o755)
     ccm.check(own)
 
@@ -168,7 +172,7 @@ def test_one_loopback_port(minor: facts.Minor) -> None:
 
 
 @pytest.mark.parametrize(("minor", "plugin"), [("1.13", "aws"), ("1.20", "")])
-def test_volumes_of_the_provider_as_the_script_has_it(minor: str, plugin: str) -> None:
+def test_the_volume_plugin_is_that_of_upstream(minor: str, plugin: str) -> None:
     kcm = registry.COMPONENTS["kube-controller-manager"].build
     built = kcm(external(minor, CLOUD_PROVIDER="aws"))
     assert flag(built, "external-cloud-volume-plugin") == plugin
@@ -177,13 +181,13 @@ def test_volumes_of_the_provider_as_the_script_has_it(minor: str, plugin: str) -
     assert flag(named, "external-cloud-volume-plugin") == "gce"
 
 
-def test_the_sample_of_1_20_is_called_one(tmp_path: Path) -> None:
+def test_the_sample_of_1_20_has_advice(tmp_path: Path) -> None:
     assert "EXTERNAL_CLOUD_PROVIDER_BINARY" in ccm.build(context("1.20")).advice
     assert ccm.build(context("1.19")).advice == ccm.build(context("1.21")).advice == ""
     assert ccm.build(context("1.20", EXTERNAL_CLOUD_PROVIDER_BINARY=tmp_path)).advice == ""
 
 
-def test_it_starts_in_the_scripts_order_and_only_when_asked_for() -> None:
+def test_it_starts_in_upstreams_order_and_only_when_enabled() -> None:
     assert ccm.NAME not in cluster.components_to_run(
         context(START_MODE="nokubelet,nokubeproxy").settings
     )
@@ -199,8 +203,8 @@ def test_it_starts_in_the_scripts_order_and_only_when_asked_for() -> None:
 
 
 @pytest.fixture(name="own")
-def running_own_program(tmp_path: Path, toy: Path, config: Path) -> Iterator[dict[str, str]]:
-    """Yield variables of an instance of 1.11 whose cloud-controller-manager is a script's toy."""
+def user_program_environ(tmp_path: Path, toy: Path, config: Path) -> Iterator[dict[str, str]]:
+    """Yield variables of an instance of 1.11 with a script as cloud-controller-manager."""
     program = tmp_path / "ccm"
     program.write_text(script(toy))
     program.chmod(0o755)
@@ -221,7 +225,7 @@ def running_own_program(tmp_path: Path, toy: Path, config: Path) -> Iterator[dic
 
 
 def script(toy: Path) -> str:
-    """Return a program that takes every flag and serves /healthz on --port."""
+    """Return a script that accepts every flag and serves /healthz on --port."""
     return f"""#!/bin/sh
 for word; do case "$word" in --help) exit 0 ;; --port=*) port=$word ;; esac; done
 exec {toy} $port
@@ -251,7 +255,7 @@ def test_a_changed_program_of_the_user_is_restarted(own: dict[str, str], toy: Pa
 
 
 @pytest.mark.parametrize("way", [cluster.up, cluster.down])
-def test_it_does_not_outlive_its_option_nor_the_cluster(
+def test_it_stops_with_its_option_and_with_the_cluster(
     own: dict[str, str], way: Callable[[load.Settings], object]
 ) -> None:
     chosen = load.load(own)
@@ -263,7 +267,7 @@ def test_it_does_not_outlive_its_option_nor_the_cluster(
     assert process.load(chosen.paths.run, ccm.NAME) is None
 
 
-def test_a_program_that_ends_is_quoted_with_the_advice(own: dict[str, str]) -> None:
+def test_the_log_of_a_program_that_exits_is_printed(own: dict[str, str]) -> None:
     chosen = load.load(own)
     program = Path(own["EXTERNAL_CLOUD_PROVIDER_BINARY"])
     program.write_text('#!/bin/sh\n[ "$1" ] && echo no cloud here >&2\nexit 1\n')
@@ -272,6 +276,6 @@ def test_a_program_that_ends_is_quoted_with_the_advice(own: dict[str, str]) -> N
     assert str(chosen.paths.log(ccm.NAME)) in failed.get_msg()
 
 
-def test_what_cannot_work_is_said_before_anything_is_fetched() -> None:
-    with pytest.raises(Failure, match="it needs CLOUD_PROVIDER"):
+def test_settings_that_cannot_work_are_refused_first() -> None:
+    with pytest.raises(Failure, match="needs CLOUD_PROVIDER"):
         check.require(external().settings, Minor(1, 20))

@@ -71,25 +71,25 @@ def test_golden_argv(component: str, minor: str) -> None:
     assert text == file.read_text()
 
 
-def test_no_golden_file_is_left_over() -> None:
+def test_no_golden_file_is_unused() -> None:
     names = {f"{component}-{minor}.txt" for component in COMPONENTS for minor in MINORS}
     assert {file.name for file in GOLDEN.iterdir()} == names
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-@pytest.mark.parametrize("words", VARIANTS.values(), ids=VARIANTS)
-def test_every_flag_has_a_row_in_the_facts(component: str, words: dict[str, str]) -> None:
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+def test_every_flag_has_a_row_in_the_facts(component: str, options: dict[str, str]) -> None:
     for minor in EVERY_MINOR:
-        wanted = COMPONENTS[component].flags(context(component, minor, **words))
-        assert set(wanted) <= set(facts.data()["flags"][component])
+        desired = COMPONENTS[component].flags(context(component, minor, **options))
+        assert set(desired) <= set(facts.data()["flags"][component])
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_every_row_of_the_facts_is_used(component: str) -> None:
     used: set[str] = set()
     for minor in EVERY_MINOR:
-        for words in VARIANTS.values():
-            used |= set(COMPONENTS[component].flags(context(component, minor, **words)))
+        for options in VARIANTS.values():
+            used |= set(COMPONENTS[component].flags(context(component, minor, **options)))
     assert set(facts.data()["flags"][component]) == used
 
 
@@ -138,7 +138,7 @@ def test_a_flag_that_help_hides_is_kept() -> None:
 
 
 @pytest.mark.parametrize("minor", ["1.10", "1.13", "1.20", "1.35"])
-def test_admission_list_of_the_user_is_honoured(minor: str) -> None:
+def test_admission_list_of_the_user_is_used(minor: str) -> None:
     listed = given(
         "kube-apiserver", minor, api__enable_admission_plugins="EventRateLimit, LimitRanger"
     )["enable-admission-plugins"].split(",")
@@ -227,7 +227,7 @@ def test_not_pause_tolerant_is_stock(minor: str) -> None:
 
 
 @pytest.mark.parametrize("minor", ["1.18", "1.19", "1.25", "1.26"])
-def test_a_paused_apiserver_has_no_samples_to_make_up_for(minor: str) -> None:
+def test_a_paused_apiserver_has_no_samples_to_add(minor: str) -> None:
     argv = given("kube-apiserver", minor)
     counting = {
         "enable-priority-and-fairness": "false",
@@ -262,14 +262,14 @@ def test_health(component: str, minor: str, url: str) -> None:
 @pytest.mark.parametrize("minor", EVERY_MINOR)
 @pytest.mark.parametrize("component", ["kube-controller-manager", "kube-scheduler"])
 def test_one_loopback_port(component: str, minor: facts.Minor) -> None:
-    taken, built = given(component, minor), build(component, minor)
+    accepted, built = given(component, minor), build(component, minor)
     (port,) = built.ports
     assert f"127.0.0.1:{port}/" in built.health.url
-    if "secure-port" in taken:
-        assert (taken["secure-port"], taken["bind-address"]) == (str(port), "127.0.0.1")
-        assert taken.get("port", "0") == "0"
+    if "secure-port" in accepted:
+        assert (accepted["secure-port"], accepted["bind-address"]) == (str(port), "127.0.0.1")
+        assert accepted.get("port", "0") == "0"
     else:
-        assert (taken["port"], taken["address"]) == (str(port), "127.0.0.1")
+        assert (accepted["port"], accepted["address"]) == (str(port), "127.0.0.1")
 
 
 def test_insecure_port_of_the_api() -> None:
@@ -281,8 +281,8 @@ def test_insecure_port_of_the_api() -> None:
 
 
 def test_advertised_address() -> None:
-    def advertised(**words: str) -> str | None:
-        return given("kube-apiserver", **words).get("advertise-address")
+    def advertised(**options: str) -> str | None:
+        return given("kube-apiserver", **options).get("advertise-address")
 
     assert advertised() == "10.99.0.1"
     assert advertised(start__mode="nokubelet") == "10.99.0.1"
@@ -291,7 +291,7 @@ def test_advertised_address() -> None:
     assert advertised(api__advertise_address="192.0.2.2") == "192.0.2.2"
 
 
-def test_a_server_on_all_addresses_is_called_on_loopback() -> None:
+def test_a_server_on_all_addresses_is_checked_on_loopback() -> None:
     everywhere = build("kube-apiserver", "1.35", api__bind_address="0.0.0.0")
     assert everywhere.health.url == "https://127.0.0.1:6443/readyz"
     six = build("kube-apiserver", "1.35", api__bind_address="::")
@@ -319,7 +319,7 @@ def test_debug_variables_reach_the_components() -> None:
     }
 
 
-def test_pause_tolerant_clients_do_not_give_up_a_silent_server() -> None:
+def test_pause_tolerant_clients_wait_for_a_silent_server() -> None:
     assert build("kube-scheduler").env["HTTP2_READ_IDLE_TIMEOUT_SECONDS"] == "0"
     stock = build("kube-scheduler", debug__pause_tolerant="false").env
     assert "HTTP2_READ_IDLE_TIMEOUT_SECONDS" not in stock
@@ -343,14 +343,14 @@ def test_kubelet_configuration(minor: facts.Minor) -> None:
     assert config["featureGates"] == {"AllAlpha": False}
     assert config["authentication"]["x509"]["clientCAFile"].endswith("/client-ca.crt")
     assert ("failCgroupV1" in config) == (minor >= (1, 31))
-    taken = given("kubelet", minor)
+    accepted = given("kubelet", minor)
     endpoint = f"unix://{HOME}/instances/default/run/containerd.sock"
-    assert ("containerRuntimeEndpoint" in config) != ("container-runtime-endpoint" in taken)
+    assert ("containerRuntimeEndpoint" in config) != ("container-runtime-endpoint" in accepted)
     assert endpoint in (
         config.get("containerRuntimeEndpoint"),
-        taken.get("container-runtime-endpoint"),
+        accepted.get("container-runtime-endpoint"),
     )
-    assert taken.get("container-runtime") == ("remote" if minor < (1, 27) else None)
+    assert accepted.get("container-runtime") == ("remote" if minor < (1, 27) else None)
 
 
 def test_kubelet_of_another_runtime() -> None:
@@ -394,7 +394,7 @@ def test_kubelet_switches() -> None:
     assert config["evictionSoft"] == {"memory.available": "300Mi"}
 
 
-def test_kubelet_names_the_socket_it_listens_at() -> None:
+def test_kubelet_sockets() -> None:
     (path,) = build("kubelet").sockets
     assert path == Path("/workspace/instances/default/kubelet/pod-resources/kubelet.sock")
 
@@ -437,7 +437,7 @@ def test_containerd_configuration(version: int, images: str, runtime: str) -> No
     options = plugins[runtime]["containerd"]["runtimes"]["runc"]["options"]
     assert options == {"SystemdCgroup": False, "BinaryName": "/usr/sbin/runc"}
     pause = plugins[images].get("sandbox_image") or plugins[images]["pinned_images"]["sandbox"]
-    assert pause == containerd.PAUSE
+    assert pause == containerd.PAUSE_IMAGE
     cni = plugins[runtime]["cni"]
     assert "/opt/cni" in (cni.get("bin_dir"), *cni.get("bin_dirs", ()))
     network = json.loads(built.files[Path(cni["conf_dir"]) / "10-stepkube.conflist"])
@@ -454,12 +454,12 @@ def test_two_instances_on_the_host_share_no_folder() -> None:
 
 
 @pytest.mark.parametrize("component", ["kubelet", "kube-proxy"])
-def test_the_relay_holds_the_ports_of_the_sandbox(component: str) -> None:
+def test_the_forwarder_uses_the_ports_of_the_sandbox(component: str) -> None:
     assert build(component).ports == ()
     assert build(component, node__sandbox="false").ports
 
 
-def test_another_pause_image_is_the_same_for_both() -> None:
+def test_containerd_and_kubelet_use_the_same_pause_image() -> None:
     named = "mirror.example.org/pause:3.9"
     chosen = {"node__pause_image": named}
     made = context("containerd", **chosen).settings
@@ -469,7 +469,7 @@ def test_another_pause_image_is_the_same_for_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "names"),
+    ("options", "names"),
     [
         ({}, {"HTTP_PROXY", "HTTPS_PROXY"}),
         ({"node__pull": "false"}, set()),
@@ -477,7 +477,9 @@ def test_another_pause_image_is_the_same_for_both() -> None:
         ({"node__pull": "false", "mirror__ca_bundle": "/etc/ca.pem"}, {"SSL_CERT_FILE"}),
     ],
 )
-def test_containerd_goes_out_through_the_relay(words: dict[str, str], names: set[str]) -> None:
-    env = build("containerd", **words).env
+def test_containerd_uses_the_proxy_of_the_forwarder(
+    options: dict[str, str], names: set[str]
+) -> None:
+    env = build("containerd", **options).env
     assert set(env) == names
     assert env.get("HTTPS_PROXY", "http://127.0.0.1:3128") == "http://127.0.0.1:3128"

@@ -1,4 +1,4 @@
-"""Image mirrors: what becomes of the setting, and what a real containerd asks for."""
+"""Image mirrors: the files from the setting, and the requests of a real containerd."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from tasks.settings import load as settings
 from tasks.settings.load import Settings
 from tasks.system import ports, process, signals
 
-ALL = image_mirrors.ANY
+ALL = image_mirrors.ANY_REGISTRY
 
 
 def load(tmp_path: Path, images: str) -> Settings:
@@ -47,19 +47,17 @@ def load(tmp_path: Path, images: str) -> Settings:
         ),
     ],
 )
-def test_what_stands_in_for_which_registry(
-    tmp_path: Path, images: str, expected: dict[str, str]
-) -> None:
+def test_the_mirror_of_each_registry(tmp_path: Path, images: str, expected: dict[str, str]) -> None:
     assert image_mirrors.mirrors(load(tmp_path, images)) == expected
 
 
 @pytest.mark.parametrize("images", ["ftp://mirror.test", "a b", "docker.io=", "/x=mirror.test"])
-def test_what_is_no_mirror_is_named(tmp_path: Path, images: str) -> None:
+def test_an_invalid_mirror_is_refused(tmp_path: Path, images: str) -> None:
     with pytest.raises(Failure, match="STEPKUBE_MIRROR_IMAGES"):
         image_mirrors.mirrors(load(tmp_path, images))
 
 
-def test_in_the_file_it_may_be_a_mapping(tmp_path: Path) -> None:
+def test_the_file_may_have_a_mapping(tmp_path: Path) -> None:
     file = tmp_path / "stepkube.yaml"
     file.write_text("mirror: {images: {docker.io: b.test, quay.io: 'http://q.test:80/x'}}\n")
     made = settings.load({"STEPKUBE_HOME": str(tmp_path)}, None, file)
@@ -70,7 +68,7 @@ def test_in_the_file_it_may_be_a_mapping(tmp_path: Path) -> None:
     ("version", "plugin"),
     [(2, "io.containerd.grpc.v1.cri"), (3, "io.containerd.cri.v1.images")],
 )
-def test_containerd_is_pointed_at_them(tmp_path: Path, version: int, plugin: str) -> None:
+def test_containerd_reads_the_hosts_files(tmp_path: Path, version: int, plugin: str) -> None:
     made = load(tmp_path, "docker.io=b.test")
     context = Context(made, Minor(1, 20), Path("/usr/bin/containerd"))
     built = containerd.build(context)
@@ -87,8 +85,8 @@ def test_containerd_is_pointed_at_them(tmp_path: Path, version: int, plugin: str
 
 
 @pytest.fixture
-def asked() -> Iterator[tuple[str, list[str]]]:
-    """Yield the address of a registry that has nothing, and what it is asked for."""
+def registry() -> Iterator[tuple[str, list[str]]]:
+    """Yield the address of an empty registry, and the paths of its requests."""
     paths: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -109,7 +107,7 @@ def asked() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def short() -> Iterator[Path]:
-    """Yield a folder whose path leaves room for that of a socket."""
+    """Yield a folder with a path that is short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="sk-") as folder:
         yield Path(folder)
 
@@ -118,15 +116,15 @@ def short() -> Iterator[Path]:
     os.geteuid() != 0 or not (shutil.which("containerd") and shutil.which("ctr")),
     reason="a containerd needs root",
 )
-def test_a_real_containerd_asks_the_mirror_and_nobody_else(
-    short: Path, asked: tuple[str, list[str]]
+def test_a_real_containerd_asks_only_the_mirror(
+    short: Path, registry: tuple[str, list[str]]
 ) -> None:
-    tmp_path, (address, paths) = short, asked
+    tmp_path, (address, paths) = short, registry
     made = load(tmp_path, f"registry.k8s.io={address}/k8s,{address}/rest")
     binary = Path(shutil.which("containerd") or "")
     component = containerd.build(Context(made, Minor(1, 20), binary))
     config = next(path for path in component.files if path.name == "containerd.toml")
-    # its state would lie below /run: this one belongs to nobody
+    # the state must not be in /run, where a real instance may use it
     text = component.files[config].replace("/run/stepkube-default", str(tmp_path / "state"))
     processes.prepare(component)
     config.write_text(text)

@@ -114,7 +114,7 @@ def test_they_come_back_in_a_cluster_without_objects(cluster: Cluster) -> None:
     ("environ", "expected"),
     [
         ({"KUBE_DNS_SERVER_IP": "10.9.0.10"}, "KUBE_DNS_SERVER_IP"),
-        ({"EXTERNAL_CLOUD_PROVIDER": "true", "CLOUD_PROVIDER": "aws"}, "it needs CLOUD_CONFIG"),
+        ({"EXTERNAL_CLOUD_PROVIDER": "true", "CLOUD_PROVIDER": "aws"}, "needs CLOUD_CONFIG"),
         ({"EXTERNAL_CLOUD_PROVIDER": "true"}, "aws, azure, gce, openstack, vsphere"),
         ({"CLOUD_PROVIDER": "openstack", "CLOUD_CONFIG": "/no/such"}, "/no/such is not there"),
     ],

@@ -70,7 +70,7 @@ def test_without_ipvs_iptables_is_used() -> None:
     [
         ("1.20", {"proxy__mode": "nftables"}, r"Kubernetes 1\.20 has no mode nftables"),
         ("1.28", {"proxy__mode": "nftables"}, "has no mode nftables"),
-        ("1.29", {"proxy__mode": "nftables"}, "behind a feature gate"),
+        ("1.29", {"proxy__mode": "nftables"}, "feature gate NFTablesProxyMode"),
         ("1.30", {"proxy__mode": "nftables", "start__feature_gates": "NFTablesProxyMode=true"}, ""),
         ("1.30", {"proxy__mode": "nftables", "start__feature_gates": "AllAlpha=true"}, ""),
         ("1.31", {"proxy__mode": "nftables"}, ""),

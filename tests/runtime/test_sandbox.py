@@ -195,7 +195,7 @@ def test_a_control_group_of_the_user_stays(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_state_of_another_policy_is_removed_before_the_start(tmp_path: Path) -> None:
     state = tmp_path / "cpu_manager_state"
-    wanted = Component("kubelet", (), Health(""), states={state: '"policyName":"static"'})
+    wanted = Component("kubelet", (), Health(""), state_files={state: '"policyName":"static"'})
     processes.prepare(wanted)
     for policy, stays in (("static", True), ("none", False)):
         state.write_text('{"policyName":"' + policy + '","defaultCpuSet":""}')

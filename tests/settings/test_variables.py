@@ -107,7 +107,7 @@ def words(chosen: Settings, minor: str) -> Counter[str]:
     for name, addon in catalog.ADDONS.items():
         files_of = addon.file_sets(chosen, facts.minor(minor))
         found.append(f"addon {name} {files_of}" if addon.enabled(chosen) else f"no {name}")
-    found.append(f"cloud program {cloud_controller_manager.own_binary(chosen)}")
+    found.append(f"cloud program {cloud_controller_manager.user_binary(chosen)}")
     if chosen.start.kubectl:
         found.append(f"kubectl {kubectl.client(chosen)}")
     return Counter(found)
@@ -433,7 +433,7 @@ def test_contradictions(environ: dict[str, str], expected: str, places: dict[str
                 "STEPKUBE_NODE_SANDBOX": "false",
                 "DOCKER_OPTS": "--debug",
             },
-            "the kubelet knows nothing of",
+            "options of Docker: '--debug'",
         ),
         ({"LIMITED_SWAP": "true"}, "Kubernetes 1.20 does not know LIMITED_SWAP; 1.22 and newer"),
     ],
