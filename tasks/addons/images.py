@@ -32,7 +32,9 @@ def import_archive(settings: Settings, archive: Path) -> list[str]:
     """
     if docker.runs(settings):
         container.require_runtime(settings)
-        result = container.call(settings, "load", f"--input={archive}", check=False, limit=LIMIT)
+        result = container.run_docker(
+            settings, "load", f"--input={archive}", check=False, limit=LIMIT
+        )
     else:
         result = _import(settings, archive)
     if result.code:
@@ -130,7 +132,7 @@ def is_pause_loaded(settings: Settings) -> bool:
 
 def _in_docker(settings: Settings) -> bool:
     """Look for the image itself: others may remove it."""
-    looked = container.call(settings, "image", "inspect", containerd.PAUSE_IMAGE, check=False)
+    looked = container.run_docker(settings, "image", "inspect", containerd.PAUSE_IMAGE, check=False)
     return looked.code == 0
 
 

@@ -37,5 +37,5 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
         f"  doit debug:{example:<20}# Delve listens on 127.0.0.1:{delve_port}",
         f"  doit undebug:{example}",
     ]
-    left_out = prerequisites.describe_left_out(settings)
+    left_out = prerequisites.describe_not_started(settings)
     return [*said, *(["", left_out] if left_out else [])]

@@ -115,8 +115,8 @@ def down(settings: Settings) -> None:
 def stop_all(settings: Settings) -> list[str]:
     """End what this run has a say in and return the names of what ran."""
     ended = [name for name in reversed(components_in_scope(settings)) if _stop(settings, name)]
-    processes.end_pods(settings)
-    sandbox.end_if_empty(settings)
+    processes.stop_pods(settings)
+    sandbox.stop_if_empty(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
         shutil.rmtree(settings.paths.etcd, ignore_errors=True)
         addons.forget(settings)

@@ -88,8 +88,8 @@ def _spawn_beside(settings: Settings, argv: list[str], record: Record, wanted: S
     """
     name, cwd, log = record.component, Path(record.cwd), Path(record.log)
     if COMPONENTS[name].in_sandbox(settings):
-        sandbox.forward(settings, f"dlv-{name}", wanted.port)
-    spawn = processes.spawn_in_place(settings, name)
+        sandbox.forward_port(settings, f"dlv-{name}", wanted.port)
+    spawn = processes.spawn_function(settings, name)
     return spawn(name, argv, record.env, cwd=cwd, log=log, fingerprint="")
 
 

@@ -154,7 +154,9 @@ def _probed(name: str, context: Context) -> tuple[Context, dict[Cause, Context]]
         with suppress(Failure):  # if its tool is not made yet, the builder uses its default
             answer = probe.ask(context.settings)
             context = replace(context, probed={**context.probed, key: answer})
-            others[Cause("tool", probe.title, answer or "available")] = {key: probe.other(answer)}
+            others[Cause("tool", probe.title, answer or "available")] = {
+                key: probe.other_answer(answer)
+            }
     return context, {
         cause: replace(context, probed={**context.probed, **answers})
         for cause, answers in others.items()

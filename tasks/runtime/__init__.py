@@ -1,1 +1,1 @@
-"""From a component to a process: start, stop, sandbox, container, port forwards."""
+"""Run components as processes: start, stop, sandbox, container, port forwards."""

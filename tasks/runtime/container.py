@@ -1,7 +1,7 @@
-"""What Docker does for the node: a container around the kubelet, and the containers of pods.
+"""Docker for the node: the container around the kubelet, and the containers of pods.
 
-The recorded process is the kubelet itself, whose pid Docker tells, so that it is stopped, looked at
-and debugged like any other.
+The record is of the kubelet itself (Docker reports its pid), so that it is stopped, shown and
+debugged like any other component.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tasks.system import process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.run import Result, program, run
 
-PULL = 1800.0
-"""Seconds an image may take to be pulled."""
-START = 60.0
-"""Seconds Docker may take to make a container and start its program."""
-_POD = "io.kubernetes.pod.uid"
-"""Label by which dockershim says whose pod a container is of."""
+PULL_TIMEOUT = 1800.0
+"""Seconds to pull an image."""
+START_TIMEOUT = 60.0
+"""Seconds for Docker to create a container and start its program."""
+_POD_LABEL = "io.kubernetes.pod.uid"
+"""The label in which dockershim stores the pod of a container."""
 
 
 def spawn(
@@ -38,14 +38,15 @@ def spawn(
     log: Path,
     fingerprint: str,
 ) -> Record:
-    """Start a component in a container, whose image is pulled first when Docker has it not.
+    """Start a component in a container; pull the image first if Docker does not have it.
 
-    The record names the component itself, not the `docker run` that passes its output on.
+    Returns the record of the component itself, not of the `docker run` that forwards its output.
+    Raises Failure with the end of the log when the component does not start.
     """
     remove(settings, component)
     image = docker.image(settings, load_checkout(settings.paths.lock).minor)
-    state = call(settings, "info", "--format={{.DockerRootDir}}").stdout.strip()
-    _provide(settings, image)
+    state = run_docker(settings, "info", "--format={{.DockerRootDir}}").stdout.strip()
+    _pull_if_missing(settings, image)
     cid = _cidfile(settings, component)
     outer = process.spawn(
         component,
@@ -55,7 +56,7 @@ def spawn(
                 settings,
                 image,
                 argv,
-                # programs lie elsewhere in the image, which says so itself
+                # the image sets PATH for the programs in it
                 names=env.keys() - {"PATH"},
                 cwd=cwd,
                 cidfile=cid,
@@ -67,84 +68,92 @@ def spawn(
         log=log,
         fingerprint=fingerprint,
     )
-    started = process.wait_for_program(outer, tuple(argv), lambda: _pids(settings, cid), START)
+    started = process.wait_for_program(
+        outer, tuple(argv), lambda: _pids(settings, cid), START_TIMEOUT
+    )
     if started is None:
         signals.stop(outer.identity)
         remove(settings, component)
-        said = process.tail(log)
-        unshared = "not a shared or slave mount" in said
+        output = process.tail(log)
+        not_shared = "not a shared or slave mount" in output
         raise Failure(
-            f"{component} did not start in a container of {image}\n{said}",
-            "mounts of pods cannot come through to a container: mount --make-rshared /"
-            if unshared
+            f"{component} did not start in a container of {image}\n{output}",
+            "mounts of pods do not reach a container; run as root: mount --make-rshared /"
+            if not_shared
             else f"read {log}",
         )
     return replace(started, env=procfs.environ_of(started.identity.pid))
 
 
 def remove(settings: Settings, name: str) -> None:
-    """Remove the container that a component was in, whatever is left of it."""
+    """Remove a component's container, running or not, if there is one."""
     cid = _cidfile(settings, name)
     if cid.is_file():
-        with suppress(Failure):  # without a Docker there is no container either
-            call(settings, "rm", "--force", cid.read_text().strip(), check=False)
+        with suppress(Failure):  # without Docker, the container does not exist
+            run_docker(settings, "rm", "--force", cid.read_text().strip(), check=False)
         cid.unlink()
 
 
-def end_pods(settings: Settings) -> None:
-    """Remove the containers of this kubelet's pods: Docker may have some of another one."""
+def remove_pod_containers(settings: Settings) -> None:
+    """Remove the containers of this kubelet's pods; those of other kubelets stay."""
     volumes = kubelet_config.root(settings) / "pods"
     if not docker.runs(settings) or not volumes.is_dir():
         return
-    ours = {folder.name for folder in volumes.iterdir()}
-    label = f'{{{{.ID}}}} {{{{.Label "{_POD}"}}}}'
+    pod_uids = {folder.name for folder in volumes.iterdir()}
+    columns = f'{{{{.ID}}}} {{{{.Label "{_POD_LABEL}"}}}}'
     with suppress(Failure):
-        lines = call(settings, "ps", "--all", f"--format={label}").stdout.splitlines()
-        ended = [cid for cid, _, uid in (line.partition(" ") for line in lines) if uid in ours]
-        if ended:
-            call(settings, "rm", "--force", *ended, check=False)
+        lines = run_docker(settings, "ps", "--all", f"--format={columns}").stdout.splitlines()
+        pairs = (line.partition(" ") for line in lines)
+        containers = [cid for cid, _, uid in pairs if uid in pod_uids]
+        if containers:
+            run_docker(settings, "rm", "--force", *containers, check=False)
 
 
 def require_runtime(settings: Settings) -> None:
-    """Raise Failure when a runtime that is not ours does not answer, as upstream's script does."""
+    """Raise Failure when Docker or rkt does not answer, like upstream's script."""
     if docker.runs(settings):
-        call(settings, "version", "--format={{.Server.Version}}")
+        run_docker(settings, "version", "--format={{.Server.Version}}")
     if settings.node.container_runtime == "rkt":
         run(
             settings.node.rkt_path or "rkt",
             "list",
             timeout=60,
-            hint="see why, or name another one in node.rkt_path (RKT_PATH)",
+            hint="repair it, or set node.rkt_path (RKT_PATH) to another rkt",
         )
 
 
-def call(settings: Settings, *words: str, check: bool = True, limit: float = 120.0) -> Result:
-    """Call Docker. Raises Failure when it does not run, or, with `check`, does not do it."""
-    hint = "start it, or say where it is reached in node.docker_opts (DOCKER_OPTS)"
-    argv = [*docker.client(settings.node), *words]
+def run_docker(
+    settings: Settings, *arguments: str, check: bool = True, limit: float = 120.0
+) -> Result:
+    """Run the docker client, for at most `limit` seconds.
+
+    Raises Failure when docker is not installed, does not finish in time, or (with `check`) fails.
+    """
+    hint = "start Docker, or set its address in node.docker_opts (DOCKER_OPTS)"
+    argv = [*docker.client(settings.node), *arguments]
     return run(*argv, check=check, timeout=limit, hint=hint)
 
 
-def _provide(settings: Settings, image: str) -> None:
-    if call(settings, "image", "inspect", "--format={{.Id}}", image, check=False).code == 0:
+def _pull_if_missing(settings: Settings, image: str) -> None:
+    if run_docker(settings, "image", "inspect", "--format={{.Id}}", image, check=False).code == 0:
         return
     console.progress(f"docker pull {image}")
-    answer = call(settings, "pull", "--quiet", image, check=False, limit=PULL)
-    if answer.code:
+    result = run_docker(settings, "pull", "--quiet", image, check=False, limit=PULL_TIMEOUT)
+    if result.code:
         raise Failure(
-            f"Docker has no image {image} to run the kubelet in: {answer.tail(1)}",
-            "name one that can be had in kubelet.image (KUBELET_IMAGE), or docker load it; it has"
-            " to have mount, nsenter and iptables",
+            f"Docker cannot pull the kubelet's image {image}: {result.tail(1)}",
+            "set kubelet.image (KUBELET_IMAGE) to an available image with mount, nsenter and"
+            " iptables, or run: docker load",
         )
 
 
 def _pids(settings: Settings, cidfile: Path) -> list[int]:
-    """Return the pid of a container's first process, none as long as it does not run."""
+    """Return a list with the pid of a container's first process; empty if it does not run."""
     container = cidfile.read_text().strip() if cidfile.is_file() else ""
     if not container:
         return []
-    told = call(settings, "inspect", "--format={{.State.Pid}}", container, check=False)
-    return [int(told.stdout)] if told.code == 0 and told.stdout.strip() else []
+    result = run_docker(settings, "inspect", "--format={{.State.Pid}}", container, check=False)
+    return [int(result.stdout)] if result.code == 0 and result.stdout.strip() else []
 
 
 def _cidfile(settings: Settings, name: str) -> Path:

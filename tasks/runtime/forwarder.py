@@ -1,11 +1,11 @@
-"""Connects two network namespaces; run as a program of its own, as root.
+"""Port forwards and an HTTP proxy between two network namespaces; a separate program for root.
 
-Usage: forwarder.py NETNS MAPPING... with a MAPPING
-in:ADDRESS:PORT:TARGET:PORT    listen on the host's ADDRESS, go on to TARGET in NETNS,
-out:ADDRESS:PORT:TARGET:PORT   the other way round, or
-proxy:ADDRESS:PORT             be an HTTP proxy in NETNS that goes on over the host's network.
+Usage: forwarder.py NETNS MAPPING..., where MAPPING is one of
+in:ADDRESS:PORT:TARGET:PORT    listen on ADDRESS on the host, connect to TARGET in NETNS
+out:ADDRESS:PORT:TARGET:PORT   listen on ADDRESS in NETNS, connect to TARGET on the host
+proxy:ADDRESS:PORT             serve an HTTP proxy in NETNS that connects over the host's network
 
-A socket belongs to the namespace in which it was made, see network_namespaces(7).
+A socket belongs to the namespace in which it was created, see network_namespaces(7).
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 CLONE_NEWNET = 0x40000000
-HEAD = 65536
-"""Bytes the head of a request to the proxy may have."""
+HEAD_LIMIT = 65536
+"""The maximum size in bytes of the request line and headers of a proxy request."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 Serve = Callable[[socket.socket], Awaitable[None]]
 
 
 class Namespaces:
-    """Makes sockets on the host or in the sandbox."""
+    """The network namespaces of the host and the sandbox; creates sockets in either."""
 
     def __init__(self, sandbox: str) -> None:
         self.host = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self.sandbox = os.open(sandbox, os.O_RDONLY | os.O_CLOEXEC)
 
     def socket(self, inside: bool, family: int = socket.AF_INET) -> socket.socket:
-        """Return a new non-blocking TCP socket of one side."""
+        """Return a new non-blocking TCP socket, in the sandbox if `inside`, else on the host."""
         _enter(self.sandbox if inside else self.host)
         try:
-            made = socket.socket(family, socket.SOCK_STREAM)
+            created = socket.socket(family, socket.SOCK_STREAM)
         finally:
             _enter(self.host)
-        made.setblocking(False)
-        return made
+        created.setblocking(False)
+        return created
 
 
 def _enter(namespace: int) -> None:
@@ -52,23 +52,23 @@ def _enter(namespace: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "setns")
 
 
-async def relay(namespaces: Namespaces, mapping: str) -> None:
-    """Serve one mapping for ever."""
+async def serve_mapping(namespaces: Namespaces, mapping: str) -> None:
+    """Serve one mapping until the program is stopped."""
     kind, address, port, *target = mapping.split(":")
 
-    async def lead(client: socket.socket) -> None:
+    async def forward(client: socket.socket) -> None:
         with namespaces.socket(inside=kind == "in") as server:
             await asyncio.get_running_loop().sock_connect(server, (target[0], int(target[1])))
             await _exchange(client, server)
 
-    async def mediate(client: socket.socket) -> None:
-        await _mediate(namespaces, client)
+    async def proxy(client: socket.socket) -> None:
+        await _serve_proxy_request(namespaces, client)
 
     listener = namespaces.socket(inside=kind != "in")
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address, int(port)))
     listener.listen(128)
-    await _accept(listener, mediate if kind == "proxy" else lead)
+    await _accept(listener, proxy if kind == "proxy" else forward)
 
 
 async def _accept(listener: socket.socket, serve: Serve) -> None:
@@ -81,7 +81,7 @@ async def _accept(listener: socket.socket, serve: Serve) -> None:
     while True:
         try:
             client, _ = await loop.sock_accept(listener)
-        except OSError as error:  # out of descriptors for a while: no reason to cut off the others
+        except OSError as error:  # for example no free descriptor: open connections must continue
             sys.stderr.write(f"{error}\n")
             await asyncio.sleep(0.1)
             continue
@@ -93,10 +93,10 @@ async def _accept(listener: socket.socket, serve: Serve) -> None:
 
 async def _exchange(client: socket.socket, server: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    pumps = [loop.create_task(_pump(*way)) for way in ((client, server), (server, client))]
+    pumps = [loop.create_task(_pump(*pair)) for pair in ((client, server), (server, client))]
     try:
         await asyncio.gather(*pumps)
-    finally:  # a socket that is closed while somebody reads from it breaks a later one
+    finally:  # closing a socket that a task still reads breaks a later connection
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
@@ -112,13 +112,13 @@ async def _pump(source: socket.socket, target: socket.socket) -> None:
             target.shutdown(socket.SHUT_WR)
 
 
-async def _mediate(namespaces: Namespaces, client: socket.socket) -> None:
-    """Answer one request to the proxy: over the host's own proxy where it has one."""
+async def _serve_proxy_request(namespaces: Namespaces, client: socket.socket) -> None:
+    """Answer one proxy request, through the host's proxy if one is configured."""
     loop, head = asyncio.get_running_loop(), b""
     while b"\r\n\r\n" not in head:
-        data = await loop.sock_recv(client, HEAD)
+        data = await loop.sock_recv(client, HEAD_LIMIT)
         head += data
-        if not data or len(head) > HEAD:
+        if not data or len(head) > HEAD_LIMIT:
             return
     line, _, rest = head.partition(b"\r\n")
     method, _, target = line.decode("latin-1").rpartition(" ")[0].partition(" ")
@@ -130,9 +130,9 @@ async def _mediate(namespaces: Namespaces, client: socket.socket) -> None:
         return
     try:
         if upstream and not proxy_bypass(url.hostname):
-            near = urlsplit(upstream)
-            server = await _connect(namespaces, near.hostname or "", near.port or 80)
-            first = line + b"\r\n" + _authorization(near.username, near.password) + rest
+            proxy = urlsplit(upstream)
+            server = await _connect(namespaces, proxy.hostname or "", proxy.port or 80)
+            first = line + b"\r\n" + _authorization(proxy.username, proxy.password) + rest
         else:
             server = await _connect(namespaces, url.hostname, port, outside_only=True)
             path = f"{url.path or '/'}{f'?{url.query}' if url.query else ''}"
@@ -141,8 +141,8 @@ async def _mediate(namespaces: Namespaces, client: socket.socket) -> None:
                 await loop.sock_sendall(client, b"HTTP/1.1 200 Connection established\r\n\r\n")
                 first = rest.partition(b"\r\n\r\n")[2]
     except OSError as error:
-        said = str(error).encode()
-        answer = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said)
+        body = str(error).encode()
+        answer = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
         await loop.sock_sendall(client, answer)
         return
     with server:
@@ -153,35 +153,35 @@ async def _mediate(namespaces: Namespaces, client: socket.socket) -> None:
 def _authorization(user: str | None, password: str | None) -> bytes:
     if user is None:
         return b""
-    words = base64.b64encode(f"{unquote(user)}:{unquote(password or '')}".encode())
-    return b"Proxy-Authorization: Basic " + words + b"\r\n"
+    credentials = base64.b64encode(f"{unquote(user)}:{unquote(password or '')}".encode())
+    return b"Proxy-Authorization: Basic " + credentials + b"\r\n"
 
 
 async def _connect(
     namespaces: Namespaces, host: str, port: int, *, outside_only: bool = False
 ) -> socket.socket:
-    """Connect over the host's network; what listens on the host's loopback is nobody's business."""
+    """Connect over the host's network; with `outside_only`, not to the host's loopback."""
     loop = asyncio.get_running_loop()
-    failed = OSError(f"{host} has no address")
+    failure = OSError(f"{host} has no address")
     for family, _, _, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        found = ipaddress.ip_address(address[0])
-        if outside_only and (found.is_loopback or found.is_link_local or found.is_unspecified):
-            failed = OSError(f"{host} is an address of the host itself")
+        target = ipaddress.ip_address(address[0])
+        if outside_only and (target.is_loopback or target.is_link_local or target.is_unspecified):
+            failure = OSError(f"{host} is an address of the host itself")
             continue
         server = namespaces.socket(inside=False, family=family)
         try:
             await asyncio.wait_for(loop.sock_connect(server, address), 20)
         except OSError as error:
             server.close()
-            failed = error
+            failure = error
         else:
             return server
-    raise failed
+    raise failure
 
 
 async def _main(sandbox: str, mappings: list[str]) -> None:
     namespaces = Namespaces(sandbox)
-    await asyncio.gather(*(relay(namespaces, mapping) for mapping in mappings))
+    await asyncio.gather(*(serve_mapping(namespaces, mapping) for mapping in mappings))
 
 
 if __name__ == "__main__":

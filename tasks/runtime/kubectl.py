@@ -1,4 +1,4 @@
-"""kubectl: which one is used, calls to it, and the wait for a Ready node."""
+"""kubectl: the program, calls to it, and the wait for a Ready node."""
 
 from __future__ import annotations
 
@@ -13,40 +13,44 @@ from tasks.settings.load import Settings
 from tasks.system.process import tail
 from tasks.system.run import Result, program, run
 
-NODE_READY = 120.0
-"""Seconds a node may take to turn Ready; a 1.20 kubelet takes 12."""
+NODE_READY_TIMEOUT = 120.0
+"""Seconds for a node to become Ready; a 1.20 kubelet takes 12."""
 
 
 def client(settings: Settings) -> str | Path:
     """Return the kubectl to use: the user's, or the one that was built."""
-    named = settings.start.kubectl
-    if named:
-        return program(str(Path(named).expanduser()))
+    path = settings.start.kubectl
+    if path:
+        return program(str(Path(path).expanduser()))
     return load_binary(settings, "kubectl").path
 
 
 def kubectl(
-    settings: Settings, *words: str, stdin: str | None = None, check: bool = True
+    settings: Settings, *arguments: str, stdin: str | None = None, check: bool = True
 ) -> Result:
-    """Run kubectl as the cluster's administrator."""
+    """Run kubectl as the cluster's administrator, for at most 60 s. Raises Failure like run()."""
     kubeconfig = f"--kubeconfig={settings.paths.kubeconfig('admin')}"
-    return run(client(settings), kubeconfig, *words, stdin=stdin, check=check, timeout=60)
+    return run(client(settings), kubeconfig, *arguments, stdin=stdin, check=check, timeout=60)
 
 
 def wait_node_ready(settings: Settings) -> None:
-    """Ask until the node is Ready; `kubectl wait` came only with 1.11."""
+    """Wait until the node is Ready, by polling: `kubectl wait` exists only since 1.11.
+
+    Raises Failure with the end of the kubelet's log after NODE_READY_TIMEOUT seconds.
+    """
     name = settings.kubelet.hostname_override
     condition = '--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}'
-    end = time.monotonic() + NODE_READY
+    deadline = time.monotonic() + NODE_READY_TIMEOUT
     while True:
-        answer = kubectl(settings, "get", "node", name, condition, check=False)
-        if answer.stdout.strip() == "True" or time.monotonic() > end:
+        result = kubectl(settings, "get", "node", name, condition, check=False)
+        if result.stdout.strip() == "True" or time.monotonic() > deadline:
             break
         time.sleep(1.0)
-    if answer.stdout.strip() != "True":
-        log, last = settings.paths.log(kubelet.NAME), answer.tail(1)
+    if result.stdout.strip() != "True":
+        log, last = settings.paths.log(kubelet.NAME), result.tail(1)
         raise Failure(
-            f"node {name} did not turn Ready within {NODE_READY:g} s: {last}\n{tail(log)}",
+            f"node {name} did not become Ready within {NODE_READY_TIMEOUT:g} s: {last}\n"
+            f"{tail(log)}",
             f"read {log}",
         )
     console.say(f"  node {name} is Ready")

@@ -1,6 +1,6 @@
-"""An image as a file: the layout of the OCI image specification in a tar archive.
+"""Write a container image as a tar archive in the layout of the OCI image specification.
 
-The same files always give the same bytes. See image-layout.md and image-index.md of
+The same input files always give the same bytes. See image-layout.md and image-index.md of
 github.com/opencontainers/image-spec.
 """
 
@@ -26,24 +26,28 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class Image:
-    """What is in an image: programs by their path in it, links, and what a container runs.
-
-    `name` is the whole reference, such as docker.io/library/web:1.
-    """
+    """The content of an image, and the command line of its containers."""
 
     name: str
+    """The full reference, for example docker.io/library/web:1."""
     programs: Mapping[str, Path]
+    """The programs: their path in the image, and the file to copy."""
     entrypoint: Sequence[str]
+    """The start of a container's command line."""
     links: Mapping[str, str] | None = None
+    """The symbolic links: their path in the image, and their target."""
     command: Sequence[str] = ()
+    """The default arguments after the entrypoint."""
     user: str = ""
+    """The user of a container, for example 65535:65535; empty for root."""
     compressed: bool = False
+    """Whether the layer is compressed with gzip."""
 
 
 def write(archive: Path, image: Image) -> None:
     """Write the archive that `ctr images import` and `docker load` read.
 
-    Docker before 25 knows not index.json but the manifest.json of `docker save`.
+    Docker before 25 does not read index.json, but the manifest.json of `docker save`.
     """
     plain = _layer(image)
     layer, kind = (_gzip(plain), "tar+gzip") if image.compressed else (plain, "tar")
@@ -74,13 +78,13 @@ def write(archive: Path, image: Image) -> None:
         "io.containerd.image.name": image.name,
         "org.opencontainers.image.ref.name": image.name.rpartition(":")[2],
     }
-    described = _descriptor(f"{_TYPES}.manifest.v1+json", manifest)
+    descriptor = _descriptor(f"{_TYPES}.manifest.v1+json", manifest)
     index = {
         "schemaVersion": 2,
-        "manifests": [{**described, "platform": machine, "annotations": names}],
+        "manifests": [{**descriptor, "platform": machine, "annotations": names}],
     }
-    places = [f"blobs/sha256/{_digest(blob)[7:]}" for blob in (configuration, layer, manifest)]
-    saved = {"Config": places[0], "RepoTags": [image.name], "Layers": [places[1]]}
+    paths = [f"blobs/sha256/{_digest(blob)[7:]}" for blob in (configuration, layer, manifest)]
+    saved = {"Config": paths[0], "RepoTags": [image.name], "Layers": [paths[1]]}
     files.write(
         archive,
         _tar(
@@ -88,14 +92,14 @@ def write(archive: Path, image: Image) -> None:
                 "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
                 "index.json": _json(index),
                 "manifest.json": _json([saved]),
-                **dict(zip(places, (configuration, layer, manifest), strict=True)),
+                **dict(zip(paths, (configuration, layer, manifest), strict=True)),
             }
         ),
     )
 
 
 def _layer(image: Image) -> bytes:
-    """Return the file system of the image."""
+    """Return the file system of the image as a tar archive."""
     links = image.links or {}
     paths = [PurePosixPath(path.lstrip("/")) for path in (*image.programs, *links)]
     parents = {str(parent) for path in paths for parent in path.parents} - {"."}

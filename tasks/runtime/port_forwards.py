@@ -1,8 +1,8 @@
-"""The forwarders between the host and the sandbox: what of one can be reached from the other.
+"""Port forwards between the host and the sandbox: start, keep and stop the forwarders.
 
-One forwarder leads the sandbox to kube-apiserver and the host to the ports the user forwards; a
-component in the sandbox that has ports of its own has its own forwarder, so that the host's ports
-are only taken while it runs.
+The main forwarder connects the sandbox to kube-apiserver, and the host to the ports of
+node.forward. Each component in the sandbox that exposes ports has a separate forwarder, so that
+the host's ports are in use only while the component runs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from tasks.components.forwarding import inward_mapping, mappings
+from tasks.components import forwarding
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
@@ -19,85 +19,101 @@ from tasks.system import network, ports, process, procfs, signals
 from tasks.system.process import Record
 
 MAIN = "sandbox-relay"
+"""The name of the main forwarder: of its record, log and mark."""
 LISTENING = "0A"
-"""State of a listening socket in /proc/PID/net/tcp, see proc(5)."""
+"""The state of a listening socket in /proc/PID/net/tcp, see proc(5)."""
 
 
 def forwarder_name(name: str) -> str:
-    """Return the name of a component's own forwarder."""
+    """Return the name of the forwarder of a component in the sandbox."""
     return f"{MAIN}-{name}"
 
 
-def ensure_main(settings: Settings, holder: Record) -> None:
-    """See to it that the main forwarder runs as it is wanted now."""
-    run, wanted = settings.paths.run, mappings(settings)
-    if _kept(process.load(run, MAIN), holder, wanted):
+def ensure_main(settings: Settings, init: Record) -> None:
+    """Start the main forwarder, unless it runs with the mappings that the settings need.
+
+    `init` is the record of the sandbox's PID 1. Raises Failure when the forwarder does not listen
+    in the sandbox within 30 s.
+    """
+    run, mappings = settings.paths.run, forwarding.mappings(settings)
+    if _keep(process.load(run, MAIN), init, mappings):
         return
-    made = start_forwarder(settings, holder, MAIN, wanted)
-    process.save(run, made)
+    forwarder = start_forwarder(settings, init, MAIN, mappings)
+    process.save(run, forwarder)
     port = settings.api.secure_port
-    if not process.until(lambda: _listens(holder, port), made.identity.alive, 30.0, every=0.02):
+    if not process.until(lambda: _listens(init, port), forwarder.identity.alive, 30.0, every=0.02):
         raise _not_started(settings, MAIN)
 
 
-def expose_ports(settings: Settings, holder: Record, name: str) -> None:
-    """Bring the ports of a component in the sandbox to the host's loopback."""
-    run, own = settings.paths.run, forwarder_name(name)
-    wanted = [inward_mapping(port) for port in COMPONENTS[name].exposed_ports(settings)]
-    if not _kept(process.load(run, own), holder, wanted) and wanted:
-        process.save(run, start_forwarder(settings, holder, own, wanted))
+def expose_ports(settings: Settings, init: Record, name: str) -> None:
+    """Forward the host's loopback ports to a component in the sandbox, unless it is done."""
+    run, forwarder = settings.paths.run, forwarder_name(name)
+    ports_to_expose = COMPONENTS[name].exposed_ports(settings)
+    mappings = [forwarding.inward_mapping(port) for port in ports_to_expose]
+    if not _keep(process.load(run, forwarder), init, mappings) and mappings:
+        process.save(run, start_forwarder(settings, init, forwarder, mappings))
 
 
 def close_ports(settings: Settings, name: str) -> None:
-    """Give the host's ports of a component that was stopped back."""
+    """Stop the forwarder of a stopped component, which frees the host's ports."""
     record = process.load(settings.paths.run, forwarder_name(name))
     if record is not None:
         signals.stop(record.identity)
         process.forget(settings.paths.run, record.component)
 
 
-def start_forwarder(settings: Settings, holder: Record, name: str, wanted: list[str]) -> Record:
-    """Start a forwarder and wait until it listens on the host. Raises Failure with its log."""
+def start_forwarder(settings: Settings, init: Record, name: str, mappings: list[str]) -> Record:
+    """Start a forwarder, wait until it listens on the host, and return its record.
+
+    Raises Failure when a port is in use, or with its log when it does not listen within 30 s.
+    """
     paths = settings.paths
-    inside = [int(words.split(":")[2]) for words in wanted if words.startswith("in:")]
-    ports.require_free("the forwarder to the node", inside)
-    world = network.proxy_variables(os.environ) if name == MAIN else {}
-    env = process.environment(name, paths.instance, world)
+    host_ports = [int(entry.split(":")[2]) for entry in mappings if entry.startswith("in:")]
+    ports.require_free("the port forward to the node", host_ports)
+    proxy_env = network.proxy_variables(os.environ) if name == MAIN else {}
+    env = process.environment(name, paths.instance, proxy_env)
     log = paths.log(name)
-    argv = _command(holder, wanted)
+    argv = _command(init, mappings)
     record = process.spawn(name, argv, env, cwd=paths.run, log=log, fingerprint="")
-    up = process.until(
-        lambda: all(ports.owner(port) is not None for port in inside), record.identity.alive, 30.0
+    listens = process.until(
+        lambda: all(ports.owner(port) is not None for port in host_ports),
+        record.identity.alive,
+        30.0,
     )
-    if not up:
+    if not listens:
         raise _not_started(settings, name)
     return record
 
 
-def _kept(forwarder: Record | None, holder: Record, wanted: list[str]) -> bool:
-    """Tell whether a forwarder runs on; one that connects other things is stopped.
+def _keep(forwarder: Record | None, init: Record, mappings: list[str]) -> bool:
+    """Stop a forwarder with other mappings; return whether the forwarder still runs.
 
-    Another checkout may have started it from another path: what follows the script is compared.
+    Only the arguments after the script are compared, because another installation of stepkube may
+    have started the forwarder from another path.
     """
     if forwarder is None:
         return False
-    if forwarder.argv[2:] != _command(holder, wanted)[2:]:
+    if forwarder.argv[2:] != _command(init, mappings)[2:]:
         signals.stop(forwarder.identity)
     return forwarder.alive()
 
 
 def _not_started(settings: Settings, name: str) -> Failure:
     log = settings.paths.log(name)
-    return Failure(f"the forwarder to the node did not start\n{process.tail(log)}", f"read {log}")
+    return Failure(
+        f"the port forward to the node ({name}) did not start\n{process.tail(log)}", f"read {log}"
+    )
 
 
-def _command(holder: Record, wanted: list[str]) -> tuple[str, ...]:
+def _command(init: Record, mappings: list[str]) -> tuple[str, ...]:
     script = str(Path(__file__).with_name("forwarder.py"))
-    return (sys.executable, script, f"/proc/{holder.identity.pid}/ns/net", *wanted)
+    return (sys.executable, script, f"/proc/{init.identity.pid}/ns/net", *mappings)
 
 
-def _listens(holder: Record, port: int) -> bool:
-    """Tell whether anybody in the sandbox listens on a TCP port."""
-    table = procfs.read(Path(f"/proc/{holder.identity.pid}/net/tcp"))
+def _listens(init: Record, port: int) -> bool:
+    """Return whether a process in the sandbox listens on a TCP port."""
+    table = procfs.read(Path(f"/proc/{init.identity.pid}/net/tcp"))
     sockets = (line.split() for line in table.splitlines()[1:])
-    return any(words[1].endswith(f":{port:04X}") and words[3] == LISTENING for words in sockets)
+    return any(
+        columns[1].endswith(f":{port:04X}") and columns[3] == LISTENING for columns in sockets
+    )

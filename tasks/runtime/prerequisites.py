@@ -1,4 +1,4 @@
-"""What this machine lacks to run a node: programs, root, control groups, a container runtime."""
+"""Prerequisites of a node: programs, root, control groups, a container runtime."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tasks.settings.load import Settings
 from tasks.system import ports
 from tasks.system.ports import Health
 
-RUNTIME = ("containerd", "runc")
-SANDBOX = ("ip", "unshare", "nsenter")
+RUNTIME_PROGRAMS = ("containerd", "runc")
+SANDBOX_PROGRAMS = ("ip", "unshare", "nsenter")
 PACKAGES = {
     "iptables": "iptables",
     "nft": "nftables",
@@ -30,7 +30,7 @@ PACKAGES = {
 
 
 def node_components(settings: Settings) -> list[str]:
-    """Return the node's components that are to run: none where they cannot."""
+    """Return the components of the node to run, without those that this machine cannot run."""
     start = settings.start
     kubelet = start.kubelet and not missing(settings)
     proxy = start.proxy and kubelet == start.kubelet and not proxy_missing(settings)
@@ -41,87 +41,96 @@ def node_components(settings: Settings) -> list[str]:
 
 
 def missing(settings: Settings) -> list[str]:
-    """Return what this machine lacks to run a kubelet."""
-    return _missing(settings, RUNTIME if containerd.runs(settings) else ())
+    """Return the prerequisites of a kubelet that this machine does not have: programs, `root`."""
+    return _missing(settings, RUNTIME_PROGRAMS if containerd.runs(settings) else ())
 
 
 def proxy_missing(settings: Settings) -> list[str]:
-    """Return what this machine lacks to run kube-proxy in its mode."""
+    """Return the prerequisites of kube-proxy in its mode that this machine does not have."""
     return _missing(settings, ("nft" if settings.proxy.mode == "nftables" else "iptables",))
 
 
-def describe_left_out(settings: Settings) -> str:
-    """Say what of the node does not run, why, and how to get it: a line per component."""
+def describe_not_started(settings: Settings) -> str:
+    """Return why components of the node were not started, and the fix: a line per component."""
     start, lines = settings.start, []
     if not start.kubelet:
         lines.append(
-            f"No kubelet was started because of START_MODE={','.join(start.mode)};"
-            " START_MODE=kubeletonly doit up adds one."
+            f"The kubelet was not started because of START_MODE={','.join(start.mode)}. To add it:"
+            " START_MODE=kubeletonly doit up"
         )
-    lacks = missing(settings) if start.kubelet else []
-    if lacks:
-        what, also = (
-            ("kubelet and kube-proxy were", "iptables ") if start.proxy else ("the kubelet was", "")
+    absent = missing(settings) if start.kubelet else []
+    if absent:
+        components, also = (
+            ("kubelet and kube-proxy were", "iptables ") if start.proxy else ("kubelet was", "")
         )
         return (
-            f"{what} left out, for want of {' and '.join(lacks)}; to get it running: apt-get"
-            f" install -y containerd runc {also}iproute2, then doit up as root"
+            f"{components} not started: {_are_missing(absent)}. To add"
+            f" {'them' if start.proxy else 'it'}: apt-get install -y containerd runc"
+            f" {also}iproute2, then run doit up as root"
         )
-    lacks = proxy_missing(settings) if start.proxy else []
-    if lacks:
-        needed = " ".join(dict.fromkeys(PACKAGES[name] for name in lacks if name != "root"))
-        how = f"apt-get install -y {needed}, then doit up" if needed else "doit up"
+    absent = proxy_missing(settings) if start.proxy else []
+    if absent:
+        packages = " ".join(dict.fromkeys(PACKAGES[name] for name in absent if name != "root"))
+        install = f"apt-get install -y {packages}, then " if packages else ""
         lines.append(
-            f"kube-proxy was left out, for want of {' and '.join(lacks)}; to get it: {how}"
-            f"{' as root' if 'root' in lacks else ''}"
+            f"kube-proxy was not started: {_are_missing(absent)}. To add it: {install}run doit up"
+            f"{' as root' if 'root' in absent else ''}"
         )
     return "\n".join(lines)
 
 
+def _are_missing(names: list[str]) -> str:
+    """Return text such as: root privileges and runc are missing."""
+    items = " and ".join("root privileges" if name == "root" else name for name in names)
+    is_plural = len(names) > 1 or "root" in names
+    return f"{items} {'are' if is_plural else 'is'} missing"
+
+
 def require_runtime(settings: Settings) -> None:
-    """Raise Failure when the kubelet could not reach its container runtime."""
+    """Raise Failure when the kubelet cannot reach its container runtime."""
     if settings.node.sandbox and not containerd.runs(settings):
         source = settings.source("node.container_runtime_endpoint")
         raise Failure(
-            f"{source}: a kubelet in the sandbox cannot work with a runtime of the host",
-            "set node.sandbox: false (STEPKUBE_NODE_SANDBOX=false), or unset it for a private one",
+            f"{source}: a kubelet in the sandbox cannot use a runtime of the host",
+            "set node.sandbox: false (STEPKUBE_NODE_SANDBOX=false), or unset this setting to run a"
+            " private containerd",
         )
     container.require_runtime(settings)
 
 
 def require_control_plane(settings: Settings) -> None:
-    """Raise Failure when the control plane that a lone kubelet joins does not answer."""
+    """Raise Failure when START_MODE=kubeletonly is set and its control plane does not answer."""
     if settings.start.control_plane:
         return
     server = kubeconfig.server(settings, "kubelet")
     if not ports.healthy(Health(f"{server}/readyz", (200, 401, 403)), timeout=5.0):
         raise Failure(
             f"START_MODE=kubeletonly: no control plane is ready at {server}",
-            "bring one up first (START_MODE=nokubelet doit up), or name another by API_HOST and"
-            " API_SECURE_PORT",
+            "start one first (run: START_MODE=nokubelet doit up), or set API_HOST and"
+            " API_SECURE_PORT to another one",
         )
 
 
 def require_cgroups(settings: Settings) -> None:
-    """Raise Failure when this host's control groups are of a kind the kubelet does not know."""
+    """Raise Failure when this host has only cgroup v2 and the kubelet supports only cgroup v1."""
     version = load_checkout(settings.paths.lock).version
-    about = facts.minor(version)
+    known = facts.minor(version)
     unified = sandbox.CGROUPS / "cgroup.controllers"
-    if about.cgroup_v2 or not unified.is_file():
+    if known.cgroup_v2 or not unified.is_file():
         return
     since = facts.first("cgroup_v2", True)
     raise Failure(
-        f"this host has cgroup v2 only ({sandbox.CGROUPS}), which a kubelet knows from Kubernetes"
-        f" {since} on, and this is {version}",
-        f"choose v{since}.0 or newer; or START_MODE=nokubelet for the control plane alone; or start"
-        " the machine with systemd.unified_cgroup_hierarchy=0",
+        f"this host has only cgroup v2 ({sandbox.CGROUPS}); the kubelet supports it from Kubernetes"
+        f" {since}, and this is {version}",
+        f"use v{since}.0 or newer; or set START_MODE=nokubelet to start only the control plane; or"
+        " boot the machine with systemd.unified_cgroup_hierarchy=0",
     )
 
 
 def _missing(settings: Settings, programs: tuple[str, ...]) -> list[str]:
-    needed = programs + (SANDBOX if settings.node.sandbox else ())
-    lacks = [name for name in needed if shutil.which(name) is None]
-    return [*(["root"] if os.geteuid() else []), *lacks]
+    needed = programs + (SANDBOX_PROGRAMS if settings.node.sandbox else ())
+    absent = [name for name in needed if shutil.which(name) is None]
+    return [*(["root"] if os.geteuid() else []), *absent]
 
 
 START_CHECKS: Mapping[StartCheck, Callable[[Settings], None]] = {
@@ -129,4 +138,4 @@ START_CHECKS: Mapping[StartCheck, Callable[[Settings], None]] = {
     "container-runtime": require_runtime,
     "api-server": require_control_plane,
 }
-"""What a component's Spec can ask to be checked before it starts."""
+"""The checks that a component's Spec can name in start_checks."""

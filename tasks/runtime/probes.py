@@ -1,4 +1,4 @@
-"""Probes: what a component's builder needs to know of this machine, by name."""
+"""Probes: questions to this machine whose answers a component's builder needs, by name."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tasks.settings.load import Settings
 
 @dataclass(frozen=True)
 class Probe:
-    """A question to this machine, asked just before a component is built."""
+    """A question to this machine, answered just before a component is built."""
 
     title: str
-    """What `doit explain` calls it."""
+    """The name in the output of `doit explain`."""
     ask: Callable[[Settings], str]
-    """Finds the answer out."""
-    other: Callable[[str], str]
-    """Returns another answer, so that `doit explain` can tell what depends on it."""
+    """Returns the answer."""
+    other_answer: Callable[[str], str]
+    """Returns a different answer, so that `doit explain` can find what depends on it."""
 
 
 def _cni(settings: Settings) -> str:
-    """Return the folder of the CNI plugins: named, the distribution's, or those that were built."""
+    """Return the folder of the CNI plugins: set by the user, installed, or built."""
     return str(containerd.cni_plugins(settings) or tool_record.load_tool(settings, "cni").bin)
 
 
 PROBES: Mapping[spec.Probe, Probe] = {
     "cni": Probe("CNI plugins", _cni, lambda _: "/probe"),
-    # empty: there is IPVS
+    # the answer is empty if IPVS is available
     "ipvs": Probe("IPVS", lambda _: kernel.why_no_ipvs(), lambda why: "" if why else "none"),
 }

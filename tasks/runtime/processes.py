@@ -1,4 +1,4 @@
-"""From a desired component to a running process, and back: shared by start and debug."""
+"""Start and stop the process of a component; shared by the start and debug tasks."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from tasks.system.process import Record, Spawn
 from tasks.system.procfs import Identity
 from tasks.system.run import program, run
 
-_UNKNOWN = re.compile(r"unknown (?:shorthand )?flag: -?-?'?([a-z0-9-]+)")
+_UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag: -?-?'?([a-z0-9-]+)")
 
 
 def desired_component(settings: Settings, name: str) -> Component:
-    """Return a component as it should run now, without the flags that its binary refuses."""
+    """Return a component as it should run, without the flags that its binary does not know."""
     spec = COMPONENTS[name]
     checkout = load_checkout(settings.paths.lock)
     context = Context(settings, checkout.minor, binary(settings, name))
@@ -39,11 +39,11 @@ def desired_component(settings: Settings, name: str) -> Component:
 
 
 def binary(settings: Settings, name: str) -> Path:
-    """Return the program a component runs."""
+    """Return the path of the program that a component runs."""
     spec = COMPONENTS[name]
-    own = spec.user_program(settings)
-    if own is not None:
-        return own
+    user_program = spec.user_program(settings)
+    if user_program is not None:
+        return user_program
     match spec.program.kind:
         case "module":
             return load_binary(settings, spec.program.name).path
@@ -54,55 +54,56 @@ def binary(settings: Settings, name: str) -> Path:
 
 
 def with_accepted_flags(settings: Settings, component: Component) -> Component:
-    """Drop the flags that the binary itself does not know, as its own parser tells.
+    """Return the component without the flags that its binary does not know.
 
-    Hidden flags are missing from --help, so the whole command line is tried with --help appended.
+    --help does not list hidden flags, so the binary parses the complete command line with --help
+    appended. The result is stored per command line.
     """
-    memory = settings.paths.run / f"{component.name}.flags"
-    asked = files.digest(*component.argv)
-    known = files.read_json(memory) or {}
-    if known.get("asked") != asked:
-        known = {"asked": asked, "refused": _refused(component)}
-        files.write_json(memory, known)
-        for flag in known["refused"]:
+    cache = settings.paths.run / f"{component.name}.flags"
+    digest = files.digest(*component.argv)
+    result = files.read_json(cache) or {}
+    if result.get("asked") != digest:
+        result = {"asked": digest, "refused": _unknown_flags(component)}
+        files.write_json(cache, result)
+        for flag in result["refused"]:
             console.say(f"  {component.name} does not know --{flag}: left out")
-    argv = tuple(word for word in component.argv if _flag(word) not in known["refused"])
+    argv = tuple(item for item in component.argv if _flag_name(item) not in result["refused"])
     return replace(component, argv=argv)
 
 
-def _refused(component: Component) -> list[str]:
-    refused: list[str] = []
+def _unknown_flags(component: Component) -> list[str]:
+    unknown: list[str] = []
     while True:
-        argv = [word for word in component.argv if _flag(word) not in refused]
+        argv = [item for item in component.argv if _flag_name(item) not in unknown]
         env = {"HOME": "/", "PATH": os.defpath}
-        answer = run(*argv, "--help", check=False, timeout=60, env=env)
-        match = _UNKNOWN.search(answer.stderr + answer.stdout) if answer.code else None
-        if match is None or match[1] in refused:
-            return refused
-        refused.append(match[1])
+        result = run(*argv, "--help", check=False, timeout=60, env=env)
+        match = _UNKNOWN_FLAG.search(result.stderr + result.stdout) if result.code else None
+        if match is None or match[1] in unknown:
+            return unknown
+        unknown.append(match[1])
 
 
-def _flag(word: str) -> str:
-    return word.removeprefix("--").partition("=")[0] if word.startswith("--") else ""
+def _flag_name(argument: str) -> str:
+    return argument.removeprefix("--").partition("=")[0] if argument.startswith("--") else ""
 
 
 def fingerprint(component: Component) -> str:
-    """Return the digest of everything a process is started from: argv, env, files, inputs."""
+    """Return the digest of everything a process is started with: argv, env, files, inputs."""
     rendered = [f"{path}={text}" for path, text in sorted(component.files.items())]
-    read = [
+    inputs = [
         f"{path}={files.digest_file(path) if path.is_file() else 'missing'}"
         for path in component.inputs
     ]
     env = [f"{key}={value}" for key, value in sorted(component.env.items())]
-    around = [component.image] if component.image else []
-    return files.digest(*component.argv, *env, *rendered, *read, *around)
+    image = [component.image] if component.image else []
+    return files.digest(*component.argv, *env, *rendered, *inputs, *image)
 
 
 def prepare(component: Component) -> None:
-    """Write a component's configuration files, make its folders, remove what does not fit."""
+    """Write a component's configuration files, create its folders, remove outdated state files."""
     for path, text in component.state_files.items():
         if path.is_file() and text not in path.read_text():
-            console.say(f"  {path} was of another policy: removed")
+            console.say(f"  removed {path}: it was written with another policy")
             path.unlink()
     for folder in component.folders:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -111,9 +112,9 @@ def prepare(component: Component) -> None:
 
 
 def start(settings: Settings, component: Component) -> Record:
-    """Start a component that does not run, and wait until it is ready.
+    """Start a component that does not run, wait until it is ready, and return its record.
 
-    Raises Failure naming the owner of a busy port, or quoting the log of a process that died.
+    Raises Failure with the process that uses a port, or with the log when it does not become ready.
     """
     ports.require_short(component.name, component.sockets)
     ports.require_free(component.name, component.ports)
@@ -122,7 +123,7 @@ def start(settings: Settings, component: Component) -> Record:
     record = spawn(settings, component.name, component.argv, env, fingerprint(component))
     wait_ready(component, record)
     exe = procfs.executable(record.identity.pid)
-    if exe is not None and exe != record.exe:  # a script that has become the program itself
+    if exe is not None and exe != record.exe:  # a script replaced itself with the program (exec)
         record = replace(record, exe=exe)
         process.save(settings.paths.run, record)
     return record
@@ -131,16 +132,16 @@ def start(settings: Settings, component: Component) -> Record:
 def spawn(
     settings: Settings, name: str, argv: tuple[str, ...], env: Mapping[str, str], digest: str
 ) -> Record:
-    """Start the process itself and write its record."""
+    """Start the process of a component, write its record and return it."""
     log = settings.paths.log(name)
     cwd = settings.paths.run / name
-    record = spawn_in_place(settings, name)(name, argv, env, cwd=cwd, log=log, fingerprint=digest)
+    record = spawn_function(settings, name)(name, argv, env, cwd=cwd, log=log, fingerprint=digest)
     process.save(settings.paths.run, record)
     return record
 
 
-def spawn_in_place(settings: Settings, name: str) -> Spawn:
-    """Return what starts a component where it belongs: on the host, or apart from it."""
+def spawn_function(settings: Settings, name: str) -> Spawn:
+    """Return the function that starts a component: on the host, in the sandbox or a container."""
     spec = COMPONENTS[name]
     if spec.in_sandbox(settings):
         return partial(sandbox.spawn, settings)
@@ -150,27 +151,30 @@ def spawn_in_place(settings: Settings, name: str) -> Spawn:
 
 
 def wait_ready(component: Component, record: Record) -> None:
-    """Wait for a component's health check. Raises Failure with the last lines of its log."""
+    """Wait until a component is ready. Raises Failure with the last lines of its log."""
     limit = component.ready_timeout
     if process.until(lambda: ports.healthy(component.health), record.identity.alive, limit):
         return
     log = Path(record.log)
-    what = f"did not become ready within {limit:g} s" if record.identity.alive() else "ended"
+    alive = record.identity.alive()
+    problem = f"did not become ready within {limit:g} s" if alive else "exited"
     raise Failure(
-        f"{component.name} {what} ({component.health.url})\n{process.tail(log)}",
+        f"{component.name} {problem} ({component.health.url})\n{process.tail(log)}",
         component.advice or f"read {log}",
     )
 
 
 def stop(settings: Settings, name: str, record: Record | None = None) -> bool:
-    """Stop a component's process and everything that carries its mark; True when one ran.
+    """Stop a component's process and all processes with its mark; return whether one ran.
 
-    `record` is the component's, where the caller has it already.
+    `record` is the component's record, if the caller already has it. Raises Failure when the
+    process does not stop.
     """
     record = record or process.load(settings.paths.run, name)
     ran = record is not None and record.alive()
     if record is not None and ran and not signals.stop(record.identity):
-        raise Failure(f"{name} (pid {record.identity.pid}) does not end", "look at it with ps")
+        pid = record.identity.pid
+        raise Failure(f"{name} (pid {pid}) does not stop", f"look at it, run: ps -f -p {pid}")
     mark = process.mark(name, settings.paths.instance)
     ran = process.stop_marked(mark, signals.LADDER, survivors(settings, name)) or ran
     process.forget(settings.paths.run, name)
@@ -181,20 +185,27 @@ def stop(settings: Settings, name: str, record: Record | None = None) -> bool:
 
 
 def survivors(settings: Settings, name: str) -> list[Identity]:
-    """Return the processes of a component that outlive it: between containerd and its pods."""
-    start = COMPONENTS[name].survivors
-    marked = process.marked(process.mark(name, settings.paths.instance)) if start else []
-    return [one for one in marked if Path(procfs.executable(one.pid) or "").name.startswith(start)]
+    """Return the helper processes of a component that outlive it, such as containerd-shim."""
+    prefix = COMPONENTS[name].survivors
+    marked = process.marked(process.mark(name, settings.paths.instance)) if prefix else []
+    return [
+        identity
+        for identity in marked
+        if Path(procfs.executable(identity.pid) or "").name.startswith(prefix)
+    ]
 
 
-def end_pods(settings: Settings) -> None:
-    """End what outlives the kubelet where no sandbox does it by its end: containers and volumes."""
-    container.end_pods(settings)
-    for shim in (one for name in COMPONENTS for one in survivors(settings, name)):
+def stop_pods(settings: Settings) -> None:
+    """Stop the pods' containers and unmount their volumes, which outlive the kubelet.
+
+    Without a sandbox nothing else does it; a sandbox that stops takes all of them with it.
+    """
+    container.remove_pod_containers(settings)
+    for shim in (identity for name in COMPONENTS for identity in survivors(settings, name)):
         for pid in procfs.children(shim.pid):
-            contained = procfs.identify(pid)
-            if contained is not None:
-                signals.stop(contained, signals.KILL)
+            child = procfs.identify(pid)
+            if child is not None:
+                signals.stop(child, signals.KILL)
         signals.stop(shim, signals.KILL)
-    for why in mounts.unmount(kubelet_config.root(settings)):
-        console.warn(why)
+    for problem in mounts.unmount(kubelet_config.root(settings)):
+        console.warn(problem)

@@ -1,7 +1,8 @@
-"""The node's own namespaces: nothing on the host changes, and ending one process ends it all.
+"""The sandbox: the namespaces of the node, which protect the host from changes.
 
-The sandbox is a process, PID 1 of its namespaces, and a forwarder that connects the loopback ports
-of host and sandbox, so that no network link is made on the host.
+The sandbox is an init process (PID 1 of its namespaces) and a forwarder between the loopback ports
+of host and sandbox, so that the host needs no network link. When init stops, the kernel kills
+every process in the sandbox.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from tasks.system import files, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.run import program
 
-HOLDER = "sandbox"
+INIT = "sandbox"
+"""The name of the sandbox's init process: of its record, log and mark."""
 CGROUPS = Path("/sys/fs/cgroup")
 NAMESPACES = ("--pid", "--mount", "--net", "--ipc", "--uts")
 
@@ -38,14 +40,15 @@ def spawn(
     log: Path,
     fingerprint: str,
 ) -> Record:
-    """Start a component inside the sandbox, which is made first when it is not there.
+    """Start a component in the sandbox; create the sandbox first if it does not exist.
 
-    The record names the component itself, not the nsenter(1) that waits for it.
+    Returns the record of the component itself, not of the nsenter(1) that waits for it. Raises
+    Failure with the end of the log when the component does not start.
     """
-    holder = ensure(settings)
-    port_forwards.expose_ports(settings, holder, component)
+    init = ensure(settings)
+    port_forwards.expose_ports(settings, init, component)
     cwd.mkdir(parents=True, exist_ok=True)
-    enter = [program("nsenter"), f"--target={holder.identity.pid}", *NAMESPACES, f"--wd={cwd}"]
+    enter = [program("nsenter"), f"--target={init.identity.pid}", *NAMESPACES, f"--wd={cwd}"]
     outer = process.spawn(
         component, [*enter, "--", *argv], env, cwd=cwd, log=log, fingerprint=fingerprint
     )
@@ -60,54 +63,54 @@ def spawn(
 
 
 def ensure(settings: Settings) -> Record:
-    """Return the running sandbox, making it and its forwarder when they are not there."""
+    """Return the record of the sandbox's init; start the sandbox and its forwarder if needed."""
     run = settings.paths.run
-    with files.locked(run / f"{HOLDER}.lock"):
-        holder = process.load(run, HOLDER)
-        if holder is None or not holder.alive():
-            end(settings)
-            holder = _make(settings)
-        port_forwards.ensure_main(settings, holder)
-    return holder
+    with files.locked(run / f"{INIT}.lock"):
+        init = process.load(run, INIT)
+        if init is None or not init.alive():
+            stop(settings)
+            init = _start(settings)
+        port_forwards.ensure_main(settings, init)
+    return init
 
 
-def end(settings: Settings) -> bool:
-    """End the sandbox with everything in it; True when there was one."""
-    ended = False
-    forwarders = map(port_forwards.forwarder_name, _inhabitants())
-    for name in (*forwarders, port_forwards.MAIN, HOLDER):
+def stop(settings: Settings) -> bool:
+    """Stop the sandbox with every process in it; return whether it ran."""
+    ran = False
+    forwarders = map(port_forwards.forwarder_name, _component_names())
+    for name in (*forwarders, port_forwards.MAIN, INIT):
         record = process.load(settings.paths.run, name)
         marked = process.marked(process.mark(name, settings.paths.instance))
         for identity in [*([record.identity] if record else []), *marked]:
             alive = identity.alive()
-            signals.stop(identity, signals.KILL if name == HOLDER else signals.LADDER)
-            ended = ended or alive
+            signals.stop(identity, signals.KILL if name == INIT else signals.LADDER)
+            ran = ran or alive
         process.forget(settings.paths.run, name)
-    return ended
+    return ran
 
 
-def end_if_empty(settings: Settings) -> None:
-    """End the sandbox, unless a component runs in it, and remove the control groups it left."""
-    records = (process.load(settings.paths.run, name) for name in _inhabitants())
+def stop_if_empty(settings: Settings) -> None:
+    """Stop the sandbox and remove its control groups, unless a component runs in it."""
+    records = (process.load(settings.paths.run, name) for name in _component_names())
     if any(record and record.alive() for record in records):
         return
-    if end(settings):
+    if stop(settings):
         remove_cgroups(settings)
 
 
-def _inhabitants() -> list[str]:
+def _component_names() -> list[str]:
     return [spec.name for spec in COMPONENTS.values() if spec.sandboxed]
 
 
 def cgroup(settings: Settings) -> str:
-    """Return the control group below which the node keeps all of its own."""
+    """Return the control group that contains all control groups of the node."""
     return settings.kubelet.cgroup_root.strip("/") or f"stepkube-{settings.name}"
 
 
 def remove_cgroups(settings: Settings) -> None:
     """Remove the control groups that outlive the sandbox, the deepest first.
 
-    One that the user named stays, for it may have been there before.
+    The one in kubelet.cgroup_root stays, because it may have existed before.
     """
     for top in (*CGROUPS.glob(f"*/{cgroup(settings)}"), CGROUPS / cgroup(settings)):
         for folder, _, _ in os.walk(top, topdown=False):
@@ -117,8 +120,8 @@ def remove_cgroups(settings: Settings) -> None:
                 Path(folder).rmdir()
 
 
-def _make(settings: Settings) -> Record:
-    """Start PID 1 of the namespaces and wait until it has set them up."""
+def _start(settings: Settings) -> Record:
+    """Start PID 1 of the namespaces, wait until it has set them up, and return its record."""
     paths = settings.paths
     ready = paths.run / "sandbox.ready"
     ready.unlink(missing_ok=True)
@@ -137,35 +140,35 @@ def _make(settings: Settings) -> Record:
     )
     files.write_if_changed(script, text, 0o700)
     unshare = [program("unshare"), *NAMESPACES, "--fork", "--kill-child"]
-    env = process.environment(HOLDER, paths.instance, {})
-    log = paths.log(HOLDER)
+    env = process.environment(INIT, paths.instance, {})
+    log = paths.log(INIT)
     outer = process.spawn(
-        HOLDER, [*unshare, "bash", str(script)], env, cwd=paths.run, log=log, fingerprint=""
+        INIT, [*unshare, "bash", str(script)], env, cwd=paths.run, log=log, fingerprint=""
     )
     if not process.until(ready.exists, outer.identity.alive, 60.0, every=0.05):
         signals.stop(outer.identity)
         raise Failure(
-            f"the sandbox for the node could not be made\n{process.tail(log)}",
-            "set node.sandbox: false to run the node on the host, or"
-            " START_MODE=nokubelet,nokubeproxy",
+            f"the sandbox of the node did not start\n{process.tail(log)}",
+            "set node.sandbox: false to run the node on the host, or set"
+            " START_MODE=nokubelet,nokubeproxy to run no node",
         )
     pid = procfs.children(outer.identity.pid)[0]
     identity = procfs.identify(pid)
     if identity is None:
-        raise Failure(f"the sandbox ended at once\n{process.tail(log)}", f"read {log}")
+        raise Failure(f"the sandbox exited immediately\n{process.tail(log)}", f"read {log}")
     record = replace(outer, identity=identity, exe=procfs.executable(pid) or outer.exe)
     process.save(paths.run, record)
     return record
 
 
-def forward(settings: Settings, name: str, port: int) -> Record:
-    """Start a forwarder of its own for one more port, from the host's loopback into the sandbox."""
+def forward_port(settings: Settings, name: str, port: int) -> Record:
+    """Start a separate forwarder, called `name`, for a loopback port; return its record."""
     return port_forwards.start_forwarder(
         settings, ensure(settings), name, [forwarding.inward_mapping(port)]
     )
 
 
 def _gateway(settings: Settings) -> str:
-    """Return another address of the node's network; nobody answers there."""
+    """Return an unused address of the node's network, for the default route."""
     network = ipaddress.ip_network(f"{settings.node.address}/24", strict=False)
     return str(network.broadcast_address - 1)

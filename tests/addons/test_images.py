@@ -157,7 +157,7 @@ def test_stopping_containerd_does_not_stop_the_shims_of_pods(
         assert processes.stop(chosen, containerd.NAME)
         assert started["shim"].alive() and not started["child"].alive()
         assert processes.survivors(chosen, "containerd") == [started["shim"]]
-        processes.end_pods(chosen)
+        processes.stop_pods(chosen)
         assert not started["shim"].alive()
     finally:
         for identity in started.values():

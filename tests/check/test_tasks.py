@@ -129,7 +129,7 @@ def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(
         shutil,
         "which",
-        lambda name: None if name in prerequisites.RUNTIME else f"/bin/{name}",
+        lambda name: None if name in prerequisites.RUNTIME_PROGRAMS else f"/bin/{name}",
     )
     assert prerequisites.missing(load(Path("/"))) == ["containerd", "runc"]
     for own in ({"CONTAINER_RUNTIME": "docker"}, {"CONTAINER_RUNTIME_ENDPOINT": "unix:///x"}):

@@ -138,7 +138,7 @@ def test_the_trees_own_cloud_controller_manager_says_why_it_ends(
         "CLOUD_CONFIG": str(tmp_path / "cloud.conf"),
     }
     said = cluster.doit("up", code=1, env=environ)
-    assert f"{CLOUD} ended" in said
+    assert f"{CLOUD} exited" in said
     assert "--cloud-provider cannot be empty" in said
     assert "is a sample" in said and "EXTERNAL_CLOUD_PROVIDER_BINARY" in said
 

@@ -63,7 +63,7 @@ class Node:
 
     def inside(self, *words: str) -> Result:
         """Run the program in the network of the node."""
-        holder = self.cluster.record(sandbox.HOLDER).identity.pid
+        holder = self.cluster.record(sandbox.INIT).identity.pid
         net = f"--net=/proc/{holder}/ns/net"
         return run("nsenter", net, self.program, *words, check=False, timeout=30)
 
@@ -330,7 +330,7 @@ def test_the_host_looks_as_before_while_pods_run(node: Node, before: dict[str, s
 
 
 def test_a_second_up_touches_nothing(node: Node) -> None:
-    records = [node.cluster.record(name) for name in (*NODE, sandbox.HOLDER, port_forwards.MAIN)]
+    records = [node.cluster.record(name) for name in (*NODE, sandbox.INIT, port_forwards.MAIN)]
     containers = node.containers()
     said = node.doit("up")
     assert "start:" not in said and "image:" not in said
@@ -382,7 +382,7 @@ def test_down_and_up_bring_the_pods_back_without_a_registry(
     node: Node, before: dict[str, str]
 ) -> None:
     chosen = node.cluster.settings
-    holder = node.cluster.record(sandbox.HOLDER)
+    holder = node.cluster.record(sandbox.INIT)
     shims = processes.survivors(chosen, "containerd")
     assert shims
     node.doit("down")

@@ -1,4 +1,4 @@
-"""A kubelet in a container of Docker: what it is told, and what has to be so."""
+"""A kubelet in a Docker container: its command line, its image, refused settings."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def load(**environ: str) -> Settings:
 
 
 def container(chosen: Settings, *argv: str) -> list[str]:
-    """Return the command around a kubelet, from the word after `docker` on."""
+    """Return the arguments of docker that run a kubelet in a container."""
     cidfile, state = Path("/workspace/run/kubelet.cid"), Path("/state")
-    words = docker.container(
+    command = docker.container(
         chosen,
         "userland:1",
         argv,
@@ -49,8 +49,8 @@ def container(chosen: Settings, *argv: str) -> list[str]:
         cidfile=cidfile,
         state=state,
     )
-    assert words[0] == "docker"
-    return list(words[1:])
+    assert command[0] == "docker"
+    return list(command[1:])
 
 
 def test_the_command_around_a_kubelet() -> None:
@@ -79,12 +79,12 @@ def test_the_command_around_a_kubelet() -> None:
     ]
 
 
-def test_docker_is_called_where_the_kubelet_is_told_it_is() -> None:
+def test_docker_and_the_kubelet_use_the_same_address() -> None:
     chosen = load(**CONTAINED, DOCKER_OPTS="-H unix:///x.sock")
     assert container(chosen, "/workspace/bin/kubelet")[:2] == ["--host=unix:///x.sock", "run"]
 
 
-def test_what_lies_outside_the_workspace_comes_with_it() -> None:
+def test_paths_outside_the_workspace_are_mounted() -> None:
     chosen = load(
         **CONTAINED,
         CLOUD_PROVIDER="aws",
@@ -105,7 +105,7 @@ def test_what_lies_outside_the_workspace_comes_with_it() -> None:
     ("minor", "image"),
     [("1.10", "k8s.gcr.io/hyperkube:v1.10.0"), ("1.13", "k8s.gcr.io/hyperkube:v1.13.0")],
 )
-def test_the_image_is_the_users_or_that_of_the_minor(minor: str, image: str) -> None:
+def test_the_image_is_from_the_user_or_the_minor(minor: str, image: str) -> None:
     def built(chosen: Settings) -> str:
         context = Context(chosen, facts.parse(minor), Path(f"{HOME}/bin/kubelet"))
         return registry.COMPONENTS["kubelet"].build(context).image
@@ -115,7 +115,7 @@ def test_the_image_is_the_users_or_that_of_the_minor(minor: str, image: str) -> 
     assert built(load(**DOCKER)) == ""
 
 
-def test_it_brings_its_c_library_with_it() -> None:
+def test_the_container_has_another_c_library() -> None:
     for chosen, whole in ((load(**CONTAINED), True), (load(**DOCKER), False)):
         assert registry.is_contained(chosen, "kubelet") is whole
         assert not registry.is_contained(chosen, "kube-proxy")
@@ -128,7 +128,7 @@ def test_it_brings_its_c_library_with_it() -> None:
         ({**DOCKER, "KUBELET_IMAGE": "mine:1"}, "KUBELET_IMAGE): that is for a kubelet in"),
     ],
 )
-def test_what_does_not_go_together_is_refused(
+def test_settings_that_conflict_are_refused(
     environ: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, path=None: str(name))
@@ -136,13 +136,13 @@ def test_what_does_not_go_together_is_refused(
     assert words in problem.message and problem.hint
 
 
-def test_later_versions_name_those_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_refusal_names_versions_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, path=None: str(name))
     (problem,) = check.problems(load(**CONTAINED), Minor(1, 14))
     assert "1.14 does not know DOCKERIZE_KUBELET; 1.10 to 1.13 do" in problem.message
 
 
-# --- its life, with a program that stands in for Docker, and a real Delve ------------------------
+# --- start, debug and stop, with a stand-in for Docker and a real Delve ------------------------
 
 PORT = free_port()
 
@@ -180,7 +180,7 @@ def cidfile(chosen: Settings) -> Path:
     return chosen.paths.run / "toy.cid"
 
 
-def asked(tmp_path: Path, verb: str) -> list[str]:
+def docker_calls(tmp_path: Path, verb: str) -> list[str]:
     lines = (tmp_path / "docker" / "asked").read_text().splitlines()
     return [line for line in lines if line.startswith(verb)]
 
@@ -192,11 +192,11 @@ def test_the_record_is_of_the_program_not_of_docker(box: Settings, tmp_path: Pat
     assert procfs.argv_of(record.identity.pid) == record.argv == component.argv
     assert record.env == procfs.environ_of(record.identity.pid)
     assert (record.env["PATH"], record.env["HOSTNAME"]) == ("/image/bin", "box")
-    assert asked(tmp_path, "run")[0].count("--env=PATH") == 0
+    assert docker_calls(tmp_path, "run")[0].count("--env=PATH") == 0
     assert processes.stop(box, "toy")
     assert not record.identity.alive() and not cidfile(box).exists()
     mark = process.mark("toy", box.paths.instance)
-    assert process.marked(mark) == [], "the client of Docker has ended too"
+    assert process.marked(mark) == [], "the docker client was stopped too"
 
 
 @pytest.mark.parametrize("how", ["attach", "exec"])
@@ -213,23 +213,21 @@ def test_it_is_debugged_like_any_other(box: Settings, how: str) -> None:
     assert back.identity == first.identity or how == "exec"
 
 
-def test_what_is_left_of_a_container_is_removed_before_the_next(
-    box: Settings, tmp_path: Path
-) -> None:
+def test_an_old_container_is_removed_before_the_start(box: Settings, tmp_path: Path) -> None:
     files.write(cidfile(box), "old\n")
     processes.start(box, processes.desired_component(box, "toy"))
-    assert asked(tmp_path, "rm") == ["rm --force old"]
+    assert docker_calls(tmp_path, "rm") == ["rm --force old"]
     assert cidfile(box).read_text() == "container"
 
 
 @pytest.mark.parametrize(
     ("image", "said", "fix"),
     [
-        ("none:1", "has no image none:1 to run the kubelet in: manifest unknown", "KUBELET_IMAGE"),
-        ("broken:1", "did not start in a container of broken:1", "mount --make-rshared /"),
+        ("none:1", "image none:1: manifest unknown", "KUBELET_IMAGE"),
+        ("broken:1", "container of broken:1", "mount --make-rshared /"),
     ],
 )
-def test_a_container_that_cannot_be_is_told_with_the_fix(
+def test_a_container_that_cannot_start_is_reported_with_the_fix(
     box: Settings, image: str, said: str, fix: str
 ) -> None:
     chosen = replace(box, kubelet=replace(box.kubelet, image=image))
@@ -242,19 +240,19 @@ def test_a_container_that_cannot_be_is_told_with_the_fix(
 def test_only_the_containers_of_this_nodes_pods_are_removed(box: Settings, tmp_path: Path) -> None:
     (kubelet_config.root(box) / "pods" / "uid-1").mkdir(parents=True)
     files.write(tmp_path / "docker" / "pods", "c1 uid-1\nc2 uid-2\nc3 \nc4 uid-1\n")
-    processes.end_pods(box)
-    assert asked(tmp_path, "rm") == ["rm --force c1 c4"]
-    processes.end_pods(replace(box, node=replace(box.node, container_runtime="remote")))
-    assert len(asked(tmp_path, "ps")) == 1, "another runtime is not asked"
+    processes.stop_pods(box)
+    assert docker_calls(tmp_path, "rm") == ["rm --force c1 c4"]
+    processes.stop_pods(replace(box, node=replace(box.node, container_runtime="remote")))
+    assert len(docker_calls(tmp_path, "ps")) == 1, "Docker is not called for another runtime"
 
 
 def test_images_go_where_the_kubelet_looks(box: Settings, tmp_path: Path) -> None:
     assert images.import_archive(box, tmp_path / "web.tar") == ["web:1"]
-    assert asked(tmp_path, "load") == [f"load --input={tmp_path}/web.tar"]
+    assert docker_calls(tmp_path, "load") == [f"load --input={tmp_path}/web.tar"]
 
 
 @pytest.mark.parametrize(("code", "works"), [(0, True), (1, False)])
-def test_rkt_is_asked_before_a_kubelet_relies_on_it(tmp_path: Path, code: int, works: bool) -> None:
+def test_rkt_must_answer_before_the_kubelet_starts(tmp_path: Path, code: int, works: bool) -> None:
     rkt = tmp_path / "rkt"
     says = f'test "$*" = list || exit 9\necho no pods >&2\nexit {code}'
     files.write(rkt, f"#!/bin/sh\n{says}\n", 0o755)
@@ -268,7 +266,7 @@ def test_rkt_is_asked_before_a_kubelet_relies_on_it(tmp_path: Path, code: int, w
     assert "RKT_PATH" in caught.value.hint
 
 
-def test_rkt_is_refused_where_the_kubelet_has_it_not() -> None:
+def test_rkt_is_refused_where_the_kubelet_does_not_support_it() -> None:
     chosen = load(CONTAINER_RUNTIME="rkt", STEPKUBE_NODE_SANDBOX="false")
     (problem,) = check.problems(chosen, Minor(1, 11))
     assert "1.11 does not know rkt; that of 1.10 alone does" in problem.message

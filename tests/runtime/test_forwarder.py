@@ -1,4 +1,4 @@
-"""The relay between two network namespaces; here both are ours, which still takes root."""
+"""The forwarder between two network namespaces; in these tests both are the host's; needs root."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="entering a namespace n
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    """Serve what comes back as it was sent, and end when the sender does."""
+    """Serve an echo: send back all data, close when the client closes."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def answer(client: socket.socket) -> None:
@@ -47,7 +47,7 @@ def echo() -> Iterator[int]:
 
 @pytest.fixture
 def port(echo: int) -> Iterator[int]:
-    """Return the port of a relay that leads to the echo."""
+    """Yield the port of a forwarder to the echo server."""
     port = free_port()
     argv = [sys.executable, forwarder.__file__, "/proc/self/ns/net"]
     with subprocess.Popen([*argv, f"in:127.0.0.1:{port}:127.0.0.1:{echo}"]) as running:
@@ -58,8 +58,8 @@ def port(echo: int) -> Iterator[int]:
         running.terminate()
 
 
-def asked(port: int, text: bytes) -> bytes:
-    """Send, say that this was all, and return all that comes back."""
+def reply_to(port: int, text: bytes) -> bytes:
+    """Send `text`, close the sending side, and return the complete reply."""
     with socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(text)
         client.shutdown(socket.SHUT_WR)
@@ -67,25 +67,25 @@ def asked(port: int, text: bytes) -> bytes:
 
 
 @root_only
-def test_what_is_sent_after_a_half_close_still_arrives(port: int) -> None:
+def test_data_after_a_half_close_still_arrives(port: int) -> None:
     text = os.urandom(3_000_000)
-    assert asked(port, text) == text
+    assert reply_to(port, text) == text
 
 
 @root_only
-def test_connections_that_are_cut_off_harm_no_later_one(port: int) -> None:
+def test_a_reset_connection_does_not_break_a_later_one(port: int) -> None:
     for number in range(5):
         with socket.create_connection(("127.0.0.1", port), 10) as client:
             client.sendall(b"cut")
             assert client.recv(3) == b"cut"
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        assert asked(port, b"next %d" % number) == b"next %d" % number
+        assert reply_to(port, b"next %d" % number) == b"next %d" % number
 
 
-WORLD = """
+PROXY_CLIENT = """
 import http.server, os, subprocess, sys, threading, urllib.request
 from tasks.system import ports, process, procfs, signals
-relay, *urls = sys.argv[1:]
+forwarder, *urls = sys.argv[1:]
 class Web(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = f"{self.path} {self.headers['Host']}".encode()
@@ -96,7 +96,7 @@ class Web(http.server.BaseHTTPRequestHandler):
     def log_message(self, *words): pass
 web = http.server.ThreadingHTTPServer(("10.9.9.1", 80), Web)
 threading.Thread(target=web.serve_forever, daemon=True).start()
-running = subprocess.Popen([sys.executable, relay, "/proc/self/ns/net", "proxy:127.0.0.1:3128"])
+running = subprocess.Popen([sys.executable, forwarder, "/proc/self/ns/net", "proxy:127.0.0.1:3128"])
 process.until(lambda: ports.owner(3128) is not None, lambda: running.poll() is None, 60.0)
 handler = urllib.request.ProxyHandler({"http": "http://127.0.0.1:3128"})
 opener = urllib.request.build_opener(handler)
@@ -112,7 +112,7 @@ running.terminate()
 @root_only
 def test_the_proxy_reaches_the_network_but_not_the_host() -> None:
     network = 'ip link set lo up && ip address add 10.9.9.1/32 dev lo && exec "$@"'
-    argv = ["unshare", "--net", "bash", "-c", network, "bash", sys.executable, "-c", WORLD]
+    argv = ["unshare", "--net", "bash", "-c", network, "bash", sys.executable, "-c", PROXY_CLIENT]
     urls = ("http://10.9.9.1/v2/?a=b", "http://10.9.9.1/next", "http://127.0.0.1/")
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     done = subprocess.run(
@@ -147,12 +147,12 @@ def test_the_proxy_of_the_host_is_used_with_its_password(tmp_path: Path) -> None
                 upstream.settimeout(10)
                 served, _ = upstream.accept()
                 with served:
-                    asked = served.recv(65536)
+                    request = served.recv(65536)
                     served.sendall(b"HTTP/1.1 200 yes\r\n\r\nhello")
                     served.shutdown(socket.SHUT_WR)
                     answer = b"".join(iter(lambda: client.recv(65536), b""))
             running.terminate()
-    assert asked == (
+    assert request == (
         b"CONNECT r.example.org:443 HTTP/1.1\r\n"
         b"Proxy-Authorization: Basic bWU6cyBlY3JldA==\r\nHost: r\r\n\r\n"
     )
@@ -172,7 +172,7 @@ def test_forwarded_ports_lead_to_the_address_of_the_node(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("wrong", ["http", "0", "70000", "1:2:3"])
-def test_what_is_no_port_is_refused(tmp_path: Path, wrong: str) -> None:
+def test_an_invalid_port_is_refused(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(Failure, match=r"STEPKUBE_NODE_FORWARD.*is not a port"):
         forwarding.mappings(chosen(tmp_path, wrong))
 
@@ -181,7 +181,7 @@ def test_what_is_no_port_is_refused(tmp_path: Path, wrong: str) -> None:
 def test_an_equal_forwarder_of_another_checkout_is_kept(
     tmp_path: Path, mapping: str, stays: bool
 ) -> None:
-    script = tmp_path / "tasks" / "node" / "relay.py"  # where an older release has it
+    script = tmp_path / "tasks" / "node" / "relay.py"  # the path in an older release
     script.parent.mkdir(parents=True)
     script.write_text("import time\ntime.sleep(600)\n")
     argv = (sys.executable, str(script), f"/proc/{os.getpid()}/ns/net", mapping)
@@ -192,8 +192,8 @@ def test_an_equal_forwarder_of_another_checkout_is_kept(
     identity = procfs.identify(os.getpid())
     assert identity is not None
     try:
-        holder = replace(running, identity=identity)
-        assert port_forwards._kept(running, holder, ["out:1:2:3"]) is stays
+        init = replace(running, identity=identity)
+        assert port_forwards._keep(running, init, ["out:1:2:3"]) is stays
         assert running.alive() is stays
     finally:
         signals.stop(running.identity)

@@ -25,19 +25,19 @@ def write(root: Path, what: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("what", "expected"),
     [
-        ({}, "this kernel has no ip_vs"),
+        ({}, "this kernel has no module ip_vs"),
         ({"proc/modules": "ip_vs 1 0 - Live\nip_vs_rr 1 0 - Live\n"}, ""),
         ({"sys/module/ip_vs/x": "", "sys/module/ip_vs_rr/x": ""}, ""),
         ({"proc/net/ip_vs": "", f"{RELEASE}/modules.builtin": "kernel/net/ip_vs_rr.ko\n"}, ""),
-        ({"proc/net/ip_vs": ""}, "this kernel has no ip_vs_rr"),
-        ({"proc/modules": "ip_vs_x 1 0 - Live\n"}, "this kernel has no ip_vs"),
+        ({"proc/net/ip_vs": ""}, "this kernel has no module ip_vs_rr"),
+        ({"proc/modules": "ip_vs_x 1 0 - Live\n"}, "this kernel has no module ip_vs"),
         (
             {f"{RELEASE}/modules.dep": "net/ip_vs.ko.xz:\nnet/ip_vs_rr.ko.xz: net/ip_vs.ko.xz\n"},
-            "the module ip_vs is not loaded",
+            "the kernel module ip_vs is not loaded",
         ),
     ],
 )
-def test_ipvs_is_looked_for_and_never_loaded(
+def test_ipvs_modules_are_searched_and_never_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: dict[str, str], expected: str
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: name)
@@ -66,7 +66,7 @@ def test_without_ipvs_iptables_is_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "words", "refusal"),
+    ("version", "options", "refusal"),
     [
         ("1.20", {"proxy__mode": "nftables"}, r"Kubernetes 1\.20 has no mode nftables"),
         ("1.28", {"proxy__mode": "nftables"}, "has no mode nftables"),
@@ -78,10 +78,12 @@ def test_without_ipvs_iptables_is_used() -> None:
         ("1.10", {"proxy__mode": "ipvs"}, ""),
     ],
 )
-def test_a_mode_is_one_of_its_version(version: str, words: dict[str, str], refusal: str) -> None:
-    made = context("kube-proxy", version, **words)
+def test_a_mode_must_exist_in_the_version(
+    version: str, options: dict[str, str], refusal: str
+) -> None:
+    made = context("kube-proxy", version, **options)
     if not refusal:
-        assert f'mode: "{words["proxy__mode"]}"' in text(made, ipvs=True)
+        assert f'mode: "{options["proxy__mode"]}"' in text(made, ipvs=True)
         return
     with pytest.raises(Failure, match=refusal) as caught:
         kube_proxy.build(made)
@@ -90,7 +92,7 @@ def test_a_mode_is_one_of_its_version(version: str, words: dict[str, str], refus
         assert "NFTablesProxyMode=true" in caught.value.hint
 
 
-def test_what_is_started_has_looked_at_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_desired_component_uses_the_probe_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "why_no_ipvs", lambda: "none")
     made = context("kube-proxy", "1.20", proxy__mode="ipvs")
     monkeypatch.setattr(processes, "load_checkout", lambda _: SimpleNamespace(minor=Minor(1, 20)))

@@ -49,7 +49,7 @@ def members(archive: Path) -> dict[str, bytes]:
 
 
 def blob(found: dict[str, bytes], described: dict[str, Any]) -> bytes:
-    """Return what a descriptor means, whose size and digest have to be true."""
+    """Return the blob of a descriptor; its size and digest must match."""
     data = found[f"blobs/{described['digest'].replace(':', '/')}"]
     assert described["size"] == len(data)
     assert described["digest"] == f"sha256:{hashlib.sha256(data).hexdigest()}"
@@ -82,7 +82,7 @@ def test_every_descriptor_leads_to_its_blob(
     assert [found[place] for place in (saved["Config"], *saved["Layers"])] == [
         blob(found, manifest["config"]),
         layer,
-    ], "as docker save has it, for a Docker that does not read index.json"
+    ], "like docker save, for a Docker that does not read index.json"
     assert len(found) == 6, "and nothing else"
 
 

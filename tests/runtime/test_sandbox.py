@@ -25,23 +25,21 @@ def chosen(tmp_path: Path, **environ: str) -> load.Settings:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Return the programs of a pretended machine on which we are root."""
+    """Return the programs of a simulated machine; the tests run as its root."""
     programs = {"containerd", "runc", "iptables", "ip", "unshare", "nsenter"}
     monkeypatch.setattr(shutil, "which", lambda name: name if name in programs else None)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return programs
 
 
-def test_without_a_runtime_the_node_is_left_out_in_one_line(
-    tmp_path: Path, machine: set[str]
-) -> None:
+def test_without_a_runtime_the_node_is_not_started(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"containerd", "runc"}
     assert prerequisites.node_components(chosen(tmp_path)) == []
-    said = prerequisites.describe_left_out(chosen(tmp_path))
-    assert "kubelet and kube-proxy were left out" in said
-    assert "containerd and runc" in said
-    assert "apt-get install" in said
-    assert "\n" not in said
+    text = prerequisites.describe_not_started(chosen(tmp_path))
+    assert "kubelet and kube-proxy" in text
+    assert "containerd and runc" in text
+    assert "apt-get install" in text
+    assert "\n" not in text
 
 
 def test_a_user_who_is_not_root_has_no_node(
@@ -49,7 +47,7 @@ def test_a_user_who_is_not_root_has_no_node(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert prerequisites.node_components(chosen(tmp_path)) == []
-    assert "for want of root;" in prerequisites.describe_left_out(chosen(tmp_path))
+    assert "root privileges are missing" in prerequisites.describe_not_started(chosen(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -87,12 +85,12 @@ def test_the_start_mode_decides(
         ("none", "made of all, kubeletonly, nokubelet, nokubeproxy"),
     ],
 )
-def test_a_wrong_start_mode_is_an_error_in_words(tmp_path: Path, mode: str, words: str) -> None:
+def test_a_wrong_start_mode_is_refused(tmp_path: Path, mode: str, words: str) -> None:
     with pytest.raises(Failure, match=rf"START_MODE.*{words}"):
         chosen(tmp_path, START_MODE=mode)
 
 
-def test_a_runtime_of_the_users_own_needs_no_other(tmp_path: Path, machine: set[str]) -> None:
+def test_a_runtime_of_the_user_needs_no_containerd(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"containerd", "runc"}
     made = chosen(tmp_path, CONTAINER_RUNTIME_ENDPOINT="unix:///run/x.sock")
     assert prerequisites.node_components(made) == ["kubelet", "kube-proxy"]
@@ -102,23 +100,23 @@ def test_without_a_kubelet_kube_proxy_needs_no_runtime(tmp_path: Path, machine: 
     machine -= {"containerd", "runc"}
     made = chosen(tmp_path, START_MODE="nokubelet")
     assert prerequisites.node_components(made) == ["kube-proxy"]
-    assert "START_MODE=kubeletonly doit up adds one" in prerequisites.describe_left_out(made)
+    assert "START_MODE=kubeletonly doit up" in prerequisites.describe_not_started(made)
     machine -= {"iptables", "unshare"}
     assert prerequisites.node_components(made) == []
-    said = prerequisites.describe_left_out(made)
-    assert "kube-proxy was left out, for want of iptables and unshare" in said
-    assert "apt-get install -y iptables util-linux" in said
+    text = prerequisites.describe_not_started(made)
+    assert "kube-proxy was not started: iptables and unshare are missing" in text
+    assert "apt-get install -y iptables util-linux" in text
 
 
 def test_a_lone_kubelet_needs_a_control_plane(tmp_path: Path) -> None:
     port = str(free_port())
     made = chosen(tmp_path, START_MODE="kubeletonly", API_SECURE_PORT=port)
-    with pytest.raises(Failure, match=f"no control plane is ready at https://localhost:{port}"):
+    with pytest.raises(Failure, match=f"START_MODE=kubeletonly.* https://localhost:{port}"):
         prerequisites.require_control_plane(made)
     prerequisites.require_control_plane(chosen(tmp_path))
 
 
-def test_a_runtime_of_the_host_is_out_of_a_sandboxes_reach(tmp_path: Path) -> None:
+def test_a_runtime_of_the_host_needs_a_node_without_a_sandbox(tmp_path: Path) -> None:
     own = {"CONTAINER_RUNTIME_ENDPOINT": "unix:///run/x.sock"}
     with pytest.raises(Failure, match=r"CONTAINER_RUNTIME_ENDPOINT.* of the host") as caught:
         prerequisites.require_runtime(chosen(tmp_path, **own))
@@ -126,7 +124,7 @@ def test_a_runtime_of_the_host_is_out_of_a_sandboxes_reach(tmp_path: Path) -> No
     prerequisites.require_runtime(chosen(tmp_path, STEPKUBE_NODE_SANDBOX="false", **own))
 
 
-def test_a_lone_kubelet_makes_no_authority_of_its_own(tmp_path: Path) -> None:
+def test_a_lone_kubelet_creates_no_certificate_authority(tmp_path: Path) -> None:
     made = chosen(tmp_path, START_MODE="kubeletonly")
     done = doit(tmp_path, "certs:client-kubelet", START_MODE="kubeletonly")
     assert done.returncode == 1
@@ -150,34 +148,34 @@ def test_a_lone_kubelet_makes_no_authority_of_its_own(tmp_path: Path) -> None:
         ("192.0.2.7", "kubeletonly", "out:0.0.0.0:6443:192.0.2.7:6443"),
     ],
 )
-def test_the_sandbox_is_led_to_the_right_api(
+def test_the_sandbox_reaches_the_right_api(
     tmp_path: Path, host: str, mode: str, mapping: str
 ) -> None:
     assert mapping in forwarding.mappings(chosen(tmp_path, API_HOST=host, START_MODE=mode))
 
 
-def test_without_iptables_only_kube_proxy_is_left_out(tmp_path: Path, machine: set[str]) -> None:
+def test_without_iptables_only_kube_proxy_is_not_started(tmp_path: Path, machine: set[str]) -> None:
     machine -= {"iptables"}
     assert prerequisites.node_components(chosen(tmp_path)) == ["containerd", "kubelet"]
-    assert "kube-proxy was left out, for want of iptables" in prerequisites.describe_left_out(
+    assert "kube-proxy was not started: iptables is missing" in prerequisites.describe_not_started(
         chosen(tmp_path)
     )
     machine |= {"nft"}
     other = chosen(tmp_path, KUBE_PROXY_MODE="nftables")
     assert prerequisites.node_components(other) == ["containerd", "kubelet", "kube-proxy"]
-    assert prerequisites.describe_left_out(other) == ""
+    assert prerequisites.describe_not_started(other) == ""
 
 
-def test_the_relay_knows_every_port_of_the_node(tmp_path: Path) -> None:
-    given = {"KUBELET_READ_ONLY_PORT": "7255", "ENABLE_TRACING": "true"}
+def test_every_port_of_the_node_is_forwarded(tmp_path: Path) -> None:
+    environ = {"KUBELET_READ_ONLY_PORT": "7255", "ENABLE_TRACING": "true"}
     stock = chosen(tmp_path)
-    more = chosen(tmp_path, **given)
-    plain, told = (
+    more = chosen(tmp_path, **environ)
+    before, after = (
         [*forwarding.mappings(stock), *map(str, kubelet.exposed_ports(stock))],
         [*forwarding.mappings(more), *map(str, kubelet.exposed_ports(more))],
     )
-    assert set(told) - set(plain) == {"7255", "out:127.0.0.1:4317:127.0.0.1:4317"}
-    assert not set(plain) - set(told)
+    assert set(after) - set(before) == {"7255", "out:127.0.0.1:4317:127.0.0.1:4317"}
+    assert not set(before) - set(after)
 
 
 def test_a_control_group_of_the_user_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,11 +193,11 @@ def test_a_control_group_of_the_user_stays(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_state_of_another_policy_is_removed_before_the_start(tmp_path: Path) -> None:
     state = tmp_path / "cpu_manager_state"
-    wanted = Component("kubelet", (), Health(""), state_files={state: '"policyName":"static"'})
-    processes.prepare(wanted)
+    component = Component("kubelet", (), Health(""), state_files={state: '"policyName":"static"'})
+    processes.prepare(component)
     for policy, stays in (("static", True), ("none", False)):
         state.write_text('{"policyName":"' + policy + '","defaultCpuSet":""}')
-        processes.prepare(wanted)
+        processes.prepare(component)
         assert state.exists() is stays
 
 
@@ -207,7 +205,7 @@ def test_a_state_of_another_policy_is_removed_before_the_start(tmp_path: Path) -
     ("version", "unified", "works"),
     [("v1.18.20", True, False), ("v1.19.0", True, True), ("v1.18.20", False, True)],
 )
-def test_an_old_kubelet_wants_the_first_kind_of_control_groups(
+def test_an_old_kubelet_needs_cgroup_v1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, unified: bool, works: bool
 ) -> None:
     made = chosen(tmp_path)
@@ -219,6 +217,6 @@ def test_an_old_kubelet_wants_the_first_kind_of_control_groups(
     if works:
         prerequisites.require_cgroups(made)
         return
-    with pytest.raises(Failure, match=r"from Kubernetes 1\.19 on, and this is v1\.18\.20") as said:
+    with pytest.raises(Failure, match=r"from Kubernetes 1\.19.* v1\.18\.20") as caught:
         prerequisites.require_cgroups(made)
-    assert "START_MODE=nokubelet" in said.value.hint
+    assert "START_MODE=nokubelet" in caught.value.hint
