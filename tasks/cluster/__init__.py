@@ -1,1 +1,1 @@
-"""Tasks of the whole cluster: up, down, start, stop, status; the foreground mode."""
+"""Tasks up, down, start, stop and status; the foreground mode."""

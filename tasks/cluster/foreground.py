@@ -1,7 +1,7 @@
-"""`ENABLE_DAEMON=false`: stays beside the cluster, tells what dies, and ends it all at the end.
+"""ENABLE_DAEMON=false: wait, report components that exit, stop the cluster on exit.
 
-The clean-up is bound to the end of this process, so that a start that fails or is interrupted half
-way leaves nothing running either, as upstream's trap does.
+The clean-up runs when this process exits, like upstream's trap. So it also stops everything after a
+start that failed or was interrupted.
 """
 
 from __future__ import annotations
@@ -19,82 +19,83 @@ from tasks.settings.load import Settings
 from tasks.system import files, process
 from tasks.system.process import Record
 
-EVERY = 1.0
-"""Seconds between two looks at the processes, as upstream has it; one costs well under 1 ms."""
+POLL_INTERVAL = 1.0
+"""Seconds between two checks of the processes, like upstream; one check takes well under 1 ms."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def stays_in_foreground(settings: Settings) -> bool:
-    """Tell whether this run is to stay: `doit up` with ENABLE_DAEMON=false."""
+    """Return whether this run stays in the foreground: `doit up` with ENABLE_DAEMON=false."""
     return not settings.start.daemon and bool(doit_run.current().selected_with_dependencies("up"))
 
 
-def arm(settings: Settings, end: Callable[[], Sequence[str]]) -> None:
-    """See to it that the cluster ends with this process; `end` returns what it ended."""
+def stop_cluster_on_exit(settings: Settings, stop: Callable[[], Sequence[str]]) -> None:
+    """Call `stop` when a foreground run exits; `stop` returns the names of what it stopped."""
     if doit_run.current().stops_cluster or not stays_in_foreground(settings):
         return
 
     def clean_up() -> None:
         for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave half of it
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would interrupt it
         try:
             console.say("Cleaning up ...")
-            ended = end()
-            console.say(f"ended {', '.join(ended)}" if ended else "nothing was running")
+            stopped = stop()
+            console.say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
         except (Failure, OSError) as error:
             console.say(f"error: {error}")
 
     doit_run.current().stops_cluster = True
     atexit.register(clean_up)
-    signal.signal(signal.SIGHUP, _hang_up)
+    signal.signal(signal.SIGHUP, _exit_on_hangup)
 
 
 def watch(settings: Settings, names: Sequence[str]) -> None:
-    """Tell which component dies, until a signal comes or nothing is left to watch.
+    """Report components that exit, until a signal arrives or every component was stopped.
 
-    A component that is started again elsewhere, by a debug swap for example, is watched on.
+    A component that another process restarts, for example for a debug swap, is still watched.
     """
-    known = {name: process.load(settings.paths.run, name) for name in names}
-    alive = {name: record for name, record in known.items() if record is not None}
-    dead: set[str] = set()
-    while alive:
-        time.sleep(EVERY)
-        for name, record in list(alive.items()):
-            if name in dead:
-                now = process.load(settings.paths.run, name)
-                if now is None or not now.alive():
+    records = {name: process.load(settings.paths.run, name) for name in names}
+    watched = {name: record for name, record in records.items() if record is not None}
+    exited: set[str] = set()
+    while watched:
+        time.sleep(POLL_INTERVAL)
+        for name, record in list(watched.items()):
+            if name in exited:
+                current = process.load(settings.paths.run, name)
+                if current is None or not current.alive():
                     continue
-                dead.discard(name)
+                exited.discard(name)
             elif record.alive():
                 continue
             else:
-                now = _after(settings, record)
-            if now is None:
+                current = _unlocked_record(settings, record)
+            if current is None:
                 console.say(f"{name} was stopped")
-                del alive[name]
-            elif now.alive():
-                console.say(f"{name} runs again, as pid {now.identity.pid}")
-                alive[name] = now
+                del watched[name]
+            elif current.alive():
+                console.say(f"{name} runs again, as pid {current.identity.pid}")
+                watched[name] = current
             else:
-                _tell(now)
-                dead.add(name)
+                _report_exit(current)
+                exited.add(name)
 
 
-def _after(settings: Settings, record: Record) -> Record | None:
-    """Return the record of a component whose process ended, once nobody is at work on it."""
+def _unlocked_record(settings: Settings, record: Record) -> Record | None:
+    """Return the component's current record, after any running start, stop or swap of it."""
     with files.locked(settings.paths.run / f"{record.component}.lock"):
         return process.load(settings.paths.run, record.component)
 
 
-def _tell(record: Record) -> None:
+def _report_exit(record: Record) -> None:
     log = Path(record.log)
     console.warn(
         f"{record.component} (pid {record.identity.pid}) terminated unexpectedly, see {log}\n"
-        f"{process.tail(log)}\n  the others run on; doit start:{record.component} brings it back"
+        f"{process.tail(log)}\n  the other components keep running; to start it again, run:"
+        f" doit start:{record.component}"
     )
 
 
-def _hang_up(number: int, _: object) -> None:
-    """Take the end of the terminal for an interrupt; there is nobody to print for any more."""
+def _exit_on_hangup(number: int, _: object) -> None:
+    """Exit when the terminal is closed; output goes to /dev/null from now on."""
     console.redirect_to_devnull(1, 2)
     sys.exit(128 + number)

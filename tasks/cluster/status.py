@@ -1,4 +1,4 @@
-"""How every component runs, without disturbing any: for people, or as JSON for machines."""
+"""Task status: mode, process and health of every component, as a table or as JSON; read-only."""
 
 from __future__ import annotations
 
@@ -23,21 +23,27 @@ COLUMNS = "{:<26}{:<14}{:<9}{:<10}{:<11}{:<8}{}"
 
 @dataclass(frozen=True)
 class Row:
-    """One component: its mode, process, seconds of uptime, health, first port, and Delve's word."""
+    """The status of one component; the fields are also the keys of the JSON output."""
 
     name: str
     mode: str
+    """normal, debug-attach, debug-exec or stopped."""
     pid: int | None
     uptime: int | None
+    """Seconds since the start of the process."""
     health: str
+    """ok, not ready, paused, unknown, or - when it does not run."""
     port: int | None
+    """Its first port on the host."""
     debugger: str
+    """The state of Delve as text."""
     argv: tuple[str, ...]
     log: str
+    """The path of its log."""
 
 
 def rows(settings: Settings) -> list[Row]:
-    """Return a row for each component that runs or is to run."""
+    """Return a row for each component that runs or should run."""
     found = []
     for name in COMPONENTS:
         record, swap = process.load(settings.paths.run, name), journal.load(settings, name)
@@ -58,14 +64,14 @@ def rows(settings: Settings) -> list[Row]:
                 )
             )
         elif name in cluster.components_to_run(settings):
-            lost = journal.describe(name, record, swap)
-            found.append(Row(name, "stopped", None, None, "-", None, lost, (), log))
+            debugger = journal.describe(name, record, swap)
+            found.append(Row(name, "stopped", None, None, "-", None, debugger, (), log))
     return found
 
 
 @action
 def status(settings: Settings, output: str) -> None:
-    """Print how every component runs."""
+    """Print the status of every component, as a table or (output=json) as JSON."""
     found = rows(settings)
     if output == "json":
         console.say(json.dumps([asdict(row) for row in found], indent=1))
@@ -89,7 +95,7 @@ def _health(settings: Settings, record: Record) -> tuple[str, int | None]:
 
 
 def task_status(settings: Settings) -> dict[str, Any]:
-    """Return the task that prints how every component runs."""
+    """Return the task that prints the status of every component."""
     return {
         "doc": "show mode, pid, uptime, health and debugger of every component",
         "actions": [(status, [settings])],

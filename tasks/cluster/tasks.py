@@ -1,4 +1,4 @@
-"""Start, restart and stop components, one by one, without touching the others."""
+"""Tasks up, down, start and stop: start, restart and stop components one by one."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from tasks.system import files, process
 
 @action
 def reconcile(settings: Settings, name: str) -> None:
-    """Start a component, or start it again when what it was started from changed.
+    """Start a component, or restart it when its fingerprint changed.
 
-    A component that is being debugged is started again in its mode.
+    A component that is being debugged is restarted in its debug mode, with its breakpoints.
     """
     check.require(settings, load_checkout(settings.paths.lock).minor)
-    foreground.arm(settings, partial(stop_all, settings))
-    for one in COMPONENTS[name].start_checks:
-        prerequisites.START_CHECKS[one](settings)
+    foreground.stop_cluster_on_exit(settings, partial(stop_all, settings))
+    for start_check in COMPONENTS[name].start_checks:
+        prerequisites.START_CHECKS[start_check](settings)
     with files.locked(settings.paths.run / f"{name}.lock"):
         component = processes.desired_component(settings, name)
         if swap.recover(settings, name):
-            console.note("its debugger was lost: a normal process again")
+            console.note("its debugger had exited: back in mode normal")
         record = process.load(settings.paths.run, name)
         if record is not None and record.alive():
             if record.fingerprint == processes.fingerprint(component):
-                console.note("runs as wanted")
+                console.note("runs as configured")
                 return
-            again = swap.suspend(settings, name)
+            suspended = swap.suspend(settings, name)
             processes.stop(settings, name, record)
             record = processes.start(settings, component)
-            console.note("restarted: what it was started from changed")
-            if again is not None:
-                wanted, marks = again
-                swap.enter(settings, record, wanted)
-                saved_breakpoints.restore(wanted.local, marks)
-                console.note(f"again in mode {wanted.mode} with {len(marks)} breakpoints")
+            console.note("restarted: its binary, flags or files changed")
+            if suspended is not None:
+                debug_swap, breakpoints = suspended
+                swap.enter(settings, record, debug_swap)
+                saved_breakpoints.restore(debug_swap.local, breakpoints)
+                console.note(f"again in mode {debug_swap.mode} with {len(breakpoints)} breakpoints")
             return
         swap.kill(settings, name)
         processes.stop(settings, name, record)
@@ -60,77 +60,86 @@ def reconcile(settings: Settings, name: str) -> None:
 
 
 def is_running(settings: Settings, name: str) -> bool:
-    """Tell whether a component runs, as it is configured now."""
+    """Return whether a component runs as it is configured now."""
     record = process.load(settings.paths.run, name)
-    held = swap.load(settings, name)
-    if record is None or not record.alive() or (held is not None and held.broken):
+    debug_swap = swap.load(settings, name)
+    is_broken = debug_swap is not None and debug_swap.broken
+    if record is None or not record.alive() or is_broken:
         return False
     component = processes.desired_component(settings, name)
     return record.fingerprint == processes.fingerprint(component)
 
 
 def components_to_run(settings: Settings) -> list[str]:
-    """Return the names of the components that are to run, in the order of their start."""
+    """Return the names of the components that should run, in start order."""
     specs = COMPONENTS.values()
-    control = [one.name for one in specs if one.part == "control-plane" and one.selected(settings)]
-    return control + prerequisites.node_components(settings)
+    control_plane = [
+        spec.name for spec in specs if spec.part == "control-plane" and spec.selected(settings)
+    ]
+    return control_plane + prerequisites.node_components(settings)
 
 
 def components_in_scope(settings: Settings) -> list[str]:
-    """Return the components a run has a say in: a lone kubelet leaves the control plane alone."""
-    everything = settings.start.control_plane
-    return [spec.name for spec in COMPONENTS.values() if everything or spec.part == "kubelet"]
+    """Return the names of the components that this run may stop.
+
+    START_MODE=kubeletonly does not stop the control plane.
+    """
+    stops_all = settings.start.control_plane
+    return [spec.name for spec in COMPONENTS.values() if stops_all or spec.part == "kubelet"]
 
 
 @action
 def up(settings: Settings) -> None:
-    """Stop what is no longer wanted, then say how to use the cluster; stay if that is wished."""
-    foreground.arm(settings, partial(stop_all, settings))
-    wanted = components_to_run(settings)
+    """Stop components that should not run, wait for the node, print the summary.
+
+    With ENABLE_DAEMON=false, it then watches the components until a signal arrives.
+    """
+    foreground.stop_cluster_on_exit(settings, partial(stop_all, settings))
+    names = components_to_run(settings)
     for name in reversed(components_in_scope(settings)):
-        if name not in wanted and _stop(settings, name):
-            console.say(f"  {name} is no longer wanted: stopped")
-    if any(COMPONENTS[name].makes_node for name in wanted):
+        if name not in names and _stop(settings, name):
+            console.say(f"  {name} is no longer configured: stopped")
+    if any(COMPONENTS[name].makes_node for name in names):
         if settings.node.sandbox:
-            sandbox.ensure(settings)  # its forwarder, should it have ended or have other ports now
+            sandbox.ensure(settings)  # its forwarder may have exited, or have other ports now
         kubectl.wait_node_ready(settings)
-    for line in summary.lines(settings, wanted):
+    for line in summary.lines(settings, names):
         console.say(line)
     if foreground.stays_in_foreground(settings):
         console.say("\nPress Ctrl-C to shut it down.")
-        foreground.watch(settings, wanted)
+        foreground.watch(settings, names)
 
 
 @action
 def down(settings: Settings) -> None:
-    """End every component of the instance, the last one first, and free the ports."""
-    ended = stop_all(settings)
+    """Stop every component of the instance, the last one first, and free the ports."""
+    stopped = stop_all(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
         console.note("the cluster's objects were removed")
-    console.note(f"ended {', '.join(ended)}" if ended else "nothing was running")
+    console.note(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
     if not settings.start.control_plane:
-        console.note("START_MODE=kubeletonly leaves the control plane alone")
+        console.note("START_MODE=kubeletonly does not stop the control plane")
 
 
 def stop_all(settings: Settings) -> list[str]:
-    """End what this run has a say in and return the names of what ran."""
-    ended = [name for name in reversed(components_in_scope(settings)) if _stop(settings, name)]
+    """Stop the components in scope, their pods and the sandbox; return the names of what ran."""
+    stopped = [name for name in reversed(components_in_scope(settings)) if _stop(settings, name)]
     processes.stop_pods(settings)
     sandbox.stop_if_empty(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
         shutil.rmtree(settings.paths.etcd, ignore_errors=True)
         addons.forget(settings)
-    return ended
+    return stopped
 
 
 @action
 def stop_one(settings: Settings, name: str) -> None:
-    """End one component and leave the others alone."""
-    console.note("ended" if _stop(settings, name) else "was not running")
+    """Stop one component; the others keep running."""
+    console.note("stopped" if _stop(settings, name) else "was not running")
 
 
 def _stop(settings: Settings, name: str) -> bool:
-    """End a component together with its debugger; True when it ran."""
+    """Stop a component and its debugger; return whether it ran."""
     with files.locked(settings.paths.run / f"{name}.lock"):
         record = process.load(settings.paths.run, name)
         ran = record is not None and record.alive()
@@ -139,10 +148,10 @@ def _stop(settings: Settings, name: str) -> bool:
 
 
 def task_up(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the task that brings the whole cluster up."""
+    """Yield the task that builds and starts the cluster."""
     yield {
         "basename": "up",
-        "doc": "build what changed and bring the cluster up",
+        "doc": "build what changed and start the cluster",
         "actions": [(up, [settings])],
         "params": list(UP_OPTIONS),
         "task_dep": [
@@ -158,16 +167,18 @@ def task_up(settings: Settings) -> Iterator[dict[str, Any]]:
 
 
 def _credentials(settings: Settings) -> list[str]:
-    """Return the tasks of the certificates: all, or what a lone kubelet and kubectl need."""
+    """Return the certificate tasks of `up`: all, or the one for kubectl without a control plane."""
     return ["certs"] if settings.start.control_plane else ["certs:kubeconfig-admin"]
 
 
 def task_start(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield one task per component that makes it run as configured."""
+    """Yield one task per component that starts it, or restarts it when it changed."""
     yield {"name": None, "doc": "start components, or restart those whose inputs changed"}
-    # an optional component is also started for one that START_MODE leaves out of `up`
-    chosen = (one.name for one in COMPONENTS.values() if one.optional and one.optional(settings))
-    wanted = {*components_to_run(settings), *chosen}
+    # start:NAME of a component that START_MODE excludes also starts the optional ones it needs
+    optional = (
+        spec.name for spec in COMPONENTS.values() if spec.optional and spec.optional(settings)
+    )
+    names = {*components_to_run(settings), *optional}
     for name, spec in COMPONENTS.items():
         module, tools = spec.built_module(settings), spec.needed_tools(settings)
         records = [settings.paths.built(module)] if module else []
@@ -181,30 +192,30 @@ def task_start(settings: Settings) -> Iterator[dict[str, Any]]:
                 "checkout",
                 *([f"build:{module}"] if module else []),
                 *(f"toolchain:{tool}" for tool in tools),
-                *(spec.task_deps(settings) if name in wanted else ()),
-                *(f"certs:{one}" for one in spec.certs),
-                *(f"start:{one}" for one in spec.after if one in wanted),
+                *(spec.task_deps(settings) if name in names else ()),
+                *(f"certs:{cert}" for cert in spec.certs),
+                *(f"start:{needed}" for needed in spec.after if needed in names),
             ],
             "uptodate": [Check(f"{name} runs as it is configured", is_running, (settings, name))],
         }
 
 
 def task_stop(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield one task per component that ends it."""
-    yield {"name": None, "doc": "end single components"}
+    """Yield one task per component that stops it."""
+    yield {"name": None, "doc": "stop single components"}
     for name in COMPONENTS:
         yield {
             "name": name,
-            "doc": f"end {name} and leave the others alone",
+            "doc": f"stop {name}; the others keep running",
             "actions": [(stop_one, [settings, name])],
             "uptodate": [False],
         }
 
 
 def task_down(settings: Settings) -> dict[str, Any]:
-    """Return the task that ends the cluster."""
+    """Return the task that stops the cluster."""
     return {
-        "doc": "end every component and free the ports",
+        "doc": "stop every component and free the ports",
         "actions": [(down, [settings])],
         "uptodate": [False],
     }

@@ -1,4 +1,4 @@
-"""Staying beside a small real program: what it tells, and that nothing is left running."""
+"""The foreground mode with a small real program: its output, and that nothing stays running."""
 
 import signal
 import subprocess
@@ -46,9 +46,9 @@ def staying(chosen: Settings) -> Iterator[Run]:
 
 
 def begin(chosen: Settings, *more: str) -> Run:
-    words = [str(chosen.paths.home), str(chosen.debug.base_port), str(PORT), *more]
+    arguments = [str(chosen.paths.home), str(chosen.debug.base_port), str(PORT), *more]
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.toyforeground", *words],
+        [sys.executable, "-m", "tests.support.toyforeground", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -56,15 +56,15 @@ def begin(chosen: Settings, *more: str) -> Run:
     )
 
 
-def until(run: Run, words: str) -> str:
-    """Return what a run says up to the line with these words."""
+def until(run: Run, text: str) -> str:
+    """Return the output of a run up to the line with this text."""
     assert run.stdout is not None
-    said = ""
+    output = ""
     for line in run.stdout:
-        said += line
-        if words in line:
-            return said
-    raise AssertionError(said)
+        output += line
+        if text in line:
+            return output
+    raise AssertionError(output)
 
 
 def nothing_runs(chosen: Settings) -> bool:
@@ -81,52 +81,54 @@ def record(chosen: Settings) -> process.Record:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_a_signal_ends_everything(chosen: Settings, staying: Run, number: int, code: int) -> None:
+def test_a_signal_stops_everything(chosen: Settings, staying: Run, number: int, code: int) -> None:
     assert not nothing_runs(chosen)
     staying.send_signal(number)
-    said, _ = staying.communicate(timeout=120)
+    output, _ = staying.communicate(timeout=120)
     assert staying.returncode == code
     assert nothing_runs(chosen)
-    assert ("ended toy" in said) == (number != signal.SIGHUP), "there is no terminal to tell"
+    assert ("stopped toy" in output) == (number != signal.SIGHUP), (
+        "after SIGHUP there is no terminal to print on"
+    )
 
 
 @pytest.mark.parametrize("mode", ["attach", "exec"])
-def test_a_debugged_component_ends_with_its_debugger(
+def test_a_debugged_component_stops_with_its_debugger(
     chosen: Settings, staying: Run, mode: str
 ) -> None:
     with files.locked(chosen.paths.run / "toy.lock"):  # as doit debug does
         toycluster.enter(chosen, swap.request(chosen, "toy", swap.as_mode(mode)))
     staying.send_signal(signal.SIGINT)
-    said, _ = staying.communicate(timeout=120)
-    assert staying.returncode == 130 and "terminated" not in said and "ended toy" in said
+    output, _ = staying.communicate(timeout=120)
+    assert staying.returncode == 130 and "terminated" not in output and "stopped toy" in output
     assert nothing_runs(chosen)
     assert ports.owner(registry.debug_port(chosen, "toy")) is None
     assert swap.load(chosen, "toy") is None
 
 
-def test_a_death_is_told_with_the_last_words_and_it_goes_on(chosen: Settings, staying: Run) -> None:
+def test_an_exit_is_reported_with_the_log_and_watched_on(chosen: Settings, staying: Run) -> None:
     with Path(record(chosen).log).open("a") as log:
         log.write("my last words\n")
     signals.stop(record(chosen).identity, ((signal.SIGKILL, 5.0),))
-    said = until(staying, "doit start:toy brings it back")
-    assert "warning: toy (pid " in said and "  | my last words" in said
+    output = until(staying, "doit start:toy")
+    assert "warning: toy (pid " in output and "  | my last words" in output
     processes.start(chosen, processes.desired_component(chosen, "toy"))
     until(staying, f"toy runs again, as pid {record(chosen).identity.pid}")
     with files.locked(chosen.paths.run / "toy.lock"):  # as doit stop does
         processes.stop(chosen, "toy")
-    said, _ = staying.communicate(timeout=120)
-    assert "toy was stopped" in said and "nothing left to watch" in said
+    output, _ = staying.communicate(timeout=120)
+    assert "toy was stopped" in output and "nothing left to watch" in output
     assert staying.returncode == 0
 
 
-def test_a_start_that_fails_half_way_leaves_nothing(chosen: Settings) -> None:
+def test_a_start_that_fails_leaves_no_process(chosen: Settings) -> None:
     run = begin(chosen, "broken")
-    said, _ = run.communicate(timeout=120)
-    assert run.returncode == 1 and "staying" in said and "ended toy" in said
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode == 1 and "staying" in output and "stopped toy" in output
     assert nothing_runs(chosen)
 
 
-def test_only_up_stays_and_only_when_told() -> None:
+def test_the_default_is_not_to_stay() -> None:
     made = load.load({"ENABLE_DAEMON": "false"})
     assert not made.start.daemon
     assert load.load({}).start.daemon, "the default is to return, unlike upstream's"

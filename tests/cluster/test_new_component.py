@@ -1,4 +1,4 @@
-"""A component that has nothing but its Spec is known everywhere."""
+"""A component that has only a Spec is known to every task."""
 
 from __future__ import annotations
 
@@ -123,29 +123,29 @@ def test_its_ports_are_known(made: Settings) -> None:
 
 
 def test_it_is_explained_and_offered_to_editors(made: Settings, tmp_path: Path) -> None:
-    told = explain.explain_component(made, NAME)
-    assert [word.text for word in told.sections[provenance.FLAGS]] == [f"--port={PORT}"]
-    assert [word.text for word in told.sections["ports"]] == [str(PORT)]
+    explanation = explain.explain_component(made, NAME)
+    assert [word.text for word in explanation.sections[provenance.FLAGS]] == [f"--port={PORT}"]
+    assert [word.text for word in explanation.sections["ports"]] == [str(PORT)]
     files.write(tmp_path / "tree" / "go.mod", "")
     checkout = replace(load_checkout(made.paths.lock), tree=tmp_path / "tree")
     view = editors._view(made, checkout, "localhost", "")
     assert view.ports[NAME] == made.debug.base_port + 13
 
 
-def test_an_optional_one_belongs_to_the_cluster_that_asks_for_it(
+def test_an_optional_one_runs_only_when_enabled(
     made: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = True
-    spec = replace(SPEC, optional=lambda _: asked)
-    for asked in (True, False):
+    enabled = True
+    spec = replace(SPEC, optional=lambda _: enabled)
+    for enabled in (True, False):
         monkeypatch.setitem(registry.COMPONENTS, NAME, spec)
-        assert (NAME in cluster.components_to_run(made)) is asked
+        assert (NAME in cluster.components_to_run(made)) is enabled
     kubelets = replace(SPEC, part="kubelet")
     monkeypatch.setitem(registry.COMPONENTS, NAME, kubelets)
     assert NAME not in cluster.components_to_run(made), "START_MODE leaves the kubelet out"
 
 
-def test_what_it_refuses_is_refused_before_the_start(
+def test_its_refusal_comes_before_the_start(
     made: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(context: Context) -> None:
@@ -163,7 +163,7 @@ def test_it_runs_and_is_stopped(made: Settings, monkeypatch: pytest.MonkeyPatch)
         record = process.load(made.paths.run, NAME)
         assert record is not None and record.alive()
         assert cluster.reconcile(made, NAME) is None
-        assert process.load(made.paths.run, NAME) == record, "it is left alone"
+        assert process.load(made.paths.run, NAME) == record, "it is not restarted"
     finally:
         assert cluster.stop_one(made, NAME) is None
     assert not record.alive() and process.load(made.paths.run, NAME) is None

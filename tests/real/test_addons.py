@@ -164,6 +164,6 @@ def test_own_cloud_controller_manager_ends_with_its_option(
     port = cluster.settings.cloud_controller_manager.secure_port
     assert "normal" in row and "ok" in row and str(port) in row
     assert "--cloud-provider=external" in cluster.record("kube-controller-manager").argv
-    assert f"{CLOUD} is no longer wanted: stopped" in cluster.doit("up")
+    assert f"{CLOUD} is no longer configured: stopped" in cluster.doit("up")
     assert not record.identity.alive()
     assert process.load(cluster.settings.paths.run, CLOUD) is None

@@ -91,7 +91,7 @@ def test_up_heals_a_component_whose_debugger_was_killed(cluster: Cluster) -> Non
     assert held is not None and held.debugger is not None
     signals.stop(held.debugger, ((9, 60.0),))
     assert "lost its debugger" in cluster.doit("status")
-    assert "its debugger was lost" in cluster.doit("up")
+    assert "its debugger had exited" in cluster.doit("up")
     assert cluster.record("kube-controller-manager").mode == "normal"
     assert raw(cluster, "kube-controller-manager") == before
 

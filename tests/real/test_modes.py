@@ -72,7 +72,7 @@ def test_a_lone_kubelet_joins_and_leaves(cluster: Cluster) -> None:
     cluster.doit("up", START_MODE="nokubelet")
     before = running(cluster)
     said = cluster.doit("up", START_MODE="kubeletonly")
-    assert f"runs against https://localhost:{cluster.settings.api.secure_port}" in said
+    assert f"control plane at https://localhost:{cluster.settings.api.secure_port}" in said
     both = running(cluster)
     assert set(both) - set(before) == {"containerd", "kubelet"}
     assert {name: both[name] for name in before} == before
@@ -80,7 +80,7 @@ def test_a_lone_kubelet_joins_and_leaves(cluster: Cluster) -> None:
     cluster.doit("up", START_MODE="kubeletonly")
     assert running(cluster) == both
     said = cluster.doit("down", START_MODE="kubeletonly", PRESERVE_ETCD="false")
-    assert "ended kubelet, containerd" in said
+    assert "stopped kubelet, containerd" in said
     assert running(cluster) == before
     assert ports.owner(cluster.settings.kubelet.healthz_port) is None
     assert cluster.kubectl("get", "--raw", "/readyz") == "ok"
@@ -126,7 +126,7 @@ def test_foreground_reports_a_death_and_an_interrupt_stops_all(cluster: Cluster)
         said = until(run, "runs again")
         assert "terminated" not in said and "kube-scheduler runs again, as pid" in said
         signals.stop(cluster.record("kube-controller-manager").identity, ((9, 60.0),))
-        said = until(run, "brings it back")
+        said = until(run, "doit start:kube-controller-manager")
         assert "warning: kube-controller-manager" in said and "terminated unexpectedly" in said
         assert "  | " in said, "the last lines of its log"
         after = running(cluster)

@@ -25,13 +25,13 @@ def main(home: str, base: str, port: str, broken: str = "") -> None:
         }
     )
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
-    foreground.EVERY = 0.05
+    foreground.POLL_INTERVAL = 0.05
     processes.with_accepted_flags = toycluster.accept
     state = doit_run.current()
     state.dependencies, state.selected = {"up": ()}, ("up",)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
-    foreground.arm(made, partial(cluster.stop_all, made))
+    foreground.stop_cluster_on_exit(made, partial(cluster.stop_all, made))
     record = processes.start(made, processes.desired_component(made, "toy"))
     console.say(f"staying, pid {record.identity.pid}")
     if broken:
