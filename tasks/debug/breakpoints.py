@@ -91,16 +91,19 @@ def start_command(
     if not argv:
         yield None
         return
-    process = subprocess.Popen(
-        argv,
-        env=env,
-        cwd=command_line.start_folder(),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    with stop_on_exit(process):
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            argv,
+            env=env,
+            cwd=command_line.start_folder(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    with stop_on_exit(start) as process:
         yield process
 
 

@@ -15,6 +15,7 @@ from typing import Any, AnyStr
 
 from tasks.core import doit_run
 from tasks.core.errors import Failure
+from tasks.system import signals
 
 PACKAGES = {
     "apt-get": "apt (this origin needs Debian or a distribution based on it)",
@@ -119,33 +120,45 @@ def _spawned(
     program(argv[0], search=None if env is None else env.get("PATH"))
     if cwd is not None and not cwd.is_dir():
         raise Failure(f"the folder {cwd} does not exist (needed to run {argv[0]})")
-    process = subprocess.Popen(
-        argv,
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT if merge else subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        with stop_on_exit(process):
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge else subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    with stop_on_exit(start) as process:
+        try:
             yield process
-    finally:
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+        finally:
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
 
 
 @contextmanager
-def stop_on_exit(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
-    """Stop a command, and all processes it started, at the end of the block; see stop_group."""
+def stop_on_exit(
+    start: Callable[[], subprocess.Popen[AnyStr]],
+) -> Iterator[subprocess.Popen[AnyStr]]:
+    """Start a command; stop it, and all processes it started, at the end of the block.
+
+    A SIGINT or SIGTERM that arrives during the start is handled after it, so that it leaves no
+    command behind. See stop_group.
+    """
+    process = None
     try:
+        with signals.deferred():
+            process = start()
         yield process
     finally:
-        if process.poll() is None:
+        if process is not None and process.poll() is None:
             stop_group(process)
 
 

@@ -8,14 +8,38 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from tasks.system.procfs import Identity
 
 KILL = ((signal.SIGKILL, 10.0),)
 LADDER = ((signal.SIGTERM, 2.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0))
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Handle SIGINT and SIGTERM at the end of the block, not in it; only in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def receive(number: int, _: object) -> None:
+        received.append(number)
+
+    handlers = {
+        number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for pending in received:
+            signal.raise_signal(pending)
 
 
 def stop(identity: Identity, ladder: Sequence[tuple[int, float]] = LADDER) -> bool:
