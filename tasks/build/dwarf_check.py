@@ -1,7 +1,7 @@
-"""Whether a Go binary can be debugged, read from its DWARF without any other program.
+"""Check that a Go binary can be debugged: reads its DWARF, without any other program.
 
-The compiler notes in every unit (a package, roughly) which of its flags were set, for example
-`Go cmd/compile go1.26.8; -N -l regabi`; Delve reads the same words to call a function optimised.
+The compiler writes into each unit (roughly a package) which of its flags were set, for example
+`Go cmd/compile go1.26.8; -N -l regabi`. Delve reads the same text to report optimised functions.
 """
 
 from __future__ import annotations
@@ -20,33 +20,38 @@ if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
 GCFLAGS = "-gcflags 'all=-N -l'"
-_NEEDED = ("-N", "-l")
+_DEBUG_FLAGS = ("-N", "-l")
 _COMPILER = re.compile(r"Go cmd/compile ([^;]*)(?:; (.*))?", re.DOTALL)
 
 _DAMAGED = (AssertionError, AttributeError, LookupError, ValueError, struct.error, zlib.error)
-"""What pyelftools raises for a damaged file besides its own errors."""
+"""Errors that pyelftools raises for a damaged file, in addition to its own error classes."""
 
 
 @dataclass(frozen=True)
 class DebugInfo:
-    """What a binary's DWARF says.
-
-    `dwarf` is the format's version, None when the binary is stripped; `debug` counts the units
-    compiled with -N -l, `runtime` those of Go's runtime, which ignore -N, `optimized` the others.
-    `missing` holds the flags that the optimised units lack, `packages` the names of those units.
-    """
+    """Debug information of a Go binary, as a summary of its DWARF units."""
 
     dwarf: int | None = None
+    """Version of the DWARF format; None for a stripped binary."""
     go: tuple[str, ...] = ()
+    """Versions of the Go compilers, such as go1.26.8."""
     debug: int = 0
+    """Number of units compiled with -N -l."""
     runtime: int = 0
+    """Number of units of Go's runtime, for which the compiler ignores -N."""
     optimized: int = 0
+    """Number of all other Go units."""
     missing: tuple[str, ...] = ()
+    """Flags that are missing in optimised units."""
     packages: tuple[str, ...] = ()
+    """Names of the packages of the optimised units."""
 
 
 def prove_debuggable(path: Path) -> DebugInfo:
-    """Return what the DWARF says, or raise Failure naming the flag that was missing or too much."""
+    """Return the debug information of a binary that can be debugged.
+
+    Raises Failure, which names the missing flag (-N, -l) or the flag to remove (-s, -w).
+    """
     info = inspect(path)
     if info.dwarf is None:
         raise Failure(
@@ -54,19 +59,22 @@ def prove_debuggable(path: Path) -> DebugInfo:
             "link without -ldflags '-s -w' (make: GOLDFLAGS= or DBG=1) and do not strip it",
         )
     if not info.go:
-        raise Failure(f"{path} is not a Go program", "name a binary that go build made")
+        raise Failure(f"{path} is not a Go program", "use a binary that go build wrote")
     if info.optimized:
         others = f" and {info.optimized - 1} more" if info.optimized > 1 else ""
         raise Failure(
-            f"{path} is optimised: {info.packages[0]}{others} compiled without "
-            f"{' '.join(info.missing)}",
+            f"{path} is optimised: {info.packages[0]}{others} compiled without"
+            f" {' '.join(info.missing)}",
             f"build with {GCFLAGS} (make: GOGCFLAGS='all=-N -l' or DBG=1)",
         )
     return info
 
 
 def inspect(path: Path) -> DebugInfo:
-    """Read the debug information of a binary; raises Failure for what is not a 64-bit ELF file."""
+    """Return the debug information of a binary.
+
+    Raises Failure if the file is not a 64-bit ELF binary.
+    """
     from elftools.common import exceptions  # noqa: PLC0415
     from elftools.elf.elffile import ELFFile  # noqa: PLC0415 - `doit list` stays fast
 
@@ -82,14 +90,14 @@ def inspect(path: Path) -> DebugInfo:
         ) from error
     except (exceptions.ELFError, exceptions.DWARFError, *_DAMAGED) as error:
         raise Failure(
-            f"{path} is not a whole, little-endian 64-bit ELF binary", "build it anew"
+            f"{path} is not a complete little-endian 64-bit ELF binary", "build it again"
         ) from error
 
 
 def _summary(units: Iterator[tuple[int, str, str]]) -> DebugInfo:
     versions: set[str] = set()
     packages: dict[str, None] = {}
-    lacking: set[str] = set()
+    missing_flags: set[str] = set()
     debug = runtime = optimized = 0
     dwarf: int | None = None
     for version, package, producer in units:
@@ -97,7 +105,7 @@ def _summary(units: Iterator[tuple[int, str, str]]) -> DebugInfo:
         if (match := _COMPILER.fullmatch(producer)) is None:
             continue  # C or assembler
         versions.add(match[1])
-        missing = set(_NEEDED).difference((match[2] or "").split())
+        missing = set(_DEBUG_FLAGS).difference((match[2] or "").split())
         if not missing or _keeps_no_flags(match[1]):
             debug += 1
         elif missing == {"-N"} and _is_runtime(package):
@@ -105,8 +113,9 @@ def _summary(units: Iterator[tuple[int, str, str]]) -> DebugInfo:
         else:
             optimized += 1
             packages.setdefault(package)
-            lacking |= missing
-    # The program's own packages say most about how it was built: no path of Go's has such a dot.
+            missing_flags |= missing
+    # The program's packages come first: they show best how it was built. Unlike Go's packages
+    # they have a dot in the first element of the path.
     names = sorted(
         packages, key=lambda name: (name != "main", "." not in name.partition("/")[0], name)
     )
@@ -116,24 +125,27 @@ def _summary(units: Iterator[tuple[int, str, str]]) -> DebugInfo:
         debug=debug,
         runtime=runtime,
         optimized=optimized,
-        missing=tuple(flag for flag in _NEEDED if flag in lacking),
+        missing=tuple(flag for flag in _DEBUG_FLAGS if flag in missing_flags),
         packages=tuple(names),
     )
 
 
 def _is_runtime(package: str) -> bool:
-    """Tell whether a package is part of Go's runtime, for which the compiler drops -N."""
+    """Return whether a package is part of Go's runtime, for which the compiler ignores -N."""
     return package == "runtime" or package.startswith(("runtime/", "internal/"))
 
 
 def _keeps_no_flags(compiler: str) -> bool:
-    """Tell whether a Go is older than 1.10, the first to note its flags (Delve: bininfo.go)."""
+    """Return whether a Go is older than 1.10, the first that writes flags (Delve: bininfo.go)."""
     match = re.match(r"go1\.(\d+)", compiler)
     return match is not None and int(match[1]) < 10
 
 
 def _units(binary: ELFFile) -> Iterator[tuple[int, str, str]]:
-    """Yield DWARF version, name and producer of each unit; nothing for a stripped binary."""
+    """Yield DWARF version, name and producer of each unit; nothing for a stripped binary.
+
+    Raises ValueError for another architecture or a file that is too short.
+    """
     if binary.elfclass != 64 or not binary.little_endian:
         raise ValueError
     for section in binary.iter_sections():
@@ -143,9 +155,9 @@ def _units(binary: ELFFile) -> Iterator[tuple[int, str, str]]:
     if not binary.has_dwarf_info(strict=True):
         return
     for unit in binary.get_dwarf_info(relocate_dwarf_sections=False).iter_CUs():
-        found = unit.get_top_DIE().attributes
+        attributes = unit.get_top_DIE().attributes
         name, producer = (
-            found[key].value.decode(errors="replace") if key in found else ""
+            attributes[key].value.decode(errors="replace") if key in attributes else ""
             for key in ("DW_AT_name", "DW_AT_producer")
         )
         yield unit["version"], name, producer

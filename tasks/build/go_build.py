@@ -1,4 +1,4 @@
-"""Runs go: modules with the same recipe in one invocation, their packages counted as they pass."""
+"""Run `go build`: modules with the same recipe in one invocation, with a count of packages."""
 
 from __future__ import annotations
 
@@ -24,63 +24,64 @@ from tasks.system.run import follow, program
 def compile_modules(
     settings: Settings, modules: Sequence[str], recipe: Recipe, total: int
 ) -> Iterator[Path]:
-    """Yield a folder with the modules' binaries, proven debuggable; it is gone afterwards.
+    """Compile modules and yield a temporary folder with their binaries, which can be debugged.
 
-    `total` is the number of packages they are made of. Raises Failure with go's last words.
+    `total` is the number of packages of these modules. Raises Failure with go's last output.
     """
     go = load_tool(settings, "go")
-    seen = layout.layout_of(settings.paths, load_checkout(settings.paths.lock))
+    tree_layout = layout.layout_of(settings.paths, load_checkout(settings.paths.lock))
     with _scratch(settings.paths.binaries) as scratch:
-        env = go_command.environment(go_env(settings, go), seen, cgo=recipe.cgo, out=scratch)
+        env = go_command.environment(go_env(settings, go), tree_layout, cgo=recipe.cgo, out=scratch)
         overlay = _write_overlay(recipe, scratch)
-        targets = [seen.target(module) for module in modules]
-        words = recipe.arguments(resources.jobs(settings.build.jobs), scratch, overlay, targets)
-        _go(go.bin, words, env, seen.root, ", ".join(modules), total=total)
+        targets = [tree_layout.target(module) for module in modules]
+        argv = recipe.arguments(resources.jobs(settings.build.jobs), scratch, overlay, targets)
+        _go(go.bin, argv, env, tree_layout.root, ", ".join(modules), total=total)
         for module in modules:
             dwarf_check.prove_debuggable(scratch / module)
         yield scratch
 
 
 def require_c_compiler(modules: Sequence[str]) -> None:
-    """Refuse modules that are linked against C when there is no C compiler."""
-    needing = ", ".join(modules)
+    """Raise Failure if gcc is not installed: these modules are linked against C."""
+    names = ", ".join(modules)
     try:
         program("gcc")
     except Failure:
         raise Failure(
-            f"{needing} is linked against C and needs a C compiler, but gcc is not installed",
-            "install one (apt-get install -y gcc libc6-dev), or set START_MODE=nokubelet",
+            f"cannot build {names}: it links C code, but gcc is not installed",
+            "install it (apt-get install -y gcc libc6-dev), or set START_MODE=nokubelet",
         ) from None
 
 
 def _go(
-    go: Path, words: Sequence[str], env: Mapping[str, str], folder: Path, what: str, *, total: int
+    go: Path, argv: Sequence[str], env: Mapping[str, str], folder: Path, names: str, *, total: int
 ) -> None:
-    """Run go and count the packages it compiles; on failure show its last words."""
-    beat, output, packages = console.Heartbeat(), list[str](), 0
+    """Run go and count the packages that it compiles. Raises Failure with its last output."""
+    heartbeat, output, packages = console.Heartbeat(), list[str](), 0
 
-    def line(text: str) -> None:
+    def on_line(text: str) -> None:
         nonlocal packages
         if text.startswith("#") or " " in text or ":" in text:
             output.append(text)
         else:
             packages += 1
-        beat.beat(f"{what}: {packages} of {total} packages compiled")
+        heartbeat.beat(f"{names}: {packages} of {total} packages compiled")
 
-    beat.beat(f"{what}: starting")
-    if follow(go, *words, on_line=line, cwd=folder, env=env):
-        said = "\n".join(f"  | {text}" for text in output[-20:])
+    heartbeat.beat(f"{names}: starting")
+    if follow(go, *argv, on_line=on_line, cwd=folder, env=env):
+        tail = "\n".join(f"  | {text}" for text in output[-20:])
         killed = any("signal: killed" in text for text in output)
         hint = (
             "the machine ran out of memory: set build.jobs to 1"
             if killed
-            else ("correct the source it names and run the task again")
+            else "fix the source file named above and run the task again"
         )
-        raise Failure(f"go could not build {what} in {folder}\n{said}", hint)
-    console.note(f"{packages} packages compiled for {what}")
+        raise Failure(f"go could not build {names} in {folder}\n{tail}", hint)
+    console.note(f"{packages} packages compiled for {names}")
 
 
 def _write_overlay(recipe: Recipe, scratch: Path) -> Path:
+    """Write the file for `go build -overlay` and the files it names; return its path."""
     replace = {}
     for number, (path, text) in enumerate(sorted(recipe.overlay.items())):
         replacement = scratch / f"overlay-{number}.go"
@@ -94,10 +95,11 @@ def _write_overlay(recipe: Recipe, scratch: Path) -> Path:
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".building-*"):  # of a killed run: nobody else compiles under our lock
-        shutil.rmtree(left, ignore_errors=True)
-    made = Path(tempfile.mkdtemp(dir=folder, prefix=".building-"))
+    # left by a killed run: build.lock allows one compilation at a time
+    for leftover in folder.glob(".building-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".building-"))
     try:
-        yield made
+        yield scratch
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)

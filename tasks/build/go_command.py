@@ -1,6 +1,6 @@
-"""How a module is compiled: pure builders of go's arguments and environment.
+"""Recipe, arguments and environment of `go build`: pure builders.
 
-The flags follow upstream's hack/lib/golang.sh of the minor, but for what a debugger needs: no
+The flags are those of upstream's hack/lib/golang.sh of the minor, except for debugging: no
 optimisation, no inlining, symbols kept, paths not trimmed.
 """
 
@@ -17,39 +17,40 @@ from tasks.kubernetes.facts import Facts
 from tasks.kubernetes.tree import Checkout
 from tasks.system import files
 
-TO_FOLDER = (1, 13)
-"""From this Go on `go build -o FOLDER/` makes several programs; before, `go install` does."""
-PATTERNS = (1, 10)
-"""From this Go on -gcflags takes a pattern, and go keeps a cache of what it compiled."""
-OVERLAYS = (1, 16)
-NO_VCS = (1, 18)
-"""From this Go on it would ask git itself, who may refuse a tree of another user."""
+GO_WITH_OUTPUT_FOLDER = (1, 13)
+"""First Go in which `go build -o FOLDER/` builds several programs; older ones: `go install`."""
+GO_WITH_GCFLAGS_PATTERN = (1, 10)
+"""First Go in which -gcflags takes a pattern; since then go has a cache of compiled packages."""
+GO_WITH_OVERLAY = (1, 16)
+"""First Go that has -overlay."""
+GO_WITH_BUILDVCS = (1, 18)
+"""First Go that runs git itself; git can refuse a tree that belongs to another user."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything but the sources that decides what a binary becomes.
-
-    `go` is the Go version, `root` the folder that the debug information names, `stamp` the -X
-    values, `overlay` replaced files by path in the tree; a `whole` program brings the C library
-    with it, so that it runs where there is another one.
-    """
+    """Inputs of a binary, except its source files."""
 
     go: str
+    """Go version, such as 1.26.8."""
     root: Path
+    """Folder of the tree in the paths of the debug information."""
     gcflags: str
     tags: tuple[str, ...]
     cgo: bool
     stamp: Mapping[str, str]
+    """Values for -X by variable."""
     overlay: Mapping[str, str]
-    whole: bool = False
+    """Text of replaced source files by path in the tree."""
+    static_libc: bool = False
+    """Whether the C library is linked statically: the binary runs with another one installed."""
 
     def digest(self, sources: str) -> str:
-        """Return the name under which a binary of these sources is kept."""
+        """Return the digest of a binary that is built from these source digests."""
         stamp = [f"{key}={value}" for key, value in sorted(self.stamp.items())]
-        # Without the tree's own path: a binary serves wherever the same sources lie.
-        inside = {path.rpartition("/k8s.io/")[2]: text for path, text in self.overlay.items()}
-        overlay = [part for item in sorted(inside.items()) for part in item]
+        # Relative paths: trees in other folders with the same source files share the binary.
+        relative = {path.rpartition("/k8s.io/")[2]: text for path, text in self.overlay.items()}
+        overlay = [part for item in sorted(relative.items()) for part in item]
         return files.digest(
             sources,
             self.go,
@@ -59,34 +60,37 @@ class Recipe:
             str(self.cgo),
             *stamp,
             *overlay,
-            *(["whole"] if self.whole else []),
+            *(["whole"] if self.static_libc else []),
         )
 
     def arguments(self, jobs: int, out: Path, overlay: Path, targets: Sequence[str]) -> list[str]:
-        """Return the words after `go` that build `targets` into the folder `out`.
+        """Return the arguments of `go` that build `targets` into the folder `out`.
 
-        An older Go is told `out` by GOBIN (see `environment`).
+        A Go older than 1.13 gets `out` from GOBIN (see `environment`).
         """
-        line = go_minor(self.go)
+        minor = go_minor(self.go)
         stamp = " ".join(f"-X {key}={value}" for key, value in sorted(self.stamp.items()))
-        words = ["build" if line >= TO_FOLDER else "install", "-v", "-p", str(jobs)]
-        linked = "-linkmode external -extldflags -static " if self.whole else ""
-        words += ["-gcflags", self.gcflags, "-ldflags", f"{linked}{stamp}"]
-        if line < PATTERNS:  # it installs what it compiled, and has Go's own packages optimised
-            words += ["-installsuffix", "debug" if self.cgo else "debugstatic"]
-        words += tags(self.tags, self.go)
-        if line >= NO_VCS:
-            words.append("-buildvcs=false")
+        build = "build" if minor >= GO_WITH_OUTPUT_FOLDER else "install"
+        linkmode = "-linkmode external -extldflags -static " if self.static_libc else ""
+        arguments = [build, "-v", "-p", str(jobs)]
+        arguments += ["-gcflags", self.gcflags, "-ldflags", f"{linkmode}{stamp}"]
+        if minor < GO_WITH_GCFLAGS_PATTERN:
+            # It installs compiled packages; Go's standard library is installed optimised.
+            arguments += ["-installsuffix", "debug" if self.cgo else "debugstatic"]
+        arguments += tags(self.tags, self.go)
+        if minor >= GO_WITH_BUILDVCS:
+            arguments.append("-buildvcs=false")
         if self.overlay:
-            words += ["-overlay", str(overlay)]
-        if line >= TO_FOLDER:
-            words += ["-o", f"{out}/"]
-        return [*words, *targets]
+            arguments += ["-overlay", str(overlay)]
+        if minor >= GO_WITH_OUTPUT_FOLDER:
+            arguments += ["-o", f"{out}/"]
+        return [*arguments, *targets]
 
 
 def tags(names: Sequence[str], go: str) -> list[str]:
-    """Return the build tags as words of a go command line."""
-    return ["-tags", ("," if go_minor(go) >= TO_FOLDER else " ").join(names)] if names else []
+    """Return the arguments of `go` for build tags; empty without tags."""
+    separator = "," if go_minor(go) >= GO_WITH_OUTPUT_FOLDER else " "
+    return ["-tags", separator.join(names)] if names else []
 
 
 def recipe(
@@ -99,25 +103,28 @@ def recipe(
     dirty: bool,
     date: str,
     overlay: Mapping[str, str],
-    whole: bool = False,
+    static_libc: bool = False,
 ) -> Recipe:
-    """Return the recipe of one module; `date` is the commit's, so that a rebuild is the same."""
+    """Return the recipe of a module.
+
+    `date` is the date of the commit, so that a second build gives the same binary.
+    """
     return Recipe(
         go=go,
         root=root,
-        gcflags="all=-N -l" if go_minor(go) >= PATTERNS else "-N -l",
+        gcflags="all=-N -l" if go_minor(go) >= GO_WITH_GCFLAGS_PATTERN else "-N -l",
         tags=facts.build_tags,
         cgo=module not in facts.static_modules,
         stamp=stamp(checkout, facts.version_packages, dirty=dirty, date=date),
-        overlay=overlay if go_minor(go) >= OVERLAYS else {},
-        whole=whole,
+        overlay=overlay if go_minor(go) >= GO_WITH_OVERLAY else {},
+        static_libc=static_libc,
     )
 
 
 def stamp(checkout: Checkout, packages: Sequence[str], *, dirty: bool, date: str) -> dict[str, str]:
-    """Return the -X values of hack/lib/version.sh for every package that may hold them.
+    """Return the -X values of hack/lib/version.sh, by package and variable.
 
-    A package that a minor does not have is ignored by the linker.
+    The linker ignores packages that the minor does not have.
     """
     values = version_stamp.values(checkout, dirty=dirty, date=date)
     return {f"{package}.{key}": value for package in packages for key, value in values.items()}
@@ -126,13 +133,13 @@ def stamp(checkout: Checkout, packages: Sequence[str], *, dirty: bool, date: str
 def environment(
     base: Mapping[str, str], layout: Layout, *, cgo: bool, out: Path | None = None
 ) -> dict[str, str]:
-    """Return the environment of a go command about a tree; `out` takes what `go install` makes."""
-    chosen = {"CGO_ENABLED": "1" if cgo else "0", **({"GOBIN": str(out)} if out else {})}
-    return layout.environment(base) | chosen
+    """Return the environment of a go command for a tree; `go install` writes into `out`."""
+    gobin = {"GOBIN": str(out)} if out else {}
+    return layout.environment(base) | {"CGO_ENABLED": "1" if cgo else "0"} | gobin
 
 
 def go_minor(version: str) -> tuple[int, int]:
-    """Return a Go version's line: 1.15.15 is (1, 15)."""
+    """Return major and minor of a Go version: (1, 15) for 1.15.15; (0, 0) for other text."""
     match = re.match(r"(\d+)\.(\d+)", version)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
@@ -143,16 +150,16 @@ DEADLINE_FILE = "k8s.io/apiserver/pkg/endpoints/handlers/rest.go"
 
 
 def write_deadline_overlay(tree: Path) -> dict[str, str]:
-    """Return the replacement that lifts kube-apiserver's fixed 34 s limit for writes to 24 h.
+    """Return replaced files that raise kube-apiserver's fixed limit for writes from 34 s to 24 h.
 
-    Empty where the tree has no such limit (up to 1.20) or writes it in a way not known here.
+    Empty if the tree has no such limit (up to 1.20) or if its code is not OLD_DEADLINE.
     """
-    found: dict[str, str] = {}
+    replaced: dict[str, str] = {}
     for root in ("staging/src", "vendor"):
         path = tree / root / DEADLINE_FILE
         if not path.is_file():
             continue
         text = path.read_text()
         if text.count(OLD_DEADLINE) == 1:
-            found[str(path)] = text.replace(OLD_DEADLINE, NEW_DEADLINE)
-    return found
+            replaced[str(path)] = text.replace(OLD_DEADLINE, NEW_DEADLINE)
+    return replaced

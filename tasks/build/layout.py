@@ -1,4 +1,4 @@
-"""Where go looks for a tree's packages: in a GOPATH up to 1.14, by go.mod and vendor/ after."""
+"""Layout: where go finds the packages of a tree. Up to 1.14 a GOPATH, then go.mod and vendor/."""
 
 from __future__ import annotations
 
@@ -16,52 +16,52 @@ from tasks.system import files
 
 PACKAGE = "k8s.io/kubernetes"
 GOPATH = "gopath"
-LISTED = Path("vendor/modules.txt")
-"""Names every package of vendor/ in a line of its own; the other lines begin with #."""
+MODULES_TXT = Path("vendor/modules.txt")
+"""File with every package of vendor/, one per line; all other lines begin with #."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How go sees a tree: `root` is the folder that the debug information will name.
-
-    `mode` is gopath, vendor or workspace, as in templates/facts.yaml; `tree` is the checkout.
-    """
+    """Layout of a tree for go commands."""
 
     mode: str
+    """gopath, vendor or workspace, as in templates/facts.yaml."""
     tree: Path
+    """Folder of the checkout."""
     root: Path
+    """Working folder of go, and folder of the tree in the debug information."""
 
     @property
     def vendored(self) -> bool:
-        """Tell whether the tree has all that it is built of, so that no network is needed."""
-        listed = (self.tree / LISTED).is_file()
-        return self.mode == GOPATH or (listed and not missing_packages(self.tree))
+        """Whether the tree contains every package it needs; go then needs no network."""
+        has_list = (self.tree / MODULES_TXT).is_file()
+        return self.mode == GOPATH or (has_list and not first_missing_package(self.tree))
 
     def target(self, module: str) -> str:
-        """Return a module as go's command line names it."""
+        """Return the package argument of a module for go's command line."""
         return f"{PACKAGE}/cmd/{module}" if self.mode == GOPATH else f"./cmd/{module}"
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """Return `base` with what makes go find the packages, without network where they are all.
+        """Return `base` with the variables by which go finds the packages of the tree.
 
-        A go.work in a folder above the tree is none of the tree's business. Without a whole vendor/
-        the modules come from mirror.goproxy, and have to be what go.sum says.
+        GOWORK=off: go ignores a go.work above the tree. With a complete vendor/ go uses no network;
+        otherwise Go modules come from mirror.goproxy and go checks them against go.sum.
         """
         if self.mode == GOPATH:
             gopath = str(self.root.parents[2])
             return {**base, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": gopath}
-        chosen = {"GO111MODULE": "on", "GOFLAGS": f"{base.get('GOFLAGS', '')} -mod=readonly"}
+        env = {"GO111MODULE": "on", "GOFLAGS": f"{base.get('GOFLAGS', '')} -mod=readonly"}
         if self.vendored:
-            chosen |= {"GOFLAGS": "-mod=vendor", "GOPROXY": "off"}
+            env |= {"GOFLAGS": "-mod=vendor", "GOPROXY": "off"}
         if not (self.tree / "go.work").is_file():
-            chosen["GOWORK"] = "off"
-        return {**base, **chosen}
+            env["GOWORK"] = "off"
+        return {**base, **env}
 
 
 def layout_of(paths: Paths, checkout: Checkout) -> Layout:
-    """Return how go sees a checkout; for a GOPATH it is linked into one of its own.
+    """Return the layout of a checkout; in GOPATH mode, link the tree into a private GOPATH.
 
-    Raises Failure when a tree lacks the go.mod that trees of its minor have.
+    Raises Failure if go.mod is missing in a tree whose minor needs it.
     """
     tree = checkout.tree
     mode = facts.minor(checkout.minor).build_mode
@@ -69,8 +69,8 @@ def layout_of(paths: Paths, checkout: Checkout) -> Layout:
         return Layout("vendor" if mode == GOPATH else mode, tree, tree.resolve())
     if mode != GOPATH:
         raise Failure(
-            f"{tree} has no go.mod, but Kubernetes {checkout.version} is built with one",
-            "check that it is a whole Kubernetes tree, and that build.version_stamp is right",
+            f"{tree} has no go.mod, but Kubernetes {checkout.version} needs one to build",
+            "check that the tree is complete and that build.version_stamp is correct",
         )
     root = paths.cache.resolve() / "gopaths" / files.digest(str(tree))[:8] / "src" / PACKAGE
     files.link(root, tree.resolve())
@@ -78,15 +78,15 @@ def layout_of(paths: Paths, checkout: Checkout) -> Layout:
 
 
 @once_per_run
-def missing_packages(tree: Path) -> str:
-    """Return the first package that vendor/ is to have and has no code of; empty for none.
+def first_missing_package(tree: Path) -> str:
+    """Return the first package of vendor/modules.txt without a Go file in vendor/; empty for none.
 
-    A repository may have lost its largest files, such as the client of a cloud's API.
+    The largest files can be missing in a damaged repository, such as the client of a cloud's API.
     """
-    listed = tree / LISTED
-    lines = listed.read_text().splitlines() if listed.is_file() else []
+    modules_txt = tree / MODULES_TXT
+    lines = modules_txt.read_text().splitlines() if modules_txt.is_file() else []
     packages = (line for line in lines if line and not line.startswith("#"))
-    return next((one for one in packages if not _has_code(tree / "vendor" / one)), "")
+    return next((name for name in packages if not _has_code(tree / "vendor" / name)), "")
 
 
 def _has_code(package: Path) -> bool:

@@ -1,7 +1,7 @@
-"""Binaries made elsewhere, as local-up-cluster.sh -o DIR and -O take them: used, not built.
+"""Prebuilt binaries (build.output, GO_OUT; -o DIR and -O as in local-up-cluster.sh) are copied.
 
-Each is copied into bin/<digest>/<module> like one that was built here, so that rebuilding it in
-its folder disturbs nothing that runs, and restarts its component at the next `doit up`.
+Each binary is copied to bin/<digest>/<module>, like a built one. So a rebuild in its folder does
+not change a running process; the next `doit up` restarts the component with the new binary.
 """
 
 from __future__ import annotations
@@ -26,26 +26,29 @@ from tasks.system.resources import architecture
 from tasks.system.run import run
 
 
-def chosen(settings: Settings) -> bool:
-    """Tell whether binaries made elsewhere are used."""
+def is_used(settings: Settings) -> bool:
+    """Return whether prebuilt binaries are used."""
     return bool(settings.build.output)
 
 
-def source(settings: Settings, module: str) -> Path:
-    """Return where a module's binary is to be found. Raises Failure when a guess finds none."""
+def binary_path(settings: Settings, module: str) -> Path:
+    """Return the path of a module's prebuilt binary. Raises Failure if -O finds no folder."""
     if settings.build.output != groups.GUESS:
         return user_path(settings.build.output) / module
-    return guessed(load_checkout(settings.paths.lock).tree) / module
+    return newest_output_folder(load_checkout(settings.paths.lock).tree) / module
 
 
-def guessed(tree: Path) -> Path:
-    """Return the folder below a tree's _output with the newest kube-apiserver, as upstream does."""
-    there = f"linux/{architecture()}"
+def newest_output_folder(tree: Path) -> Path:
+    """Return the folder with the tree's newest kube-apiserver, as upstream's script finds it.
+
+    Raises Failure if there is none.
+    """
+    platform = f"linux/{architecture()}"
     folders = (
         "_output/bin",
-        f"_output/dockerized/bin/{there}",
-        f"_output/local/bin/{there}",
-        f"platforms/{there}",
+        f"_output/dockerized/bin/{platform}",
+        f"_output/local/bin/{platform}",
+        f"platforms/{platform}",
         "_output/local/go/bin",
         "_output/dockerized/go/bin",
     )
@@ -53,96 +56,103 @@ def guessed(tree: Path) -> Path:
     if not found:
         raise Failure(
             f"-O: no kube-apiserver was found below {tree / '_output'}",
-            "build one there (make WHAT=cmd/kube-apiserver), or name its folder with -o",
+            "build one in the tree (make WHAT=cmd/kube-apiserver), or set its folder with -o",
         )
     return max(found, key=lambda path: path.stat().st_mtime).parent
 
 
 @action
-def take(settings: Settings, module: str) -> None:
-    """Copy a module's binary to its place and write it down.
+def copy_binary(settings: Settings, module: str) -> None:
+    """Copy a module's prebuilt binary into the workspace and record it.
 
-    Raises Failure naming the file when it is missing, cannot run, or is of another minor.
+    Raises Failure, which names the file, if it is missing, does not run, or has another minor.
     """
-    path = source(settings, module)
+    path = binary_path(settings, module)
     if not path.is_file():
-        origin = settings.source("build.output")
-        raise Failure(f"{origin}: {path} does not exist", f"build {module} there, or unset it")
+        source = settings.source("build.output")
+        hint = f"build {module} in {path.parent}, or unset build.output"
+        raise Failure(f"{source}: {path} does not exist", hint)
     with prune.prune_lock(settings):
-        _take(settings, module, path)
+        _copy_and_record(settings, module, path)
 
 
-def _take(settings: Settings, module: str, path: Path) -> None:
+def _copy_and_record(settings: Settings, module: str, path: Path) -> None:
     digest = files.digest_file(path)
-    place = settings.paths.binaries / digest[:16] / module
-    if not place.is_file():
-        _copy(path, place)
-    said = version(place, path, module)
-    _require_minor(settings, path, said)
-    info = dwarf_check.inspect(place)
+    copy = settings.paths.binaries / digest[:16] / module
+    if not copy.is_file():
+        _copy(path, copy)
+    version = reported_version(copy, path, module)
+    _require_minor(settings, path, version)
+    info = dwarf_check.inspect(copy)
     record = {
         "module": module,
-        "path": str(place),
+        "path": str(copy),
         "digest": digest,
         "go": info.go[0].removeprefix("go") if info.go else "",
-        "version": said,
+        "version": version,
         "origin": str(path),
     }
-    console.note(f"{said or 'of unknown version'} from {path.parent}")
+    console.note(f"{version or 'unknown version'} from {path.parent}")
     if info.dwarf is None or info.optimized:
-        what = "has no debug information" if info.dwarf is None else "is optimised"
-        console.note(f"{what}: doit debug would refuse it")
+        problem = "has no debug information" if info.dwarf is None else "is optimised"
+        console.note(f"{problem}: doit debug will refuse it")
     publish(settings, module, record)
 
 
 def publish(settings: Settings, module: str, record: Mapping[str, str]) -> None:
-    """Write down which binary a module has now and point the instance's bin folder at it."""
+    """Write the record of a module's current binary and link it in the instance's bin folder."""
     path = Path(record["path"])
     path.touch()
     files.write_json(settings.paths.built(module), dict(record))
     files.link(settings.paths.instance / "bin" / module, path)
 
 
-def version(binary: Path, named: Path, module: str) -> str:
-    """Return the version a binary says it is, such as v1.20.2. Raises Failure if it cannot run."""
-    words = ("version", "--client", "--output=json") if module == "kubectl" else ("--version",)
-    answer = run(binary, *words, check=False, timeout=60, env={"HOME": "/"})
-    if answer.code:
-        raise Failure(f"{named} does not run: {answer.tail(1)}", "is it made for this machine?")
-    if module == "kubectl":
-        return str(json.loads(answer.stdout)["clientVersion"]["gitVersion"])
-    return answer.stdout.strip().rpartition(" ")[2]
+def reported_version(binary: Path, original: Path, module: str) -> str:
+    """Return the version that a binary reports, such as v1.20.2.
+
+    Raises Failure, which names the original file, if the binary does not run.
+    """
+    kubectl = module == "kubectl"
+    arguments = ("version", "--client", "--output=json") if kubectl else ("--version",)
+    result = run(binary, *arguments, check=False, timeout=60, env={"HOME": "/"})
+    if result.code:
+        hint = "check that it is built for the architecture of this machine"
+        raise Failure(f"{original} does not run: {result.tail(1)}", hint)
+    if kubectl:
+        return str(json.loads(result.stdout)["clientVersion"]["gitVersion"])
+    return result.stdout.strip().rpartition(" ")[2]
 
 
 def task(settings: Settings, module: str) -> dict[str, Any]:
-    """Return the task that takes a module's binary instead of building it."""
+    """Return the task that copies a module's prebuilt binary instead of a build."""
     try:
-        path = source(settings, module)
-    except Failure:  # there is no tree to guess in yet: the action tells
+        path = binary_path(settings, module)
+    except Failure:  # -O before the first checkout: the action reports it
         path = Path()
     return {
-        "doc": f"take {module} from {settings.build.output}",
-        "actions": [(take, [settings, module])],
-        # what does not exist is told by the action: doit's own words do not say what to do
-        "file_dep": [str(one) for one in (path,) if one.is_file()],
+        "doc": f"copy {module} from {settings.build.output}",
+        "actions": [(copy_binary, [settings, module])],
+        # No file_dep on a missing file: doit's error would not say how to fix it, the action does.
+        "file_dep": [str(path)] if path.is_file() else [],
         "task_dep": ["checkout"],
         "uptodate": [path.is_file(), config_changed({"output": str(path)})],
     }
 
 
-def _copy(path: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.part")
+def _copy(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
     shutil.copyfile(path, part)
     part.chmod(0o755)
-    part.replace(place)
+    part.replace(target)
 
 
-def _require_minor(settings: Settings, path: Path, said: str) -> None:
+def _require_minor(settings: Settings, path: Path, version: str) -> None:
+    """Raise Failure if a binary has another minor than the checkout: its flags would not fit."""
     checkout = load_checkout(settings.paths.lock)
-    stamped = said.startswith("v") and not said.startswith("v0.0.0")
-    if stamped and facts.parse(said) != checkout.minor:
+    stamped = version.startswith("v") and not version.startswith("v0.0.0")
+    if stamped and facts.parse(version) != checkout.minor:
         raise Failure(
-            f"{path} is {said}, but the checkout, whose flags it would get, is {checkout.version}",
-            f"set version: {said}, or name a folder with binaries of {checkout.version}",
+            f"{path} is {version}, but the checkout is {checkout.version}",
+            f"set version: {version}, or set build.output to binaries of {checkout.version}",
         )

@@ -1,4 +1,4 @@
-"""Keeps the built binaries within their size limit: those used longest ago go first."""
+"""Evicts the least recently used binaries beyond build.keep GiB."""
 
 from __future__ import annotations
 
@@ -14,37 +14,34 @@ from tasks.settings.load import Settings
 from tasks.system import files, process, resources
 
 
-def used(settings: Settings) -> set[Path]:
-    """Return the folders whose binary an instance has as its newest, or runs."""
-    found = set()
+def folders_in_use(settings: Settings) -> set[Path]:
+    """Return the folders of binaries that any instance has recorded as current or runs."""
+    folders = set()
     for record in settings.paths.home.glob("instances/*/build/*.json"):
         value = files.read_json(record)
         if value:
-            found.add(Path(value["path"]).parent)
+            folders.add(Path(value["path"]).parent)
     for record in settings.paths.home.glob("instances/*/run/*.json"):
-        known = process.load(record.parent, record.stem)
-        if known is not None and known.alive():
-            found.add(Path(known.exe).parent)
-    return found
+        running = process.load(record.parent, record.stem)
+        if running is not None and running.alive():
+            folders.add(Path(running.exe).parent)
+    return folders
 
 
 @contextmanager
 def prune_lock(settings: Settings) -> Iterator[None]:
-    """Keep every binary in its place for the block, in which one is found and written down."""
+    """Hold the lock that keeps binaries from removal, while the block finds and records one."""
     with files.locked(settings.paths.cache / "prune.lock"):
         yield
 
 
-def prune(settings: Settings, spare: Collection[Path] = ()) -> int:
-    """Remove the oldest unused binaries until the rest is within build.keep; return the bytes.
-
-    `spare` are folders of binaries that are about to be used.
-    """
+def prune(settings: Settings) -> int:
+    """Remove the oldest unused binaries until the rest fits build.keep; return the bytes freed."""
     with prune_lock(settings):
-        return _prune(settings, {*used(settings), *spare})
+        return _prune(settings, folders_in_use(settings))
 
 
-def _prune(settings: Settings, kept: Collection[Path]) -> int:
+def _prune(settings: Settings, in_use: Collection[Path]) -> int:
     sizes = {
         folder: sum(file.stat().st_size for file in folder.iterdir())
         for folder in settings.paths.binaries.glob("[!.]*")
@@ -56,7 +53,7 @@ def _prune(settings: Settings, kept: Collection[Path]) -> int:
     for folder in oldest_first:
         if total - removed <= settings.build.keep * resources.GIB:
             break
-        if folder not in kept:
+        if folder not in in_use:
             shutil.rmtree(folder)
             removed += sizes[folder]
     return removed
@@ -64,18 +61,16 @@ def _prune(settings: Settings, kept: Collection[Path]) -> int:
 
 @action
 def run(settings: Settings) -> None:
-    """Prune, and say what that freed."""
+    """Prune and report the GiB that were freed."""
     with files.locked(settings.paths.cache / "build.lock"):
         removed = prune(settings)
-    console.note(
-        f"{removed / resources.GIB:.1f} GiB freed, {settings.build.keep} GiB are kept at the most"
-    )
+    console.note(f"{removed / resources.GIB:.1f} GiB freed, the limit is {settings.build.keep} GiB")
 
 
 def task_prune(settings: Settings) -> dict[str, Any]:
-    """Return the task that removes binaries nobody used for long."""
+    """Return the task that removes the least recently used binaries."""
     return {
-        "doc": "remove the oldest binaries beyond build.keep gigabytes",
+        "doc": "remove the oldest binaries beyond build.keep GiB",
         "actions": [(run, [settings])],
         "uptodate": [False],
     }

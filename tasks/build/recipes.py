@@ -1,4 +1,4 @@
-"""The recipe of a module of this checkout: what a run finds out about the tree, once."""
+"""Recipe of a module of the checkout: each fact about the tree is read once per run."""
 
 from __future__ import annotations
 
@@ -17,43 +17,42 @@ from tasks.settings.load import Settings
 from tasks.system.run import run
 
 
-def recipe_for(settings: Settings, checkout: Checkout, module: str, manifest: str) -> Recipe:
-    """Return how a module is compiled now; `manifest` lists its sources, with their digests."""
-    edited, root = _edited(checkout), layout.layout_of(settings.paths, checkout).root
-    dirty = any(line.split("  ", 1)[1] in edited for line in manifest.splitlines())
-    lift = settings.debug.lift_write_deadline
+def recipe_for(settings: Settings, checkout: Checkout, module: str, digests: str) -> Recipe:
+    """Return the current recipe of a module; `digests` are its source digests."""
+    changed, root = _changed_files(checkout), layout.layout_of(settings.paths, checkout).root
+    dirty = any(line.split("  ", 1)[1] in changed for line in digests.splitlines())
     return go_command.recipe(
         module,
-        _now(checkout),
+        _stamped(checkout),
         root,
         facts_of(checkout.minor),
         load_tool(settings, "go").version,
         dirty=dirty,
         date=commit_date(checkout),
-        overlay=_overlay(root) if lift else {},
+        overlay=_deadline_overlay(root) if settings.debug.lift_write_deadline else {},
         # a container has another C library than this host
-        whole=registry.is_contained(settings, module),
+        static_libc=registry.is_contained(settings, module),
     )
 
 
 @once_per_run
 def commit_date(checkout: Checkout) -> str:
-    """Return when the commit was made, in UTC as Go stamps it."""
-    form = ("--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd")
-    asked = run("env", "TZ=UTC", *checkout.git, "log", "-1", *form, cwd=checkout.tree)
-    return asked.stdout.strip()
+    """Return the date of the commit in UTC, in the format of Go's version stamp."""
+    date = ("--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd")
+    result = run("env", "TZ=UTC", *checkout.git, "log", "-1", *date, cwd=checkout.tree)
+    return result.stdout.strip()
 
 
 @once_per_run
-def _now(checkout: Checkout) -> Checkout:
+def _stamped(checkout: Checkout) -> Checkout:
     return version_stamp.stamp_now(checkout)
 
 
 @once_per_run
-def _edited(checkout: Checkout) -> frozenset[str]:
+def _changed_files(checkout: Checkout) -> frozenset[str]:
     return frozenset(changed_files(checkout.tree, checkout.git)[0])
 
 
 @once_per_run
-def _overlay(folder: Path) -> Mapping[str, str]:
-    return go_command.write_deadline_overlay(folder)
+def _deadline_overlay(tree: Path) -> Mapping[str, str]:
+    return go_command.write_deadline_overlay(tree)

@@ -1,7 +1,7 @@
-"""Source manifests: the files a module is made of, with their digests.
+"""Source digests of a module: the files it is built from, each with its git blob digest.
 
-`sources:<module>` looks at the tree on every run and writes its manifest only when a file of the
-module changed; `build:<module>` depends on that manifest.
+`sources:<module>` reads the tree in every run, but writes the *.sources file only after a file of
+the module changed. `build:<module>` depends on that file.
 """
 
 from __future__ import annotations
@@ -23,135 +23,143 @@ from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
 
-DEPS = (1, 11)
-"""From this Go on `go list` follows dependencies itself."""
+GO_WITH_LIST_DEPS = (1, 11)
+"""First Go that has `go list -deps`."""
 
 
 @once_per_run
-def _entries_by_tree(checkout: Checkout) -> dict[str, str]:
-    """Return the tree's files as they were when this run first looked."""
+def _tree_snapshot(checkout: Checkout) -> dict[str, str]:
+    """Return the blob digests of the tree's files, as of the first call in this run."""
     return snapshot(checkout.tree, checkout.git)
 
 
-def look_again() -> None:
-    """Let the next look see what was edited in the meantime."""
-    forget(_entries_by_tree)
+def forget_snapshot() -> None:
+    """Read the tree again at the next call, to see edits made in the meantime."""
+    forget(_tree_snapshot)
 
 
 @action
 def refresh(settings: Settings, module: str) -> None:
-    """Bring a module's manifest up to date; an unchanged manifest keeps its time stamp."""
+    """Update the source digests of a module; an unchanged file keeps its modification time."""
     target = settings.paths.sources(module)
     before = target.read_text() if target.is_file() else ""
-    after = current_manifest(settings, module, before)
+    after = current_digests(settings, module, before)
     if files.write_if_changed(target, after) and before:
-        console.note(describe(before, after))
+        console.note(describe_changes(before, after))
 
 
-def current_manifest(settings: Settings, module: str, before: str) -> str:
-    """Return the manifest of a module as the tree is now.
+def current_digests(settings: Settings, module: str, before: str) -> str:
+    """Return the source digests of a module in the current tree.
 
-    The package list is only asked for again when a file of the known packages changed: nothing
-    else can change it.
+    `go list` runs only if a file of the recorded packages changed since `before`: no other change
+    can alter the list of packages.
     """
     checkout = load_checkout(settings.paths.lock)
-    known = _remembered(settings, module)
-    if known and known["tree"] == str(checkout.tree):
-        now = tree_digests(_entries_by_tree(checkout), set(known["folders"]))
-        if now == before:
-            return now
+    recorded = _load_packages(settings, module)
+    if recorded and recorded["tree"] == str(checkout.tree):
+        digests = tree_digests(_tree_snapshot(checkout), set(recorded["folders"]))
+        if digests == before:
+            return digests
     folders, packages = list_packages(settings, checkout, module)
     value = {"tree": str(checkout.tree), "folders": sorted(folders), "packages": packages}
-    files.write_json(_memory(settings, module), value)
-    return tree_digests(_entries_by_tree(checkout), folders)
+    files.write_json(_packages_file(settings, module), value)
+    return tree_digests(_tree_snapshot(checkout), folders)
 
 
 def package_count(settings: Settings, modules: Sequence[str]) -> int:
-    """Return how many packages, the standard library's included, these modules are made of."""
-    return len(set[str]().union(*(_remembered(settings, one)["packages"] for one in modules)))
+    """Return the number of packages of these modules, including the standard library's."""
+    packages = (_load_packages(settings, module)["packages"] for module in modules)
+    return len(set[str]().union(*packages))
 
 
 def list_packages(
     settings: Settings, checkout: Checkout, module: str
 ) -> tuple[set[str], list[str]]:
-    """Ask go for the folders of the tree that a module is made of, and for all its packages.
+    """Return the folders of the tree that a module is built from, and the names of all packages.
 
-    Folders of embedded files count too; the standard library is a matter of the Go version.
+    Folders include those of embedded files, but not those of the standard library, which depends
+    only on the Go version. Raises Failure if the module does not exist or `go list` fails.
     """
     tree = checkout.tree
     if not (tree / "cmd" / module).is_dir():
         raise Failure(
             f"{tree} has no cmd/{module}",
-            "choose a Kubernetes version that has this module",
+            "use a Kubernetes version that has this module",
         )
     go = tool_record.load_tool(settings, "go")
-    about = facts.minor(checkout.minor)
-    how = layout.layout_of(settings.paths, checkout)
-    cgo = module not in about.static_modules
-    env = go_command.environment(tool_record.go_env(settings, go), how, cgo=cgo)
+    minor_facts = facts.minor(checkout.minor)
+    tree_layout = layout.layout_of(settings.paths, checkout)
+    cgo = module not in minor_facts.static_modules
+    env = go_command.environment(tool_record.go_env(settings, go), tree_layout, cgo=cgo)
     embeds = "{{range .EmbedFiles}}\t{{.}}{{end}}" if go_minor(go.version) >= (1, 16) else ""
-    form = "{{.ImportPath}}\t{{if not .Standard}}{{.Dir}}" + embeds + "{{end}}"
-    tags = go_command.tags(about.build_tags, go.version)
-    target = how.target(module)
+    template = "{{.ImportPath}}\t{{if not .Standard}}{{.Dir}}" + embeds + "{{end}}"
+    tags = go_command.tags(minor_facts.build_tags, go.version)
+    target = tree_layout.target(module)
 
-    if not how.vendored:
-        console.say(f"  {module}: modules that are not in {env['GOMODCACHE']} yet are fetched")
+    if not tree_layout.vendored:
+        cache = env["GOMODCACHE"]
+        console.say(f"  {module}: downloads Go modules that are missing in {cache}")
 
-    def listed(*words: str) -> str:
-        hint = f"look for files that lack in {tree}" + (
-            "" if how.vendored else "; its vendor/ is not whole, so mirror.goproxy has to answer"
-        )
-        return run(go.bin, "list", *tags, *words, cwd=how.root, env=env, hint=hint).stdout
+    def go_list(*arguments: str) -> str:
+        hint = f"check for missing files in {tree}"
+        if not tree_layout.vendored:
+            hint += "; its vendor/ is incomplete: set mirror.goproxy to a proxy that answers"
+        cwd = tree_layout.root
+        return run(go.bin, "list", *tags, *arguments, cwd=cwd, env=env, hint=hint).stdout
 
-    if go_minor(go.version) >= DEPS:
-        listing = listed("-deps", "-f", form, target)
+    if go_minor(go.version) >= GO_WITH_LIST_DEPS:
+        listing = go_list("-deps", "-f", template, target)
     else:
-        deps = listed("-f", "{{range .Deps}}{{.}} {{end}}", target).split()
-        listing = listed("-f", form, *deps, target)
-    real = tree.resolve()
+        deps = go_list("-f", "{{range .Deps}}{{.}} {{end}}", target).split()
+        listing = go_list("-f", template, *deps, target)
+    return _parse_listing(listing, (tree_layout.root, tree.resolve()))
+
+
+def _parse_listing(listing: str, roots: Sequence[Path]) -> tuple[set[str], list[str]]:
+    """Return folders relative to one of the roots, and packages, from the output of `go list`."""
     folders: set[str] = set()
     packages = []
     for line in listing.splitlines():
         package, folder, *embedded = line.split("\t")
         packages.append(package)
-        files_ = [Path(folder) / name for name in ("package.go", *embedded)] if folder else []
-        for place in {place for file in files_ for place in (file.parent, file.parent.resolve())}:
-            for top in (how.root, real):
-                if place.is_relative_to(top):
-                    folders.add(str(place.relative_to(top)))
+        parents = [(Path(folder) / name).parent for name in ("package.go", *embedded) if folder]
+        for path in {*parents, *(parent.resolve() for parent in parents)}:
+            for root in roots:
+                if path.is_relative_to(root):
+                    folders.add(str(path.relative_to(root)))
     return folders, packages
 
 
-def _memory(settings: Settings, module: str) -> Path:
+def _packages_file(settings: Settings, module: str) -> Path:
     return settings.paths.sources(module).with_suffix(".packages")
 
 
-def _remembered(settings: Settings, module: str) -> dict[str, Any]:
-    """Return what was found out the last time; nothing, if another version of the tool did it."""
-    value: dict[str, Any] = files.read_json(_memory(settings, module)) or {}
+def _load_packages(settings: Settings, module: str) -> dict[str, Any]:
+    """Return the recorded packages of a module; empty if another version of stepkube wrote them."""
+    value: dict[str, Any] = files.read_json(_packages_file(settings, module)) or {}
     return value if isinstance(value.get("packages"), list) else {}
 
 
-def describe(before: str, after: str) -> str:
-    """Say which files differ between two manifests."""
-    old, new = _entries(before), _entries(after)
+def describe_changes(before: str, after: str) -> str:
+    """Return a message with the files that differ between two lists of source digests."""
+    old, new = _parse_digests(before), _parse_digests(after)
     changed = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
-    few = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
-    return f"{len(changed)} file{'s' * (len(changed) != 1)} changed: {few}"
+    first = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+    return f"{len(changed)} file{'s' * (len(changed) != 1)} changed: {first}"
 
 
-def _entries(manifest_: str) -> dict[str, str]:
-    pairs = (line.split("  ", 1) for line in manifest_.splitlines())
+def _parse_digests(text: str) -> dict[str, str]:
+    pairs = (line.split("  ", 1) for line in text.splitlines())
     return {path: blob for blob, path in pairs}
 
 
 def task_sources(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield one task per module that writes its digest manifest."""
-    yield {"name": None, "doc": "look which files of a module changed"}
+    """Yield one task per module that writes its source digests."""
+    yield {"name": None, "doc": "detect changed source files"}
     for module in registry.modules():
         yield {
             "name": module,
-            "doc": f"look which files of {module} changed",
+            "doc": f"detect changed source files of {module}",
             "actions": [(refresh, [settings, module])],
             "targets": [str(settings.paths.sources(module))],
             "task_dep": ["checkout", "toolchain:go"],

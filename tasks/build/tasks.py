@@ -1,7 +1,8 @@
-"""Debuggable binaries, kept by content; several modules are compiled in one go.
+"""Tasks build:<module>: binaries that can be debugged, stored by digest.
 
-A binary lies in bin/<digest>/<module>, the digest being of its sources and its recipe, so that
-going back to an earlier state of the tree builds nothing.
+The path of a binary is bin/<digest>/<module>; the digest covers its source digests and its recipe.
+So nothing is built after a switch back to an earlier state of the tree. Modules with the same
+recipe are compiled in one invocation of go.
 """
 
 from __future__ import annotations
@@ -23,26 +24,29 @@ from tasks.settings.load import Settings
 from tasks.system import files, resources
 
 DISK_GIB = 6.0
-"""GiB a first build of all modules takes, Go's cache included (measured with 1.20 and 1.35)."""
+"""GiB that a first build of all modules needs, with Go's cache (measured with 1.20 and 1.35)."""
 NEXT_DISK_GIB = 1.5
-"""GiB a later build may take: its binaries, and what go has to compile again."""
+"""GiB that a later build can need, for binaries and packages that go compiles again."""
 
 
 @dataclass(frozen=True)
 class Binary:
-    """A built module: where it lies, what it was made of, and by which Go."""
+    """Record of the current binary of a module; the JSON file has the same keys."""
 
     module: str
     path: Path
     digest: str
+    """Digest of the source digests and the recipe; of the content for a prebuilt binary."""
     go: str
+    """Version of the Go that built it."""
     version: str
+    """Kubernetes version."""
     origin: str = ""
-    """Where it was taken from when it was made elsewhere."""
+    """Path from which a prebuilt binary was copied; empty for a built one."""
 
 
 def load_binary(settings: Settings, module: str) -> Binary:
-    """Return the newest binary of a module. Raises Failure when it has not been built."""
+    """Return the current binary of a module. Raises Failure if the module has not been built."""
     value = files.read_json(settings.paths.built(module))
     if value is None:
         raise Failure(f"{module} has not been built yet", f"run: doit build:{module}")
@@ -51,25 +55,29 @@ def load_binary(settings: Settings, module: str) -> Binary:
 
 @action
 def build(settings: Settings, module: str) -> None:
-    """Provide a module's binary, compiling it together with the others that this run wants."""
+    """Build a module together with the other modules of this run, unless a binary exists."""
     run = doit_run.current()
     needed = [name.partition(":")[2] for name in run.selected_with_dependencies("build:")]
     modules = [name for name in registry.modules() if name == module or name in needed]
     plan = _plan(settings, module)
-    if _kept(settings, module, plan):
+    if _reuse_binary(settings, module, plan):
         return
     with files.locked(settings.paths.cache / "build.lock"):
-        if _kept(settings, module, plan):  # another run built it while we waited
+        if _reuse_binary(settings, module, plan):  # another run built it while this one waited
             return
         plans = {name: _plan(settings, name) for name in modules}
-        _compile(settings, {name: one for name, one in plans.items() if not one.path.is_file()})
+        missing = {name: plan for name, plan in plans.items() if not plan.path.is_file()}
+        _compile(settings, missing)
         prune.prune(settings)
 
 
-def _kept(settings: Settings, module: str, plan: _Plan) -> bool:
-    """Write down the binary that is there already: no other run's compiling is waited for."""
+def _reuse_binary(settings: Settings, module: str, plan: _Plan) -> bool:
+    """Record an existing binary of the plan; return False if none exists.
+
+    It does not take build.lock, so it does not wait while another run compiles.
+    """
     with prune.prune_lock(settings):
-        recorded = _recorded(settings, module, plan)
+        recorded = _recorded_binary(settings, module, plan)
         path = recorded or plan.path
         if not path.is_file():
             return False
@@ -78,10 +86,11 @@ def _kept(settings: Settings, module: str, plan: _Plan) -> bool:
         return True
 
 
-def _recorded(settings: Settings, module: str, plan: _Plan) -> Path | None:
-    """Return the recorded binary if it is that of the plan, compiled with a sibling for example.
+def _recorded_binary(settings: Settings, module: str, plan: _Plan) -> Path | None:
+    """Return the recorded binary if its digest is the plan's, otherwise None.
 
-    One whose sources were edited while it was compiled counts as long as the edit is there.
+    Another task of this run can have compiled it. A binary whose source files were edited during
+    the compilation is returned only while the tree still has the edit.
     """
     record = files.read_json(settings.paths.built(module)) or {}
     path = Path(record.get("path", ""))
@@ -89,45 +98,48 @@ def _recorded(settings: Settings, module: str, plan: _Plan) -> Path | None:
         return None
     if path == plan.path:
         return path
-    still = sources.current_manifest(settings, module, plan.sources) != plan.sources
-    return path if still else None
+    still_edited = sources.current_digests(settings, module, plan.sources) != plan.sources
+    return path if still_edited else None
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What building a module now would do."""
+    """Inputs and result of a build of a module in the current tree."""
 
     recipe: Recipe
     sources: str
+    """Source digests."""
     digest: str
+    """Digest of the source digests and the recipe."""
     path: Path
+    """Path of the binary in the workspace."""
 
 
 def _plan(settings: Settings, module: str) -> _Plan:
     checkout = load_checkout(settings.paths.lock)
-    manifest = settings.paths.sources(module)
-    if not manifest.is_file():
+    sources_file = settings.paths.sources(module)
+    if not sources_file.is_file():
         sources.refresh(settings, module)
-    text = manifest.read_text()
-    recipe = recipes.recipe_for(settings, checkout, module, text)
-    elsewhere = bundle_record.built_root(settings, checkout.tree)
-    if elsewhere is not None:
-        came = _planned(settings, module, replace(recipe, root=elsewhere), text)
-        if came.path.is_file():
-            return came
-    return _planned(settings, module, recipe, text)
+    digests = sources_file.read_text()
+    recipe = recipes.recipe_for(settings, checkout, module, digests)
+    built_root = bundle_record.built_root(settings, checkout.tree)
+    if built_root is not None:
+        bundled = _plan_with(settings, module, replace(recipe, root=built_root), digests)
+        if bundled.path.is_file():
+            return bundled
+    return _plan_with(settings, module, recipe, digests)
 
 
-def _planned(settings: Settings, module: str, recipe: Recipe, text: str) -> _Plan:
-    digest = recipe.digest(text)
-    return _Plan(recipe, text, digest, settings.paths.binaries / digest[:16] / module)
+def _plan_with(settings: Settings, module: str, recipe: Recipe, digests: str) -> _Plan:
+    digest = recipe.digest(digests)
+    return _Plan(recipe, digests, digest, settings.paths.binaries / digest[:16] / module)
 
 
 def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
-    """Compile stale modules, those with the same recipe in one invocation of go."""
+    """Compile modules; those with the same recipe in one invocation of go."""
     first = not any(settings.paths.binaries.glob("[!.]*"))
-    need, what = (DISK_GIB, "a first build") if first else (NEXT_DISK_GIB, "a build")
-    resources.require_disk(settings.paths.cache, need, what)
+    gib, purpose = (DISK_GIB, "a first build") if first else (NEXT_DISK_GIB, "a build")
+    resources.require_disk(settings.paths.cache, gib, purpose)
     resources.require_memory(resources.GIB_PER_JOB / 1.5, "compiling")
     if any(plan.recipe.cgo for plan in plans.values()):
         go_build.require_c_compiler([name for name, plan in plans.items() if plan.recipe.cgo])
@@ -142,29 +154,29 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
         total = sources.package_count(settings, group)
         with go_build.compile_modules(settings, group, plans[group[0]].recipe, total) as folder:
             for module in group:
-                _keep(settings, module, plans[module], folder / module)
+                _store_binary(settings, module, plans[module], folder / module)
 
 
-def _keep(settings: Settings, module: str, plan: _Plan, made: Path) -> None:
-    """Move a fresh binary to its place and write it down.
+def _store_binary(settings: Settings, module: str, plan: _Plan, compiled: Path) -> None:
+    """Move a compiled binary to the path of its plan and record it.
 
-    A binary whose sources were edited while it was compiled goes to a place of its own: it must
-    not be found again under a digest that does not describe it. The manifest stays as it was, so
-    that the next run sees the edit.
+    If its source files were edited during the compilation, the binary goes to another folder
+    (suffix -edited), because the digest does not describe it. The *.sources file is not updated,
+    so that the next run sees the edit.
     """
-    sources.look_again()
-    place = plan.path
-    if sources.current_manifest(settings, module, plan.sources) != plan.sources:
+    sources.forget_snapshot()
+    path = plan.path
+    if sources.current_digests(settings, module, plan.sources) != plan.sources:
         console.say(f"  {module}: edited while it was compiled; the next run builds it again")
-        place = plan.path.parent.with_name(f"{plan.path.parent.name}-edited") / module
-    place.parent.mkdir(parents=True, exist_ok=True)
-    made.replace(place)
+        path = plan.path.parent.with_name(f"{plan.path.parent.name}-edited") / module
+    path.parent.mkdir(parents=True, exist_ok=True)
+    compiled.replace(path)
     with prune.prune_lock(settings):
-        _record(settings, module, plan, place)
+        _record(settings, module, plan, path)
 
 
 def _record(settings: Settings, module: str, plan: _Plan, path: Path) -> None:
-    """Write down the binary and point the instance's bin folder at it."""
+    """Write the record of a binary and link it in the instance's bin folder."""
     value = {
         "module": module,
         "path": str(path),
@@ -176,30 +188,30 @@ def _record(settings: Settings, module: str, plan: _Plan, path: Path) -> None:
 
 
 def is_built(settings: Settings, module: str) -> bool:
-    """Tell whether the binary of a module's record is still there."""
+    """Return whether the recorded binary of a module still exists."""
     return load_binary(settings, module).path.is_file()
 
 
 def task_build(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield one task per module that provides its debuggable binary."""
+    """Yield one task per module that builds or copies its binary."""
     yield {"name": None, "doc": "build debuggable binaries, one task per module"}
     for module in registry.modules():
-        made = prebuilt.task if prebuilt.chosen(settings) else _compiling
-        task = made(settings, module)
-        there = Check(f"the recorded binary of {module} exists", is_built, (settings, module))
+        create = prebuilt.task if prebuilt.is_used(settings) else _compile_task
+        task = create(settings, module)
+        exists = Check(f"the recorded binary of {module} exists", is_built, (settings, module))
         yield {
             "name": module,
             **task,
             "targets": [str(settings.paths.built(module))],
-            "uptodate": [*task["uptodate"], there],
+            "uptodate": [*task["uptodate"], exists],
             "clean": True,
         }
 
 
-def _compiling(settings: Settings, module: str) -> dict[str, Any]:
+def _compile_task(settings: Settings, module: str) -> dict[str, Any]:
     """Return the task that compiles a module."""
     return {
-        "doc": f"build a debuggable {module} when its sources changed",
+        "doc": f"build a debuggable {module} if its source files changed",
         "actions": [(build, [settings, module])],
         "file_dep": [str(settings.paths.sources(module)), str(settings.paths.tool("go"))],
         "task_dep": ["generated", f"sources:{module}"],

@@ -85,8 +85,8 @@ def _require_vendor(tree: Path) -> None:
     """Raise Failure if a tree cannot be built without network."""
     go_mod = tree / "go.mod"
     needs_packages = go_mod.is_file() and re.search(r"^require\b", go_mod.read_text(), re.MULTILINE)
-    missing = layout.missing_packages(tree)
-    if needs_packages and (missing or not (tree / layout.LISTED).is_file()):
+    missing = layout.first_missing_package(tree)
+    if needs_packages and (missing or not (tree / layout.MODULES_TXT).is_file()):
         command = "go work vendor" if (tree / "go.work").is_file() else "go mod vendor"
         vendor = f"a vendor/ without {missing}" if missing else "no vendor/"
         raise Failure(

@@ -201,7 +201,7 @@ class Store:
     def _spare(self, commit: str, blob: str) -> list[str]:
         """Return the paths of a file that the address lost; Incomplete where a build needs it."""
         paths = self._paths(commit, {blob})
-        by_modules = bool(self._names(commit, str(layout.LISTED)))
+        by_modules = bool(self._names(commit, str(layout.MODULES_TXT)))
         for path in paths:
             if not missing_files.is_dispensable(path, by_modules=by_modules):
                 raise _incomplete(f"it has lost {path} ({blob[:12]})")

@@ -13,7 +13,7 @@ _UNUSED = re.compile(r"(api/openapi-spec|docs|(Godeps/)?LICENSES)(/|$)|(.*/)?(te
 def is_dispensable(path: str, *, by_modules: bool) -> bool:
     """Tell whether a tree without this file will do; one built by modules gets vendor/ elsewhere.
 
-    See `lacking` in tasks/build/layout.py.
+    See `first_missing_package` in tasks/build/layout.py.
     """
     return bool(_UNUSED.match(path)) or (by_modules and path.startswith(VENDOR))
 

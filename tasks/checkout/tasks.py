@@ -32,7 +32,7 @@ def make(settings: Settings) -> None:
     value = {**asdict(checkout), "tree": str(checkout.tree)}
     value["minor"] = str(checkout.minor)
     files.write_json(settings.paths.lock, value)
-    if lacks := layout.missing_packages(checkout.tree):
+    if lacks := layout.first_missing_package(checkout.tree):
         console.say(
             f"  its vendor/ lacks {lacks}: modules come from mirror.goproxy, checked by go.sum"
         )

@@ -33,7 +33,7 @@ def test_an_optimised_binary_is_refused(toy_optimised: Path) -> None:
 
     assert (info.debug, info.runtime) == (0, 0)
     assert info.missing == ("-N", "-l")
-    with pytest.raises(Failure, match=r"main and .* more compiled without -N -l") as caught:
+    with pytest.raises(Failure, match=r"main and .* more .*-N -l") as caught:
         dwarf_check.prove_debuggable(toy_optimised)
     assert "all=-N -l" in caught.value.hint
 
@@ -51,20 +51,20 @@ def test_flags_for_the_main_package_alone_are_not_enough(toy_main_only: Path) ->
 def test_a_text_file_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "kubelet"
     text.write_text("#!/bin/sh\nexec true\n")
-    with pytest.raises(Failure, match=r"not a whole.*ELF"):
+    with pytest.raises(Failure, match="64-bit ELF"):
         dwarf_check.inspect(text)
 
 
 def test_an_empty_a_missing_and_a_cut_off_file_are_refused(toy: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.touch()
-    with pytest.raises(Failure, match=r"not a whole.*ELF"):
+    with pytest.raises(Failure, match="64-bit ELF"):
         dwarf_check.inspect(empty)
     with pytest.raises(Failure, match=r"cannot read .*No such file"):
         dwarf_check.inspect(tmp_path / "missing")
     cut = tmp_path / "cut"
     cut.write_bytes(toy.read_bytes()[:4096])
-    with pytest.raises(Failure, match=r"not a whole.*ELF"):
+    with pytest.raises(Failure, match="64-bit ELF"):
         dwarf_check.inspect(cut)
 
 

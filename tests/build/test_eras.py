@@ -178,7 +178,7 @@ def test_a_file_missing_in_vendor_comes_from_the_module_proxy(
     shutil.rmtree(silent.paths.cache / "gomod/cache/download" / eras.THIRD)
     doit_run.begin()
     said = refresh(silent, "kube-scheduler")
-    assert said is not None and "mirror.goproxy has to answer" in said.message
+    assert said is not None and "set mirror.goproxy" in said.message
 
 
 def offer(folder: Path, tree: Path, code: str) -> Path:

@@ -46,14 +46,14 @@ def readable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_binary_is_copied_by_its_content(tmp_path: Path, toy: Path) -> None:
     made = load(tmp_path, tmp_path / "out")
     given = program(tmp_path / "out", "kubelet", "v1.20.2", toy)
-    assert prebuilt.take(made, "kubelet") is None
+    assert prebuilt.copy_binary(made, "kubelet") is None
     first = build.load_binary(made, "kubelet")
     assert first.path.read_bytes() == given.read_bytes() and first.path != given
     assert (first.version, first.go, first.origin) == ("v1.20.2", "1.15.15", str(given))
     link = made.paths.instance / "bin" / "kubelet"
     assert link.resolve() == first.path and os.access(link, os.X_OK)
     program(tmp_path / "out", "kubelet", "v1.20.3", toy)
-    prebuilt.take(made, "kubelet")
+    prebuilt.copy_binary(made, "kubelet")
     second = build.load_binary(made, "kubelet")
     assert second.path != first.path, "another content, another place: its component restarts"
     assert first.path.is_file(), "what runs keeps its file"
@@ -64,7 +64,7 @@ def test_a_binary_is_copied_by_its_content(tmp_path: Path, toy: Path) -> None:
     ("module", "said", "words"),
     [
         ("kube-proxy", "", "GO_OUT.*out/kube-proxy does not exist"),
-        ("kubelet", "v1.35.0", "kubelet is v1.35.0, but the checkout.*is v1.20.2"),
+        ("kubelet", "v1.35.0", "out/kubelet is v1.35.0, .*v1.20.2.*build.output"),
     ],
 )
 def test_what_cannot_be_used_is_named(
@@ -73,7 +73,7 @@ def test_what_cannot_be_used_is_named(
     made = load(tmp_path, tmp_path / "out")
     if said:
         program(tmp_path / "out", module, said, toy)
-    failed = prebuilt.take(made, module)
+    failed = prebuilt.copy_binary(made, module)
     assert failed is not None
     assert re.search(words, failed.get_msg().replace("\n", " "))
     assert not made.paths.built(module).exists()
@@ -83,18 +83,18 @@ def test_what_cannot_be_used_is_named(
 def test_an_unstamped_binary_is_taken(tmp_path: Path, toy: Path) -> None:
     made = load(tmp_path, tmp_path / "out")
     program(tmp_path / "out", "kubelet", "v0.0.0-master+$Format:%H$", toy)
-    assert prebuilt.take(made, "kubelet") is None
+    assert prebuilt.copy_binary(made, "kubelet") is None
 
 
 def test_a_guess_takes_the_newest_below_output(tmp_path: Path) -> None:
     made = load(tmp_path, groups.GUESS)
-    with pytest.raises(Failure, match=r"no kube-apiserver was found below .*tree/_output"):
-        prebuilt.source(made, "kubelet")
+    with pytest.raises(Failure, match=r"-O: no kube-apiserver .*tree/_output"):
+        prebuilt.binary_path(made, "kubelet")
     folders = [tmp_path / "tree" / "_output" / name / "bin" for name in ("local/go", "")]
     for age, folder in enumerate(reversed(folders)):
         files.write(folder / "kube-apiserver", "")
         os.utime(folder / "kube-apiserver", (1000 + age, 1000 + age))
-    assert prebuilt.source(made, "kubelet") == folders[0] / "kubelet"
+    assert prebuilt.binary_path(made, "kubelet") == folders[0] / "kubelet"
 
 
 def test_a_stripped_binary_starts_but_is_not_debugged(
@@ -103,8 +103,8 @@ def test_a_stripped_binary_starts_but_is_not_debugged(
     made = load(tmp_path, tmp_path / "out")
     (tmp_path / "out").mkdir()
     shutil.copy(toy_stripped, tmp_path / "out" / "kubelet")
-    monkeypatch.setattr(prebuilt, "version", lambda *_: "v1.20.2")
-    assert prebuilt.take(made, "kubelet") is None
+    monkeypatch.setattr(prebuilt, "reported_version", lambda *_: "v1.20.2")
+    assert prebuilt.copy_binary(made, "kubelet") is None
     taken = build.load_binary(made, "kubelet")
     record = SimpleNamespace(component="kubelet", exe=str(taken.path))
     with pytest.raises(Failure) as caught:
@@ -130,7 +130,7 @@ def test_the_options_of_up_are_settings(words: list[str], value: str) -> None:
 
 def test_doit_says_what_it_would_take(tmp_path: Path) -> None:
     said = doit(tmp_path, "list", "--all", GO_OUT="/some/where").stdout
-    assert "take kubelet from /some/where" in said
+    assert "kubelet from /some/where" in said
     assert "--output" in doit(tmp_path, "help", "up").stdout
     done = doit(tmp_path, "up", "-o", "/x", "-O")
     assert done.returncode == 1 and "leave one of them out" in done.stderr

@@ -342,7 +342,7 @@ def test_a_mirror_without_vendored_code_is_accepted(
         return
     got = checkout.take(chosen(tmp_path, str(remote)))
     assert f"a build can do without: {big}/api.go" in capsys.readouterr().out
-    assert layout.missing_packages(got.tree) == "example.org/big"
+    assert layout.first_missing_package(got.tree) == "example.org/big"
 
 
 def test_a_server_that_only_gives_everything_names_what_it_lost(

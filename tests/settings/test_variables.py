@@ -247,8 +247,8 @@ def test_enable_daemon() -> None:
 def test_go_out(tmp_path: Path) -> None:
     files.write(tmp_path / "kubelet", "")
     chosen = load({"GO_OUT": str(tmp_path)})
-    assert prebuilt.chosen(chosen) and not prebuilt.chosen(load({}))
-    assert prebuilt.source(chosen, "kubelet") == tmp_path / "kubelet"
+    assert prebuilt.is_used(chosen) and not prebuilt.is_used(load({}))
+    assert prebuilt.binary_path(chosen, "kubelet") == tmp_path / "kubelet"
 
 
 def test_kube_dns_memory_limit(tmp_path: Path) -> None:
