@@ -79,7 +79,7 @@ def layout_of(paths: Paths, checkout: Checkout) -> Layout:
 
 @once_per_run
 def first_missing_package(tree: Path) -> str:
-    """Return the first package of vendor/modules.txt without a Go file in vendor/; empty for none.
+    """Return the first package of vendor/modules.txt without Go or assembler files; empty for none.
 
     The largest files can be missing in a damaged repository, such as the client of a cloud's API.
     """

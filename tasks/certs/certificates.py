@@ -1,4 +1,4 @@
-"""Every certificate of a cluster: who it names and who signs it."""
+"""List of the cluster's certificates: subject, names and signer of each."""
 
 from __future__ import annotations
 
@@ -10,47 +10,51 @@ from tasks.settings import addresses
 from tasks.settings.addresses import address, host, is_address
 from tasks.settings.load import Settings
 
-Paths = tuple[Path, Path]
+PairPaths = tuple[Path, Path]
+"""Paths of a certificate and of its key."""
 
-_USER = "system:node:{}"
+_NODE_USER = "system:node:{}"
 
-_USER_LIMIT = 64  # of a common name, by RFC 5280
+_COMMON_NAME_LIMIT = 64  # characters, RFC 5280
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a certificate has to say; `ca` is the stem of its signer, empty for its own.
-
-    An authority that names another one in `ca` is a copy of it.
-    """
+    """Desired content of a certificate."""
 
     stem: str
+    """File name without .crt or .key."""
     common_name: str
     usage: Literal["authority", "server", "client"]
     ca: str = ""
+    """Stem of the signer; empty if self-signed. An authority with a `ca` is a copy of that one."""
     groups: tuple[str, ...] = ()
+    """Organizations of the subject, which Kubernetes reads as groups."""
     dns: tuple[str, ...] = ()
     ips: tuple[str, ...] = ()
 
 
 def certificates(settings: Settings) -> tuple[Certificate, ...]:
-    """Return every certificate of the cluster, each authority before what it signs."""
+    """Return all certificates of the cluster, each authority before the certificates it signs.
+
+    Raises Failure, which names the setting, for an invalid host, address or node name.
+    """
     api, node = host(settings, "api.host"), host(settings, "kubelet.hostname_override")
     api_ip, node_ip = address(settings, "api.host_ip"), address(settings, "node.address")
     service_ip = address(settings, "api.first_service_cluster_ip")
-    user = _USER.format(node)
-    if len(user) > _USER_LIMIT:
+    user = _NODE_USER.format(node)
+    if len(user) > _COMMON_NAME_LIMIT:
         raise addresses.wrong_address(
             settings,
             "kubelet.hostname_override",
             "short enough for a certificate",
-            f"use at most {_USER_LIMIT - len(_USER.format(''))} characters",
+            f"use at most {_COMMON_NAME_LIMIT - len(_NODE_USER.format(''))} characters",
         )
     sandbox = (node_ip,) if settings.node.sandbox else ()
-    one_ca = "server-ca" if settings.certs.single_ca else ""
+    client_ca_signer = "server-ca" if settings.certs.single_ca else ""
     return (
         Certificate("server-ca", "server-ca", "authority"),
-        Certificate("client-ca", "client-ca", "authority", one_ca),
+        Certificate("client-ca", "client-ca", "authority", client_ca_signer),
         Certificate("request-header-ca", "request-header-ca", "authority"),
         _serving(
             "kube-apiserver",

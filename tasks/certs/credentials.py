@@ -1,6 +1,6 @@
-"""How people log in to the cluster: a token in place of a certificate, credentials of their own.
+"""Credentials of users: the administrator's token or certificate, and the user's AUTH_ARGS.
 
-Neither a token nor anything else that is secret stands in a command line or a record of doit.
+No token or other secret is written to a command line or to doit's database.
 """
 
 from __future__ import annotations
@@ -21,83 +21,92 @@ from tasks.settings.load import Settings
 from tasks.settings.paths import absolute
 
 USER = "user"
-"""The kubeconfig that AUTH_ARGS makes."""
+"""Name of the kubeconfig with the credentials from AUTH_ARGS."""
 FIELDS = ("client-certificate", "client-key", "token")
-"""What `kubectl config set-credentials` takes and every kube-apiserver can check."""
+"""Options of `kubectl config set-credentials` that every kube-apiserver can check."""
 _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
-def admin(settings: Settings, crt: Path, key: Path) -> dict[str, str]:
-    """Return how the administrator logs in; beside a certificate a token would not count."""
+def admin_credentials(settings: Settings, crt: Path, key: Path) -> dict[str, str]:
+    """Return the administrator's credentials as fields of a kubeconfig: token or certificate.
+
+    Never both: next to a certificate, a token has no effect.
+    """
     token = settings.certs.kubeconfig_token
     return {"token": token} if token else kubeconfig.certificate(crt, key)
 
 
-def own(settings: Settings) -> dict[str, str]:
-    """Return the user's own credentials as fields of a kubeconfig.
+def user_credentials(settings: Settings) -> dict[str, str]:
+    """Return the credentials in AUTH_ARGS (certs.auth_args) as fields of a kubeconfig.
 
-    Raises Failure for what is none, without repeating a value.
+    Raises Failure for invalid options; its message contains no value, because it can be secret.
     """
     try:
-        words = shlex.split(settings.certs.auth_args)
+        arguments = shlex.split(settings.certs.auth_args)
     except ValueError as error:
-        raise Failure(str(error).lower(), "quote it like a shell wants") from None
-    found: dict[str, str] = {}
-    while words:
-        name, equals, text = words.pop(0).partition("=")
+        raise Failure(str(error).lower(), "use shell quoting") from None
+    fields: dict[str, str] = {}
+    while arguments:
+        name, equals, value = arguments.pop(0).partition("=")
         field = name.removeprefix("--")
         if not name.startswith("--") or field not in FIELDS:
-            shown = name if name.startswith("--") else "a word without dashes"
+            shown = name if name.startswith("--") else "an argument without dashes"
             raise Failure(
-                f"{shown} is no credential that kube-apiserver can check here",
+                f"{shown} is not a credential that kube-apiserver can check",
                 "use " + ", ".join(f"--{known}=" for known in FIELDS),
             )
         if not equals:
-            text = words.pop(0) if words else ""
-        if not text:
+            value = arguments.pop(0) if arguments else ""
+        if not value:
             raise Failure(f"{name} has no value", f"for example {name}=...")
-        found[field] = text if field == "token" else absolute(text)
-    return found
+        fields[field] = value if field == "token" else absolute(value)
+    return fields
 
 
 def credential_conflicts(settings: Settings) -> Iterator[Failure]:
-    """Yield a failure for credentials that nobody could log in with."""
+    """Yield a failure for each setting of credentials that cannot work."""
     token, source = settings.certs.kubeconfig_token, settings.source("certs.kubeconfig_token")
     if token and not _TOKEN.fullmatch(token):
         yield Failure(
-            f"{source}: a token is one word of visible ASCII characters",
-            "for example: openssl rand -hex 16",
+            f"{source}: the value is not a token: 1 to 4096 visible ASCII characters, no spaces",
+            "create one, for example: openssl rand -hex 16",
         )
     source = settings.source("certs.auth_args")
     try:
-        found = own(settings)
+        fields = user_credentials(settings)
     except Failure as failure:
         yield Failure(f"{source}: {failure.message}", failure.hint)
         return
-    if ("client-key" in found) != ("client-certificate" in found):
-        yield Failure(f"{source}: a certificate and its key go together", "name both")
+    if ("client-key" in fields) != ("client-certificate" in fields):
+        missing = "client-certificate" if "client-key" in fields else "client-key"
+        yield Failure(
+            f"{source}: --{missing} is missing", "set --client-certificate and --client-key"
+        )
     for field in ("client-certificate", "client-key"):
-        if field in found and not Path(found[field]).is_file():
-            yield Failure(f"{source}: {found[field]} is not there", f"correct --{field}")
-    yield from _owner(settings)
+        if field in fields and not Path(fields[field]).is_file():
+            yield Failure(f"{source}: {fields[field]} does not exist", f"correct --{field}")
+    yield from _owner_conflicts(settings)
 
 
-def _owner(settings: Settings) -> Iterator[Failure]:
-    """Judge an owner who was named on purpose; the variable USER is in every shell."""
+def _owner_conflicts(settings: Settings) -> Iterator[Failure]:
+    """Yield a failure for an invalid certs.owner, unless it comes from USER, as in every shell."""
     name, source = settings.certs.owner, settings.source("certs.owner")
     if not name or source.startswith("the environment"):
         return
     try:
         uid = pwd.getpwnam(name).pw_uid
     except KeyError:
-        yield Failure(f"{source}: there is no user {name}", "name one of this machine")
+        yield Failure(f"{source}: user {name} does not exist", "use a user of this machine")
         return
     if os.geteuid() not in (0, uid):
-        yield Failure(f"{source}: only root can give files to {name}", "leave it out")
+        yield Failure(f"{source}: only root can change the owner to {name}", "unset certs.owner")
 
 
-def tokens(settings: Settings) -> str:
-    """Return the lines that tell kube-apiserver whose the token is: token, user, uid, groups."""
+def token_file_content(settings: Settings) -> str:
+    """Return the content of kube-apiserver's token file: token, user, uid, groups.
+
+    Empty if certs.kubeconfig_token is not set.
+    """
     if not settings.certs.kubeconfig_token:
         return ""
     lines = io.StringIO()
@@ -107,16 +116,16 @@ def tokens(settings: Settings) -> str:
 
 
 def user_kubeconfig(settings: Settings) -> str:
-    """Return the kubeconfig of the user's own credentials, empty without any."""
-    mine = own(settings) if settings.certs.auth_args else {}
-    if not mine:
+    """Return the kubeconfig with the credentials in AUTH_ARGS; empty if it is not set."""
+    fields = user_credentials(settings) if settings.certs.auth_args else {}
+    if not fields:
         return ""
     authority, _ = cert_files.pair(settings, "server-ca")
-    return kubeconfig.content(kubeconfig.server(settings, USER), authority, mine)
+    return kubeconfig.content(kubeconfig.server(settings, USER), authority, fields)
 
 
-def fields_of(settings: Settings, name: str, crt: Path, key: Path) -> Mapping[str, str]:
-    """Return how the client of a kubeconfig logs in."""
+def client_credentials(settings: Settings, name: str, crt: Path, key: Path) -> Mapping[str, str]:
+    """Return the credentials in the kubeconfig `name`, as its fields."""
     if name in ("admin", cert_files.AGGREGATOR):
-        return admin(settings, crt, key)
+        return admin_credentials(settings, crt, key)
     return kubeconfig.certificate(crt, key)

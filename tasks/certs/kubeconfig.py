@@ -1,4 +1,4 @@
-"""Where clients reach the cluster: hosts as the settings name them, and kubeconfigs."""
+"""Content of kubeconfigs: server URL and credentials."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from tasks.settings.cert_files import AGGREGATOR
 from tasks.settings.load import ROOT, Settings
 
 TEMPLATE = ROOT / "templates" / "kubeconfig.yaml.j2"
-_AGGREGATOR_PORT = 31090  # the node port upstream gives the aggregated API server
+_AGGREGATOR_PORT = 31090  # node port of the aggregated API server in upstream's script
 
 
 def server(settings: Settings, name: str) -> str:
-    """Return the URL a kubeconfig points at."""
+    """Return the server URL of a kubeconfig."""
     if name == AGGREGATOR:
         return url("https", address(settings, "api.host_ip"), _AGGREGATOR_PORT)
     return url("https", host(settings, "api.host"), settings.api.secure_port)
 
 
 def certificate(crt: Path, key: Path) -> dict[str, str]:
-    """Return the fields of a user who logs in by a certificate, in files that are only named."""
+    """Return the credentials of a client certificate, by paths of files."""
     return {"client-certificate": str(crt), "client-key": str(key)}
 
 
 def content(server: str, authority: Path, user: Mapping[str, str]) -> str:
-    """Render a kubeconfig of one user with these fields."""
+    """Return the text of a kubeconfig whose one user has these fields."""
     return templates.render(TEMPLATE.name, server=server, authority=str(authority), user=user)

@@ -1,4 +1,4 @@
-"""Files to log in with that are there only where the user asks for them, and whose they are."""
+"""Optional credential files (token, AUTH_ARGS kubeconfig) and the owner of credentials."""
 
 from __future__ import annotations
 
@@ -15,76 +15,79 @@ from tasks.settings import cert_files
 from tasks.settings.load import Settings
 from tasks.system import files
 
-Text = Callable[[], str]
-"""Makes the content of a file when it is needed."""
+Content = Callable[[], str]
+"""Returns the content of a file; empty if the file must not exist."""
 
 
-def is_current(path: Path, text: Text) -> bool:
-    """Tell whether a file has this content; without content there is to be no file."""
-    return path.read_text() == text() if path.is_file() else not text()
+def is_current(path: Path, content: Content) -> bool:
+    """Return whether a file has this content, or does not exist if the content is empty."""
+    return path.read_text() == content() if path.is_file() else not content()
 
 
 @action
-def write_private(path: Path, text: Text) -> None:
-    """Write a file that only its owner can read, or remove it when there is nothing to write."""
-    wanted = text()
-    if wanted:
-        files.write_if_changed(path, wanted, 0o600)
+def write_private(path: Path, content: Content) -> None:
+    """Write a file that only its owner can read, or remove it if the content is empty."""
+    text = content()
+    if text:
+        files.write_if_changed(path, text, 0o600)
     else:
         path.unlink(missing_ok=True)
 
 
 def owner_ids(settings: Settings) -> tuple[int, int] | None:
-    """Return user and group that get the administrator's credentials from root, if any."""
+    """Return uid and gid of the new owner of the administrator's credentials; None for no change.
+
+    Only root changes the owner.
+    """
     if os.geteuid() or not settings.certs.owner:
         return None
     try:
         entry = pwd.getpwnam(settings.certs.owner)
-    except KeyError:  # a variable of a container, where that user is not known
+    except KeyError:  # in a container, USER can name a user of the host
         return None
     return (entry.pw_uid, entry.pw_gid) if entry.pw_uid else None
 
 
 def is_owned(settings: Settings) -> bool:
-    """Tell whether the credentials belong to whom they shall."""
-    to = owner_ids(settings)
-    return to is None or all(path.stat().st_uid == to[0] for path in owned_files(settings))
+    """Return whether the administrator's credentials belong to the configured owner."""
+    owner = owner_ids(settings)
+    return owner is None or all(path.stat().st_uid == owner[0] for path in owned_files(settings))
 
 
 @action
 def change_owner(settings: Settings) -> None:
-    """Give the administrator's credentials to the user; the keys of the cluster stay root's."""
-    to = owner_ids(settings)
-    if to is None:
+    """Change the owner of the administrator's credentials; the keys of the cluster stay root's."""
+    owner = owner_ids(settings)
+    if owner is None:
         return
-    settings.paths.certs.chmod(0o711)  # may be entered, not listed
+    settings.paths.certs.chmod(0o711)  # other users can open files by name, but not list the folder
     for path in owned_files(settings):
-        os.chown(path, *to, follow_symlinks=False)
+        os.chown(path, *owner, follow_symlinks=False)
 
 
 def owned_files(settings: Settings) -> list[Path]:
-    """Return the files that the user needs to be administrator."""
+    """Return the existing files of the administrator's and the user's credentials."""
     paths = settings.paths
-    named = [
+    candidates = [
         *cert_files.pair(settings, "client-admin"),
         paths.kubeconfig("admin"),
         paths.kubeconfig(credentials.USER),
     ]
-    return [path for path in named if path.is_file()]
+    return [path for path in candidates if path.is_file()]
 
 
 def tasks(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the tasks that keep these files."""
-    for name, doc, path, text in (
+    """Yield the tasks that write these files and change their owner."""
+    for name, doc, path, content in (
         (
             "tokens",
-            "token that kube-apiserver knows the administrator by",
+            "token file of kube-apiserver, with the administrator's token",
             cert_files.token_file(settings),
-            partial(credentials.tokens, settings),
+            partial(credentials.token_file_content, settings),
         ),
         (
             f"kubeconfig-{credentials.USER}",
-            "kubeconfig of the user's own credentials",
+            "kubeconfig with the credentials in AUTH_ARGS",
             settings.paths.kubeconfig(credentials.USER),
             partial(credentials.user_kubeconfig, settings),
         ),
@@ -92,17 +95,17 @@ def tasks(settings: Settings) -> Iterator[dict[str, Any]]:
         yield {
             "name": name,
             "doc": doc,
-            "uptodate": [Check(f"{path} is as wanted", is_current, (path, text))],
-            "actions": [(write_private, (path, text))],
+            "uptodate": [Check(f"{path} is current", is_current, (path, content))],
+            "actions": [(write_private, (path, content))],
         }
     yield {
         "name": "owner",
-        "doc": "give the administrator's credentials to the user who asked root for them",
+        "doc": "change the owner of the administrator's credentials to certs.owner (USER)",
         "task_dep": [
             "certs:client-admin",
             "certs:kubeconfig-admin",
             f"certs:kubeconfig-{credentials.USER}",
         ],
-        "uptodate": [Check("they belong to that user", is_owned, (settings,))],
+        "uptodate": [Check("the credentials belong to certs.owner", is_owned, (settings,))],
         "actions": [(change_owner, (settings,))],
     }

@@ -1,6 +1,6 @@
-"""X.509: keys, certificates, and whether a pair is what it should be.
+"""X.509: create keys and certificates, and check a pair of both.
 
-Only actions and checks import this module, because loading `cryptography` takes a while.
+Only actions and checks import this module, because `cryptography` is slow to load.
 """
 
 from __future__ import annotations
@@ -33,53 +33,56 @@ _PURPOSE = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsag
 
 
 class Pair(NamedTuple):
-    """A certificate and its key, both PEM."""
+    """A certificate and its private key, both PEM."""
 
     crt: bytes
     key: bytes
 
     def __repr__(self) -> str:
-        return "Pair(...)"  # a key must not get into a message
+        return "Pair(...)"  # a message must not contain the key
 
 
 def read(crt: Path, key: Path) -> Pair:
-    """Read a pair from disk."""
+    """Read a pair from its files."""
     return Pair(crt.read_bytes(), key.read_bytes())
 
 
-def issue(wanted: Certificate, ca: Pair | None) -> Pair:
-    """Make a key and a certificate for it, signed by `ca`, or by itself without one."""
-    if ca and wanted.usage == "authority":
+def issue(desired: Certificate, ca: Pair | None) -> Pair:
+    """Return a new key and its certificate, signed by `ca`; self-signed without `ca`.
+
+    An authority with a `ca` is `ca` itself.
+    """
+    if ca and desired.usage == "authority":
         return ca
     key = _new_key()
     signer = _private(ca.key) if ca else key
     issuer = x509.load_pem_x509_certificate(ca.crt) if ca else None
     now = datetime.now(UTC)
-    end = now + (AUTHORITY_LIFE if wanted.usage == "authority" else LEAF_LIFE)
+    end = now + (AUTHORITY_LIFE if desired.usage == "authority" else LEAF_LIFE)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(_subject(wanted))
-        .issuer_name(issuer.subject if issuer else _subject(wanted))
+        .subject_name(_subject(desired))
+        .issuer_name(issuer.subject if issuer else _subject(desired))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _CLOCK_SKEW)
         .not_valid_after(min(end, issuer.not_valid_after_utc) if issuer else end)
     )
-    for extension, critical in _extensions(wanted, key.public_key(), signer.public_key()):
+    for extension, critical in _extensions(desired, key.public_key(), signer.public_key()):
         builder = builder.add_extension(extension, critical)
     return Pair(builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM), _pem(key))
 
 
-def matches(wanted: Certificate, pair: Pair, ca: Pair | None) -> bool:
-    """Tell whether `pair` is what `issue` would make now, and stays valid for a while.
+def matches(desired: Certificate, pair: Pair, ca: Pair | None) -> bool:
+    """Return whether `pair` has the desired content, and is valid for RENEW_BEFORE or longer.
 
-    Raises what `cryptography` raises for a damaged file or a certificate another key signed.
+    Raises errors of `cryptography` for a damaged file, or if another key signed the certificate.
     """
-    if ca and wanted.usage == "authority":
+    if ca and desired.usage == "authority":
         return pair == ca
     certificate = x509.load_pem_x509_certificate(pair.crt)
     issuer = x509.load_pem_x509_certificate(ca.crt) if ca else certificate
-    own = _private(pair.key).public_key()
+    public = _private(pair.key).public_key()
     signer = issuer.public_key()
     if not isinstance(signer, rsa.RSAPublicKey):
         return False
@@ -88,20 +91,23 @@ def matches(wanted: Certificate, pair: Pair, ca: Pair | None) -> bool:
     return (
         certificate.not_valid_before_utc <= now
         and now + RENEW_BEFORE < certificate.not_valid_after_utc
-        and certificate.subject == _subject(wanted)
-        # the key identifiers among them tell a key or an authority of another certificate
+        and certificate.subject == _subject(desired)
+        # The key identifiers in the extensions differ if the key or the authority is another one.
         and [(item.value, item.critical) for item in certificate.extensions]
-        == _extensions(wanted, own, signer)
+        == _extensions(desired, public, signer)
     )
 
 
 def new_key() -> bytes:
-    """Make an RSA key, as PEM."""
+    """Return a new RSA private key as PEM."""
     return _pem(_new_key())
 
 
-def public_half(key: bytes) -> bytes:
-    """Return the public half of an RSA or ECDSA key, as PEM; ValueError when it is neither."""
+def public_key_of(key: bytes) -> bytes:
+    """Return the public key of an RSA or ECDSA private key, as PEM.
+
+    Raises ValueError if it is encrypted or another kind of key.
+    """
     try:
         private = load_pem_private_key(key, password=None)
     except (TypeError, UnsupportedAlgorithm):
@@ -111,29 +117,29 @@ def public_half(key: bytes) -> bytes:
     return private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _subject(wanted: Certificate) -> x509.Name:
-    groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in wanted.groups]
-    return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, wanted.common_name)])
+def _subject(desired: Certificate) -> x509.Name:
+    groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in desired.groups]
+    return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, desired.common_name)])
 
 
 def _extensions(
-    wanted: Certificate, own: rsa.RSAPublicKey, signer: rsa.RSAPublicKey
+    desired: Certificate, public: rsa.RSAPublicKey, signer: rsa.RSAPublicKey
 ) -> list[tuple[x509.ExtensionType, bool]]:
-    """Return the extensions of a certificate and whether each is critical, in order."""
-    authority = wanted.usage == "authority"
-    found: list[tuple[x509.ExtensionType, bool]] = [
+    """Return the extensions of a certificate in order, each with whether it is critical."""
+    authority = desired.usage == "authority"
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=authority, path_length=0 if authority else None), True),
         (_key_usage(authority), True),
-        (x509.SubjectKeyIdentifier.from_public_key(own), False),
+        (x509.SubjectKeyIdentifier.from_public_key(public), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), False),
     ]
     if not authority:
-        found.append((x509.ExtendedKeyUsage([_PURPOSE[wanted.usage]]), False))
-    names: list[x509.GeneralName] = [x509.DNSName(name) for name in wanted.dns]
-    names += [x509.IPAddress(ip_address(ip)) for ip in wanted.ips]
+        extensions.append((x509.ExtendedKeyUsage([_PURPOSE[desired.usage]]), False))
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in desired.dns]
+    names += [x509.IPAddress(ip_address(ip)) for ip in desired.ips]
     if names:
-        found.append((x509.SubjectAlternativeName(names), False))
-    return found
+        extensions.append((x509.SubjectAlternativeName(names), False))
+    return extensions
 
 
 def _key_usage(authority: bool) -> x509.KeyUsage:
@@ -155,7 +161,7 @@ def _new_key() -> rsa.RSAPrivateKey:
 
 
 def _private(pem: bytes) -> rsa.RSAPrivateKey:
-    # testing the primes takes 40 ms a key, and a wrong one would not fit its certificate
+    # The prime test takes 40 ms per key; a wrong key would not match its certificate anyway.
     key = load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ValueError("not an RSA key")
@@ -163,5 +169,5 @@ def _private(pem: bytes) -> rsa.RSAPrivateKey:
 
 
 def _pem(key: rsa.RSAPrivateKey) -> bytes:
-    # the traditional form is what upstream's tools write and every Kubernetes reads
+    # Upstream's tools write the traditional format, and every Kubernetes version reads it.
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())

@@ -1,6 +1,6 @@
-"""Certificate authorities, certificates, kubeconfigs and the service-account key.
+"""Tasks certs:<name>: certificate authorities, certificates, kubeconfigs, service account key.
 
-Names of files, users and groups are those of hack/local-up-cluster.sh.
+The names of files, users and groups are those of hack/local-up-cluster.sh.
 """
 
 from __future__ import annotations
@@ -12,11 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.certs import credentials, kubeconfig, ownership
-from tasks.certs.certificates import (
-    Certificate,
-    Paths,
-    certificates,
-)
+from tasks.certs.certificates import Certificate, PairPaths, certificates
 from tasks.cli.task import Check, action, config_changed
 from tasks.core.errors import Failure
 from tasks.settings.cert_files import CLIENTS, kubeconfig_files, pair, service_account_key
@@ -24,129 +20,134 @@ from tasks.settings.load import Settings
 from tasks.system import files
 
 
-def is_valid(wanted: Certificate, own: Paths, ca: Paths | None) -> bool:
-    """Tell whether the pair on disk is whole, as wanted, and valid for 30 more days."""
+def is_valid(desired: Certificate, paths: PairPaths, ca: PairPaths | None) -> bool:
+    """Return whether the pair on disk is complete, has the desired content and 30 more days."""
     from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
     try:
-        return pki.matches(wanted, pki.read(*own), pki.read(*ca) if ca else None)
+        return pki.matches(desired, pki.read(*paths), pki.read(*ca) if ca else None)
     except PermissionError:
-        raise  # what we may not read we should not replace
-    except Exception:  # missing, damaged, or signed by an authority that is gone
+        raise  # do not replace a file that this user cannot read
+    except Exception:  # missing, damaged, or signed by an old authority
         return False
 
 
 @action
-def require_authority(own: Paths) -> None:
-    """Raise Failure unless the control plane that a lone kubelet joins has left its authority."""
-    missing = next((path for path in own if not path.is_file()), None)
+def require_authority(paths: PairPaths) -> None:
+    """Raise Failure if an authority of the control plane is missing (START_MODE=kubeletonly)."""
+    missing = next((path for path in paths if not path.is_file()), None)
     if missing:
         raise Failure(
-            f"START_MODE=kubeletonly joins a control plane, whose authority {missing} is not there",
-            "bring one up in this instance first (START_MODE=nokubelet doit up), or copy server-ca"
-            " and client-ca, .crt and .key, of another one there",
+            f"START_MODE=kubeletonly needs the authority of a control plane: {missing} does not"
+            " exist",
+            "start a control plane in this instance first (START_MODE=nokubelet doit up), or copy"
+            " server-ca and client-ca, .crt and .key, of another control plane to"
+            f" {missing.parent}",
         )
 
 
-def exist(own: Paths) -> bool:
-    """Tell whether a certificate and its key are there."""
-    return all(path.is_file() for path in own)
+def exists(paths: PairPaths) -> bool:
+    """Return whether a certificate and its key exist."""
+    return all(path.is_file() for path in paths)
 
 
 @action
-def make(wanted: Certificate, own: Paths, ca: Paths | None, reuse: bool = True) -> None:
-    """Make a pair, unless the one on disk is sound and may be used again."""
+def make(desired: Certificate, paths: PairPaths, ca: PairPaths | None, reuse: bool = True) -> None:
+    """Write a new certificate and key, unless `reuse` is true and the pair on disk is valid."""
     from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
-    crt, key = own
+    crt, key = paths
     crt.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with files.locked(crt.parent / ".lock"):
-        if reuse and is_valid(wanted, own, ca):
+        if reuse and is_valid(desired, paths, ca):
             return
-        made = pki.issue(wanted, pki.read(*ca) if ca else None)
-        crt.unlink(missing_ok=True)  # an interruption leaves no certificate of another key
-        files.write(key, made.key, 0o600)
-        files.write(crt, made.crt)
+        issued = pki.issue(desired, pki.read(*ca) if ca else None)
+        crt.unlink(missing_ok=True)  # no certificate of another key remains after an interruption
+        files.write(key, issued.key, 0o600)
+        files.write(crt, issued.crt)
 
 
-def is_public_half(key: Path, public: Path) -> bool:
-    """Tell whether one file is the public half of the other."""
+def is_public_key_of(key: Path, public: Path) -> bool:
+    """Return whether `public` is the public key of the private key `key`."""
     from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
-    return pki.public_half(key.read_bytes()) == public.read_bytes()
+    return pki.public_key_of(key.read_bytes()) == public.read_bytes()
 
 
 @action
 def make_service_account(key: Path, public: Path, source: str) -> None:
-    """Write the public half of the key; the key too, unless a user named it (in `source`)."""
+    """Write the public key; write a new private key too, unless the user configured one.
+
+    `source` is the source of that setting, empty if unset. Raises Failure for an invalid key.
+    """
     from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
     public.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with files.locked(public.parent / ".lock"):
         try:
-            half = pki.public_half(key.read_bytes())
+            content = pki.public_key_of(key.read_bytes())
         except (FileNotFoundError, ValueError):
             if source:
                 raise Failure(
                     f"{source}: {key} is not an RSA or ECDSA private key",
-                    "name an unencrypted PEM file, or unset it to have a key made",
+                    "set it to an unencrypted PEM file, or unset it to use a new key",
                 ) from None
-            made = pki.new_key()
-            half = pki.public_half(made)
-            files.write(key, made, 0o600)
-        files.write_if_changed(public, half)
+            private = pki.new_key()
+            content = pki.public_key_of(private)
+            files.write(key, private, 0o600)
+        files.write_if_changed(public, content)
 
 
 def task_certs(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the tasks of the certificates, keys and kubeconfigs."""
     yield {"name": None, "doc": "certificates, keys and kubeconfigs"}
-    tasks = [_certificate(settings, item) for item in certificates(settings)]
+    tasks = [_certificate(settings, desired) for desired in certificates(settings)]
     tasks += [_service_account(settings)]
     tasks += [_kubeconfig(settings, name) for name in CLIENTS]
     tasks += ownership.tasks(settings)
     yield from ({"clean": True, "meta": {"quiet": True}, **task} for task in tasks)
 
 
-def _certificate(settings: Settings, wanted: Certificate) -> dict[str, Any]:
+def _certificate(settings: Settings, desired: Certificate) -> dict[str, Any]:
     kind = {"authority": "certificate authority", "server": "serving certificate"}
-    words = f"{wanted.stem} is as wanted and valid for 30 more days"
-    own, ca = pair(settings, wanted.stem), pair(settings, wanted.ca) if wanted.ca else None
-    doc = f"{kind.get(wanted.usage, 'client certificate')} {wanted.common_name}"
-    if wanted.usage == "authority" and not settings.start.control_plane:
+    message = f"{desired.stem} has the desired content and is valid for 30 more days"
+    paths, ca = pair(settings, desired.stem), pair(settings, desired.ca) if desired.ca else None
+    doc = f"{kind.get(desired.usage, 'client certificate')} {desired.common_name}"
+    if desired.usage == "authority" and not settings.start.control_plane:
         return {
-            "name": wanted.stem,
+            "name": desired.stem,
             "doc": doc,
-            "targets": own,
-            "uptodate": [Check(f"{wanted.stem} of the control plane is there", exist, (own,))],
-            "actions": [(require_authority, (own,))],
+            "targets": paths,
+            "uptodate": [Check(f"{desired.stem} of the control plane exists", exists, (paths,))],
+            "actions": [(require_authority, (paths,))],
             "clean": [],
         }
     return {
-        "name": wanted.stem,
+        "name": desired.stem,
         "doc": doc,
         "file_dep": ca or (),
-        "targets": own,
+        "targets": paths,
         "uptodate": [
-            config_changed(asdict(wanted)),
-            Check(words, is_valid, (wanted, own, ca)),
+            config_changed(asdict(desired)),
+            Check(message, is_valid, (desired, paths, ca)),
             settings.certs.reuse,
         ],
-        "actions": [(make, (wanted, own, ca, settings.certs.reuse))],
+        "actions": [(make, (desired, paths, ca, settings.certs.reuse))],
     }
 
 
 def _service_account(settings: Settings) -> dict[str, Any]:
     key, public = service_account_key(settings), settings.paths.certs / "service-account.pub"
-    named = bool(settings.certs.service_account_key)
-    source = settings.source("certs.service_account_key") if named else ""
-    words = f"{public} is the public half of {key}"
+    configured = bool(settings.certs.service_account_key)
+    source = settings.source("certs.service_account_key") if configured else ""
+    message = f"{public} is the public key of {key}"
     return {
         "name": "service-account",
         "doc": "key that signs service account tokens",
-        "targets": (public,) if named else (key, public),
+        "targets": (public,) if configured else (key, public),
         "uptodate": [
             config_changed({"key": str(key)}),
-            Check(words, is_public_half, (key, public)),
+            Check(message, is_public_key_of, (key, public)),
         ],
         "actions": [(make_service_account, (key, public, source))],
     }
@@ -154,13 +155,13 @@ def _service_account(settings: Settings) -> dict[str, Any]:
 
 def _kubeconfig(settings: Settings, name: str) -> dict[str, Any]:
     path, authority, crt, key = kubeconfig_files(settings, name)
-    user = credentials.fields_of(settings, name, crt, key)
-    text = partial(kubeconfig.content, kubeconfig.server(settings, name), authority, user)
+    user = credentials.client_credentials(settings, name, crt, key)
+    content = partial(kubeconfig.content, kubeconfig.server(settings, name), authority, user)
     return {
         "name": f"kubeconfig-{name}",
         "doc": f"kubeconfig of {name}",
         "file_dep": (authority, crt, key, kubeconfig.TEMPLATE),
         "targets": (path,),
-        "uptodate": [Check(f"{path} is as wanted", ownership.is_current, (path, text))],
-        "actions": [(ownership.write_private, (path, text))],
+        "uptodate": [Check(f"{path} is current", ownership.is_current, (path, content))],
+        "actions": [(ownership.write_private, (path, content))],
     }

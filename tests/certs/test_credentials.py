@@ -93,7 +93,7 @@ def test_a_secret_is_not_in_a_failure_nor_in_the_settings_words(tmp_path: Path) 
 def test_credentials_of_the_user_as_kubectl_takes_them(tmp_path: Path) -> None:
     chosen = load(tmp_path, AUTH_ARGS="--client-certificate=a.crt --client-key 'b c.key'")
     here = Path.cwd()
-    assert credentials.own(chosen) == {
+    assert credentials.user_credentials(chosen) == {
         "client-certificate": str(here / "a.crt"),
         "client-key": str(here / "b c.key"),
     }
@@ -121,6 +121,6 @@ def test_an_owner_named_on_purpose_has_to_be_there(monkeypatch: pytest.MonkeyPat
         chosen = settings.load({}, {"certs.owner": name}, Path(os.devnull))
         return "\n".join(map(str, credentials.credential_conflicts(chosen)))
 
-    assert "there is no user not-here" in problems("not-here")
+    assert "certs.owner" in problems("not-here") and "user not-here" in problems("not-here")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert "only root can give files to nobody" in problems("nobody")
+    assert "only root" in problems("nobody") and "certs.owner" in problems("nobody")

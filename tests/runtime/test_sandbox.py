@@ -128,7 +128,8 @@ def test_a_lone_kubelet_creates_no_certificate_authority(tmp_path: Path) -> None
     made = chosen(tmp_path, START_MODE="kubeletonly")
     done = doit(tmp_path, "certs:client-kubelet", START_MODE="kubeletonly")
     assert done.returncode == 1
-    assert f"whose authority {made.paths.certs / 'client-ca.crt'} is not there" in done.stderr
+    assert "START_MODE=kubeletonly" in done.stderr
+    assert str(made.paths.certs / "client-ca.crt") in done.stderr
     assert not list(made.paths.certs.glob("*"))
     assert doit(tmp_path, "certs:client-ca").returncode == 0
     authority = (made.paths.certs / "client-ca.crt").read_bytes()

@@ -98,8 +98,8 @@ def words(chosen: Settings, minor: str) -> Counter[str]:
     pair = Path("/crt"), Path("/key")
     found += [
         f"server {kubeconfig.server(chosen, 'admin')}",
-        f"admin logs in by {credentials.admin(chosen, *pair)}",
-        f"user logs in by {credentials.own(chosen)}",
+        f"admin logs in by {credentials.admin_credentials(chosen, *pair)}",
+        f"user logs in by {credentials.user_credentials(chosen)}",
         f"CNI plugins {tuple(cni.requested_version(chosen).values())}",
         f"logs {chosen.paths.logs}",
         f"patience {patience(chosen, minor)}",
@@ -408,10 +408,10 @@ def test_variables_of_every_shell_are_never_wrong() -> None:
             "STEPKUBE_NODE_SANDBOX=false",
         ),
         ({"CNI_CONFIG_DIR": "/no/such"}, "has no network"),
-        ({"KUBECONFIG_TOKEN": "two words"}, "one word of visible ASCII"),
-        ({"AUTH_ARGS": "--client-key={file}"}, "a certificate and its key go together"),
-        ({"AUTH_ARGS": "--password=x"}, "--password is no credential"),
-        ({"AUTH_ARGS": "'"}, "quote it"),
+        ({"KUBECONFIG_TOKEN": "two words"}, "openssl rand -hex"),
+        ({"AUTH_ARGS": "--client-key={file}"}, "AUTH_ARGS): --client-certificate"),
+        ({"AUTH_ARGS": "--password=x"}, "AUTH_ARGS): --password"),
+        ({"AUTH_ARGS": "'"}, "quoting"),
     ],
 )
 def test_contradictions(environ: dict[str, str], expected: str, places: dict[str, str]) -> None:
