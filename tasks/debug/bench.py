@@ -1,8 +1,8 @@
-"""What a client of the cluster notices of a debug swap: the benchmark, never run as a test.
+"""Benchmark of a debug swap: how long clients of the cluster stall. It is not run as a test.
 
-One thread polls /readyz, another writes objects, while a component is attached to, given back,
-started under Delve and given back again. The longest time without an answer is the stall; what was
-refused in the meantime is the outage.
+One thread polls /readyz and another creates objects, during four phases: debug and undebug in mode
+attach, then both in mode exec. The stall is the longest time without an answer; the outage is the
+number of refused requests.
 """
 
 from __future__ import annotations
@@ -25,43 +25,49 @@ from tasks.debug import swap
 from tasks.settings.load import Settings
 from tasks.system import files
 
-EVERY = 0.02
+REQUEST_INTERVAL = 0.02
 """Seconds between two requests of a client."""
-ROW = "{:<22}{:>9}{:>12}{:>12}{:>14}{:>14}"
+ROW_FORMAT = "{:<22}{:>9}{:>12}{:>12}{:>14}{:>14}"
 
 
 @dataclass
 class Probe:
-    """A client that repeats one request and remembers when it was answered."""
+    """Client that repeats a request and records the times of the answers."""
 
     settings: Settings
     request: Callable[[int], tuple[str, str, str]]
+    """Returns method, path and body of the request with a number."""
     ok: frozenset[int]
+    """HTTP status codes of a good answer."""
     answered: list[float] = field(default_factory=list)
+    """Times of good answers, from time.monotonic()."""
     refused: int = 0
+    """Number of requests without a good answer."""
     stopping: bool = False
+    """Set to true to stop `run`."""
 
     def run(self) -> None:
-        """Ask again and again until told to stop."""
+        """Repeat the request until `stopping` is true."""
         for number in itertools.count():
             if self.stopping:
                 return
             try:
-                status = self._ask(number)
+                status = self.send(number)
             except (OSError, http.client.HTTPException):
                 status = 0
             if status in self.ok:
                 self.answered.append(time.monotonic())
             else:
                 self.refused += 1
-            time.sleep(EVERY)
+            time.sleep(REQUEST_INTERVAL)
 
     def stall(self, start: float, end: float) -> float:
-        """Return the longest time in seconds without a good answer between two moments."""
-        inside = [moment for moment in self.answered if start <= moment <= end]
+        """Return the longest time without a good answer between two times, in seconds."""
+        inside = [time_ for time_ in self.answered if start <= time_ <= end]
         return max(b - a for a, b in itertools.pairwise([start, *inside, end]))
 
-    def _ask(self, number: int) -> int:
+    def send(self, number: int) -> int:
+        """Send one request and return the HTTP status code of the answer."""
         method, path, body = self.request(number)
         certs = self.settings.paths.certs
         context = ssl.create_default_context(cafile=str(certs / "server-ca.crt"))
@@ -85,14 +91,14 @@ def readyz(settings: Settings) -> Probe:
 
 
 def writer(settings: Settings) -> Probe:
-    """Return a client that writes one object after the other."""
-    run = f"bench-{time.time_ns():x}"
+    """Return a client that creates one ConfigMap after the other."""
+    prefix = f"bench-{time.time_ns():x}"
 
     def create(number: int) -> tuple[str, str, str]:
         value = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": f"{run}-{number}", "labels": {"made-by": "stepkube-bench"}},
+            "metadata": {"name": f"{prefix}-{number}", "labels": {"made-by": "stepkube-bench"}},
         }
         return "POST", "/api/v1/namespaces/default/configmaps", json.dumps(value)
 
@@ -100,59 +106,59 @@ def writer(settings: Settings) -> Probe:
 
 
 def phases(settings: Settings, name: str) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield the steps of a swap, by name."""
+    """Yield name and function of each phase: debug and undebug in both modes."""
     for mode in ("attach", "exec"):
-        wanted = swap.request(settings, name, swap.as_mode(mode))
+        desired = swap.request(settings, name, swap.as_mode(mode))
         record = swap.require_running(settings, name)
-        yield f"debug, {mode}", functools.partial(swap.enter, settings, record, wanted)
+        yield f"debug, {mode}", functools.partial(swap.enter, settings, record, desired)
         yield f"undebug, {mode}", functools.partial(swap.leave, settings, name)
 
 
 @action
 def bench(settings: Settings, name: str) -> None:
-    """Measure every phase of a swap of one component and print a table."""
-    reader, writes = readyz(settings), writer(settings)
-    threads = [threading.Thread(target=probe.run, daemon=True) for probe in (reader, writes)]
+    """Measure every phase for one component and print a table."""
+    reads, writes = readyz(settings), writer(settings)
+    threads = [threading.Thread(target=probe.run, daemon=True) for probe in (reads, writes)]
     for thread in threads:
         thread.start()
-    titles = ("phase", "took", "stall GET", "stall POST", "refused GET", "refused POST")
-    console.say(ROW.format(*titles))
+    titles = ("phase", "duration", "stall GET", "stall POST", "refused GET", "refused POST")
+    console.say(ROW_FORMAT.format(*titles))
     try:
         with files.locked(settings.paths.run / f"{name}.lock"):
-            for phase, act in phases(settings, name):
-                time.sleep(1)  # a client in its stride
-                before, start = (reader.refused, writes.refused), time.monotonic()
-                act()
-                took, end = time.monotonic() - start, time.monotonic()
+            for phase, execute in phases(settings, name):
+                time.sleep(1)  # the clients need some normal answers before the phase
+                before, start = (reads.refused, writes.refused), time.monotonic()
+                execute()
+                end = time.monotonic()
                 time.sleep(1)
                 cells = (
-                    f"{took:.2f} s",
-                    f"{reader.stall(start, end + 1):.2f} s",
+                    f"{end - start:.2f} s",
+                    f"{reads.stall(start, end + 1):.2f} s",
                     f"{writes.stall(start, end + 1):.2f} s",
-                    reader.refused - before[0],
+                    reads.refused - before[0],
                     writes.refused - before[1],
                 )
-                console.say(ROW.format(phase, *cells))
+                console.say(ROW_FORMAT.format(phase, *cells))
     finally:
-        reader.stopping = writes.stopping = True
+        reads.stopping = writes.stopping = True
         for thread in threads:
             thread.join(60)
-        _clean(settings)
+        _delete_objects(settings)
 
 
-def _clean(settings: Settings) -> None:
-    """Remove the objects that were written."""
+def _delete_objects(settings: Settings) -> None:
+    """Delete the objects that `writer` created."""
     path = "/api/v1/namespaces/default/configmaps?labelSelector=made-by%3Dstepkube-bench"
-    Probe(settings, lambda _: ("DELETE", path, ""), frozenset({200}))._ask(0)
+    Probe(settings, lambda _: ("DELETE", path, ""), frozenset({200})).send(0)
 
 
 def task_bench(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield one task per component that measures what a client notices of its swap."""
-    yield {"name": None, "doc": "measure what a client notices of a debug swap"}
+    """Yield one task per component that measures its debug swap."""
+    yield {"name": None, "doc": "measure how long clients stall during a debug swap"}
     for name in registry.debug_offsets():
         yield {
             "name": name,
-            "doc": f"measure what a client notices while {name} is debugged and given back",
+            "doc": f"measure how long clients stall during debug:{name} and undebug:{name}",
             "actions": [(bench, [settings, name])],
             "task_dep": ["toolchain:delve"],
             "uptodate": [False],

@@ -1,4 +1,4 @@
-"""Ask a running component how a place in its code is reached, and leave it as it was found."""
+"""Task break:<name>: set a tracepoint in a running component, print its hits, and remove it."""
 
 from __future__ import annotations
 
@@ -26,59 +26,65 @@ from tasks.system import files
 from tasks.system.run import program, stop_on_exit
 
 
-def ask_components(
-    settings: Settings, name: str, question: Probe, show: Callable[[Hit], None]
+def probe_component(
+    settings: Settings, name: str, probe: Probe, show: Callable[[Hit], None]
 ) -> Answer:
-    """Stop a component at a place and read what is there; `show` gets each hit as it happens."""
+    """Run a probe in a component and return its answer; `show` gets each hit when it happens.
+
+    Afterwards the component is as before: same process, under Delve only if it was before. Raises
+    Failure if the component or the command cannot run, or if Delve cannot set the tracepoint.
+    """
     env = environment(settings)
-    if question.run:
-        program(question.run[0], search=env["PATH"])
+    if probe.run:
+        program(probe.run[0], search=env["PATH"])
     hits: list[Hit] = []
     with ExitStack() as stack:
         output = stack.enter_context(tempfile.TemporaryFile())
         with (
             borrowed_delve(settings, name) as address,
-            set_tracepoint(address, question.at, question.condition) as watch,
+            set_tracepoint(address, probe.at, probe.condition) as tracepoint,
         ):
-            command = stack.enter_context(start_command(question.run, env, output))
-            deadline, heart = time.monotonic() + question.timeout, console.Heartbeat()
+            command = stack.enter_context(start_command(probe.run, env, output))
+            deadline, heartbeat = time.monotonic() + probe.timeout, console.Heartbeat()
 
-            def hopeful() -> bool:
-                heart.beat(f"waiting for {question.at}")
+            def keep_waiting() -> bool:
+                heartbeat.beat(f"waiting for {probe.at}")
                 failed = command is not None and command.poll()
                 return not failed and time.monotonic() < deadline
 
-            for hit in watch.hits(question.hits, question.depth, hopeful):
+            for hit in tracepoint.hits(probe.hits, probe.depth, keep_waiting):
                 hits.append(hit)
                 show(hit)
-            complete = len(hits) == question.hits
-            held = "" if complete else watch.foreign_stop()
+            complete = len(hits) == probe.hits
+            foreign_stop = "" if complete else tracepoint.foreign_stop()
         if command is not None and complete:
-            # It may be waiting for an answer of the component, which runs on only now.
+            # It can be waiting for an answer of the component, which only now continues.
             with suppress(subprocess.TimeoutExpired):
-                command.wait(question.timeout)
+                command.wait(probe.timeout)
         code = None if command is None else command.poll()
         output.seek(0)
-        said = output.read().decode(errors="replace")
-        return Answer(name, question, str(watch.place), tuple(hits), held, code, said)
+        text = output.read().decode(errors="replace")
+        place = str(tracepoint.place)
+        return Answer(name, probe, place, tuple(hits), foreign_stop, code, text)
 
 
 @contextmanager
 def borrowed_delve(settings: Settings, name: str) -> Iterator[str]:
-    """Have a component under Delve for the block; take it out again unless it was there before.
+    """Put a component under Delve for the block; yield Delve's address.
 
-    The lock is kept all the while: nobody else stops, starts or swaps the component meanwhile.
+    A component that was not under Delve before is taken out afterwards. The block holds the lock of
+    the component, so that no other run stops, starts or swaps it.
     """
     with files.locked(settings.paths.run / f"{name}.lock"):
         swap.recover(settings, name)
-        present = swap.load(settings, name)
-        if present is not None:
-            yield present.local
+        existing = swap.load(settings, name)
+        if existing is not None:
+            yield existing.local
             return
-        wanted = swap.request(settings, name, "debug-attach")
+        desired = swap.request(settings, name, "debug-attach")
         try:
-            swap.enter(settings, swap.require_running(settings, name), wanted)
-            yield wanted.local
+            swap.enter(settings, swap.require_running(settings, name), desired)
+            yield desired.local
         finally:
             swap.leave(settings, name)
 
@@ -87,7 +93,10 @@ def borrowed_delve(settings: Settings, name: str) -> Iterator[str]:
 def start_command(
     argv: tuple[str, ...], env: Mapping[str, str], output: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes] | None]:
-    """Run a command, if there is one, in the user's folder; end it with the block at the latest."""
+    """Start a command in the user's working folder; yield None for an empty argv.
+
+    A command that still runs at the end of the block is stopped.
+    """
     if not argv:
         yield None
         return
@@ -108,17 +117,17 @@ def start_command(
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the user's environment with this cluster's kubectl and kubeconfig in it."""
+    """Return the user's environment with this cluster's kubectl in PATH, and its KUBECONFIG."""
     path = f"{settings.paths.instance / 'bin'}:{os.environ.get('PATH', os.defpath)}"
     return {**os.environ, "PATH": path, "KUBECONFIG": str(settings.paths.kubeconfig("admin"))}
 
 
-def end_command(answer: Answer) -> Iterator[str]:
-    """Yield what there is to say about the command, after the hits."""
+def command_lines(answer: Answer) -> Iterator[str]:
+    """Yield the text lines about the command: argv, output and exit code; none without command."""
     if answer.question.run:
         yield f"$ {shlex.join(answer.question.run)}"
         yield from (f"  | {line}" for line in answer.output.splitlines())
-        yield "  it was ended" if answer.code is None else f"  exit code {answer.code}"
+        yield "  stopped before it exited" if answer.code is None else f"  exit code {answer.code}"
 
 
 @action
@@ -134,17 +143,20 @@ def break_at(
     depth: int,
     output: str,
 ) -> None:
-    """Print what is seen at the place, and fail when that is not all that was asked for."""
-    question = Probe.parse(at, run, condition, hits=hits, timeout=timeout, depth=depth)
+    """Print the hits at a location.
+
+    Raises Failure if there are fewer hits than requested, or if the command fails.
+    """
+    probe = Probe.parse(at, run, condition, hits=hits, timeout=timeout, depth=depth)
 
     def show(hit: Hit) -> None:
         if output == "text":
             for line in hit.lines():
                 console.say(line)
 
-    answer = ask_components(settings, name, question, show)
+    answer = probe_component(settings, name, probe, show)
     if output == "text":
-        for line in end_command(answer):
+        for line in command_lines(answer):
             console.say(line)
     else:
         console.say_document(json.dumps(asdict(answer), ensure_ascii=False, indent=1))
@@ -154,28 +166,35 @@ def break_at(
 
 
 OPTIONS = (
-    option("at", "where: a function, the end of its name, or file.go:LINE", ""),
-    option("run", "a command that leads there; write --run='...' with the =", ""),
-    option("condition", "a Go expression; write --condition='...' with the =", ""),
-    option("hits", "how many hits to wait for", 1),
-    option("timeout", "seconds to wait for them, and then for the command's end", 60.0),
-    option("depth", "calls of the stack to show", 12),
+    option("at", "location: a function, the end of its name, or file.go:LINE", ""),
+    option("run", "command that makes the component reach it; write --run='...' with the =", ""),
+    option(
+        "condition",
+        "Go expression that is true for the hits to count; write --condition='...' with the =",
+        "",
+    ),
+    option("hits", "number of hits to wait for", 1),
+    option("timeout", "seconds to wait for the hits, and then for the command to exit", 60.0),
+    option("depth", "number of stack frames to print", 12),
     option(
         "output",
-        "how to print what was seen",
+        "format of the output",
         "text",
-        choices=(("text", "for people"), ("json", "one document on stdout, all else on stderr")),
+        choices=(
+            ("text", "for people"),
+            ("json", "one document on stdout, other output on stderr"),
+        ),
     ),
 )
 
 
 def task_break(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield one task per component that shows how a place in its code is reached."""
-    yield {"name": None, "doc": "show who reaches a function of a running component, and with what"}
+    """Yield one task per component that prints the hits at a location in its code."""
+    yield {"name": None, "doc": "stop at a function and print variables and stack"}
     for name in registry.debug_offsets():
         yield {
             "name": name,
-            "doc": f"stop {name} at a function or line, show variables and stack, let it run on",
+            "doc": f"stop {name} at a function or line, print variables and stack, resume it",
             "actions": [(break_at, [settings, name])],
             "task_dep": ["toolchain:delve"],
             "uptodate": [False],

@@ -1,6 +1,7 @@
-"""The way out of the debugger, by signals where it can be.
+"""Take a component out of Delve, or restart it.
 
-An editor that speaks DAP can make Delve's own requests hang, so none of them is waited for long.
+A DAP client (an editor) can block Delve's RPC, so each request has a short timeout and signals to
+Delve follow.
 """
 
 from __future__ import annotations
@@ -19,26 +20,30 @@ from tasks.system.procfs import Identity
 
 
 def detach(settings: Settings, record: Record, swap: Swap) -> bool:
-    """Detach Delve; True when the very process runs on, clean, and need not be restarted.
+    """Detach Delve; return True if the process continues without breakpoints, False to restart it.
 
-    A process whose Delve died has its traps still in its text: it is never taken over.
+    If Delve died, its breakpoint instructions are still in the text of the process, so the result
+    is False.
     """
     debuggers = journal.debuggers(settings, record.component, swap)
     if not debuggers:
         return swap.debugger is None and record.alive() and not delve.tracer(record.identity.pid)
     if swap.mode == "debug-exec":
-        return False  # Delve kills what it started, also when it is told to let go
-    if not _let_go(swap, debuggers[0]):
-        saved_breakpoints.drop(swap.port)
-        _let_go(swap, debuggers[0])
+        return False  # Delve kills a process that it started, even on detach without kill
+    if not _clear_and_detach(swap, debuggers[0]):
+        saved_breakpoints.cut_connections(swap.port)
+        _clear_and_detach(swap, debuggers[0])
     for debugger in debuggers:
         signals.stop(debugger, ((signal.SIGTERM, 3.0),))
     gone = not any(debugger.alive() for debugger in debuggers)
     return gone and record.alive() and not delve.tracer(record.identity.pid)
 
 
-def _let_go(swap: Swap, debugger: Identity) -> bool:
-    """Clear every breakpoint and detach; False when a client that speaks DAP stands in the way."""
+def _clear_and_detach(swap: Swap, debugger: Identity) -> bool:
+    """Clear all breakpoints and detach; return False if Delve did not exit.
+
+    A DAP client can block the requests.
+    """
     try:
         with delve.Delve(swap.local, timeout=3.0) as client:
             client.halt(timeout=3.0)
@@ -47,24 +52,26 @@ def _let_go(swap: Swap, debugger: Identity) -> bool:
     except delve.DelveTimeoutError:
         return False
     except Failure:
-        pass  # not listening yet, or ended: a signal tells
+        pass  # Delve does not listen yet or has exited: the signals in `detach` handle both
     return signals.wait_gone(debugger, 1.0)
 
 
-def kill_debugger(settings: Settings, name: str, record: Record | None, swap: Swap) -> None:
-    """End a component by its own signals, then the Delve that would otherwise kill it."""
+def stop_with_debugger(settings: Settings, name: str, record: Record | None, swap: Swap) -> None:
+    """Stop a component by its usual signals, then its Delve, which would kill it at once."""
     debuggers = journal.debuggers(settings, name, swap)
     if record is not None:
-        held = delve.paused(record.identity.pid)  # a signal would wait until it goes on
-        signals.stop(record.identity, signals.KILL if held else signals.LADDER)
+        paused = delve.paused(record.identity.pid)  # it would get SIGTERM only after a resume
+        signals.stop(record.identity, signals.KILL if paused else signals.LADDER)
     for debugger in debuggers:
         signals.stop(debugger, ((signal.SIGTERM, 2.0), *signals.KILL))
     process.stop_marked(process.mark(name, settings.paths.instance), signals.KILL, ())
 
 
 def restart(settings: Settings, record: Record) -> Record:
-    """Start a component again exactly as it was recorded, and wait until it is ready."""
+    """Start a component with its recorded argv and environment, and wait until it is ready."""
     component = processes.desired_component(settings, record.component)
-    fresh = processes.spawn(settings, record.component, record.argv, record.env, record.fingerprint)
-    processes.wait_ready(component, fresh)
-    return fresh
+    started = processes.spawn(
+        settings, record.component, record.argv, record.env, record.fingerprint
+    )
+    processes.wait_ready(component, started)
+    return started

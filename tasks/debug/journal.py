@@ -1,7 +1,7 @@
-"""What is known of a debug swap: wanted, how far it came, and where the component stands now.
+"""Journal of a debug swap: its options and last step; also whether the component is paused.
 
-The journal is a file that is written before each step, so that whatever dies in between, `status`
-tells the truth and `swap.leave` finds its way back.
+The journal is a file that is written before each step. If stepkube, Delve or the component dies
+between two steps, `status` is still correct and `swap.leave` can still restore the component.
 """
 
 from __future__ import annotations
@@ -24,61 +24,66 @@ from tasks.system.procfs import Identity
 
 Step = Literal["entering", "ready", "leaving"]
 MODES = (
-    ("attach", "leave the process alone and trace it"),
-    ("exec", "start it again under Delve, for main() and start-up code"),
+    ("attach", "attach to the running process"),
+    ("exec", "restart it under Delve, for main() and start-up code"),
 )
+"""Values of --mode, each with its help text."""
 
 
 @dataclass(frozen=True)
 class Swap:
-    """One swap.
-
-    `hold` keeps the component standing until a client lets it go on; `any_user` lets Delve serve
-    other local users; `firewall` is the command that closes an opened port again.
-    """
+    """A debug swap of one component; the fields are the JSON keys of the journal."""
 
     mode: Mode
     listen: str
+    """Address and port on which Delve listens."""
     hold: bool = False
+    """Whether the component stays paused until a client resumes it."""
     any_user: bool = False
+    """Whether other users of this machine can connect."""
     firewall: tuple[str, ...] = ()
+    """Argv of the command that closes the opened port; empty if none was opened."""
     step: Step = "entering"
     debugger: Identity | None = None
+    """The Delve process; None until it is started."""
 
     @property
     def broken(self) -> bool:
-        """Whether the swap was cut off half way, or has lost its debugger."""
+        """Whether the swap was interrupted, or its debugger died."""
         return self.step != "ready" or self.debugger is None or not self.debugger.alive()
 
     @property
     def port(self) -> int:
-        """Return the port Delve listens on."""
+        """Port on which Delve listens."""
         return int(self.listen.rpartition(":")[2])
 
     @property
     def local(self) -> str:
-        """Return the address to reach Delve at from this machine."""
+        """Address of Delve for clients on this machine."""
         host = self.listen.rpartition(":")[0]
         return f"127.0.0.1:{self.port}" if host in ("0.0.0.0", "[::]", "") else self.listen  # noqa: S104
 
 
 def request(settings: Settings, name: str, mode: Mode, *, hold: bool = False) -> Swap:
-    """Return the swap a user asks for, on the component's own port."""
+    """Return a new swap that listens on the component's debug port on loopback."""
     return Swap(mode, f"127.0.0.1:{debug_port(settings, name)}", hold)
 
 
-def as_mode(word: str) -> Mode:
-    """Return the mode a user's word means."""
-    return cast("Mode", f"debug-{word}")
+def as_mode(option: str) -> Mode:
+    """Return the mode for a value of --mode: debug-attach for attach."""
+    return cast("Mode", f"debug-{option}")
 
 
 def path(settings: Settings, name: str) -> Path:
-    """Return where a component's journal lies."""
+    """Return the path of a component's journal."""
     return settings.paths.swap / f"{name}.json"
 
 
 def load(settings: Settings, name: str) -> Swap | None:
-    """Return a component's journal, or None when it is not being debugged."""
+    """Return the swap in a component's journal, or None if the component is not being debugged.
+
+    Raises Failure for a journal with other keys.
+    """
     value = files.read_json(path(settings, name))
     if value is None:
         return None
@@ -89,43 +94,48 @@ def load(settings: Settings, name: str) -> Swap | None:
         return Swap(**value, firewall=firewall, debugger=identity)
     except (KeyError, TypeError) as error:
         file = path(settings, name)
-        raise Failure(f"{file} is not a journal of this version: {error}", f"rm {file}") from error
+        raise Failure(
+            f"{file} is not a journal of this version of stepkube: {error}", f"run: rm {file}"
+        ) from error
 
 
 def write(settings: Settings, name: str, swap: Swap) -> None:
-    """Write a journal down."""
+    """Write the journal of a component."""
     files.write_json(path(settings, name), asdict(swap), 0o600)
 
 
 def remove(settings: Settings, name: str) -> None:
-    """Forget a swap that is over."""
+    """Remove the journal of a component."""
     path(settings, name).unlink(missing_ok=True)
 
 
 def debuggers(settings: Settings, name: str, swap: Swap) -> list[Identity]:
-    """Return the living Delve processes of a swap, also one whose identity was not noted yet."""
-    noted = [swap.debugger] if swap.debugger else []
+    """Return the running Delve processes of a swap, including one not yet in the journal."""
+    recorded = [swap.debugger] if swap.debugger else []
     found = process.marked(process.mark(f"dlv-{name}", settings.paths.instance))
     if swap.mode == "debug-exec":
         marked = process.marked(process.mark(name, settings.paths.instance))
         found += [one for one in marked if procfs.argv_of(one.pid)[1:2] == ("exec",)]
-    return [one for one in dict.fromkeys([*noted, *found]) if one.alive()]
+    return [one for one in dict.fromkeys([*recorded, *found]) if one.alive()]
 
 
 def mode(swap: Swap | None) -> str:
-    """Return how a component runs, in one word, as the processes themselves tell it."""
+    """Return the mode of a component, followed by ? if its swap is broken."""
     if swap is None:
         return "normal"
     return f"{swap.mode}?" if swap.broken else swap.mode
 
 
 def is_paused(record: Record | None) -> bool:
-    """Tell whether a component stands still at this moment, without touching it."""
+    """Return whether a component is paused now; only reads /proc."""
     return record is not None and record.alive() and delve.paused(record.identity.pid)
 
 
 def describe(name: str, record: Record | None, swap: Swap | None) -> str:
-    """Say where a debugged component stands, without halting it."""
+    """Return the state of a debugged component as text, without halting it.
+
+    Empty if the component is not being debugged.
+    """
     if swap is None:
         return ""
     if swap.broken:
@@ -142,24 +152,25 @@ def describe(name: str, record: Record | None, swap: Swap | None) -> str:
 
 
 def paused_seconds(pid: int) -> float | None:
-    """Return the seconds since any thread of a process ran, as the scheduler's clocks have it.
+    """Return the seconds since a thread of a process last ran, by the scheduler's clocks.
 
-    Every processor has such a clock of its own, which leaves out time the machine itself was
-    kept waiting: each thread is compared with the clock of the processor it ran on, and the
-    figure is a rough one. None where the kernel does not tell (it is built without
-    CONFIG_SCHED_DEBUG) or keeps this program from that processor.
+    The time is se.exec_start in /proc/PID/sched. Each processor has its own clock (sched_clock),
+    which excludes steal time of a virtual machine; so each thread is compared with the clock of the
+    processor it ran on, and the result is approximate. None if the kernel was built without
+    CONFIG_SCHED_DEBUG, or if this program may not run on that processor.
     """
-    runs: dict[int, float] = {}
+    last_runs: dict[int, float] = {}
     for thread in procfs.threads(pid):
         stat = procfs.stat(thread)
         if stat is not None:
-            ran = _last_run(thread)
-            runs[stat.processor] = max(runs.get(stat.processor, 0.0), ran)
-    if not any(runs.values()):
+            last = max(last_runs.get(stat.processor, 0.0), _last_run(thread))
+            last_runs[stat.processor] = last
+    if not any(last_runs.values()):
         return None
     allowed = os.sched_getaffinity(0)
     try:
-        return max(0.0, min(_sched_clock(on) - ran for on, ran in runs.items())) / 1000
+        ages = [_sched_clock(processor) - last for processor, last in last_runs.items()]
+        return max(0.0, min(ages)) / 1000
     except OSError:
         return None
     finally:
@@ -167,6 +178,7 @@ def paused_seconds(pid: int) -> float | None:
 
 
 def _sched_clock(processor: int) -> float:
+    """Return the clock of a processor in milliseconds: when this thread, moved to it, last ran."""
     os.sched_setaffinity(0, {processor})
     return _last_run(Path("/proc/thread-self"))
 
@@ -179,5 +191,5 @@ def _last_run(thread: Path) -> float:
 
 
 def modes() -> Sequence[tuple[str, str]]:
-    """Return the modes a user can choose, with their meaning."""
+    """Return the values of --mode, each with its help text."""
     return MODES

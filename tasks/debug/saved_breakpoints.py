@@ -1,4 +1,4 @@
-"""The other clients of a Delve: their breakpoints, and how to be rid of a connection that hangs."""
+"""Save and restore the breakpoints in a Delve, and cut connections of its clients."""
 
 from __future__ import annotations
 
@@ -15,55 +15,56 @@ from tasks.system.run import run
 
 @dataclass(frozen=True)
 class SavedBreakpoint:
-    """A breakpoint by what it means: a function's entry, or a line of a file."""
+    """A breakpoint by location, valid in another process of the same program."""
 
     function: str
+    """Function whose entry it is at; empty for another line."""
     file: str
     line: int
     condition: str
+    """Go expression; empty for none."""
 
 
 def collect(address: str) -> tuple[SavedBreakpoint, ...]:
-    """Return the breakpoints that are set in a Delve, so that they can be set again."""
-    found: list[SavedBreakpoint] = []
+    """Return the breakpoints in a Delve; empty if it does not answer."""
+    saved: list[SavedBreakpoint] = []
     with suppress(Failure), delve.Delve(address, timeout=3.0) as client, client.halted():
-        for point in client.breakpoints():
-            entry = point.function and _entry(client, point.function) == point.line
-            found.append(
-                SavedBreakpoint(
-                    point.function if entry else "", point.file, point.line, point.condition
-                )
-            )
-    return tuple(found)
+        for item in client.breakpoints():
+            at_entry = item.function and _entry_line(client, item.function) == item.line
+            function = item.function if at_entry else ""
+            saved.append(SavedBreakpoint(function, item.file, item.line, item.condition))
+    return tuple(saved)
 
 
-def restore(address: str, marks: tuple[SavedBreakpoint, ...]) -> None:
-    """Set breakpoints again; one whose place is gone is said."""
-    if not marks:
+def restore(address: str, saved: tuple[SavedBreakpoint, ...]) -> None:
+    """Set saved breakpoints; print a warning for each that cannot be set."""
+    if not saved:
         return
     with delve.Delve(address, timeout=10.0) as client, client.halted():
-        for mark in marks:
-            place = {"function": mark.function} if mark.function else {"file": mark.file}
-            line = 0 if mark.function else mark.line
+        for item in saved:
+            location = {"function": item.function} if item.function else {"file": item.file}
+            line = 0 if item.function else item.line
             try:
-                client.break_at(**place, line=line, condition=mark.condition)
+                client.break_at(**location, line=line, condition=item.condition)
             except Failure as failure:
-                where = mark.function or f"{mark.file}:{mark.line}"
-                console.warn(f"the breakpoint at {where} was not set again: {failure.message}")
+                where = item.function or f"{item.file}:{item.line}"
+                console.warn(f"the breakpoint at {where} was not restored: {failure.message}")
 
 
-def drop(port: int) -> bool:
-    """Cut the connections to a port, as root and where the kernel can (CONFIG_INET_DIAG_DESTROY).
+def cut_connections(port: int) -> bool:
+    """Close the connections to a port with `ss -K`; return whether it worked.
 
-    The way out when an editor's connection keeps Delve from answering.
+    Needs root and a kernel with CONFIG_INET_DIAG_DESTROY. It helps when the connection of an editor
+    blocks Delve.
     """
     if os.geteuid() or shutil.which("ss") is None:
         return False
-    cut = run("ss", "-K", "state", "established", f"sport = :{port}", check=False, timeout=10)
-    return cut.code == 0
+    result = run("ss", "-K", "state", "established", f"sport = :{port}", check=False, timeout=10)
+    return result.code == 0
 
 
-def _entry(client: delve.Delve, function: str) -> int:
+def _entry_line(client: delve.Delve, function: str) -> int:
+    """Return the line of a function's entry; 0 if Delve does not find it."""
     scope = {"GoroutineID": -1, "Frame": 0}
     with suppress(Failure):
         answer = client.call(

@@ -1,6 +1,6 @@
-"""The debug swap: a component goes into the debugger, and comes back, one journal step at a time.
+"""Debug swap: put a component under Delve and take it out, with a journal entry before each step.
 
-The two ways in are in attach.py, the way back is in detach.py.
+attach.py has both modes to enter, detach.py has the way out.
 """
 
 from __future__ import annotations
@@ -34,32 +34,35 @@ __all__ = [
 
 
 def require_running(settings: Settings, name: str) -> Record:
-    """Return the record of a component that runs. Raises Failure when it does not."""
+    """Return the record of a running component. Raises Failure if it is not running."""
     record = process.load(settings.paths.run, name)
     if record is None or not record.alive():
-        raise Failure(f"{name} does not run", "start the cluster first: doit up")
+        raise Failure(f"{name} is not running", "run: doit up")
     return record
 
 
-def enter(settings: Settings, record: Record, wanted: Swap) -> Record:
-    """Put a running component under the debugger. Raises Failure and restores it on any error."""
+def enter(settings: Settings, record: Record, desired: Swap) -> Record:
+    """Put a running component under Delve and return its record.
+
+    On any error the component is restored to a normal process, then the error is raised.
+    """
     name = record.component
-    require_possible(settings, record, wanted)
-    journal.write(settings, name, wanted)
+    require_possible(settings, record, desired)
+    journal.write(settings, name, desired)
     try:
-        if wanted.firewall:
-            firewall.open_port(wanted.port)
-        return attach.enter(settings, record, wanted)
+        if desired.firewall:
+            firewall.open_port(desired.port)
+        return attach.enter(settings, record, desired)
     except BaseException:
-        with suppress(Failure):  # the first failure is the one to tell
+        with suppress(Failure):  # the first error is the one to report
             leave(settings, name)
         raise
 
 
 def leave(settings: Settings, name: str) -> Record | None:
-    """Take a component out of the debugger and give back a normal process, whatever is left of it.
+    """Take a component out of Delve, and restart it if it cannot continue as a normal process.
 
-    Returns its record, or None when it has none.
+    Works after any interruption. Returns the component's record, or None if it has none.
     """
     swap = load(settings, name)
     record = process.load(settings.paths.run, name)
@@ -68,16 +71,16 @@ def leave(settings: Settings, name: str) -> Record | None:
     journal.write(settings, name, replace(swap, step="leaving"))
     if record is not None:
         if not detach.detach(settings, record, swap):
-            detach.kill_debugger(settings, name, record, swap)
+            detach.stop_with_debugger(settings, name, record, swap)
             record = detach.restart(settings, record)
         record = process.with_mode(record, "normal")
         process.save(settings.paths.run, record)
-    _over(settings, name, swap)
+    _finish(settings, name, swap)
     return record
 
 
 def recover(settings: Settings, name: str) -> bool:
-    """Bring a component back whose swap was cut off or lost its debugger; True when it was."""
+    """Take a component with a broken swap out of Delve; return whether the swap was broken."""
     swap = load(settings, name)
     if swap is None or not swap.broken:
         return False
@@ -88,26 +91,29 @@ def recover(settings: Settings, name: str) -> bool:
 def suspend(
     settings: Settings, name: str
 ) -> tuple[Swap, tuple[saved_breakpoints.SavedBreakpoint, ...]] | None:
-    """Free a component that is about to be started again; return how it was being debugged."""
+    """Stop a debugged component before a restart; return the swap and breakpoints to restore.
+
+    None if the component is not being debugged.
+    """
     swap = load(settings, name)
     if swap is None:
         return None
-    marks = saved_breakpoints.collect(swap.local)
+    saved = saved_breakpoints.collect(swap.local)
     kill(settings, name)
-    return replace(swap, step="entering", debugger=None, hold=False), marks
+    return replace(swap, step="entering", debugger=None, hold=False), saved
 
 
 def kill(settings: Settings, name: str) -> None:
-    """End a debugged component together with its debugger."""
+    """Stop a debugged component together with its Delve."""
     swap = load(settings, name)
     if swap is not None:
         record = process.load(settings.paths.run, name)
-        detach.kill_debugger(settings, name, record, swap)
-        _over(settings, name, swap)
+        detach.stop_with_debugger(settings, name, record, swap)
+        _finish(settings, name, swap)
 
 
 def resume(settings: Settings, name: str) -> bool:
-    """Clear every breakpoint of a component that stands still and let it go on; True if it did."""
+    """Clear all breakpoints of a paused component and resume it; return whether it was paused."""
     swap = load(settings, name)
     if swap is None or not is_paused(process.load(settings.paths.run, name)):
         return False
@@ -118,7 +124,8 @@ def resume(settings: Settings, name: str) -> bool:
     return True
 
 
-def _over(settings: Settings, name: str, swap: Swap) -> None:
+def _finish(settings: Settings, name: str, swap: Swap) -> None:
+    """Close the opened port and remove the journal."""
     if swap.firewall:
         firewall.close_port(swap.firewall)
     journal.remove(settings, name)

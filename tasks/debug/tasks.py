@@ -1,4 +1,4 @@
-"""Tasks debug, undebug, resume: put a component under Delve and take it out again."""
+"""Tasks debug, undebug, resume: put a component under Delve, take it out, end its pause."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ def debug(
     open_firewall: bool,
     any_user: bool,
 ) -> None:
-    """Put one component under Delve and say how to connect; nothing happens when it is there."""
+    """Put a component under Delve, unless it is already, and print how to connect."""
     if stop_at_entry and mode != "exec":
         raise Failure(
-            "--stop-at-entry: an attached process has passed its entry long ago",
+            "--stop-at-entry: with --mode attach the process is already past its entry point",
             "add --mode exec, or use --wait-client",
         )
-    wanted = swap.request(settings, name, swap.as_mode(mode), hold=stop_at_entry or wait_client)
-    address = preflight.listen(listen, wanted.listen, allow_remote=allow_remote)
-    wanted = replace(wanted, listen=address, any_user=any_user)
+    desired = swap.request(settings, name, swap.as_mode(mode), hold=stop_at_entry or wait_client)
+    address = preflight.listen_address(listen, desired.listen, allow_remote=allow_remote)
+    desired = replace(desired, listen=address, any_user=any_user)
     if open_firewall:
         if not allow_remote:
             raise Failure("--open-firewall: Delve listens on loopback only", "add --allow-remote")
-        wanted = replace(wanted, firewall=firewall.close_command(wanted.port))
+        desired = replace(desired, firewall=firewall.close_command(desired.port))
     with files.locked(settings.paths.run / f"{name}.lock"):
-        held = swap.load(settings, name)
-        if held is not None:
-            alive = held.debugger is not None and held.debugger.alive()
-            if alive and _same(held, wanted):
-                console.note("is in the debugger already")
-                _say_how(settings, name, wanted)
+        existing = swap.load(settings, name)
+        if existing is not None:
+            alive = existing.debugger is not None and existing.debugger.alive()
+            if alive and _has_same_options(existing, desired):
+                console.note("is already in the debugger")
+                _print_connections(settings, name, desired)
                 return
             swap.leave(settings, name)
-        record = swap.enter(settings, swap.require_running(settings, name), wanted)
-    console.note(f"pid {record.identity.pid}, {wanted.mode}")
-    _say_how(settings, name, wanted)
+        record = swap.enter(settings, swap.require_running(settings, name), desired)
+    console.note(f"pid {record.identity.pid}, {desired.mode}")
+    _print_connections(settings, name, desired)
 
 
 @action
 def undebug(settings: Settings, name: str) -> None:
-    """Give back a normal process with the very same arguments."""
+    """Take a component out of Delve; its arguments stay the same."""
     with files.locked(settings.paths.run / f"{name}.lock"):
         if swap.load(settings, name) is None:
             console.note("is not in the debugger")
@@ -68,43 +68,44 @@ def undebug(settings: Settings, name: str) -> None:
         before = process.load(settings.paths.run, name)
         record = swap.leave(settings, name)
     if record is None:
-        console.note("it did not run")
+        console.note("was not running")
     elif before is not None and before.identity == record.identity:
-        console.note(f"pid {record.identity.pid} runs on, untouched")
+        console.note(f"pid {record.identity.pid} continues, not restarted")
     else:
-        console.note(f"pid {record.identity.pid}, started with the same arguments")
+        console.note(f"pid {record.identity.pid}, restarted with the same arguments")
 
 
 @action
 def resume(settings: Settings, name: str) -> None:
-    """Let a component that stands at a forgotten breakpoint go on, without any breakpoint left."""
+    """Clear all breakpoints of a paused component and resume it."""
     if swap.load(settings, name) is None:
-        raise Failure(f"{name} is not in the debugger", f"doit debug:{name} puts it there")
-    went_on = swap.resume(settings, name)
-    console.note("goes on, its breakpoints are cleared" if went_on else "runs already")
+        raise Failure(f"{name} is not in the debugger", f"run: doit debug:{name}")
+    resumed = swap.resume(settings, name)
+    console.note("resumed, breakpoints cleared" if resumed else "is not paused")
 
 
-def _same(held: swap.Swap, wanted: swap.Swap) -> bool:
-    """Tell whether a component is being debugged just as it is wanted."""
-    return (held.step, held.mode, held.listen, held.any_user) == (
+def _has_same_options(existing: swap.Swap, desired: swap.Swap) -> bool:
+    """Return whether an existing swap is complete and has the desired options."""
+    return (existing.step, existing.mode, existing.listen, existing.any_user) == (
         "ready",
-        wanted.mode,
-        wanted.listen,
-        wanted.any_user,
+        desired.mode,
+        desired.listen,
+        desired.any_user,
     )
 
 
-def _say_how(settings: Settings, name: str, wanted: swap.Swap) -> None:
-    port, local = wanted.port, wanted.local
-    if local != wanted.listen or not local.startswith(("127.", "[::1]")):
+def _print_connections(settings: Settings, name: str, desired: swap.Swap) -> None:
+    """Print how to connect to Delve, and warnings about who else can connect."""
+    port, local = desired.port, desired.local
+    if local != desired.listen or not local.startswith(("127.", "[::1]")):
         console.warn(
-            f"Delve listens on {wanted.listen} and asks for no password: whoever reaches this port"
-            " can run any code as you, until doit undebug"
+            f"Delve listens on {desired.listen} without a password: anyone who can connect to this"
+            f" port can run code as you; to stop it, run: doit undebug:{name}"
         )
-    if wanted.any_user:
-        console.warn("every user of this machine can run code as you through this port")
-    held = ", and stands until one lets it go on" if wanted.hold else ""
-    console.say(f"  {name} waits for a client on {wanted.listen}{held}")
+    if desired.any_user:
+        console.warn("every user of this machine can connect to this port and run code as you")
+    paused = ", paused until a client resumes it" if desired.hold else ""
+    console.say(f"  {name} waits for a client on {desired.listen}{paused}")
     console.say(f"  terminal:   dlv connect {local}    (leave with: exit -c)")
     console.say(f"  GoLand:     Go Remote, host 127.0.0.1, port {port}")
     console.say(f'  VS Code:    "mode": "remote", "debugAdapter": "dlv-dap", "port": {port}')
@@ -112,10 +113,11 @@ def _say_how(settings: Settings, name: str, wanted: swap.Swap) -> None:
     limit = _pause_limit(settings, name)
     if limit:
         console.say(f"  limit:      {limit}")
-    console.say(f"  and back:   doit undebug:{name}")
+    console.say(f"  stop:       doit undebug:{name}")
 
 
 def _pause_limit(settings: Settings, name: str) -> str:
+    """Return what limits a pause of the component; empty for no limit."""
     limit = registry.COMPONENTS[name].pause_limit
     if limit is None:
         return ""
@@ -127,12 +129,14 @@ def task_debug(settings: Settings) -> Iterator[dict[str, Any]]:
     yield {"name": None, "doc": "put a running component under Delve"}
     params = [
         option("mode", "how to debug", "attach", choices=swap.modes()),
-        option("stop-at-entry", "with --mode exec: stand before main() until a client comes"),
-        option("wait-client", "stand until a client comes and lets it go on"),
-        option("listen", "another address or port for Delve", ""),
-        option("allow-remote", "let --listen name an address that others reach"),
+        option("stop-at-entry", "with --mode exec: pause before main() until a client resumes it"),
+        option("wait-client", "pause until a client connects and resumes it"),
+        option("listen", "address or port for Delve, instead of its default", ""),
+        option("allow-remote", "allow an address in --listen that other machines can reach"),
         option("open-firewall", "open the port in firewalld, ufw or nftables; undebug closes it"),
-        option("any-user", "let other users of this machine connect, for an IDE run by one"),
+        option(
+            "any-user", "allow other users of this machine to connect, such as the user of an IDE"
+        ),
     ]
     for name in registry.debug_offsets():
         yield {
@@ -147,30 +151,33 @@ def task_debug(settings: Settings) -> Iterator[dict[str, Any]]:
 
 def task_undebug(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that takes it out of Delve."""
-    yield from _simple(
+    yield from _component_tasks(
         settings,
         undebug,
-        "take {} out of Delve again, with the same arguments",
-        "take a component out of Delve again",
+        "take {} out of Delve, with the same arguments",
+        "take a component out of Delve",
     )
 
 
 def task_resume(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield one task per component that ends a forgotten pause."""
-    yield from _simple(
+    """Yield one task per component that resumes it from a forgotten breakpoint."""
+    yield from _component_tasks(
         settings,
         resume,
-        "clear the breakpoints of {} and let it go on",
-        "let a component go on that stands at a forgotten breakpoint",
+        "clear the breakpoints of {} and resume it",
+        "resume a component that is paused at a forgotten breakpoint",
     )
 
 
-def _simple(settings: Settings, action: Any, doc: str, group: str) -> Iterator[dict[str, Any]]:
+def _component_tasks(
+    settings: Settings, perform: Any, doc: str, group: str
+) -> Iterator[dict[str, Any]]:
+    """Yield one task without options per component."""
     yield {"name": None, "doc": group}
     for name in registry.debug_offsets():
         yield {
             "name": name,
             "doc": doc.format(name),
-            "actions": [(action, [settings, name])],
+            "actions": [(perform, [settings, name])],
             "uptodate": [False],
         }

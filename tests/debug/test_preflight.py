@@ -39,7 +39,7 @@ OPTIONS: dict[str, Any] = {
     ],
 )
 def test_addresses_delve_may_listen_on(text: str, remote: bool, address: str) -> None:
-    assert preflight.listen(text, "127.0.0.1:1", allow_remote=remote) == address
+    assert preflight.listen_address(text, "127.0.0.1:1", allow_remote=remote) == address
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_addresses_delve_may_listen_on(text: str, remote: bool, address: str) ->
 )
 def test_addresses_that_are_refused(text: str, words: list[str]) -> None:
     with pytest.raises(Failure) as caught:
-        preflight.listen(text, "127.0.0.1:1", allow_remote=False)
+        preflight.listen_address(text, "127.0.0.1:1", allow_remote=False)
     for word in words:
         assert word in str(caught.value)
 
