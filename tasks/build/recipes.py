@@ -45,7 +45,7 @@ def commit_date(checkout: Checkout) -> str:
 
 @once_per_run
 def _stamped(checkout: Checkout) -> Checkout:
-    return version_stamp.stamp_now(checkout)
+    return version_stamp.with_new_commits(checkout)
 
 
 @once_per_run

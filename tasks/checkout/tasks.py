@@ -101,7 +101,7 @@ def is_as_locked(lock: Path, own: bool) -> bool:
     locked = load_checkout(lock)
     if locked.repository and not Path(locked.repository, "HEAD").is_file():
         return False
-    moved = own and version_stamp.head(locked) not in ("", locked.commit)
+    moved = own and version_stamp.head_commit(locked) not in ("", locked.commit)
     return (locked.tree / "cmd").is_dir() and not moved
 
 

@@ -53,7 +53,7 @@ class Worktree:
             )
         found = Checkout(self.tree, "", head.stdout.strip(), self.name, "")
         stamp = self.settings.build.version_stamp
-        return replace(found, version=stamp or version_stamp.of_worktree(found))
+        return replace(found, version=stamp or version_stamp.worktree_version(found))
 
     def _unpacked(self) -> Checkout:
         """Return what an unpacked archive says of itself, seen through a git folder of ours."""
@@ -62,7 +62,7 @@ class Worktree:
             self._watch(repository)
         git = (*GIT, "--git-dir", repository)
         seen = run(*git, "rev-parse", "HEAD").stdout.strip()
-        told = version_stamp.archived(self.tree) or version_stamp.Told("", seen, "")
+        told = version_stamp.from_archive(self.tree) or version_stamp.Stamp("", seen, "")
         stamp = self.settings.build.version_stamp
         version = stamp or told.version or guess_version(self.tree, told.commit)
         return Checkout(self.tree, version, told.commit, self.name, "", str(repository), told.state)

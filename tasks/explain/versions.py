@@ -67,7 +67,9 @@ def stamp(checkout: Checkout) -> dict[str, str]:
     """Return the version stamp of a component that is built from the tree now."""
     arguments = ("--no-optional-locks", "status", "--porcelain")
     edited = run(*checkout.git, *arguments, cwd=checkout.tree).stdout.strip()
-    stamped = version_stamp.values(version_stamp.stamp_now(checkout), dirty=bool(edited), date="")
+    stamped = version_stamp.values(
+        version_stamp.with_new_commits(checkout), dirty=bool(edited), date=""
+    )
     return {name: value for name, value in stamped.items() if value}
 
 

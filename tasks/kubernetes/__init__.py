@@ -1,1 +1,1 @@
-"""What is known of a Kubernetes version, a source tree, and the records of both."""
+"""Facts of Kubernetes minors, source trees, and the records of tools and of the bundle."""

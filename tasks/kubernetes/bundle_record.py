@@ -1,4 +1,4 @@
-"""Record of the bundle that a workspace was filled from."""
+"""The record of the bundle that was imported into an instance."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from tasks.settings.load import Settings
 from tasks.system import files
 
 
-def provides(about: Mapping[str, str], wanted: str) -> bool:
-    """Tell whether a bundle's checkout is the wanted version."""
-    named = satisfies(about["version"], wanted) or wanted == about["requested"]
-    return named or (len(wanted) >= 7 and about["commit"].startswith(wanted))
+def provides(checkout: Mapping[str, str], requested: str) -> bool:
+    """Return whether a bundle's checkout is the requested version, branch or commit."""
+    if satisfies(checkout["version"], requested) or requested == checkout["requested"]:
+        return True
+    return len(requested) >= 7 and checkout["commit"].startswith(requested)
 
 
 def imported_bundle(settings: Settings) -> Mapping[str, Any] | None:
-    """Return the record of the bundle in use: taken over, and no other origin was asked for."""
+    """Return the record of the imported bundle.
+
+    None without a bundle, and if the user configured another origin.
+    """
     origin = settings.origin
     if origin.order not in ("auto", "bundle") or (origin.path and origin.order == "auto"):
         return None
@@ -32,7 +36,10 @@ def imported_bundle(settings: Settings) -> Mapping[str, Any] | None:
 
 
 def built_root(settings: Settings, tree: Path) -> Path | None:
-    """Return the folder that the binaries a bundle brought for its tree name as their sources'."""
+    """Return the source folder named in the debug info of a bundle's binaries.
+
+    None if the tree is not the one of the imported bundle.
+    """
     record = imported_bundle(settings)
     if record is None or record["checkout"]["tree"] != str(tree):
         return None
@@ -40,13 +47,16 @@ def built_root(settings: Settings, tree: Path) -> Path | None:
 
 
 def bundled_tool(settings: Settings, name: str, tree: Path) -> tuple[Tool, dict[str, str]] | None:
-    """Return a tool that the bundle brought for its tree and what else is known of it, or None."""
+    """Return a tool of the imported bundle, and the other values of its record.
+
+    None if the bundle has no such tool, or if the tree is not the bundle's.
+    """
     record = imported_bundle(settings)
     if record is None or record["checkout"]["tree"] != str(tree) or name not in record["tools"]:
         return None
-    about = dict(record["tools"][name])
-    root, path = about.pop("root", None), Path(about.pop("bin"))
+    values = dict(record["tools"][name])
+    root, path = values.pop("root", None), Path(values.pop("bin"))
     if not path.exists():
         return None
-    version, origin = about.pop("version"), about.pop("from")
-    return Tool(name, version, path, Path(root) if root else None, origin), about
+    version, origin = values.pop("version"), values.pop("from")
+    return Tool(name, version, path, Path(root) if root else None, origin), values

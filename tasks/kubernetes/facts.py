@@ -1,4 +1,4 @@
-"""What differs between Kubernetes minors: data (templates/facts.yaml), not ifs."""
+"""Facts of a Kubernetes minor, read from templates/facts.yaml."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Minor(NamedTuple):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a component tells whether it is well."""
+    """Scheme and path of a component's health check."""
 
     scheme: str
     path: str
@@ -35,10 +35,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is true of one minor; a field's meaning and evidence stand beside it in the file.
-
-    `note` says when the facts are those of another minor.
-    """
+    """The facts of one minor; templates/facts.yaml explains each field and names its evidence."""
 
     minor: Minor
     build_mode: str
@@ -66,89 +63,100 @@ class Facts:
     health: Mapping[str, Endpoint]
     admission_removed: Mapping[str, str]
     note: str = ""
+    """Message to the user if the facts are those of another minor, else empty."""
 
 
 def parse(version: str) -> Minor:
-    """Return the minor of `1.20`, `v1.20.2` or `v1.36.0-alpha.1`."""
-    found = _MINOR.match(version)
-    if not found:
+    """Return the minor of a version such as `1.20`, `v1.20.2` or `v1.36.0-alpha.1`.
+
+    Raises Failure if the text does not begin with a version.
+    """
+    match = _MINOR.match(version)
+    if not match:
         raise Failure(f"{version!r} is not a Kubernetes version", "write it like 1.20 or v1.20.2")
-    return Minor(int(found[1]), int(found[2]))
+    return Minor(int(match[1]), int(match[2]))
 
 
 def minor(version: str | Minor) -> Facts:
-    """Return the facts of a minor; a newer one than is known gets the newest, with a note."""
-    wanted = parse(version) if isinstance(version, str) else version
-    known = _clamp(wanted)
+    """Return the facts of a minor.
+
+    A minor after the newest known one gets the facts of the newest, and a note. Raises Failure for
+    a minor before the oldest known one.
+    """
+    requested = parse(version) if isinstance(version, str) else version
+    known = _clamp(requested)
     note = ""
-    if known != wanted:
+    if known != requested:
         note = (
-            f"Kubernetes {wanted} is newer than {known}: treated as {known},"
-            " every flag tried on the binary first"
+            f"Kubernetes {requested} is newer than {known}: it is treated as {known},"
+            " and every flag is tried on the binary first"
         )
-    return _facts(wanted, known, note)
+    return _facts(requested, known, note)
 
 
 def minors() -> list[Minor]:
-    """Return every minor that is known, the oldest first."""
+    """Return all known minors, oldest first."""
     (major, oldest), (_, newest) = parse(data()["oldest"]), parse(data()["newest"])
     return [Minor(major, number) for number in range(oldest, newest + 1)]
 
 
 def flag_known(component: str, flag: str, version: str | Minor) -> bool:
-    """Tell whether the component of that minor takes the flag (or its file has the field)."""
-    wanted = _clamp(parse(version) if isinstance(version, str) else version)
+    """Return whether a component of a minor has a flag, or its configuration file a field."""
+    known = _clamp(parse(version) if isinstance(version, str) else version)
     row = data()["flags"][component].get(flag)
     if row is None:
         return False
     since, until = row.get("since"), row.get("until")
-    return (not since or parse(since) <= wanted) and (not until or wanted <= parse(until))
+    return (not since or parse(since) <= known) and (not until or known <= parse(until))
 
 
 def flag_hidden(component: str, flag: str) -> bool:
-    """Tell whether --help may keep silent about a flag that is there."""
+    """Return whether a component can have the flag although its --help does not list it."""
     return bool(data()["flags"][component].get(flag, {}).get("hidden"))
 
 
-def first(fact: str, value: Any) -> str:
-    """Return the first minor of which a fact has a value, such as 1.19."""
+def first_minor(fact: str, value: Any) -> str:
+    """Return the first minor in which a fact has a value, such as 1.19."""
     rows = data()["facts"][fact]
     return str(min((since for since, row in rows.items() if row[0] == value), key=parse))
 
 
 @functools.cache
 def data() -> Any:
-    """Return the parsed file."""
+    """Return the content of templates/facts.yaml."""
     import yaml  # noqa: PLC0415 - `doit list` stays fast
 
     return yaml.safe_load(FILE.read_text())
 
 
 @functools.cache
-def _facts(wanted: Minor, known: Minor, note: str) -> Facts:
+def _facts(requested: Minor, known: Minor, note: str) -> Facts:
     tables = data()
-    values = {name: _at(eras, known) for name, eras in tables["facts"].items()}
-    health = {name: Endpoint(*_at(eras, known).split()) for name, eras in tables["health"].items()}
+    values = {name: _value_in(known, eras) for name, eras in tables["facts"].items()}
+    health = {
+        name: Endpoint(*_value_in(known, eras).split()) for name, eras in tables["health"].items()
+    }
     removed = {
         plugin: since
         for plugin, (since, _) in tables["admission_removed"].items()
         if parse(since) <= known
     }
-    return Facts(minor=wanted, health=health, admission_removed=removed, note=note, **values)
+    return Facts(minor=requested, health=health, admission_removed=removed, note=note, **values)
 
 
-def _at(eras: Mapping[str, list[Any]], wanted: Minor) -> Any:
-    """Return the value of the last row that starts at or before `wanted`."""
-    start = max((since for since in eras if parse(since) <= wanted), key=parse)
+def _value_in(minor: Minor, eras: Mapping[str, list[Any]]) -> Any:
+    """Return the value of the last row that starts at or before a minor."""
+    start = max((since for since in eras if parse(since) <= minor), key=parse)
     value = eras[start][0]
     return tuple(value) if isinstance(value, list) else value
 
 
-def _clamp(wanted: Minor) -> Minor:
+def _clamp(requested: Minor) -> Minor:
+    """Return the known minor whose facts are used. Raises Failure for a minor that is too old."""
     oldest, newest = parse(data()["oldest"]), parse(data()["newest"])
-    if wanted < oldest:
+    if requested < oldest:
         raise Failure(
-            f"Kubernetes {wanted} is older than {oldest}, the oldest that works here",
-            f"choose {oldest} or newer, for example version: v{oldest}.3",
+            f"Kubernetes {requested} is older than {oldest}, the oldest supported minor",
+            f"use {oldest} or newer, for example version: v{oldest}.3",
         )
-    return min(wanted, newest)
+    return min(requested, newest)

@@ -1,4 +1,4 @@
-"""Kubernetes release names: minors, pre-releases, which is newest."""
+"""Kubernetes release names: is it a minor, which release is the newest, does a version match."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import re
 from collections.abc import Iterable
 
 
-def is_minor(wanted: str) -> bool:
-    """Tell whether a text names a minor, such as v1.32, and no single version of it."""
-    return re.fullmatch(r"v\d+\.\d+", wanted) is not None
+def is_minor(requested: str) -> bool:
+    """Return whether a text names a minor, such as v1.32, not one version of a minor."""
+    return re.fullmatch(r"v\d+\.\d+", requested) is not None
 
 
-def newest(wanted: str, offered: Iterable[str]) -> str:
-    """Return the newest release offered, of a minor where one is wanted; empty for none."""
-    of_line = f"{wanted}." if is_minor(wanted) else ""
+def newest(requested: str, offered: Iterable[str]) -> str:
+    """Return the newest of the offered releases, or the newest of a requested minor.
+
+    Pre-releases do not count. The result is empty if no release matches.
+    """
+    prefix = f"{requested}." if is_minor(requested) else ""
     releases = [name for name in offered if re.fullmatch(r"v\d+\.\d+\.\d+", name)]
-    fitting = [name for name in releases if name.startswith(of_line)]
-    return max(fitting, key=lambda name: [int(n) for n in name[1:].split(".")], default="")
+    matching = [name for name in releases if name.startswith(prefix)]
+    return max(matching, key=lambda name: [int(n) for n in name[1:].split(".")], default="")
 
 
-def satisfies(version: str, wanted: str) -> bool:
-    """Tell whether a tree's version is the one wanted, or of the minor that is wanted."""
-    of_line = is_minor(wanted) and version.startswith(f"{wanted}.")
-    return of_line or wanted in ("auto", version)
+def satisfies(version: str, requested: str) -> bool:
+    """Return whether a version is the requested one, or belongs to the requested minor."""
+    same_minor = is_minor(requested) and version.startswith(f"{requested}.")
+    return same_minor or requested in ("auto", version)

@@ -1,4 +1,4 @@
-"""A program of the toolchain, the Go that the machine has, and the environment Go runs in."""
+"""Tools of the toolchain and their records, installed Go releases, and the environment of Go."""
 
 from __future__ import annotations
 
@@ -17,28 +17,34 @@ from tasks.system.run import run
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ORIGIN = ".stepkube-origin"
-"""File that says where a folder of the toolchain is from; it is written last."""
+"""File with the origin of a toolchain folder; written last, in a complete folder."""
 _PASSED = re.compile(r"(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A program, or for CNI a folder of them; `root` is Go's GOROOT; `origin` says where from."""
+    """A program that the build, the cluster or the debugger needs."""
 
     name: str
     version: str
     bin: Path
+    """The program; for CNI the folder of the plugins."""
     root: Path | None
+    """GOROOT, only for Go."""
     origin: str
+    """Where the program comes from: a path, an address or a description."""
 
     @property
     def release(self) -> Release:
-        """The version as numbers, all 0 when it is not a release."""
+        """The version as numbers; all 0 if it is not a release."""
         return release(self.version) or (0, 0, 0)
 
 
 def load_tool(settings: Settings, name: str) -> Tool:
-    """Return the tool (go, etcd, delve, cni) an instance uses. Raises Failure when not made yet."""
+    """Return the tool that an instance uses: go, etcd, delve, cni or tools-go.
+
+    Raises Failure if the instance has no such tool yet.
+    """
     record = files.read_json(settings.paths.tool(name))
     if record is None:
         raise Failure(f"there is no {name} yet", f"run: doit toolchain:{name}")
@@ -49,7 +55,7 @@ def load_tool(settings: Settings, name: str) -> Tool:
 
 
 def save_tool(settings: Settings, tool: Tool, **more: str) -> None:
-    """Write the record of the tool an instance uses; `more` are further facts of it."""
+    """Write the record of the tool that an instance uses; `more` adds values to the record."""
     record = {"version": tool.version, "bin": str(tool.bin), "from": tool.origin, **more}
     if tool.root:
         record["root"] = str(tool.root)
@@ -57,38 +63,41 @@ def save_tool(settings: Settings, tool: Tool, **more: str) -> None:
 
 
 def installed_go() -> Iterator[Tool]:
-    """Yield the Go releases of this machine: on PATH, in /usr/local and in /usr/lib."""
+    """Yield the Go releases installed on this machine: in PATH, /usr/local and /usr/lib."""
     env = {"PATH": os.environ.get("PATH", SYSTEM_PATH), "GOENV": "off", "GOTOOLCHAIN": "local"}
-    env |= {"HOME": "/dev/null"}  # it would write its telemetry there
+    env |= {"HOME": "/dev/null"}  # go writes its telemetry to HOME
     roots: set[Path] = set()
     for program in go_programs():
         try:
             root = Path(run(program, "env", "GOROOT", env=env, timeout=20).stdout.strip())
-            said = run(program, "version", env=env, timeout=20).stdout
+            output = run(program, "version", env=env, timeout=20).stdout
         except (Failure, OSError):
             continue
-        match = re.fullmatch(rf"go version go([\d.]+)\b.* linux/{architecture()}", said.strip())
+        match = re.fullmatch(rf"go version go([\d.]+)\b.* linux/{architecture()}", output.strip())
         if match and root not in roots and (root / "bin/go").is_file():
             roots.add(root)
             yield Tool("go", match[1], root / "bin/go", root, str(root))
 
 
 def go_programs() -> list[Path]:
-    """Return where an installed go program is."""
+    """Return the paths of the go programs installed on this machine."""
     found = [Path(folder) / "go" for folder in os.get_exec_path() if folder]
     found += [Path("/usr/local/go/bin/go"), *sorted(Path("/usr/lib").glob("go-*/bin/go"))]
     return [path for path in dict.fromkeys(found) if os.access(path, os.X_OK) and path.is_file()]
 
 
-def proxies_for(go: Release, wanted: str) -> str:
-    """Return a GOPROXY as a Go understands it: a list from 1.13 on, with | in it from 1.15 on."""
+def goproxy_for(go: Release, goproxy: str) -> str:
+    """Return a value of GOPROXY that a Go release understands.
+
+    Go understands a list from 1.13 on, and `|` in the list from 1.15 on.
+    """
     if go < (1, 15, 0):
-        wanted = wanted.replace("|", ",")
-    return wanted if go >= (1, 13, 0) else wanted.partition(",")[0]
+        goproxy = goproxy.replace("|", ",")
+    return goproxy if go >= (1, 13, 0) else goproxy.partition(",")[0]
 
 
 def go_env(settings: Settings, go: Tool) -> dict[str, str]:
-    """Return the whole environment for a `go` command: all it writes stays in the workspace."""
+    """Return the complete environment of a `go` command; go writes only to the workspace."""
     cache = settings.paths.cache
     temporary = cache / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
@@ -103,14 +112,13 @@ def go_env(settings: Settings, go: Tool) -> dict[str, str]:
             "TMPDIR": str(temporary),
             "GOROOT": str(go.root),
             "GOENV": "off",
-            "GOFLAGS": "-modcacherw"
-            if go.release >= (1, 14, 0)
-            else "",  # or it could not be removed
+            # without -modcacherw the user cannot remove the module cache
+            "GOFLAGS": "-modcacherw" if go.release >= (1, 14, 0) else "",
             "GOTOOLCHAIN": "local",
             "GOPATH": str(cache / "gopath"),
             "GOMODCACHE": str(cache / "gomod"),
             "GOCACHE": str(cache / "gobuild"),
-            "GOPROXY": proxies_for(go.release, settings.mirror.goproxy),
+            "GOPROXY": goproxy_for(go.release, settings.mirror.goproxy),
             "GOSUMDB": settings.mirror.gosumdb,
         }
     )

@@ -1,4 +1,4 @@
-"""A Kubernetes tree as it is on disk: its version, its minor, the digests of its files."""
+"""A Kubernetes source tree: its lock file, its version, and the digests of its files."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ GIT = (
     "-c",
     "maintenance.auto=false",
 )
-"""How every git command begins; none leaves one behind that tidies up while a folder is renamed."""
+"""First arguments of every git command. Automatic maintenance is off: it would run in the
+background while a folder is renamed."""
 _LFS = b"version https://git-lfs.github.com/spec/"
 _SEMVER = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """The tree an instance is built from; `requested` is what the user asked for.
-
-    `repository` is the git folder kept for a tree that has none of its own. `state` is the tree's
-    state as a file told it, empty where git is to be asked.
-    """
+    """The source tree that an instance is built from."""
 
     tree: Path
     version: str
     commit: str
     origin: str
     requested: str
+    """The version that the user requested."""
     repository: str = ""
+    """Git folder in the workspace, for a tree without a repository."""
     state: str = ""
+    """The tree's state (clean, dirty, archive) if a file names it; empty if git decides."""
 
     @property
     def git(self) -> tuple[str, ...]:
-        """The words that begin a git command, to be run in the tree."""
-        own = ("--git-dir", self.repository, "--work-tree", ".")
-        return (*GIT, *own) if self.repository else GIT
+        """First arguments of a git command that runs in the tree."""
+        options = ("--git-dir", self.repository, "--work-tree", ".")
+        return (*GIT, *options) if self.repository else GIT
 
     @property
     def minor(self) -> Minor:
@@ -64,12 +64,12 @@ class Checkout:
 
 
 def is_version(text: str) -> bool:
-    """Tell whether a text is a full release such as v1.20.2."""
+    """Return whether a text is a complete version such as v1.20.2."""
     return _SEMVER.fullmatch(text) is not None
 
 
 def load_checkout(lock: Path) -> Checkout:
-    """Read which tree an instance uses. Raises Failure when there is none yet."""
+    """Read the checkout of an instance from its lock file. Raises Failure if there is none yet."""
     value = files.read_json(lock)
     if value is None:
         raise Failure("there is no checkout yet", "run: doit checkout")
@@ -82,25 +82,26 @@ def load_checkout(lock: Path) -> Checkout:
 
 
 def require_kubernetes(tree: Path, where: str) -> None:
-    """Raise Failure when a folder does not look like a Kubernetes source tree."""
+    """Raise Failure if a folder is not a Kubernetes source tree; `where` begins the message."""
     if not (tree / "cmd" / "kube-apiserver").is_dir():
         raise Failure(
-            f"{where}: {tree} is not a Kubernetes source tree (no cmd/kube-apiserver in it)",
-            "name the top folder of a complete checkout",
+            f"{where}: {tree} is not a Kubernetes source tree (it has no cmd/kube-apiserver)",
+            "use the top folder of a complete checkout",
         )
     for source in (tree / "cmd" / "kube-apiserver").glob("*.go"):
         if source.read_bytes().startswith(_LFS):
             raise Failure(
-                f"{where}: {tree} has Git LFS pointers in place of files ({source.name})",
-                "run git lfs pull in a clone of it, and name that clone as origin.path",
+                f"{where}: {tree} has Git LFS pointers instead of files ({source.name})",
+                "run `git lfs pull` in a clone of it, and set origin.path to that clone",
             )
 
 
 def guess_version(tree: Path, commit: str) -> str:
-    """Work out the version of a tree that no release tag names.
+    """Return the version of a tree whose commit has no release tag.
 
-    The minor comes from the constant that 1.31+ carry, else from the newest change log. Before 1.10
-    there was one for all minors, whose place was then taken by a list of links.
+    The minor comes from the constant DefaultKubeBinaryVersion (in trees of 1.31 and newer), else
+    from the newest change log. Before 1.10 one CHANGELOG.md described all minors; newer trees have
+    a list of links in that file. Raises Failure if the tree has none of these.
     """
     base = tree / "staging/src/k8s.io/component-base/version/base.go"
     if base.is_file():
@@ -119,7 +120,7 @@ def guess_version(tree: Path, commit: str) -> str:
     if tags:
         return f"{max(tags, key=lambda tag: int(tag.split('.')[1]))}+{commit[:12]}"
     raise Failure(
-        f"{tree}: nothing in the tree tells which Kubernetes version it is",
+        f"{tree}: no file of the tree names its Kubernetes version",
         "set build.version_stamp, for example to v1.30.0",
     )
 
@@ -129,42 +130,43 @@ def _log_minor(log: Path) -> int:
 
 
 def snapshot(tree: Path, git: Sequence[str] = GIT) -> dict[str, str]:
-    """Return path -> blob digest of every file of a worktree as it is now.
+    """Return path -> blob digest of every file in a worktree.
 
-    Unchanged files cost one look at git's index; edited and untracked ones are hashed.
+    The digests of unchanged files come from git's index; edited and untracked files are hashed.
     """
     index = run(*git, "ls-files", "--stage", "-z", cwd=tree).stdout
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for entry in index.split("\0")[:-1]:
-        about, _, path = entry.partition("\t")
-        found[path] = about.split()[1]
-    dirty, gone = changed_files(tree, git)
-    for path in gone:
-        found.pop(path, None)
-    listed = "".join(f"{path}\n" for path in dirty)
-    hashes = run(*git, "hash-object", "--stdin-paths", cwd=tree, stdin=listed).stdout.split()
-    return found | dict(zip(dirty, hashes, strict=True))
+        columns, _, path = entry.partition("\t")
+        digests[path] = columns.split()[1]
+    changed, deleted = changed_files(tree, git)
+    for path in deleted:
+        digests.pop(path, None)
+    paths = "".join(f"{path}\n" for path in changed)
+    hashes = run(*git, "hash-object", "--stdin-paths", cwd=tree, stdin=paths).stdout.split()
+    return digests | dict(zip(changed, hashes, strict=True))
 
 
 def changed_files(tree: Path, git: Sequence[str] = GIT) -> tuple[list[str], list[str]]:
-    """Return the edited and untracked files, and the deleted ones, of a worktree."""
+    """Return the changed files of a worktree: edited and untracked ones, and deleted ones."""
     status = run(
         *git, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", cwd=tree
     ).stdout
-    dirty, gone = [], []
+    changed, deleted = [], []
     for entry in status.split("\0")[:-1]:
         path = entry[3:]
         if (tree / path).is_file():
-            dirty.append(path)
+            changed.append(path)
         elif not (tree / path).exists():
-            gone.append(path)
-    return dirty, gone
+            deleted.append(path)
+    return changed, deleted
 
 
 def tree_digests(snapshot_: Mapping[str, str], folders: set[str]) -> str:
-    """Return `digest  path` lines of the files in a set of folders that a build can see.
+    """Return sorted `digest  path` lines of the files that a build of some folders reads.
 
-    Tests are left out: editing one must not rebuild a component. The module files always count.
+    Test files are omitted: an edited test must not rebuild a component. go.mod and the other files
+    in MODULE_FILES are always included.
     """
     lines = []
     for path, blob in snapshot_.items():

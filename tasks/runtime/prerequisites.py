@@ -118,7 +118,7 @@ def require_cgroups(settings: Settings) -> None:
     unified = sandbox.CGROUPS / "cgroup.controllers"
     if known.cgroup_v2 or not unified.is_file():
         return
-    since = facts.first("cgroup_v2", True)
+    since = facts.first_minor("cgroup_v2", True)
     raise Failure(
         f"this host has only cgroup v2 ({sandbox.CGROUPS}); the kubelet supports it from Kubernetes"
         f" {since}, and this is {version}",

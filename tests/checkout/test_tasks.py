@@ -128,7 +128,7 @@ def test_commits_on_top_of_a_version_stay(tmp_path: Path, remote: Path) -> None:
     mine = miniature.commit(first.tree, "mine")
     assert checkout.take(made) == first
     assert miniature.git(first.tree, "rev-parse", "HEAD") == mine
-    assert version_stamp.stamp_now(first).version == f"v1.10.3-1+{mine[:14]}"
+    assert version_stamp.with_new_commits(first).version == f"v1.10.3-1+{mine[:14]}"
 
 
 def test_a_named_version_is_never_replaced(tmp_path: Path, remote: Path) -> None:

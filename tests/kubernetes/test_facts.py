@@ -59,7 +59,7 @@ def test_the_file_and_the_dataclass_have_the_same_facts() -> None:
 
 
 def test_every_fact_is_asked_for() -> None:
-    asked = re.compile(r"(?:\)|facts|known|now|about)\.(\w+)|first\(\"(\w+)\"")
+    asked = re.compile(r"(?:\)|facts|known|now|about)\.(\w+)|first_minor\(\"(\w+)\"")
     text = "".join(file.read_text() for file in (ROOT / "tasks").rglob("*.py"))
     found = {name for names in asked.findall(text) for name in names}
     assert {item.name for item in fields(facts.Facts)} <= found | {"minor"}
@@ -71,8 +71,8 @@ def test_a_version_names_its_minor(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "main", "1", "v1.x"])
-def test_what_is_no_version_is_refused(text: str) -> None:
-    with pytest.raises(Failure, match="is not a Kubernetes version"):
+def test_a_text_without_a_version_is_refused(text: str) -> None:
+    with pytest.raises(Failure, match=rf"^{text!r} is not a"):
         facts.minor(text)
 
 
@@ -83,9 +83,9 @@ def test_older_than_known_is_refused(text: str) -> None:
     assert "1.10" in caught.value.hint
 
 
-def test_newer_than_known_is_the_newest_and_says_so() -> None:
+def test_newer_than_known_is_the_newest_with_a_note() -> None:
     found = facts.minor("1.40")
-    assert found.note.startswith("Kubernetes 1.40 is newer than 1.36: treated as 1.36, every flag")
+    assert "1.40" in found.note and "1.36" in found.note
     assert found.minor == (1, 40)
     assert found.admission == facts.minor("1.36").admission
 
