@@ -1,1 +1,1 @@
-"""Go, etcd, Delve and the CNI plugins: chosen for the checkout, verified, private."""
+"""Go, etcd, Delve and CNI plugins: chosen for the checkout, verified, kept in the workspace."""

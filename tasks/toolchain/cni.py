@@ -1,4 +1,4 @@
-"""CNI plugins: built from their Go module, or a release archive whose digest the user knows."""
+"""CNI plugins: built from their Go module, or unpacked from a release archive of known digest."""
 
 from __future__ import annotations
 
@@ -23,26 +23,29 @@ PLUGINS = {
 
 
 def requested_version(settings: Settings) -> dict[str, str]:
-    """Return what decides which plugins are made: a release and a digest, both may be empty."""
+    """Return the requested version of the plugins and the digest of its archive, or empty texts."""
     digest = getattr(settings.node, f"cni_plugins_{architecture()}_sha256sum", "")
     return {"version": settings.node.cni_plugins_version, "digest": digest}
 
 
 def make(settings: Settings) -> Tool:
-    """Return the plugins the user asks for, else the newest that can be built."""
-    asked, digest = requested_version(settings).values()
-    if not asked:
+    """Return the plugins of the requested version, else of the newest version that can be built.
+
+    With a digest they come from a release archive, else they are built.
+    """
+    requested, digest = requested_version(settings).values()
+    if not requested:
         version = go_install.newest(settings, "cni", MODULE)
     else:
-        version = require_release(asked, settings.source("node.cni_plugins_version"))
+        version = require_release(requested, settings.source("node.cni_plugins_version"))
     if digest:
-        return _unpacked(settings, version, digest.lower())
+        return _from_archive(settings, version, digest.lower())
     packages = {name: f"{MODULE}/plugins/{path}" for name, path in PLUGINS.items()}
     return go_install.build(settings, "cni", MODULE, version, packages)
 
 
-def _unpacked(settings: Settings, version: Release, digest: str) -> Tool:
-    """Fetch a release archive, compare its digest, and take the plugins that are used."""
+def _from_archive(settings: Settings, version: Release, digest: str) -> Tool:
+    """Fetch a release archive, check its digest, and unpack the plugins in PLUGINS."""
     name = f"cni-plugins-linux-{architecture()}-v{dotted(version)}.tgz"
     home = settings.paths.toolchain / f"cni-{dotted(version)}-{digest[:16]}"
     archive = settings.paths.cache / name
@@ -57,31 +60,31 @@ def _unpacked(settings: Settings, version: Release, digest: str) -> Tool:
                 key="mirror.cni",
             )
             try:
-                with files.staged(home) as making:
-                    _unpack(archive, making)
-                    files.write(making / "origin", origin)
+                with files.staged(home) as staging:
+                    _unpack(archive, staging)
+                    files.write(staging / "origin", origin)
             finally:
                 archive.unlink(missing_ok=True)
     return Tool("cni", dotted(version), home, None, (home / "origin").read_text())
 
 
 def _verify(path: Path, digest: str) -> None:
-    found = files.digest_file(path)
-    if found != digest:
+    actual = files.digest_file(path)
+    if actual != digest:
         raise Failure(
-            f"the archive of CNI plugins has the digest {found}, and {digest} was asked for",
-            "correct CNI_PLUGINS_VERSION or the digest",
+            f"the archive of the CNI plugins has the digest {actual}, not {digest}",
+            f"correct CNI_PLUGINS_VERSION or CNI_PLUGINS_{architecture().upper()}_SHA256SUM",
         )
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Write the plugins of an archive to a folder, whatever else and wherever they are in it."""
+    """Write the plugins of an archive to a folder; their folder in the archive does not matter."""
     with tarfile.open(archive, "r:gz") as packed:
         for member in packed:
             name = Path(member.name).name
             stream = packed.extractfile(member) if member.isfile() and name in PLUGINS else None
             if stream:
                 files.write(folder / name, stream.read(), 0o755)
-    lacks = [name for name in PLUGINS if not (folder / name).is_file()]
-    if lacks:
-        raise Failure(f"{archive.name} has no {' and no '.join(lacks)}")
+    missing = [name for name in PLUGINS if not (folder / name).is_file()]
+    if missing:
+        raise Failure(f"{archive.name} has no {' and no '.join(missing)}")

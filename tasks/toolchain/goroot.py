@@ -1,4 +1,4 @@
-"""A Go release, from the first place that has it, whole and verified, as a private GOROOT."""
+"""Finds or fetches a Go release: installed, kept, or from the first place that has it, verified."""
 
 from __future__ import annotations
 
@@ -22,138 +22,144 @@ from tasks.system.run import run
 from tasks.toolchain.versions import go_name
 
 MODULE = "golang.org/toolchain"
-_NEWEST = 3  # how many newer patches of a line are tried
+_NEWER_PATCHES_TRIED = 3
 
 
-def obtain(settings: Settings, wanted: str) -> Tool:
-    """Return Go `wanted` or a newer patch of its line: installed, kept, or made in the toolchain.
+def obtain(settings: Settings, requested: str) -> Tool:
+    """Return the requested Go or a newer patch of it (1.25.3 for 1.25.1).
 
-    Raises Failure that lists every place tried.
+    It is an installed Go, else one of the toolchain folder, else it is fetched into that folder.
+    Raises Failure with the error of every place.
     """
-    version = require_release(wanted, "the wanted Go")
+    version = require_release(requested, "the requested Go")
     for tool in installed_go():
-        if is_fitting(tool, version):
+        if _satisfies(tool, version):
             return tool
     with files.locked(settings.paths.toolchain / ".go.lock"):
         for tool in kept_goroot(settings):
-            if is_fitting(tool, version):
+            if _satisfies(tool, version):
                 return tool
-        tried: list[str] = []
-        for source in (from_proxies, from_debian, from_releases):
+        errors: list[str] = []
+        for fetch in (from_proxies, from_debian, from_releases):
             try:
-                return source(settings, version)
+                return fetch(settings, version)
             except Failure as failure:
-                tried.append(failure.message)
+                errors.append(failure.message)
     raise Failure(
-        f"Go {wanted} is not to be had:\n" + "\n".join(tried),
-        f"install Go {dotted(version[:2])}, or name other places in mirror.goproxy,"
-        " mirror.apt_archive or mirror.go",
+        f"could not find or fetch Go {requested}:\n" + "\n".join(errors),
+        f"install Go {dotted(version[:2])}, or add places to mirror.goproxy, mirror.apt_archive"
+        " or mirror.go",
     )
 
 
-def is_fitting(tool: Tool, wanted: Release) -> bool:
-    """Tell whether a Go is of the wanted minor line and not older than the wanted patch."""
-    return tool.release[:2] == wanted[:2] and tool.release >= wanted
+def _satisfies(tool: Tool, requested: Release) -> bool:
+    """Return whether a Go is the requested release or a newer patch of it."""
+    return tool.release[:2] == requested[:2] and tool.release >= requested
 
 
 def kept_goroot(settings: Settings) -> Iterator[Tool]:
-    """Yield the Go releases that the toolchain folder has already, newest first."""
-    marks = settings.paths.toolchain.glob(f"go*/{ORIGIN}")
-    found = [(version, mark) for mark in marks if (version := release(mark.parent.name))]
-    for version, mark in sorted(found, reverse=True):
-        root = mark.parent
+    """Yield the Go releases in the toolchain folder, newest first."""
+    origin_files = settings.paths.toolchain.glob(f"go*/{ORIGIN}")
+    found = [(version, file) for file in origin_files if (version := release(file.parent.name))]
+    for version, file in sorted(found, reverse=True):
+        root = file.parent
         if (root / "bin/go").is_file():
-            yield Tool("go", go_name(version), root / "bin/go", root, mark.read_text())
+            yield Tool("go", go_name(version), root / "bin/go", root, file.read_text())
 
 
-def from_proxies(settings: Settings, wanted: Release) -> Tool:
-    """Make a GOROOT of the module golang.org/toolchain, verified by the checksum database."""
-    tried: list[str] = []
-    for version in candidates(wanted, _on_proxies(settings)):
+def from_proxies(settings: Settings, requested: Release) -> Tool:
+    """Fetch a GOROOT as Go module golang.org/toolchain, verified with the checksum database."""
+    errors: list[str] = []
+    for version in candidates(requested, _listed_by_proxies(settings)):
         try:
             return _from_proxies(settings, version)
         except Failure as failure:
-            tried.append(failure.message)
-    raise Failure("\n".join(tried))
+            errors.append(failure.message)
+    raise Failure("\n".join(errors))
 
 
-def from_debian(settings: Settings, wanted: Release) -> Tool:
-    """Make a GOROOT of the packages golang-1.NN-go and golang-1.NN-src of a Debian suite.
+def from_debian(settings: Settings, requested: Release) -> Tool:
+    """Fetch a GOROOT as the packages golang-1.NN-go and golang-1.NN-src of a Debian suite.
 
-    The system's own suites are asked first, then those of mirror.apt_archive.
+    The suites of the system are tried first, then those of mirror.apt_archive.
     """
-    line = dotted(wanted[:2])
-    packages = (f"golang-{line}-go", f"golang-{line}-src")
-    tried: list[str] = []
+    minor = dotted(requested[:2])
+    packages = (f"golang-{minor}-go", f"golang-{minor}-src")
+    errors: list[str] = []
     for suite in ("", *settings.mirror.apt_archive):
         suites = (suite,) if suite else ()
         try:
             archive = Archive(settings, suites, system=not suite, kinds=("deb",))
             offered = archive.binary_version(packages[0])
             version = release(re.split(r"[-+~]", offered or "")[0])
-            if version is None or version < wanted:
+            if version is None or version < requested:
                 raise Failure(f"{archive.where} has {offered or 'no'} {packages[0]}")
             with files.staged(_home(settings, version)) as root:
                 archive.fetch_binary(packages, root / "deb")
-                _flatten(root / "deb", line, root)
+                _flatten(root / "deb", minor, root)
                 origin = f"Debian {suite}" if suite else "the distribution's packages"
                 return _finish(settings, version, root, origin)
         except Failure as failure:
-            tried.append(failure.message)
-    raise Failure("\n".join(tried))
+            errors.append(failure.message)
+    raise Failure("\n".join(errors))
 
 
-def from_releases(settings: Settings, wanted: Release) -> Tool:
-    """Make a GOROOT of a release archive below mirror.go, whose sha256 the same folder states."""
-    tried: list[str] = []
+def from_releases(settings: Settings, requested: Release) -> Tool:
+    """Fetch a GOROOT as a release archive from mirror.go, verified with the folder's sha256."""
+    errors: list[str] = []
     for base in settings.mirror.go:
-        listed = _listed(settings, base)
-        offered = [found for name in listed if (found := release(name.split(".linux-")[0]))]
-        for version in candidates(wanted, offered):
+        digests = _listed_digests(settings, base)
+        offered = [version for name in digests if (version := release(name.split(".linux-")[0]))]
+        for version in candidates(requested, offered):
             try:
-                return _from_release(settings, base, version, listed)
+                return _from_release(settings, base, version, digests)
             except Failure as failure:
-                tried.append(failure.message)
-    raise Failure("\n".join(tried) or "mirror.go names no folder")
+                errors.append(failure.message)
+    raise Failure("\n".join(errors) or "mirror.go names no folder")
 
 
-def candidates(wanted: Release, offered: Iterable[Release]) -> Iterator[Release]:
-    """Yield the wanted release, then the newest later patches of its line.
+def candidates(requested: Release, offered: Iterable[Release]) -> Iterator[Release]:
+    """Yield the requested release, then the newest of its newer patches.
 
-    `offered` is looked at only when the first would not do.
+    `offered` is read only after the requested release, so the caller may not need it.
     """
-    yield wanted
-    later = {found for found in offered if found[:2] == wanted[:2] and found > wanted}
-    yield from sorted(later, reverse=True)[:_NEWEST]
+    yield requested
+    newer = {item for item in offered if item[:2] == requested[:2] and item > requested}
+    yield from sorted(newer, reverse=True)[:_NEWER_PATCHES_TRIED]
 
 
-def _on_proxies(settings: Settings) -> Iterator[Release]:
-    """Yield the Go releases for this machine that a proxy lists, asked for when first wanted."""
-    form = re.compile(rf"^v0\.0\.1-(go[\d.]+)\.linux-{architecture()}$", re.MULTILINE)
+def _listed_by_proxies(settings: Settings) -> Iterator[Release]:
+    """Yield the Go releases for this machine that a proxy lists; fetch the list at the first use.
+
+    An unreachable proxy lists none.
+    """
+    pattern = re.compile(rf"^v0\.0\.1-(go[\d.]+)\.linux-{architecture()}$", re.MULTILINE)
     with suppress(Failure):
         listed = goproxy.read(settings, f"{MODULE}/@v/list")
-        yield from filter(None, map(release, form.findall(listed)))
+        yield from filter(None, map(release, pattern.findall(listed)))
 
 
 def _from_proxies(settings: Settings, version: Release) -> Tool:
-    known = f"v0.0.1-go{go_name(version)}.linux-{architecture()}"
-    archive, address = modzip.fetch(settings, MODULE, known)
+    module_version = f"v0.0.1-go{go_name(version)}.linux-{architecture()}"
+    archive, address = modzip.fetch(settings, MODULE, module_version)
+    prefix = f"{MODULE}@{module_version}/"
     with files.staged(_home(settings, version)) as root:
-        modzip.unpack(archive, f"{MODULE}@{known}/", root, lambda name, _: _is_program(name))
-        for path in root.rglob("_go.mod"):  # go.mod would make a module of its own of the folder
+        modzip.unpack(archive, prefix, root, lambda name, _: _is_program(name))
+        # in the archive a go.mod is called _go.mod, else its folder would be another Go module
+        for path in root.rglob("_go.mod"):
             path.rename(path.with_name("go.mod"))
         archive.unlink()
         return _finish(settings, version, root, address)
 
 
 def _from_release(
-    settings: Settings, base: str, version: Release, listed: Mapping[str, str]
+    settings: Settings, base: str, version: Release, digests: Mapping[str, str]
 ) -> Tool:
     mirror = settings.mirror
     arch = {"arm": "armv6l"}.get(architecture(), architecture())
     name = f"go{go_name(version)}.linux-{arch}.tar.gz"
     expected = (
-        listed.get(name)
+        digests.get(name)
         or download.read(
             f"{base}/{name}.sha256", timeout=mirror.timeout, ca_bundle=mirror.ca_bundle
         ).decode(errors="replace")[:64]
@@ -161,7 +167,7 @@ def _from_release(
 
     def verify(path: Path) -> None:
         if files.digest_file(path) != expected:
-            raise Failure(f"its sha256 is not the {expected} that {base} states")
+            raise Failure(f"{name}: its sha256 is not {expected}, the sha256 listed by {base}")
 
     archive = settings.paths.cache / "downloads" / name
     download.fetch(
@@ -179,8 +185,8 @@ def _from_release(
         return _finish(settings, version, root, base)
 
 
-def _listed(settings: Settings, base: str) -> dict[str, str]:
-    """Return archive name -> sha256 from the index of a release folder, empty where it has none."""
+def _listed_digests(settings: Settings, base: str) -> dict[str, str]:
+    """Return archive name -> sha256 from the index of a release folder; empty without an index."""
     mirror = settings.mirror
     try:
         index = json.loads(
@@ -198,16 +204,19 @@ def _listed(settings: Settings, base: str) -> dict[str, str]:
         return {}
 
 
-def _flatten(unpacked: Path, line: str, root: Path) -> None:
-    """Make one folder of Debian's two: each link of /usr/lib/go-1.NN becomes what it points to.
+def _flatten(unpacked: Path, minor: str, root: Path) -> None:
+    """Merge Debian's two folders: each link in /usr/lib/go-1.NN is replaced by its target.
 
-    Without links the paths in debug information are the ones an editor opens.
+    Without links the paths in debug information are the paths that an editor opens.
     """
-    library = unpacked / "usr/lib" / f"go-{line}"
+    library = unpacked / "usr/lib" / f"go-{minor}"
     for link in [path for path in library.rglob("*") if path.is_symlink()]:
         target = link.resolve()
         if not target.is_relative_to(unpacked.resolve()):
-            raise Failure(f"the package's {link.relative_to(unpacked)} leads to {target}")
+            raise Failure(
+                f"the package's link {link.relative_to(unpacked)} leads out of the package:"
+                f" {target}"
+            )
         link.unlink()
         if target.exists():
             target.rename(link)
@@ -225,12 +234,15 @@ def _is_program(name: str) -> bool:
 
 
 def _finish(settings: Settings, version: Release, root: Path, origin: str) -> Tool:
-    """Try the program, mark the folder as whole, and make way for it."""
-    made = Tool("go", go_name(version), root / "bin/go", root, origin)
-    said = run(made.bin, "version", env=go_env(settings, made), timeout=60).stdout
-    if f"go version go{made.version} " not in said:
-        raise Failure(f"the Go {made.version} from {origin} calls itself {said.strip()}")
+    """Check the version that go prints, write the origin file, and remove an old folder.
+
+    The caller then renames the staged folder `root`.
+    """
+    staged = Tool("go", go_name(version), root / "bin/go", root, origin)
+    output = run(staged.bin, "version", env=go_env(settings, staged), timeout=60).stdout
+    if f"go version go{staged.version} " not in output:
+        raise Failure(f"the Go {staged.version} from {origin} prints {output.strip()!r}")
     files.write(root / ORIGIN, origin)
     home = _home(settings, version)
     shutil.rmtree(home, ignore_errors=True)
-    return Tool("go", made.version, home / "bin/go", home, origin)
+    return Tool("go", staged.version, home / "bin/go", home, origin)

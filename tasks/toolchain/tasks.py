@@ -1,6 +1,7 @@
-"""Go, etcd, Delve and CNI plugins, resolved from the checkout, verified and private.
+"""Tasks that find, fetch or build Go, etcd, Delve and CNI plugins.
 
-Every tool is a small record below the instance; the programs are shared by all instances.
+The checkout decides the versions. Every tool has a record in the instance; all instances share the
+programs.
 """
 
 from __future__ import annotations
@@ -32,56 +33,56 @@ __all__ = ["Tool", "go_env", "load_tool"]
 
 ETCD = "go.etcd.io/etcd/server/v3"
 OLD_ETCD = (3, 5, 35)
-"""Serves the trees that want etcd 3.1 to 3.4, which no module proxy can build."""
+"""The etcd for trees that need 3.1 to 3.4, which cannot be built from a Go module proxy."""
 DELVE = "github.com/go-delve/delve"
 
 
 def provide(settings: Settings, name: str, make: Callable[[Settings], Any]) -> Any:
-    """Take the tool that a bundle brought for this very tree, else find, fetch or build one."""
-    given = bundle_record.bundled_tool(settings, name, load_checkout(settings.paths.lock).tree)
-    if given is None or (name == "etcd" and settings.etcd.version):
+    """Use the tool of the bundle that the tree comes from, else find, fetch or build one."""
+    bundled = bundle_record.bundled_tool(settings, name, load_checkout(settings.paths.lock).tree)
+    if bundled is None or (name == "etcd" and settings.etcd.version):
         return make(settings)
-    found, more = given
-    save_tool(settings, found, **more)
-    return _note(f"{name} {found.version}", found)
+    tool, more = bundled
+    save_tool(settings, tool, **more)
+    return _note(f"{name} {tool.version}", tool)
 
 
 @action
 def make_go(settings: Settings) -> None:
-    """Find or fetch the Go that the checkout is built with."""
-    wanted = required_go(load_checkout(settings.paths.lock).tree)
-    go = goroot.obtain(settings, wanted)
+    """Find or fetch the Go that builds the checkout."""
+    required = required_go(load_checkout(settings.paths.lock).tree)
+    go = goroot.obtain(settings, required)
     save_tool(settings, go)
-    _note(f"go{go.version}", go, wanted)
+    _note(f"go{go.version}", go, required)
 
 
 @action
 def make_etcd(settings: Settings) -> None:
-    """Find or build the etcd that the checkout, or the user, asks for."""
-    named = settings.etcd.version
-    asked = named or required_etcd(load_checkout(settings.paths.lock).tree)
-    wanted = require_release(asked, "etcd.version")
-    found = installed("etcd", r"etcd Version: ([\d.]+)", "--version")
-    if found and (found.release == wanted if named else found.release >= wanted):
+    """Find or build the etcd of etcd.version, else the etcd that the checkout needs."""
+    exact = bool(settings.etcd.version)
+    version = settings.etcd.version or required_etcd(load_checkout(settings.paths.lock).tree)
+    required = require_release(version, "etcd.version")
+    found = _installed("etcd", "--version", r"etcd Version: ([\d.]+)")
+    if found and (found.release == required if exact else found.release >= required):
         etcd = found
     else:
-        etcd = build_etcd(settings, wanted, exact=bool(named))
+        etcd = build_etcd(settings, required, exact=exact)
     save_tool(settings, etcd)
-    _note(f"etcd {etcd.version}", etcd, dotted(wanted))
+    _note(f"etcd {etcd.version}", etcd, dotted(required))
 
 
 @action
 def make_delve(settings: Settings) -> None:
-    """Find or build a Delve that debugs what the checkout's Go makes."""
+    """Find or build a Delve that debugs binaries of the checkout's Go."""
     go = load_tool(settings, "go")
-    found = installed("dlv", r"^Version: ([\d.]+)$", "version")
+    found = _installed("dlv", "version", r"^Version: ([\d.]+)$")
     if found and delve_fits(found, go):
         delve = Tool("delve", found.version, found.bin, None, found.origin)
     else:
         version = go_install.newest(settings, "delve", DELVE)
-        require_delve(version, go)
-        made = go_install.build(settings, "delve", DELVE, version, {"dlv": f"{DELVE}/cmd/dlv"})
-        delve = Tool("delve", made.version, made.bin / "dlv", None, made.origin)
+        _require_delve(version, go)
+        built = go_install.build(settings, "delve", DELVE, version, {"dlv": f"{DELVE}/cmd/dlv"})
+        delve = Tool("delve", built.version, built.bin / "dlv", None, built.origin)
     oldest, newest = delve_range(delve.release)
     save_tool(settings, delve, min_go=dotted(oldest), max_go=dotted(newest))
     _note(f"delve {delve.version}", delve)
@@ -89,82 +90,85 @@ def make_delve(settings: Settings) -> None:
 
 @action
 def make_cni(settings: Settings) -> None:
-    """Build or fetch the network plugins that a node's container runtime runs."""
-    made = cni.make(settings)
-    save_tool(settings, made)
-    _note(f"CNI plugins {made.version}", made)
+    """Build or fetch the CNI plugins, which the container runtime of the node runs."""
+    plugins = cni.make(settings)
+    save_tool(settings, plugins)
+    _note(f"CNI plugins {plugins.version}", plugins)
 
 
-def build_etcd(settings: Settings, wanted: Release, *, exact: bool) -> Tool:
-    """Build etcd from its module: `wanted`, or unless `exact` a newer one that serves as well.
+def build_etcd(settings: Settings, required: Release, *, exact: bool) -> Tool:
+    """Build etcd from its Go module: the required release, or a newer patch unless `exact`.
 
-    Before 3.5 etcd was no module that can be built so; later lines get their newest patch when the
-    wanted one is not on the proxy.
+    etcd before 3.5 is not a Go module that can be built: OLD_ETCD is used instead. A newer patch is
+    used if the proxy does not have the required release.
     """
-    if not exact and wanted < (3, 5, 0):
-        wanted = OLD_ETCD
+    if not exact and required < (3, 5, 0):
+        required = OLD_ETCD
     first: Failure | None = None
-    for version in goroot.candidates(wanted, () if exact else _offered_etcd(settings)):
+    for version in goroot.candidates(required, () if exact else _offered_etcd(settings)):
         try:
-            made = go_install.build(settings, "etcd", ETCD, version, {"etcd": ETCD})
-            return Tool("etcd", made.version, made.bin / "etcd", None, made.origin)
+            built = go_install.build(settings, "etcd", ETCD, version, {"etcd": ETCD})
+            return Tool("etcd", built.version, built.bin / "etcd", None, built.origin)
         except Failure as failure:
             first = first or failure
     assert first is not None  # noqa: S101 - there is always one candidate
     raise Failure(
         first.message,
-        f"install etcd {dotted(wanted)}, set etcd.version (3.5.0 or newer can be built),"
-        " or name another proxy in mirror.goproxy",
+        f"install etcd {dotted(required)}, set etcd.version (3.5.0 or newer can be built),"
+        " or set mirror.goproxy to another proxy",
     )
 
 
-def installed(name: str, version: str, word: str) -> Tool | None:
-    """Return a program on PATH whose answer to `word` has a version, or None."""
-    found = shutil.which(name)
-    if found is None:
+def _installed(name: str, argument: str, pattern: str) -> Tool | None:
+    """Return a program in PATH that prints its version; None if there is none.
+
+    `pattern` matches the version in the output of `name argument`.
+    """
+    path = shutil.which(name)
+    if path is None:
         return None
     try:
-        match = re.search(version, run(found, word, timeout=20).stdout, re.MULTILINE)
+        match = re.search(pattern, run(path, argument, timeout=20).stdout, re.MULTILINE)
     except (Failure, OSError):
         return None
-    return Tool(name, match[1], Path(found), None, found) if match else None
+    return Tool(name, match[1], Path(path), None, path) if match else None
 
 
 def delve_fits(delve: Tool, go: Tool) -> bool:
-    """Tell whether an installed Delve can do all we ask and knows the binaries this Go makes."""
+    """Return whether an installed Delve is new enough and can debug binaries of this Go."""
     oldest, newest = delve_range(delve.release)
-    line = go.release[:2]
-    if delve.release < OLDEST_DELVE or not oldest <= line <= newest:
+    minor = go.release[:2]
+    if delve.release < OLDEST_DELVE or not oldest <= minor <= newest:
         return False
-    if line < DWARF5:
+    if minor < DWARF5:
         return True
     built = re.search(r": go(\d+)\.(\d+)", run(go.bin, "version", delve.bin, check=False).stdout)
     return built is not None and (int(built[1]), int(built[2])) >= DWARF5
 
 
-def require_delve(version: Release, go: Tool) -> None:
-    """Fail when even the newest Delve is older than the Go it would debug."""
+def _require_delve(version: Release, go: Tool) -> None:
+    """Raise Failure if the newest Delve does not support the Go that builds the tree."""
     newest = delve_range(version)[1]
     if go.release[:2] > newest:
         raise Failure(
-            f"Delve {dotted(version)}, the newest there is, knows Go up to {dotted(newest)},"
+            f"Delve {dotted(version)}, the newest release, supports Go up to {dotted(newest)},"
             f" but the tree is built with Go {go.version}",
-            "wait for the next Delve, or name a proxy that has it in mirror.goproxy",
+            "wait for the next Delve, or set mirror.goproxy to a proxy that has it",
         )
 
 
 def is_present(record: Path) -> bool:
-    """Tell whether the program that a tool's record names is still there."""
+    """Return whether the program in a tool's record exists."""
     return Path(files.read_json(record)["bin"]).exists()
 
 
-def _note(what: str, tool: Tool, wanted: str = "") -> None:
-    asked = f" (the tree asks for {wanted})" if wanted and wanted != tool.version else ""
-    console.note(f"{what} from {tool.origin}{asked}")
+def _note(name: str, tool: Tool, required: str = "") -> None:
+    needs = f" (the tree needs {required})" if required and required != tool.version else ""
+    console.note(f"{name} from {tool.origin}{needs}")
 
 
 def _offered_etcd(settings: Settings) -> Iterator[Release]:
-    """Yield the releases there are, asked for when the first is wanted."""
+    """Yield the etcd releases that a proxy lists; fetch the list at the first use."""
     with suppress(Failure):
         yield from goproxy.releases(settings, ETCD)
 
@@ -189,7 +193,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
         file_dep: Sequence[str] = (),
     ) -> dict[str, Any]:
         record = settings.paths.tool(name)
-        there = Check(f"the {name} that {record} names is there", is_present, (record,))
+        exists = Check(f"the program named in {record} exists", is_present, (record,))
         return {
             "basename": "toolchain",
             "name": name,
@@ -198,7 +202,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "targets": [str(record)],
             "file_dep": list(file_dep),
             "task_dep": [after],
-            "uptodate": [config_changed(dict(config)), there],
+            "uptodate": [config_changed(dict(config)), exists],
             "clean": True,
         }
 
@@ -206,7 +210,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
     return [
         task(
             "go",
-            "find or fetch the Go that the checkout is built with",
+            "find or fetch the Go that builds the checkout",
             make_go,
             mirror,
             after="checkout",
@@ -214,7 +218,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
         ),
         task(
             "etcd",
-            "find or build the etcd that the checkout asks for",
+            "find or build the etcd that the checkout needs",
             make_etcd,
             etcd,
             after="checkout",
@@ -222,7 +226,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
         ),
         task(
             "delve",
-            "find or build the Delve that debugs what this Go makes",
+            "find or build a Delve that debugs binaries of this Go",
             make_delve,
             mirror,
             after="toolchain:go",
@@ -230,7 +234,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
         ),
         task(
             "cni",
-            "build the network plugins of a node",
+            "build or fetch the CNI plugins of the node",
             make_cni,
             {**mirror, **cni.requested_version(settings)},
             after="checkout",

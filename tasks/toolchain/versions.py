@@ -1,4 +1,4 @@
-"""Which Go, etcd and Delve fit: read from the checkout and from tables, without side effects."""
+"""Versions of Go, etcd and Delve that a checkout needs, from its files and from tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.core.errors import Failure
 from tasks.gomod.release import _NUMBER, Release, _numbers, dotted, release
 
 Range = tuple[tuple[int, int], tuple[int, int]]
-"""Oldest and newest minor line of something."""
+"""Oldest and newest minor (major, minor) of Go."""
 
 
 DELVE = (
@@ -38,52 +38,55 @@ DELVE = (
     ("1.26.0", (1, 24), (1, 26)),
     ("1.27.0", (1, 25), (1, 27)),
 )
-"""First Delve release, oldest and newest Go it knows (pkg/goversion/compat.go of every tag)."""
+"""First Delve release, and the oldest and newest Go that it supports (pkg/goversion/compat.go of
+every tag)."""
 
 OLDEST_DELVE = (1, 22, 1)
-"""The first Delve that can do all that a debug swap uses."""
+"""The first Delve that has every function of a debug swap."""
 
 DWARF5 = (1, 25)
-"""From this Go on a binary has DWARF 5, which Delve reads only when built with this Go or newer."""
+"""Binaries of this Go and newer have DWARF 5; Delve reads it only if built with such a Go."""
 
 
 def go_name(version: Release) -> str:
-    """Write a Go release as Go does: the first of a line had no .0 before 1.21."""
+    """Return the name of a Go release: before 1.21 the first release of a minor has no .0."""
     return dotted(version[:2] if version[2] == 0 and version < (1, 21, 0) else version)
 
 
 def required_go(tree: Path) -> str:
-    """Return the Go release a Kubernetes tree is built with, from the most telling file it has.
+    """Return the Go release that builds a Kubernetes tree, from the first of GO_FILES that has one.
 
-    The order matters: the later files only give a floor. Raises Failure naming the tree.
+    The order matters: the last files name only the oldest possible Go. Raises Failure if no file
+    names a Go release.
     """
     for name, reader in GO_FILES:
-        found = reader(_text(tree / name))
-        if found is not None:
-            return go_name(found)
+        version = reader(_text(tree / name))
+        if version is not None:
+            return go_name(version)
     names = ", ".join(name for name, _ in GO_FILES)
     raise Failure(
-        f"{tree} does not say which Go it needs (looked at {names})",
-        "check that it is a whole Kubernetes tree",
+        f"{tree}: no file names the Go that it needs (tried {names})",
+        "use a complete Kubernetes tree",
     )
 
 
 def required_etcd(tree: Path) -> str:
-    """Return the etcd release that a tree's hack/lib/etcd.sh asks for."""
+    """Return the etcd release that a tree's hack/lib/etcd.sh names. Raises Failure without one."""
     script = _text(tree / "hack/lib/etcd.sh")
-    found = _search(rf"^ETCD_VERSION=\$\{{ETCD_VERSION:-{_NUMBER}", script)
-    if found is None:
+    version = _search(rf"^ETCD_VERSION=\$\{{ETCD_VERSION:-{_NUMBER}", script)
+    if version is None:
         raise Failure(
             f"{tree}/hack/lib/etcd.sh does not name an etcd version",
             "set etcd.version, for example to 3.5.30",
         )
-    return dotted(found)
+    return dotted(version)
 
 
 def delve_range(version: Release) -> Range:
-    """Return the oldest and newest Go line that a Delve release knows.
+    """Return the oldest and newest minor of Go that a Delve release supports.
 
-    A Delve newer than the table follows the habit of the last years: its own minor and two before.
+    For a Delve newer than the table it is an estimate from the last years: the Go of the same
+    minor, and the two minors before.
     """
     known = [row for row in DELVE if (release(row[0]) or version) <= version]
     if not known or version >= (1, 28, 0):

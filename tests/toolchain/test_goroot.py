@@ -88,7 +88,7 @@ def test_a_zip_that_reaches_outside_is_refused(tmp_path: Path, name: str) -> Non
 def test_a_program_that_is_another_version_is_refused(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
     proxy.zip("1.25.5", **{"bin/go": program("1.25.4")})
-    with pytest.raises(Failure, match=r"calls itself go version go1\.25\.4"):
+    with pytest.raises(Failure, match=r"Go 1\.25\.5 .* go1\.25\.4"):
         goroot.obtain(proxy.settings(tmp_path, GOSUMDB="off"), "1.25.5")
 
 
@@ -120,7 +120,7 @@ def test_a_release_archive_is_checked_by_the_sum_beside_it(tmp_path: Path) -> No
 def test_a_release_archive_with_another_sum_is_refused(tmp_path: Path) -> None:
     base = release_folder(tmp_path / "dl", "1.15.5", listed=False, sha256="0" * 64)
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path, STEPKUBE_MIRROR_GO=base)
-    with pytest.raises(Failure, match="its sha256 is not the 0000"):
+    with pytest.raises(Failure, match=r"sha256 is not 0{64}"):
         goroot.obtain(chosen, "1.15.5")
 
 
@@ -199,7 +199,7 @@ def test_an_installed_go_of_the_same_line_is_used(tmp_path: Path, go_on_machine:
     expected = Tool("go", "1.26.8", go_on_machine / "bin/go", go_on_machine, str(go_on_machine))
     assert goroot.obtain(chosen, "1.26.2") == expected
     for wanted in ("1.26.9", "1.25.5"):
-        with pytest.raises(Failure, match=f"Go {wanted} is not to be had"):
+        with pytest.raises(Failure, match=f" Go {wanted}:"):
             goroot.obtain(chosen, wanted)
 
 

@@ -75,7 +75,7 @@ def test_go_is_recorded_and_said(stage: tuple[Proxy, load.Settings]) -> None:
     _, chosen = stage
     assert toolchain.make_go(chosen) is None
     assert tool_record.load_tool(chosen, "go").version == "1.26.8"
-    assert re.fullmatch(r"go1\.26\.8 from /.* \(the tree asks for 1\.26\.2\)", notes())
+    assert re.fullmatch(r"go1\.26\.8 from /.* \(.* 1\.26\.2\)", notes())
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_etcd_is_built_from_its_module(
     assert "CGO_ENABLED=0" in asked
     assert f"GOSUMDB={chosen.mirror.gosumdb}" in asked
     assert tool_record.load_tool(chosen, "tools-go").version == "1.26.8"
-    assert ("the tree asks for" in notes()) == (wanted != built)
+    assert ("(the tree" in notes()) == (wanted != built)
     assert list(chosen.paths.toolchain.glob(".etcd-*")) == []
     assert list((chosen.paths.cache / "tmp").iterdir()) == []
 
@@ -175,7 +175,7 @@ def test_a_go_that_no_delve_knows_is_refused_before_a_build(
     tool_record.save_tool(chosen, Tool("go", "1.28.1", Path("/go/bin/go"), Path("/go"), "x"))
     failed = toolchain.make_delve(chosen)
     assert failed is not None
-    assert "knows Go up to 1.27" in failed.message
+    assert re.search(r"Delve 1\.27\.2.* 1\.27,.* 1\.28\.1", failed.message)
     assert not chosen.paths.toolchain.exists() or not list(chosen.paths.toolchain.glob("delve*"))
 
 
@@ -197,13 +197,14 @@ def test_an_installed_delve_is_used_only_when_it_knows_this_go(
     assert toolchain.delve_fits(program, kind) is fits
 
 
-def test_plugins_whose_go_is_not_to_be_had_are_refused(
+def test_plugins_that_need_a_newer_go_are_refused(
     stage: tuple[Proxy, load.Settings],
 ) -> None:
     proxy, chosen = stage
     failed = toolchain.make_cni(chosen)
     assert failed is not None
-    assert f"needs a Go after {golang.go_name(go_install.TOOLS_GO)}" in failed.message
+    assert f"{cni.MODULE} needs a Go newer" in failed.message
+    assert golang.go_name(go_install.TOOLS_GO) in failed.message
     proxy.release(cni.MODULE, "1.8.0", "1.9.1")
     assert toolchain.make_cni(chosen) is None
     folder = tool_record.load_tool(chosen, "cni").bin
@@ -222,7 +223,7 @@ def test_a_tool_that_is_gone_is_made_again(tmp_path: Path) -> None:
     assert kept() is False
     chosen.paths.tool("etcd").write_text("{")
     assert kept() is False
-    assert repr(kept) == f"the etcd that {chosen.paths.tool('etcd')} names is there"
+    assert str(chosen.paths.tool("etcd")) in repr(kept)
 
 
 def test_the_tasks_describe_what_they_depend_on(tmp_path: Path) -> None:
