@@ -127,7 +127,7 @@ def _read_index(
             f"{path} is not a bundle: {index.NAME} is larger than {index.LIMIT >> 20} MiB"
         )
     contents = index.parse(stream.read(), str(path))
-    version = checkout.normal(settings.version)
+    version = checkout.normalized_version(settings.version)
     index.require_fit(contents, resources.architecture(), version, str(path))
     _require_same_tree(settings, contents, path)
     need = round(2 * contents.size / resources.GIB + 0.1, 2)

@@ -1,1 +1,1 @@
-"""The Kubernetes source: from worktree, git, archive, Debian package, module proxy or bundle."""
+"""Kubernetes source: checked out from a worktree, git, archive, Debian, Go module proxy, bundle."""

@@ -1,4 +1,4 @@
-"""What every origin can do, and the ways in which it can be of no help."""
+"""The Origin protocol, its errors, and functions that several origins use."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ from tasks.system.run import run
 
 VERSION_SCRIPT = Path("hack/lib/version.sh")
 NO_DATE = "2000-01-01T00:00:00Z"
-"""The date of a commit whose files have none of their own."""
+"""Date of a commit whose files have no common date."""
 TREE_GIB = 2.0
-"""GiB a checked out tree, its archive and its git objects take at the most."""
+"""GiB: upper limit for a checked out tree, its archive and its git objects."""
 
 
 class Unreachable(Failure):
-    """The origin does not answer; another one may."""
+    """The origin does not answer; another origin may."""
 
 
 class Incomplete(Failure):
-    """The origin answers and has the version, but has lost some of its files."""
+    """The origin has the version, but some of its files are missing."""
 
 
 class NoSuchVersion(Failure):
-    """The origin answers, but does not have the version."""
+    """The origin answers, but it does not have the version."""
 
 
 class Origin(Protocol):
-    """A place that can check out a version."""
+    """A place from which a version can be checked out."""
 
     name: str
+    """The name in messages."""
 
-    def checkout(self, wanted: str) -> Checkout:
-        """Return a tree at the wanted version, `auto` meaning the newest release.
+    def checkout(self, requested: str) -> Checkout:
+        """Return a tree of the requested version.
 
-        Of a minor (v1.32) it is the newest release too; see newest and satisfies.
+        `auto` is the newest release, a minor (v1.32) its newest release; see newest and satisfies
+        in tasks/kubernetes/releases.py. Raises Unreachable, Incomplete or NoSuchVersion.
         """
 
 
@@ -48,38 +50,44 @@ def slug(text: str) -> str:
 
 
 def start_repository(tree: Path) -> None:
-    """Make an empty git repository of a folder."""
+    """Initialize a git repository in a folder."""
     run(*GIT, "init", "--quiet", "--initial-branch=stepkube", cwd=tree)
 
 
 def version_script(tree: Path) -> str:
-    """Return the script into which `git archive` writes tag and commit, empty without one."""
+    """Return hack/lib/version.sh, into which `git archive` writes tag and commit; else empty."""
     script = tree / VERSION_SCRIPT
     return script.read_text(errors="replace") if script.is_file() else ""
 
 
 def stated_commit(tree: Path) -> str:
-    """Return upstream's commit as `git archive` wrote it down, else that of our own import."""
-    found = re.search(r"KUBE_GIT_COMMIT='([0-9a-f]{40})'", version_script(tree))
-    if found:
-        return found[1]
-    own = (tree / ".git").is_dir()  # else git would tell of a repository around it
-    head = run(*GIT, "rev-parse", "--verify", "HEAD", cwd=tree, check=False) if own else None
+    """Return the upstream commit that `git archive` wrote into the tree, else our imported commit.
+
+    40 zeros if the tree has neither.
+    """
+    match = re.search(r"KUBE_GIT_COMMIT='([0-9a-f]{40})'", version_script(tree))
+    if match:
+        return match[1]
+    is_top = (tree / ".git").is_dir()  # else git would use a repository around the tree
+    head = run(*GIT, "rev-parse", "--verify", "HEAD", cwd=tree, check=False) if is_top else None
     return (head.stdout.strip() if head else "") or "0" * 40
 
 
 def commit_everything(
     tree: Path, message: str, date: str, *, git: Sequence[str] = GIT, without: Sequence[str] = ()
 ) -> None:
-    """Commit all files of a folder as a commit that anybody who does the same gets too."""
+    """Commit all files of a folder; the same files, message and date give the same commit.
+
+    `without` are pathspecs to exclude.
+    """
     run(*git, "add", "--all", "--force", "--", ".", *without, cwd=tree)
-    who = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")
+    user = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")
     run(
         "env",
         f"GIT_AUTHOR_DATE={date}",
         f"GIT_COMMITTER_DATE={date}",
         *git,
-        *who,
+        *user,
         "-c",
         "commit.gpgsign=false",
         "commit",

@@ -1,4 +1,4 @@
-"""The origin that needs no network but the package mirror: the distribution's source package."""
+"""Origin: the distribution's source package, fetched by apt from the package mirror."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class DebianPackage:
         self.settings = settings
         self.name = f"the source package {settings.origin.apt}"
 
-    def checkout(self, wanted: str) -> Checkout:
-        """Fetch, unpack and patch the package, and make a git repository of it."""
+    def checkout(self, requested: str) -> Checkout:
+        """Fetch, unpack and patch the package, and import it into a git repository."""
         from tasks.system.apt import Archive  # noqa: PLC0415 - only Debian and its relatives have apt
 
         package = self.settings.origin.apt
@@ -43,12 +43,12 @@ class DebianPackage:
         versions = archive.source_versions(package)
         if not versions:
             raise NoSuchVersion(f"the distribution has no source package {package}")
-        offered = {upstream(version): version for version in reversed(versions)}
-        chosen = upstream(versions[0]) if wanted == "auto" else wanted
-        if is_minor(wanted):
-            chosen = newest(wanted, offered)
+        offered = {upstream_version(version): version for version in reversed(versions)}
+        chosen = upstream_version(versions[0]) if requested == "auto" else requested
+        if is_minor(requested):
+            chosen = newest(requested, offered)
         if chosen not in offered:
-            raise NoSuchVersion(f"it has {', '.join(offered)}, not {wanted}")
+            raise NoSuchVersion(f"it has {', '.join(offered)}, not {requested}")
         folder = self.settings.paths.source / f"{chosen}-{slug(package)}"
         with files.locked(self.settings.paths.source / ".package.lock"):
             if not (folder / "cmd").is_dir():
@@ -63,13 +63,14 @@ class DebianPackage:
         require_kubernetes(folder, self.name)
         commit = run(*GIT, "rev-parse", "HEAD", cwd=folder).stdout.strip()
         origin = f"{self.name} {offered[chosen]}"
-        return Checkout(folder, self.settings.build.version_stamp or chosen, commit, origin, wanted)
+        stamp = self.settings.build.version_stamp or chosen
+        return Checkout(folder, stamp, commit, origin, requested)
 
 
-def upstream(version: str) -> str:
-    """Return the Kubernetes release a Debian version stands for.
+def upstream_version(version: str) -> str:
+    """Return the Kubernetes release of a Debian version.
 
-    1.20.5+really1.20.2-1 is v1.20.2: Debian went back to it. 1.36.4+ds-1 is v1.36.4.
+    1.20.5+really1.20.2-1 is v1.20.2 (Debian returned to this release), 1.36.4+ds-1 is v1.36.4.
     """
     release = re.match(r"[0-9.]+(~[a-z]+[0-9.]+)?", version.rpartition("+really")[2])
     return f"v{release[0].replace('~', '-')}" if release else version
@@ -77,16 +78,16 @@ def upstream(version: str) -> str:
 
 def _unpack(dsc: Path, folder: Path) -> None:
     """Unpack a 3.0 (quilt) source package, apply its patches and commit the result."""
-    with files.staged(folder) as making:
+    with files.staged(folder) as staging:
         for archive in sorted(dsc.parent.glob("*.orig.tar.*")):
-            unpack.extract(archive, making, strip=1)
+            unpack.extract(archive, staging, strip=1)
         for archive in dsc.parent.glob("*.debian.tar.*"):
-            unpack.extract(archive, making, strip=0)
-        _git_import(making, dsc)
+            unpack.extract(archive, staging, strip=0)
+        _git_import(staging, dsc)
 
 
 def _git_import(tree: Path, dsc: Path) -> None:
-    """Commit the pristine tree with its patches, dated so that the commit is reproducible."""
+    """Apply the patches of the package and commit the tree with a fixed date."""
     series = tree / "debian" / "patches" / "series"
     names = series.read_text().splitlines() if series.is_file() else []
     start_repository(tree)

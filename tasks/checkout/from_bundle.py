@@ -1,4 +1,4 @@
-"""The origin that needs no network at all: the bundle that was taken over, with its tools."""
+"""Origin: the tree of an imported bundle, which needs no network."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from tasks.settings.load import Settings
 
 
 class FromBundle:
-    """The tree of the bundle that this instance took over last."""
+    """The tree of the bundle that the instance imported last."""
 
     def __init__(self, settings: Settings, record: Mapping[str, Any]) -> None:
         self.settings = settings
         self.record = record
         self.name = f"the bundle {record['file']}"
 
-    def checkout(self, wanted: str) -> Checkout:
-        """Return the tree as it is; another version than the bundle's is not to be had here."""
-        about = self.record["checkout"]
-        tree = Path(about["tree"])
-        if not provides(about, wanted):
-            raise NoSuchVersion(f"it has {about['version']}, not {wanted}")
+    def checkout(self, requested: str) -> Checkout:
+        """Return the tree as it is. Raises NoSuchVersion if the bundle has another version."""
+        bundled = self.record["checkout"]
+        tree = Path(bundled["tree"])
+        if not provides(bundled, requested):
+            raise NoSuchVersion(f"it has {bundled['version']}, not {requested}")
         if not (tree / "cmd").is_dir():
-            raise Unreachable(f"its tree {tree} is gone: doit unbundle {self.record['file']}")
-        version = self.settings.build.version_stamp or about["version"]
-        state = about.get("state", "")
-        return Checkout(tree, version, about["commit"], self.name, wanted, state=state)
+            raise Unreachable(
+                f"its tree {tree} does not exist; run: doit unbundle {self.record['file']}"
+            )
+        version = self.settings.build.version_stamp or bundled["version"]
+        state = bundled.get("state", "")
+        return Checkout(tree, version, bundled["commit"], self.name, requested, state=state)

@@ -1,4 +1,4 @@
-"""The origin most people use: a git repository, remote or local, bare or not."""
+"""Origin: a git repository."""
 
 from __future__ import annotations
 
@@ -25,81 +25,81 @@ class Git:
         self.name = f"git {mask(url)}"
         self.store = Store(settings, url)
 
-    def checkout(self, wanted: str) -> Checkout:
-        """Fetch one commit, without history where the server allows it, into its own worktree.
+    def checkout(self, requested: str) -> Checkout:
+        """Fetch one commit, without history if the server allows it, and write a worktree of it.
 
-        A release that was checked out before is used as it is when the address does not answer.
+        If the address does not answer, a release that was checked out earlier is used.
         """
-        with self.store.opened():
+        with self.store.locked():
             try:
                 refs = self.store.refs()
-                ref, version = self._choose(wanted, refs)
-                folder, commit = self._take(wanted, ref, version, refs)
+                ref, version = self._choose_ref(requested, refs)
+                folder, commit = self._fetch_worktree(requested, ref, version, refs)
             except Unreachable:
-                version = self._kept(wanted)
+                version = self._earlier_release(requested)
                 folder = self.settings.paths.source / version
                 commit = self.store.commit(f"refs/stepkube/{version}")
-                if not (version and commit and self.store.is_whole(folder)):
+                if not (version and commit and self.store.is_complete(folder)):
                     raise
-                console.say(f"  {self.name} cannot be reached: {version} is kept from before")
+                console.say(f"  {self.name} cannot be reached: using {version} of an earlier run")
         require_kubernetes(folder, self.name)
         stamp = self.settings.build.version_stamp or version or guess_version(folder, commit)
-        return Checkout(folder, stamp, commit, self.name, wanted)
+        return Checkout(folder, stamp, commit, self.name, requested)
 
-    def _take(
-        self, wanted: str, ref: str, version: str, refs: Mapping[str, str]
+    def _fetch_worktree(
+        self, requested: str, ref: str, version: str, refs: Mapping[str, str]
     ) -> tuple[Path, str]:
-        """Return the folder of the worktree, and the commit it was made of."""
+        """Fetch a ref; return the folder of its worktree and its commit."""
         known = refs.get(ref) or next((c for c in refs.values() if c.startswith(ref)), ref)
         if not self.store.commit(known):
             resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
         commit = self.store.fetch(ref, known)
-        folder = self.settings.paths.source / (version or f"{slug(wanted)}-{commit[:12]}")
-        if self._elsewhere(folder):
-            self.store.bring(folder, commit, wanted)
+        folder = self.settings.paths.source / (version or f"{slug(requested)}-{commit[:12]}")
+        if self._has_worktree(folder):
+            self.store.update_worktree(folder, commit, requested)
         else:
-            self.store.worktree(folder, commit)
+            self.store.write_worktree(folder, commit)
         if version:
             self.store.git("update-ref", f"refs/stepkube/{version}", commit)
         return folder, commit
 
-    def _kept(self, wanted: str) -> str:
-        """Return the release, the newest of a minor, that was checked out before; empty if none."""
-        kept = self.store.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/stepkube")
-        names = kept.stdout.split()
-        if is_minor(wanted):
-            return newest(wanted, names)
-        return wanted if is_version(wanted) and wanted in names else ""
+    def _earlier_release(self, requested: str) -> str:
+        """Return the requested release, or a minor's newest, of an earlier run; empty if none."""
+        listing = self.store.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/stepkube")
+        names = listing.stdout.split()
+        if is_minor(requested):
+            return newest(requested, names)
+        return requested if is_version(requested) and requested in names else ""
 
-    def _elsewhere(self, folder: Path) -> bool:
-        """Tell whether another address brought this very version already."""
-        return (folder / "cmd").is_dir() and self.store.is_whole(folder)
+    def _has_worktree(self, folder: Path) -> bool:
+        """Return whether the folder is a complete worktree, also one from another address."""
+        return (folder / "cmd").is_dir() and self.store.is_complete(folder)
 
-    def _choose(self, wanted: str, refs: dict[str, str]) -> tuple[str, str]:
-        """Return the ref (or commit) to fetch and the release it is, if it is one."""
+    def _choose_ref(self, requested: str, refs: dict[str, str]) -> tuple[str, str]:
+        """Return the ref (or commit) to fetch, and its release; empty if it is not a release."""
         tags = {name.removeprefix("refs/tags/") for name in refs if name.startswith("refs/tags/")}
-        release = newest(wanted, tags)
-        if wanted == "auto" and not release:
+        release = newest(requested, tags)
+        if requested == "auto" and not release:
             refs |= self.store.refs("HEAD")
             if "HEAD" not in refs:
                 raise NoSuchVersion("the repository is empty")
-            console.say(f"  {self.name} has no release tag: taking its HEAD")
+            console.say(f"  {self.name} has no release tag: using its HEAD")
             return "HEAD", _tag_at(refs["HEAD"], refs)
-        if wanted in tags:
-            return f"refs/tags/{wanted}", wanted if is_version(wanted) else ""
-        if f"refs/heads/{wanted}" in refs:
-            return f"refs/heads/{wanted}", _tag_at(refs[f"refs/heads/{wanted}"], refs)
-        if release and (wanted == "auto" or is_minor(wanted)):
+        if requested in tags:
+            return f"refs/tags/{requested}", requested if is_version(requested) else ""
+        if f"refs/heads/{requested}" in refs:
+            return f"refs/heads/{requested}", _tag_at(refs[f"refs/heads/{requested}"], refs)
+        if release and (requested == "auto" or is_minor(requested)):
             return f"refs/tags/{release}", release
-        if re.fullmatch(r"[0-9a-f]{7,40}", wanted):
-            return wanted, ""
-        near = [tag for tag in sorted(tags, reverse=True) if tag.startswith(f"{wanted}.")][:3]
-        near = near or difflib.get_close_matches(wanted, sorted(tags), n=3, cutoff=0.7)
-        has = f"; it has {', '.join(near)}" if near else f" among its {len(tags)} tags"
-        raise NoSuchVersion(f"there is no tag or branch {wanted}{has}")
+        if re.fullmatch(r"[0-9a-f]{7,40}", requested):
+            return requested, ""
+        similar = [tag for tag in sorted(tags, reverse=True) if tag.startswith(f"{requested}.")][:3]
+        similar = similar or difflib.get_close_matches(requested, sorted(tags), n=3, cutoff=0.7)
+        tail = f"; similar: {', '.join(similar)}" if similar else f" among its {len(tags)} tags"
+        raise NoSuchVersion(f"there is no tag or branch {requested}{tail}")
 
 
 def _tag_at(commit: str, refs: Mapping[str, str]) -> str:
-    """Return the version that a tag gives to a commit, empty when none does."""
+    """Return the version tag of a commit; empty if it has none."""
     names = (name.removeprefix("refs/tags/") for name, at in refs.items() if at == commit)
     return next(filter(is_version, sorted(names)), "")

@@ -1,4 +1,4 @@
-"""A git address: what it has, and transfers from it that neither stall, ask, nor show a log-in."""
+"""Client of a git address: its refs, and transfers that do not stall, prompt or show a password."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ _TRIES = 3
 REFUSED = re.compile(
     r"not our ref|unadvertised object|dumb http|not support|couldn't find remote ref|a shallow repo"
 )
-"""How git says that a server does not give what it was asked for in this way."""
-_LACKED = re.compile(
+"""Matches git's output if the server refuses the request in this form."""
+_MISSING_OBJECT = re.compile(
     r"(?:not our ref|unable to read|missing blob object|bad object|object) '?([0-9a-f]{40})"
 )
 _BROKEN = re.compile(r"possible repository corruption|missing \w+ object|pack-objects died")
 _HELPER = '!f() { echo "username=$STEPKUBE_GIT_USER"; echo "password=$STEPKUBE_GIT_WORD"; }; f'
 _SERVE = shlex.join((*GIT, "-c", "uploadpack.allowFilter=true", "upload-pack"))
-"""The server's side of a repository of this machine: it gives files one by one."""
+"""The server of a local repository; it allows requests for single files."""
 
 
 class Remote:
-    """A git address, asked from a repository whose remote `origin` it is."""
+    """A git address; `repository` is a local repository whose remote `origin` has this address."""
 
     def __init__(self, settings: Settings, url: str) -> None:
         self.settings = settings
-        self.url, self._user, self._word = redact.split(_absolute(url))
+        self.url, self._user, self._password = redact.split(_absolute(url))
 
-    def refs(self, repository: Path, *words: str) -> dict[str, str]:
-        """Return ref name -> commit: of the names given, else of all branches and tags.
+    def refs(self, repository: Path, *names: str) -> dict[str, str]:
+        """Return ref name -> commit of the refs with these names, else of all branches and tags.
 
-        Raises Unreachable when the address does not answer.
+        Raises Unreachable if the address does not answer.
         """
         limit = self.settings.origin.timeout
-        which = ("origin", *words) if words else ("--heads", "--tags", "origin")
-        argv = (*GIT, *self._config(), "ls-remote", *which)
+        arguments = ("origin", *names) if names else ("--heads", "--tags", "origin")
+        argv = (*GIT, *self._config(), "ls-remote", *arguments)
         try:
             listing = run(*argv, cwd=repository, timeout=limit, check=False, env=self.environment())
         except Failure as failure:
@@ -52,29 +52,31 @@ class Remote:
         if listing.code:
             raise Unreachable(_reason(listing.tail()))
         pairs = (line.partition("\t")[::2] for line in listing.stdout.splitlines())
-        found = {name: commit for commit, name in pairs}
-        return {name: found.get(f"{name}^{{}}", commit) for name, commit in found.items()}
+        commits = {name: commit for commit, name in pairs}
+        return {name: commits.get(f"{name}^{{}}", commit) for name, commit in commits.items()}
 
-    def transfer(self, repository: Path, what: str, *words: str, haves: str = "default") -> str:
-        """Fetch from the address, again when it breaks off; return why not, or an empty text.
+    def transfer(
+        self, repository: Path, what: str, *arguments: str, negotiation: str = "default"
+    ) -> str:
+        """Fetch refs or objects, up to three times; return an error message, empty on success.
 
-        With `haves="noop"` the server is not told what is here: it would leave out the files of a
-        commit that it thinks we have.
+        `what` names them in the progress. With `negotiation="noop"` git does not send the commits
+        of the repository: the server would omit the files of these commits.
         """
-        beat = console.Heartbeat()
+        heartbeat = console.Heartbeat()
         options = ("--progress", "--no-tags", "--recurse-submodules=no")
-        said: list[str] = []
+        output: list[str] = []
 
-        def heed(line: str) -> None:
-            beat.beat(f"fetching {what} from {redact.mask(self.url)}: {line.strip()}")
+        def on_line(line: str) -> None:
+            heartbeat.beat(f"fetching {what} from {redact.mask(self.url)}: {line.strip()}")
             if not re.search(r"\d+%|^remote: (Enum|Count|Compr|Total)|^From ", line):
-                said.append(line)
+                output.append(line)
 
-        refs = [word for word in words if not word.startswith("--")]
-        flags = [word for word in words if word.startswith("--")]
+        refs = [argument for argument in arguments if not argument.startswith("--")]
+        flags = [argument for argument in arguments if argument.startswith("--")]
         for _ in range(_TRIES):
-            said.clear()
-            config = (*self._config(), "-c", f"fetch.negotiationAlgorithm={haves}")
+            output.clear()
+            config = (*self._config(), "-c", f"fetch.negotiationAlgorithm={negotiation}")
             if not follow(
                 *GIT,
                 *config,
@@ -85,16 +87,16 @@ class Remote:
                 *flags,
                 "origin",
                 *refs,
-                on_line=heed,
+                on_line=on_line,
                 env=self.environment(),
             ):
                 return ""
-            if any(REFUSED.search(line) or _BROKEN.search(line) for line in said):
+            if any(REFUSED.search(line) or _BROKEN.search(line) for line in output):
                 break
-        return _reason("\n".join(said)) or "the transfer broke off"
+        return _reason("\n".join(output)) or "the transfer was interrupted"
 
     def environment(self) -> dict[str, str]:
-        """Return an environment in which git asks nobody and no argument holds a password."""
+        """Return the environment of git: without prompts, the password in a variable."""
         env = network.environment(self.settings)
         for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"):
             env.pop(name, None)
@@ -106,34 +108,34 @@ class Remote:
             "LC_ALL": "C",
             "SSH_ASKPASS_REQUIRE": "never",
             "STEPKUBE_GIT_USER": self._user,
-            "STEPKUBE_GIT_WORD": self._word,
+            "STEPKUBE_GIT_WORD": self._password,
         }
 
     def _config(self) -> list[str]:
-        """Return git's words for a transfer that may not stall and logs in when it is asked to."""
-        words = [
+        """Return the `-c` arguments of git: stop stalled transfers, use the address's password."""
+        config = [
             "gc.auto=0",
             "maintenance.auto=false",
             "http.lowSpeedLimit=1",
             f"http.lowSpeedTime={max(1, round(self.settings.mirror.timeout))}",
         ]
         if self.is_local:
-            words.append(f"remote.origin.uploadpack={_SERVE}")
-        if self._user or self._word:
+            config.append(f"remote.origin.uploadpack={_SERVE}")
+        if self._user or self._password:
             parts = urlsplit(self.url)
-            words.append(f"credential.{parts.scheme}://{parts.netloc}.helper={_HELPER}")
-        return [word for pair in words for word in ("-c", pair)]
+            config.append(f"credential.{parts.scheme}://{parts.netloc}.helper={_HELPER}")
+        return [argument for pair in config for argument in ("-c", pair)]
 
     @property
     def is_local(self) -> bool:
-        """Tell whether the repository is a folder of this machine, served by a git we start."""
+        """Whether the address is a folder of this machine; git then starts its own server."""
         return self.url.startswith("file://") or Path(self.url).is_dir()
 
 
-def missing_objects(said: str) -> str:
-    """Return the object that a repository has lost, by what a transfer said; empty for none."""
-    found = _LACKED.search(said)
-    return found[1] if found else ""
+def missing_object(error: str) -> str:
+    """Return the object that the server does not have, from the error of a transfer, or empty."""
+    match = _MISSING_OBJECT.search(error)
+    return match[1] if match else ""
 
 
 def git_version() -> tuple[int, int]:
@@ -143,19 +145,20 @@ def git_version() -> tuple[int, int]:
 
 
 def _absolute(url: str) -> str:
-    """Return a local path as an absolute one: git would look for it below its own folder."""
-    place = Path(url).expanduser()
-    if "://" not in url and place.exists():
-        return os.path.abspath(place)  # noqa: PTH100 - links stay as they were written
+    """Return a local path as an absolute path: git resolves a relative one in its own folder."""
+    path = Path(url).expanduser()
+    if "://" not in url and path.exists():
+        return os.path.abspath(path)  # noqa: PTH100 - symbolic links must not be resolved
     return url
 
 
-def _reason(said: str) -> str:
-    """Return the line of git's that says what is wrong, with the setting that mends it."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    told = [line for line in lines if missing_objects(line)]
-    told = told or [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
-    text = told[0] if told else ""
+def _reason(output: str) -> str:
+    """Return the line of git's output that names the error, with the setting that fixes it."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if missing_object(line)]
+    errors = errors or [line for line in lines if line.startswith(("fatal:", "error:"))]
+    errors = errors or lines[-1:]
+    text = errors[0] if errors else ""
     if re.search(r"certificate", text, re.IGNORECASE):
-        text += "; name the authority that signed it in mirror.ca_bundle (SSL_CERT_FILE)"
+        text += "; set mirror.ca_bundle (SSL_CERT_FILE) to the certificate of the signing authority"
     return text

@@ -1,7 +1,7 @@
-"""A private bare repository per git address, filled in steps that an interruption cannot undo.
+"""A bare repository in the workspace for each git address, and its worktrees.
 
-git cannot continue a broken transfer, so a big one is made of small ones: first one commit with
-its folders, then its files by the thousand. What came is kept; only what lacks is asked for again.
+git cannot continue an interrupted transfer, so a large one is split: first one commit with its
+folders, then its files, 2000 at a time. Fetched files are kept; only missing ones are fetched.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from tasks.build import layout
 from tasks.checkout import missing_files
 from tasks.checkout.base import Incomplete, NoSuchVersion, Unreachable
-from tasks.checkout.git_remote import REFUSED, Remote, git_version, missing_objects
+from tasks.checkout.git_remote import REFUSED, Remote, git_version, missing_object
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import GIT
@@ -24,12 +24,12 @@ from tasks.system import files
 from tasks.system.run import Result, run
 
 PARTIAL = (2, 29)
-"""The first git that fetches files by name without telling the server what it has already."""
+"""The first git that can fetch single files without sending its own commits to the server."""
 _BATCH = 2000
 
 
 class Store:
-    """The objects fetched from one address, and the worktrees made of them."""
+    """The repository for one git address, and its worktrees."""
 
     def __init__(self, settings: Settings, url: str) -> None:
         self.settings = settings
@@ -37,27 +37,27 @@ class Store:
         self.folder = settings.paths.cache / "git" / files.digest(self.remote.url)[:16]
 
     @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Make the repository, or mend what a killed run left of it, and keep others out."""
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the repository; create the repository, or repair it after a kill."""
         with files.locked(self.folder.with_name(f"{self.folder.name}.lock")):
             if self.folder.is_dir():
-                self._mend()
+                self._repair()
             if not self.folder.is_dir():
-                with files.staged(self.folder) as making:
-                    run(*GIT, "init", "--quiet", "--bare", making, env=self.remote.environment())
+                with files.staged(self.folder) as staging:
+                    run(*GIT, "init", "--quiet", "--bare", staging, env=self.remote.environment())
             self.git("config", "remote.origin.url", self.remote.url)
             yield
 
-    def refs(self, *words: str) -> dict[str, str]:
-        """Return ref name -> commit, as the address has it now; see Remote.refs."""
-        return self.remote.refs(self.folder, *words)
+    def refs(self, *names: str) -> dict[str, str]:
+        """Return ref name -> commit of the address; see Remote.refs."""
+        return self.remote.refs(self.folder, *names)
 
     def fetch(self, ref: str, known: str) -> str:
-        """Bring a commit with all its files in; return its full name.
+        """Fetch a commit with all its files; return its full name.
 
-        `ref` is a ref of the address or a commit, `known` the commit it is as far as one can tell.
-        Raises Unreachable when the transfer breaks off, NoSuchVersion when there is no such commit,
-        Incomplete when the address has lost files that a build needs.
+        `ref` is a ref of the address or a commit. `known` is its commit, or again `ref` if the
+        commit is unknown. Raises Unreachable if the transfer fails, NoSuchVersion if there is no
+        such commit, Incomplete if files that a build needs are missing at the address.
         """
         commit = self.commit(known)
         if commit and self.git("rev-parse", "--quiet", "--verify", f"refs/kept/{commit}").stdout:
@@ -65,93 +65,98 @@ class Store:
         full = len(known) == 40
         partial = ("--filter=blob:none",) if git_version() >= PARTIAL else ()
         if not commit:
-            said = self._transfer(ref, *partial, "--depth=1", known) if full else "not our ref"
-            if REFUSED.search(said):
-                everything = [f"+refs/{kind}/*:refs/origin/{kind}/*" for kind in ("heads", "tags")]
-                some = ("--no-filter",) if full and partial else partial  # it would be remembered
-                said = self._transfer(ref, *some, "--update-shallow", *everything)
-            if missing_objects(said):
-                raise _incomplete(said)
-            if said:
-                raise Unreachable(said)
+            error = self._transfer(ref, *partial, "--depth=1", known) if full else "not our ref"
+            if REFUSED.search(error):
+                refspecs = [f"+refs/{kind}/*:refs/origin/{kind}/*" for kind in ("heads", "tags")]
+                # git remembers the filter of the first try: --no-filter removes it
+                options = ("--no-filter",) if full and partial else partial
+                error = self._transfer(ref, *options, "--update-shallow", *refspecs)
+            if missing_object(error):
+                raise _incomplete(error)
+            if error:
+                raise Unreachable(error)
             commit = self.commit(known)
         if not commit:
             raise NoSuchVersion(f"there is no commit {ref}")
-        self._files(commit)
+        self._fetch_files(commit)
         self.git("update-ref", f"refs/kept/{commit}", commit)
         return commit
 
     def commit(self, name: str) -> str:
-        """Return the full name of a commit that is here, else an empty text."""
+        """Return the full name of a commit in the repository; empty if it is not there."""
         return self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").stdout.strip()
 
-    def worktree(self, folder: Path, commit: str) -> None:
-        """Write a commit's files into a folder, unless a whole worktree is there already."""
-        if self.is_whole(folder):
+    def write_worktree(self, folder: Path, commit: str) -> None:
+        """Write a commit's files into a folder, unless it is already a complete worktree."""
+        if self.is_complete(folder):
             return
-        if self._is_ours(folder):
+        if self._is_worktree(folder):
             shutil.rmtree(folder)
         elif folder.exists() and any(folder.iterdir()):
             raise Failure(
                 f"{folder} exists but is not a complete checkout",
-                f"move your own files away and remove it: rm -r {folder}",
+                f"move your files to another folder, then run: rm -r {folder}",
             )
         console.progress(f"writing {folder}")
-        lacking = self._lacking(commit)
-        words = ["--quiet", "--force", "--detach", *(["--no-checkout"] if lacking else [])]
+        missing = self._missing_paths(commit)
+        options = ["--quiet", "--force", "--detach", *(["--no-checkout"] if missing else [])]
         folder.parent.mkdir(parents=True, exist_ok=True)
         self.git("worktree", "prune")
         try:
-            added = self.git("worktree", "add", *words, folder, commit)
-            if lacking and not added.code:
-                added = self._write_without(lacking, folder)
-            if added.code:
-                raise Failure(f"git could not write {folder}\n{added.tail()}")
+            result = self.git("worktree", "add", *options, folder, commit)
+            if missing and not result.code:
+                result = self._write_without(missing, folder)
+            if result.code:
+                raise Failure(f"git could not write {folder}\n{result.tail()}")
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    def bring(self, folder: Path, commit: str, wanted: str) -> None:
-        """Bring a worktree to a commit that its tag was moved to; what is the user's stays.
+    def update_worktree(self, folder: Path, commit: str, requested: str) -> None:
+        """Check out the commit to which a tag was moved; keep the user's edits and commits.
 
-        Commits made on top of it count as edits. Raises Failure where any work could be lost.
+        Nothing is done if HEAD is this commit or has it as an ancestor. Raises Failure if edits or
+        commits of the user would be lost.
         """
-        here = (*GIT, "-C", folder)
-        head = run(*here, "rev-parse", "HEAD").stdout.strip()
+        git = (*GIT, "-C", folder)
+        head = run(*git, "rev-parse", "HEAD").stdout.strip()
         if head == commit:
             return
-        if not run(*here, "merge-base", "--is-ancestor", commit, head, check=False).code:
+        if not run(*git, "merge-base", "--is-ancestor", commit, head, check=False).code:
             return
-        mine = run(*here, "status", "--porcelain").stdout.strip()
-        if mine or self.git("rev-parse", "--verify", "--quiet", f"refs/kept/{head}").code:
-            work = "edits" if mine else "other commits"
+        edits = run(*git, "status", "--porcelain").stdout.strip()
+        if edits or self.git("rev-parse", "--verify", "--quiet", f"refs/kept/{head}").code:
+            work = "edits" if edits else "other commits"
             raise Failure(
-                f"{folder} has {work} and is at {head[:12]}, but {wanted} is {commit[:12]}",
-                f"to build it as it is: origin.path={folder}; else save your work and run"
-                f" git -C {folder} checkout --detach {commit[:12]}",
+                f"{folder} has {work} and is at {head[:12]}, but {requested} is {commit[:12]}",
+                f"to build it with your changes, set origin.path={folder}; else save your work and"
+                f" run: git -C {folder} checkout --detach {commit[:12]}",
             )
-        console.say(f"  {wanted} was moved from {head[:12]} to {commit[:12]}")
-        run(*here, "checkout", "--quiet", "--detach", commit)
+        console.say(f"  {requested} was moved from {head[:12]} to {commit[:12]}")
+        run(*git, "checkout", "--quiet", "--detach", commit)
 
-    def is_whole(self, folder: Path) -> bool:
-        """Tell whether a worktree was written to its end: git writes its index last."""
+    def is_complete(self, folder: Path) -> bool:
+        """Return whether git wrote all files of a worktree: it writes the index last."""
         if not (folder / ".git").exists():
             return False
-        found = run(*GIT, "rev-parse", "--git-path", "index", cwd=folder, check=False)
-        return found.code == 0 and (folder / found.stdout.strip()).is_file()
+        index = run(*GIT, "rev-parse", "--git-path", "index", cwd=folder, check=False)
+        return index.code == 0 and (folder / index.stdout.strip()).is_file()
 
     def git(self, *argv: str | Path) -> Result:
-        """Run git in the repository; the caller looks at how it ended."""
+        """Run git in the repository; the caller checks the exit code."""
         return run(*GIT, "-C", self.folder, *argv, env=self.remote.environment(), check=False)
 
-    def _is_ours(self, folder: Path) -> bool:
-        """Tell whether a folder is a worktree of this repository."""
+    def _is_worktree(self, folder: Path) -> bool:
+        """Return whether a folder is a worktree of this repository."""
         link = folder / ".git"
         text = link.read_text() if link.is_file() else ""
         return text.startswith(f"gitdir: {self.folder}/worktrees/")
 
-    def _mend(self) -> None:
-        """Remove what only a killed git leaves behind: nobody else works here under our lock."""
+    def _repair(self) -> None:
+        """Remove files that a killed git left; our lock excludes other runs.
+
+        A repository that is damaged is removed, if it has no worktree. Else raises Failure.
+        """
         stale = [self.folder / f"{name}.lock" for name in ("shallow", "config", "packed-refs")]
         stale += self.folder.glob("refs/kept/**/*.lock")
         stale += self.folder.glob("refs/origin/**/*.lock")
@@ -167,79 +172,79 @@ class Store:
             )
         shutil.rmtree(self.folder)
 
-    def _files(self, commit: str) -> None:
-        """Fetch the files that lack, some thousand at a time; each batch that came stays."""
-        missing = self._missing(commit)
-        spared: dict[str, list[str]] = {}
+    def _fetch_files(self, commit: str) -> None:
+        """Fetch the missing files of a commit in batches; fetched batches are kept."""
+        missing = self._missing_blobs(commit)
+        dispensable: dict[str, list[str]] = {}
         for start in range(0, len(missing), _BATCH):
-            some = missing[start : start + _BATCH]
+            batch = missing[start : start + _BATCH]
             what = f"files of {commit[:12]}, {start} of {len(missing)}"
-            while some and (said := self._batch(what, some)):
-                if missing_objects(said) not in some:
-                    here = f"{start} of {len(missing)} files came and are kept"
-                    raise Unreachable(f"{said} ({here}: run it again to go on)")
-                spared[missing_objects(said)] = self._spare(commit, missing_objects(said))
-                some.remove(missing_objects(said))
-        if spared:
-            lost = [path for paths in spared.values() for path in paths]
-            if needed := missing_files.undetectable_loss(
-                lost, self._names(commit, missing_files.VENDOR)
-            ):
-                raise _incomplete(f"it has lost {needed}")
-            names = ", ".join(lost)
-            console.say(f"  the repository has lost files that a build can do without: {names}")
-        if missing and len(self._missing(commit)) > len(spared):
-            raise Unreachable(f"the server does not give all files of {commit}")
+            while batch and (error := self._fetch_batch(what, batch)):
+                blob = missing_object(error)
+                if blob not in batch:
+                    count = f"{start} of {len(missing)} files are fetched and kept"
+                    raise Unreachable(f"{error} ({count}: run the command again to continue)")
+                dispensable[blob] = self._dispensable_paths(commit, blob)
+                batch.remove(blob)
+        if dispensable:
+            lost = [path for paths in dispensable.values() for path in paths]
+            vendored = self._files_below(commit, missing_files.VENDOR)
+            if needed := missing_files.undetectable_loss(lost, vendored):
+                raise _incomplete(f"{needed} is missing")
+            console.say(f"  missing in the repository, but not needed: {', '.join(lost)}")
+        if missing and len(self._missing_blobs(commit)) > len(dispensable):
+            raise Unreachable(f"the server did not send all files of {commit}")
 
-    def _batch(self, what: str, objects: list[str]) -> str:
+    def _fetch_batch(self, what: str, objects: list[str]) -> str:
         options = ("--filter=blob:none", "--no-write-fetch-head")
-        return self._transfer(what, *options, *objects, haves="noop")
+        return self._transfer(what, *options, *objects, negotiation="noop")
 
-    def _transfer(self, what: str, *words: str, haves: str = "default") -> str:
-        return self.remote.transfer(self.folder, what, *words, haves=haves)
+    def _transfer(self, what: str, *arguments: str, negotiation: str = "default") -> str:
+        return self.remote.transfer(self.folder, what, *arguments, negotiation=negotiation)
 
-    def _spare(self, commit: str, blob: str) -> list[str]:
-        """Return the paths of a file that the address lost; Incomplete where a build needs it."""
+    def _dispensable_paths(self, commit: str, blob: str) -> list[str]:
+        """Return the paths of a missing file. Raises Incomplete if a build needs the file."""
         paths = self._paths(commit, {blob})
-        by_modules = bool(self._names(commit, str(layout.MODULES_TXT)))
+        by_modules = bool(self._files_below(commit, str(layout.MODULES_TXT)))
         for path in paths:
             if not missing_files.is_dispensable(path, by_modules=by_modules):
-                raise _incomplete(f"it has lost {path} ({blob[:12]})")
+                raise _incomplete(f"{path} ({blob[:12]}) is missing")
         return paths
 
-    def _lacking(self, commit: str) -> list[str]:
-        """Return the paths of a commit whose content is not here."""
-        missing = set(self._missing(commit))
+    def _missing_paths(self, commit: str) -> list[str]:
+        """Return the paths of a commit whose content is not in the repository."""
+        missing = set(self._missing_blobs(commit))
         return self._paths(commit, missing) if missing else []
 
-    def _missing(self, commit: str) -> list[str]:
-        words = ("--objects", "--no-walk", "--missing=print", "--no-object-names")
-        listed = self.git("rev-list", *words, commit).stdout.splitlines()
+    def _missing_blobs(self, commit: str) -> list[str]:
+        options = ("--objects", "--no-walk", "--missing=print", "--no-object-names")
+        listed = self.git("rev-list", *options, commit).stdout.splitlines()
         return [line[1:] for line in listed if line.startswith("?")]
 
     def _paths(self, commit: str, blobs: set[str]) -> list[str]:
         listed = self.git("ls-tree", "-r", "-z", commit).stdout.split("\0")
         pairs = (line.partition("\t") for line in listed if line)
-        return [path for about, _, path in pairs if about.split()[2] in blobs]
+        return [path for columns, _, path in pairs if columns.split()[2] in blobs]
 
-    def _names(self, commit: str, below: str) -> list[str]:
-        return self.git("ls-tree", "-r", "--name-only", "-z", commit, below).stdout.split("\0")[:-1]
+    def _files_below(self, commit: str, path: str) -> list[str]:
+        return self.git("ls-tree", "-r", "--name-only", "-z", commit, path).stdout.split("\0")[:-1]
 
-    def _write_without(self, lacking: list[str], folder: Path) -> Result:
-        """Write a worktree but for some files, which git then does not miss; its index comes last.
+    def _write_without(self, missing: list[str], folder: Path) -> Result:
+        """Write the files of a worktree without the missing ones; git does not report these.
 
-        The patterns hold for this one command: a bare repository cannot keep them before git 2.36.
+        The sparse options are passed to this one command: before git 2.36 the configuration of a
+        bare repository cannot contain them. The index is written last.
         """
         patterns = run(*GIT, "rev-parse", "--git-path", "info/sparse-checkout", cwd=folder)
-        without = [re.sub(r"([][*?!#\\])", r"\\\1", path) for path in lacking]
-        text = "".join(f"!/{path}\n" for path in without)
+        escaped = [re.sub(r"([][*?!#\\])", r"\\\1", path) for path in missing]
+        text = "".join(f"!/{path}\n" for path in escaped)
         files.write(folder / patterns.stdout.strip(), f"/*\n{text}")
         sparse = ("-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false")
         return run(*GIT, *sparse, "read-tree", "-m", "-u", "HEAD", cwd=folder, check=False)
 
 
-def _incomplete(said: str) -> Incomplete:
+def _incomplete(reason: str) -> Incomplete:
     return Incomplete(
-        f"the repository is incomplete: {said}",
-        "mend it (git fsck in it names all that lacks), or name a whole worktree in origin.path",
+        f"the repository is incomplete: {reason}",
+        "repair it (git fsck lists missing objects), or set origin.path to a complete worktree",
     )

@@ -1,4 +1,7 @@
-"""Which files a tree can do without that its repository has lost: often the largest ones."""
+"""Which files missing from an incomplete repository a build does not need.
+
+They are often the largest files of the tree.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,28 @@ from collections.abc import Collection, Iterable
 
 VENDOR = "vendor/"
 _UNUSED = re.compile(r"(api/openapi-spec|docs|(Godeps/)?LICENSES)(/|$)|(.*/)?(testdata|artifacts)/")
-"""What no module is built of."""
+"""Matches files that no build reads."""
 
 
 def is_dispensable(path: str, *, by_modules: bool) -> bool:
-    """Tell whether a tree without this file will do; one built by modules gets vendor/ elsewhere.
+    """Return whether a build does not need a file of the tree.
 
-    See `first_missing_package` in tasks/build/layout.py.
+    A tree that is built by Go modules (`by_modules`) does not need vendor/: the build fetches the
+    modules, see `first_missing_package` in tasks/build/layout.py.
     """
     return bool(_UNUSED.match(path)) or (by_modules and path.startswith(VENDOR))
 
 
 def undetectable_loss(lost: Iterable[str], vendored: Collection[str]) -> str:
-    """Return a lost file of vendor/ that a build would not miss in time; empty for none.
+    """Return a lost file of vendor/ whose loss the build would not notice in time; else empty.
 
-    Only a package that lost all its code tells that vendor/ is not to be used. `vendored` are the
-    names of all files that vendor/ is to have.
+    The build notices a damaged vendor/ only when a package has no Go file left. `vendored` are the
+    paths of all files of vendor/, also of the lost ones.
     """
     code = {path for path in lost if path.startswith(VENDOR) and path.endswith(".go")}
-    left = {_folder(path) for path in vendored if path.endswith(".go") and path not in code}
-    told = any(_folder(path) not in left for path in code)
-    return "" if told or not code else min(code)
+    with_code = {_folder(path) for path in vendored if path.endswith(".go") and path not in code}
+    noticed = any(_folder(path) not in with_code for path in code)
+    return "" if noticed or not code else min(code)
 
 
 def _folder(path: str) -> str:

@@ -1,7 +1,7 @@
-"""The origin that is a Go module proxy: a release in a few dozen megabytes, verified.
+"""Origin: a Go module proxy, which has a release in a few dozen megabytes, verified.
 
-The module k8s.io/kubernetes leaves out the modules of staging/, which are published one by one
-under the same number (v1.30.2 and v0.30.2), and vendor/, which a build then fetches as go does.
+The Go module k8s.io/kubernetes has no staging/ and no vendor/. The Go modules of staging/ are
+published one by one with the same number (v1.30.2 and v0.30.2). The build fetches those of vendor/.
 """
 
 from __future__ import annotations
@@ -35,91 +35,94 @@ from tasks.system import download, files, resources
 
 MODULE = "k8s.io/kubernetes"
 OLDEST = Minor(1, 24)
-"""Minor whose trees carry all generated code; an older one makes it of what vendor/ has."""
+"""First minor whose trees have all generated code; older ones generate it with tools of vendor/."""
 _SAMPLES = "k8s.io/sample-"
 _STAGED = re.compile(r"^\s*(?:replace )?(k8s\.io/[\w.-]+) => \./(staging/\S+)$", re.MULTILINE)
 
 
 class ModuleProxy:
-    """The releases of Kubernetes that a Go module proxy has."""
+    """The Kubernetes releases of a Go module proxy."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.name = "the Go module proxy"
 
-    def checkout(self, wanted: str) -> Checkout:
-        """Fetch the module and those of staging, and make a git repository of them."""
-        version = self._newest(wanted) if wanted == "auto" or is_minor(wanted) else wanted
+    def checkout(self, requested: str) -> Checkout:
+        """Fetch k8s.io/kubernetes and the Go modules of staging/ into a new git repository."""
+        choose = requested == "auto" or is_minor(requested)
+        version = self._newest(requested) if choose else requested
         if not is_version(version) or parse(version) < OLDEST:
-            raise NoSuchVersion(f"it has releases from v{OLDEST}.0 on, not {wanted}")
+            raise NoSuchVersion(f"it has releases from v{OLDEST}.0 on, not {requested}")
         folder = self.settings.paths.source / f"{version}-modules"
         with files.locked(self.settings.paths.source / ".modules.lock"):
             if not (folder / "cmd").is_dir():
-                self._make(version, folder)
+                self._fetch_tree(version, folder)
         stamp = self.settings.build.version_stamp or version
-        return Checkout(folder, stamp, stated_commit(folder), self.name, wanted)
+        return Checkout(folder, stamp, stated_commit(folder), self.name, requested)
 
-    def _newest(self, wanted: str) -> str:
+    def _newest(self, requested: str) -> str:
         try:
             listed = goproxy.releases(self.settings, MODULE)
         except Failure as failure:
             raise Unreachable(failure.message, failure.hint) from failure
-        found = newest(wanted, (f"v{dotted(release)}" for release in listed))
-        if not found:
-            what = "no release" if wanted == "auto" else f"no release of {wanted}"
-            raise NoSuchVersion(f"it lists {what}")
-        return found
+        version = newest(requested, (f"v{dotted(release)}" for release in listed))
+        if not version:
+            minor = "" if requested == "auto" else f" of {requested}"
+            raise NoSuchVersion(f"it lists no release{minor}")
+        return version
 
-    def _make(self, version: str, folder: Path) -> None:
-        """Put a tree together beside its place, commit it and give it its name."""
+    def _fetch_tree(self, version: str, folder: Path) -> None:
+        """Fetch all Go modules of a tree and commit it; the folder is renamed when complete."""
         info = self._info(version)
         resources.require_disk(self.settings.paths.home, TREE_GIB, "the Kubernetes source")
-        with files.staged(folder) as making:
-            self._take(MODULE, version, making)
-            require_kubernetes(making, self.name)
-            staged = _STAGED.findall((making / "go.mod").read_text())
-            for number, (module, place) in enumerate(staged, 1):
+        with files.staged(folder) as staging:
+            self._fetch_module(MODULE, version, staging)
+            require_kubernetes(staging, self.name)
+            staged = _STAGED.findall((staging / "go.mod").read_text())
+            for number, (module, path) in enumerate(staged, 1):
                 console.progress(f"{module}, {number} of {len(staged)} modules")
-                self._stage(module, version.replace("v1.", "v0.", 1), making / place)
-            shutil.rmtree(making / "vendor", ignore_errors=True)  # a list of what is not there
-            _say_which(making, version, info)
-            start_repository(making)
-            commit_everything(making, f"Import {MODULE} {version}", info["Time"])
+                self._fetch_staged(module, version.replace("v1.", "v0.", 1), staging / path)
+            # vendor/ has only the list of its Go modules, not their code
+            shutil.rmtree(staging / "vendor", ignore_errors=True)
+            _write_version(staging, version, info)
+            start_repository(staging)
+            commit_everything(staging, f"Import {MODULE} {version}", info["Time"])
 
     def _info(self, version: str) -> dict[str, Any]:
+        """Return the proxy's .info file of a release (https://go.dev/ref/mod#goproxy-protocol)."""
         try:
-            told: dict[str, Any] = json.loads(
+            info: dict[str, Any] = json.loads(
                 goproxy.read(self.settings, f"{MODULE}/@v/{version}.info")
             )
         except Failure as failure:
             kind = NoSuchVersion if download.is_not_found(failure.message) else Unreachable
             raise kind(failure.message, failure.hint) from failure
-        return {"Time": NO_DATE, **told}
+        return {"Time": NO_DATE, **info}
 
-    def _stage(self, module: str, version: str, folder: Path) -> None:
-        """Put a module of staging into its place; a sample may be left out, nothing needs it."""
+    def _fetch_staged(self, module: str, version: str, folder: Path) -> None:
+        """Fetch a Go module of staging/; a missing sample is omitted, since no build needs it."""
         try:
-            self._take(module, version, folder)
+            self._fetch_module(module, version, folder)
         except Failure as failure:
             if not download.is_not_found(failure.message):
                 raise
             if not module.startswith(_SAMPLES):
                 raise NoSuchVersion(failure.message, failure.hint) from failure
-            console.say(f"  {module} {version} is not to be had: left out")
+            console.say(f"  {module} {version} was not found: omitted")
             files.write(folder / "go.mod", f"module {module}\n")
 
-    def _take(self, module: str, version: str, folder: Path) -> None:
-        """Put the files of a module into a folder. Raises Failure when they are not verified."""
+    def _fetch_module(self, module: str, version: str, folder: Path) -> None:
+        """Fetch the files of a Go module into a folder. Raises Failure if the digest is wrong."""
         archive, _ = modzip.fetch(self.settings, module, version)
         modzip.unpack(archive, f"{module}@{version}/", folder, lambda _, begin: begin == b"#!")
         archive.unlink()
 
 
-def _say_which(tree: Path, version: str, info: dict[str, Any]) -> None:
-    """Write tag and commit where `git archive` does, when the proxy knows the commit."""
+def _write_version(tree: Path, version: str, info: dict[str, Any]) -> None:
+    """Write tag and commit as `git archive` does, if the proxy's .info file has the commit."""
     commit = info.get("Origin", {}).get("Hash", "")
     if re.fullmatch("[0-9a-f]{40}", commit):
         script, text = tree / VERSION_SCRIPT, version_script(tree)
-        for form, told in {"%%": "%", "%H": commit, "%D": f"tag: {version}"}.items():
-            text = text.replace(f"$Format:{form}$", told)
+        for form, value in {"%%": "%", "%H": commit, "%D": f"tag: {version}"}.items():
+            text = text.replace(f"$Format:{form}$", value)
         script.write_text(text)

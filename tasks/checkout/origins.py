@@ -1,4 +1,4 @@
-"""Where source comes from: a worktree, an archive, git, a source package, a module proxy."""
+"""The origins of the Kubernetes source that the settings allow, in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.settings.load import Settings
 
 
 def origins_to_try(settings: Settings) -> Iterator[Origin]:
-    """Yield the origins to try, in order."""
+    """Yield the origins to try, in order; a worktree in origin.path is the only one."""
     order, origin = settings.origin.order, settings.origin
     if origin.path and order in ("auto", "path"):
         yield Worktree(settings)

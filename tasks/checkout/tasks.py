@@ -1,4 +1,4 @@
-"""Check out the source tree from an origin, and lock which version of it was taken."""
+"""Task that checks out the Kubernetes source from an origin and locks the choice."""
 
 from __future__ import annotations
 
@@ -24,90 +24,94 @@ from tasks.system import files
 
 @action
 def make(settings: Settings) -> None:
-    """Check the source out and write the lock that the later stages depend on."""
-    checkout = stamped(settings, take(settings))
-    about = facts.minor(checkout.minor)
-    if about.note:
-        console.say(f"  {about.note}")
+    """Check out the source and write the lock file, on which the later tasks depend."""
+    checkout = _apply_version_file(settings, check_out(settings))
+    note = facts.minor(checkout.minor).note
+    if note:
+        console.say(f"  {note}")
     value = {**asdict(checkout), "tree": str(checkout.tree)}
     value["minor"] = str(checkout.minor)
     files.write_json(settings.paths.lock, value)
-    if lacks := layout.first_missing_package(checkout.tree):
+    if missing := layout.first_missing_package(checkout.tree):
         console.say(
-            f"  its vendor/ lacks {lacks}: modules come from mirror.goproxy, checked by go.sum"
+            f"  vendor/ has no {missing}: Go modules come from mirror.goproxy, verified by go.sum"
         )
     check.require(settings, checkout.minor)
     console.note(f"{checkout.version} from {checkout.origin}")
 
 
-def take(settings: Settings) -> Checkout:
-    """Try the origins in order and check out the first that can be had.
+def check_out(settings: Settings) -> Checkout:
+    """Return a checkout from the first origin that has the requested version.
 
-    With `version: auto` an origin that cannot be reached is skipped and said; a version that the
-    user named must be found, and is never replaced by another; of a minor it is the newest patch.
+    Origins that do not answer, are incomplete or do not have the version are skipped. Another
+    version is never used instead; `auto` is the newest release, a minor its newest patch. Raises
+    Failure with the error of every origin.
     """
-    wanted = normal(settings.version)
-    tried: list[str] = []
+    requested = normalized_version(settings.version)
+    errors: list[str] = []
     hint = ""
-    places = list(origins.origins_to_try(settings))
-    for number, origin in enumerate(places, 1):
-        further = ", trying the next origin" if number < len(places) else ""
+    candidates = list(origins.origins_to_try(settings))
+    for number, origin in enumerate(candidates, 1):
+        next_step = ", trying the next origin" if number < len(candidates) else ""
         try:
-            found = origin.checkout(wanted)
-            if is_minor(wanted):
-                console.say(f"  {wanted} is {found.version} at {origin.name}")
-            return found
+            checkout = origin.checkout(requested)
+            if is_minor(requested):
+                console.say(f"  {requested} is {checkout.version} at {origin.name}")
+            return checkout
         except Unreachable as error:
-            tried.append(f"{origin.name}: {error.message}")
-            console.say(f"  {origin.name} cannot be reached{further}")
+            errors.append(f"{origin.name}: {error.message}")
+            console.say(f"  {origin.name} cannot be reached{next_step}")
         except Incomplete as error:
-            tried.append(f"{origin.name}: {error.message}")
-            console.say(f"  {origin.name} is incomplete{further}")
+            errors.append(f"{origin.name}: {error.message}")
+            console.say(f"  {origin.name} is incomplete{next_step}")
             hint = hint or error.hint
         except NoSuchVersion as error:
-            tried.append(f"{origin.name}: {error.message}")
-    none = f"  none is configured (origin.order: {settings.origin.order})"
-    listing = "\n".join(f"  {line}" for line in tried) or none
-    what = "a Kubernetes source" if wanted == "auto" else f"Kubernetes {wanted}"
+            errors.append(f"{origin.name}: {error.message}")
+    none = f"  no origin is configured (origin.order: {settings.origin.order})"
+    listing = "\n".join(f"  {line}" for line in errors) or none
+    what = "a Kubernetes source" if requested == "auto" else f"Kubernetes {requested}"
     raise Failure(
-        f"{what} is not to be had from any origin:\n{listing}",
+        f"no origin has {what}:\n{listing}",
         hint
         or "correct `version`, or set origin.path, origin.tarball, origin.git, origin.apt or"
         " mirror.goproxy in stepkube.yaml",
     )
 
 
-def stamped(settings: Settings, checkout: Checkout) -> Checkout:
-    """Return a checkout that calls itself what the file of build.version_file says."""
-    named = settings.build.version_file
-    if not named:
+def _apply_version_file(settings: Settings, checkout: Checkout) -> Checkout:
+    """Return the checkout with version, commit and state of build.version_file, if it is set."""
+    file = settings.build.version_file
+    if not file:
         return checkout
     where = f"build.version_file ({settings.source('build.version_file')})"
-    told = version_stamp.from_file(user_path(named), where)
-    commit = told.commit or checkout.commit
-    return replace(checkout, version=told.version, commit=commit, state=told.state)
+    stamp = version_stamp.from_file(user_path(file), where)
+    commit = stamp.commit or checkout.commit
+    return replace(checkout, version=stamp.version, commit=commit, state=stamp.state)
 
 
-def normal(version: str) -> str:
-    """Return a version as upstream tags it: 1.20.2 becomes v1.20.2; other words stay."""
+def normalized_version(version: str) -> str:
+    """Return a version like an upstream tag: 1.20.2 becomes v1.20.2, an empty text becomes auto.
+
+    Other texts, such as branches and commits, are returned unchanged.
+    """
     text = version.strip() or "auto"
     if check.RELEASE.fullmatch(text) and not text.startswith("v"):
         return f"v{text}"
     return text
 
 
-def is_as_locked(lock: Path, own: bool) -> bool:
-    """Tell whether the locked tree is still there, a user's own at the locked commit."""
+def is_as_locked(lock: Path, users_tree: bool) -> bool:
+    """Return whether the locked tree exists; a user's tree must also be at the locked commit."""
     locked = load_checkout(lock)
     if locked.repository and not Path(locked.repository, "HEAD").is_file():
         return False
-    moved = own and version_stamp.head_commit(locked) not in ("", locked.commit)
+    moved = users_tree and version_stamp.head_commit(locked) not in ("", locked.commit)
     return (locked.tree / "cmd").is_dir() and not moved
 
 
 def task_checkout(settings: Settings) -> dict[str, Any]:
     """Return the task that checks out the Kubernetes source and locks the choice."""
-    named = settings.build.version_file
+    version_file = settings.build.version_file
     choice = masked(
         {
             "version": settings.version,
@@ -115,14 +119,15 @@ def task_checkout(settings: Settings) -> dict[str, Any]:
             "stamp": settings.build.version_stamp,
         }
     )
-    given = [str(user_path(named))] if named else []
+    file_dep = [str(user_path(version_file))] if version_file else []
+    if bundle_record.imported_bundle(settings):
+        file_dep.append(str(settings.paths.bundle))
     return {
         "doc": "check out the Kubernetes source and lock the choice",
         "actions": [(make, [settings])],
         "targets": [str(settings.paths.lock)],
         "task_dep": ["check", "downloads", "unbundle"],
-        "file_dep": given
-        + ([str(settings.paths.bundle)] if bundle_record.imported_bundle(settings) else []),
+        "file_dep": file_dep,
         "uptodate": [
             config_changed(choice),
             Check(

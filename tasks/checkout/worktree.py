@@ -1,4 +1,4 @@
-"""The origin that is already there: a worktree of the user's own, or an unpacked archive."""
+"""Origin: a tree of the user, as a git worktree or an unpacked archive."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _OUTPUT = (":(exclude)_output", ":(exclude).make")
 
 
 class Worktree:
-    """A tree the user already has; used in place and never changed.
+    """The user's tree in origin.path; it is used in place and never changed.
 
-    A tree that is not the top of a repository is watched through a git folder in the workspace: a
-    repository around it has other commits and other tags.
+    If the tree is not the top folder of a repository, a git folder in the workspace records its
+    files: a repository around the tree has other commits and tags.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -31,47 +31,53 @@ class Worktree:
         self.tree = user_path(settings.origin.path)
         self.name = f"the worktree {self.tree}"
 
-    def checkout(self, wanted: str) -> Checkout:
-        """Use the tree as it is; a wanted version must be the one that is checked out."""
+    def checkout(self, requested: str) -> Checkout:
+        """Use the tree as it is. Raises NoSuchVersion if it is not at the requested version."""
         where = self.settings.source("origin.path")
         require_kubernetes(self.tree, where)
-        found = self._own(where) if (self.tree / ".git").exists() else self._unpacked()
-        version = self.settings.build.version_stamp or found.version
-        if not satisfies(version, wanted):
-            words = ("rev-parse", f"{wanted}^{{commit}}")
-            named = run(*found.git, *words, cwd=self.tree, check=False)
-            if named.stdout.strip() != found.commit:
-                raise NoSuchVersion(f"it is at {version}, not at {wanted}")
-        return replace(found, version=version, requested=wanted)
+        is_git = (self.tree / ".git").exists()
+        checkout = self._git_worktree(where) if is_git else self._unpacked()
+        version = self.settings.build.version_stamp or checkout.version
+        if not satisfies(version, requested):
+            argv = (*checkout.git, "rev-parse", f"{requested}^{{commit}}")
+            commit = run(*argv, cwd=self.tree, check=False).stdout.strip()
+            if commit != checkout.commit:
+                raise NoSuchVersion(f"it is at {version}, not at {requested}")
+        return replace(checkout, version=version, requested=requested)
 
-    def _own(self, where: str) -> Checkout:
+    def _git_worktree(self, where: str) -> Checkout:
+        """Return the commit and version of a git worktree."""
         head = run(*GIT, "rev-parse", "HEAD", cwd=self.tree, check=False)
         if head.code:
             raise Failure(
                 f"{where}: git cannot read {self.tree}\n{head.tail(2)}",
-                f"commit something, or correct what git says: git -C {self.tree} status",
+                f"make a first commit, or fix the error that this shows: git -C {self.tree} status",
             )
-        found = Checkout(self.tree, "", head.stdout.strip(), self.name, "")
+        checkout = Checkout(self.tree, "", head.stdout.strip(), self.name, "")
         stamp = self.settings.build.version_stamp
-        return replace(found, version=stamp or version_stamp.worktree_version(found))
+        return replace(checkout, version=stamp or version_stamp.worktree_version(checkout))
 
     def _unpacked(self) -> Checkout:
-        """Return what an unpacked archive says of itself, seen through a git folder of ours."""
+        """Return the commit and version of an unpacked archive, from its files."""
         repository = self.settings.paths.cache / "git" / f"{files.digest(str(self.tree))[:16]}-tree"
         if not (repository / "HEAD").is_file():
-            self._watch(repository)
+            self._record_files(repository)
         git = (*GIT, "--git-dir", repository)
-        seen = run(*git, "rev-parse", "HEAD").stdout.strip()
-        told = version_stamp.from_archive(self.tree) or version_stamp.Stamp("", seen, "")
-        stamp = self.settings.build.version_stamp
-        version = stamp or told.version or guess_version(self.tree, told.commit)
-        return Checkout(self.tree, version, told.commit, self.name, "", str(repository), told.state)
+        head = run(*git, "rev-parse", "HEAD").stdout.strip()
+        stamp = version_stamp.from_archive(self.tree) or version_stamp.Stamp("", head, "")
+        version = self.settings.build.version_stamp or stamp.version
+        version = version or guess_version(self.tree, stamp.commit)
+        return Checkout(
+            self.tree, version, stamp.commit, self.name, "", str(repository), stamp.state
+        )
 
-    def _watch(self, repository: Path) -> None:
-        """Remember the tree as it is now, so that edits can be told; the commit is reproducible."""
-        resources.require_disk(self.settings.paths.home, TREE_GIB, "watching the tree for edits")
-        console.progress(f"looking at every file of {self.tree}")
-        with files.staged(repository) as making:
-            run(*GIT, "init", "--quiet", "--bare", "--initial-branch=stepkube", making)
-            git = (*GIT, "-c", "core.compression=1", "--git-dir", str(making), "--work-tree", ".")
+    def _record_files(self, repository: Path) -> None:
+        """Commit the tree to a git folder, to find later edits; the commit is reproducible."""
+        resources.require_disk(
+            self.settings.paths.home, TREE_GIB, "recording the files of the tree"
+        )
+        console.progress(f"recording the files of {self.tree}")
+        with files.staged(repository) as staging:
+            run(*GIT, "init", "--quiet", "--bare", "--initial-branch=stepkube", staging)
+            git = (*GIT, "-c", "core.compression=1", "--git-dir", str(staging), "--work-tree", ".")
             commit_everything(self.tree, "As it was found", NO_DATE, git=git, without=_OUTPUT)

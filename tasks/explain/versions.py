@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.checkout.tasks import normal
+from tasks.checkout.tasks import normalized_version
 from tasks.cli.task import ANSWER, OUTPUT, action
 from tasks.components import containerd
 from tasks.core import console
@@ -77,7 +77,7 @@ def kubernetes(settings: Settings, checkout: Checkout) -> Choice:
     """Return why the version in the checkout is used for the requested version."""
     where = f"version ({settings.sources['version']})"
     requested = checkout.requested
-    if normal(settings.version) != requested:
+    if normalized_version(settings.version) != requested:
         where = f"an earlier run; the next run uses {settings.version}"
     why = f"the branch, tag or commit {requested} of this origin"
     if requested == "auto":

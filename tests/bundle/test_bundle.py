@@ -99,7 +99,7 @@ def test_import_restores_an_archive_unpacked_in_a_repository(
     (tree / "pkg/scheduler/scheduler.go").write_text("package scheduler // edited\n")
     other = load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="bundle")
     assert import_into(other, pack(local)) == ""
-    got = checkout.take(other).tree
+    got = checkout.check_out(other).tree
     assert (got / "pkg/scheduler/scheduler.go").read_text() == "package scheduler // edited\n"
     assert (got / "cmd/kube-apiserver/main.go").is_file() and not (got / "unpacked").exists()
 
@@ -110,11 +110,11 @@ def test_import_keeps_the_tree_state(bundle: Path, tmp_path: Path) -> None:
     record = files.read_json(other.paths.bundle)
     record["checkout"]["state"] = "archive"
     files.write_json(other.paths.bundle, record)
-    got = checkout.take(other)
+    got = checkout.check_out(other)
     assert got.state == "archive", "else its binaries would be compiled again"
     shutil.rmtree(got.tree)
-    with pytest.raises(Failure, match=rf"is gone: doit unbundle {bundle}"):
-        checkout.take(other)
+    with pytest.raises(Failure, match=rf"run: doit unbundle {bundle}"):
+        checkout.check_out(other)
 
 
 def test_imported_tools_are_not_made_again(ready: Settings, bundle: Path, tmp_path: Path) -> None:
@@ -172,9 +172,9 @@ def test_another_origin_has_priority_over_the_bundle(
         bundle_record.imported_bundle(load(tmp_path / "two", STEPKUBE_ORIGIN_PATH="/tree")) is None
     )
     newer = load(tmp_path / "two", STEPKUBE_VERSION="main", STEPKUBE_ORIGIN_GIT=ready.origin.git[0])
-    assert checkout.take(newer).origin.startswith("git ")
+    assert checkout.check_out(newer).origin.startswith("git ")
     with pytest.raises(Failure, match=r"it has v1\.28\.3, not v1\.30\.0"):
-        checkout.take(load(tmp_path / "two", STEPKUBE_VERSION="v1.30.0", GOPROXY="off"))
+        checkout.check_out(load(tmp_path / "two", STEPKUBE_VERSION="v1.30.0", GOPROXY="off"))
 
 
 def test_a_tree_without_vendor_is_refused(tmp_path: Path) -> None:

@@ -24,7 +24,10 @@ def test_another_version_is_refused_before_the_import(
 ) -> None:
     other = load(tmp_path / "two", STEPKUBE_VERSION=version)
     message = import_into(other, bundle)
-    assert "Kubernetes v1.28.3" in message and f"version is {checkout.normal(version)}" in message
+    assert (
+        "Kubernetes v1.28.3" in message
+        and f"version is {checkout.normalized_version(version)}" in message
+    )
     require_nothing_imported(other)
 
 

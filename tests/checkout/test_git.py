@@ -58,7 +58,7 @@ def test_a_broken_batch_of_files_is_fetched_again(
         return 600 if number == 2 else -1
 
     with git_server(remote.parent, cut=staticmethod(cut)) as (address, server):
-        got = checkout.take(chosen(tmp_path, f"{address}/k8s/.git"))
+        got = checkout.check_out(chosen(tmp_path, f"{address}/k8s/.git"))
     require_whole(got.tree)
     assert server.packs == 1 + 4 + 1, "the commit, four batches, and one of them twice"
 
@@ -74,11 +74,11 @@ def test_an_interrupted_fetch_goes_on_where_it_was(
 
     with git_server(remote.parent, cut=staticmethod(cut)) as (address, server):
         made = chosen(tmp_path, f"{address}/k8s/.git")
-        with pytest.raises(Failure, match=r"20 of 3\d files came and are kept"):
-            checkout.take(made)
+        with pytest.raises(Failure, match=r"20 of 3\d files"):
+            checkout.check_out(made)
         assert not made.paths.source.exists()
         server.packs, server.cut = 0, staticmethod(lambda *_: -1)
-        require_whole(checkout.take(made).tree)
+        require_whole(checkout.check_out(made).tree)
         assert server.packs == 2, "only what lacked was asked for"
 
 
@@ -118,20 +118,20 @@ def test_a_fetch_killed_at_any_step_does_not_hinder_the_next(
 
 def test_a_half_written_worktree_is_written_again(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, str(remote))
-    written = checkout.take(made).tree
+    written = checkout.check_out(made).tree
     index = Path(miniature.git(written, "rev-parse", "--git-path", "index"))
     index.rename(index.with_name("index.lock"))  # what a killed git leaves
     (written / "file-29.txt").unlink()
-    require_whole(checkout.take(made).tree)
+    require_whole(checkout.check_out(made).tree)
 
 
 @pytest.mark.parametrize("name", ["shallow.lock", "config.lock"])
 def test_a_lock_that_a_killed_git_left_is_removed(tmp_path: Path, remote: Path, name: str) -> None:
     url = f"file://{remote}"
-    checkout.take(chosen(tmp_path, url, STEPKUBE_VERSION="v1.9.11"))
+    checkout.check_out(chosen(tmp_path, url, STEPKUBE_VERSION="v1.9.11"))
     left = git_store.Store(chosen(tmp_path, url), url).folder / name
     left.write_text("")
-    require_whole(checkout.take(chosen(tmp_path, url)).tree)
+    require_whole(checkout.check_out(chosen(tmp_path, url)).tree)
     assert not left.exists()
 
 
@@ -140,16 +140,16 @@ def test_a_store_that_is_no_repository_is_made_again(tmp_path: Path, remote: Pat
     folder = git_store.Store(made, str(remote)).folder
     (folder / "objects").mkdir(parents=True)
     (folder / "HEAD").write_text("")
-    require_whole(checkout.take(made).tree)
+    require_whole(checkout.check_out(made).tree)
 
 
 def test_a_damaged_store_with_worktrees_is_left_to_its_owner(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, str(remote))
-    written = checkout.take(made).tree
+    written = checkout.check_out(made).tree
     folder = git_store.Store(made, str(remote)).folder
     (folder / "config").write_text("[core\n")
     with pytest.raises(Failure, match="is damaged, and worktrees depend on it"):
-        checkout.take(made)
+        checkout.check_out(made)
     assert (written / "file-29.txt").is_file() and folder.is_dir()
 
 
@@ -158,12 +158,12 @@ def test_a_release_that_is_here_needs_no_network(
 ) -> None:
     with git_server(remote.parent) as (address, _):
         made = chosen(tmp_path, f"{address}/k8s/.git", STEPKUBE_VERSION="v1.10.3")
-        first = checkout.take(made)
-    assert checkout.take(made) == first
-    assert "kept from before" in capsys.readouterr().out
+        first = checkout.check_out(made)
+    assert checkout.check_out(made) == first
+    assert "cannot be reached: using v1.10.3" in capsys.readouterr().out
     other = chosen(tmp_path, f"{address}/k8s/.git", STEPKUBE_VERSION="v1.9.11")
-    with pytest.raises(Failure, match=r"v1\.9\.11 is not to be had"):
-        checkout.take(other)
+    with pytest.raises(Failure, match=r"Kubernetes v1\.9\.11:"):
+        checkout.check_out(other)
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}"])
@@ -175,7 +175,7 @@ def test_mirrors_of_every_kind(tmp_path: Path, remote: Path, kind: str, form: st
         miniature.git(tmp_path, *words, str(mirror))
     else:
         miniature.git(tmp_path, "clone", "--quiet", "--mirror", str(remote), str(mirror))
-    got = checkout.take(chosen(tmp_path, form.format(mirror)))
+    got = checkout.check_out(chosen(tmp_path, form.format(mirror)))
     assert got.version == "v1.10.3"
     require_whole(got.tree)
 
@@ -187,7 +187,7 @@ def test_a_server_that_gives_no_single_commit_gives_them_all(
     miniature.git(remote, "tag", "--delete", "v1.9.11")
     for name, value in (("COUNT", "1"), ("KEY_0", "protocol.version"), ("VALUE_0", "0")):
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
-    got = checkout.take(chosen(tmp_path, f"file://{remote}", STEPKUBE_VERSION=first))
+    got = checkout.check_out(chosen(tmp_path, f"file://{remote}", STEPKUBE_VERSION=first))
     assert got.commit == first
     assert miniature.git(got.tree, "status", "--porcelain") == ""
 
@@ -198,7 +198,7 @@ def test_a_mirror_of_another_user_is_read(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-        got = checkout.take(chosen(tmp_path, form.format(remote)))
+        got = checkout.check_out(chosen(tmp_path, form.format(remote)))
     require_whole(got.tree)
 
 
@@ -206,7 +206,7 @@ def test_a_relative_path_is_relative_to_where_the_user_is(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(remote.parent)
-    require_whole(checkout.take(chosen(tmp_path, "k8s")).tree)
+    require_whole(checkout.check_out(chosen(tmp_path, "k8s")).tree)
 
 
 def test_a_short_commit_is_found_without_the_files_of_all_others(
@@ -216,7 +216,7 @@ def test_a_short_commit_is_found_without_the_files_of_all_others(
     miniature.git(remote, "tag", "--delete", "v1.9.11")
     with git_server(remote.parent) as (address, _):
         made = chosen(tmp_path, f"{address}/k8s/.git", STEPKUBE_VERSION=first[:10])
-        got = checkout.take(made)
+        got = checkout.check_out(made)
     assert got.commit == first and not (got.tree / "file-1.txt").exists()
     folder = git_store.Store(made, f"{address}/k8s/.git").folder
     blob = miniature.git(remote, "rev-parse", "HEAD:file-1.txt")
@@ -233,7 +233,7 @@ def test_an_ssh_address_goes_to_ssh_and_asks_nobody(
     ssh.chmod(0o755)
     monkeypatch.setenv("GIT_SSH_COMMAND", f"{ssh} -p 2222")
     monkeypatch.setenv("GIT_SSH_VARIANT", "ssh")
-    got = checkout.take(chosen(tmp_path, f"git@mirror.invalid:{remote}"))
+    got = checkout.check_out(chosen(tmp_path, f"git@mirror.invalid:{remote}"))
     require_whole(got.tree)
     asked = (tmp_path / "asked").read_text()
     assert "-p 2222" in asked and "-o BatchMode=yes" in asked and "git@mirror.invalid" in asked
@@ -254,7 +254,7 @@ def test_a_log_in_is_used_and_never_shown(
                 f"http://user:{word}{host}/k8s/.git" if word else (f"{address}/k8s/.git"),
             )
             with pytest.raises(Failure) as caught:
-                checkout.take(other)
+                checkout.check_out(other)
             assert "wr0ng" not in str(caught.value)
     for file in (tmp_path / "home").rglob("*"):
         if file.is_file():
@@ -266,7 +266,7 @@ def test_nothing_is_written_to_the_users_worktree(tmp_path: Path, remote: Path) 
     index = remote / ".git" / "index"
     os.utime(remote / "file-1.txt", (1, 1))  # git would like to note that in its index
     before = index.read_bytes()
-    got = checkout.take(chosen(tmp_path, "", STEPKUBE_ORIGIN_PATH=str(remote)))
+    got = checkout.check_out(chosen(tmp_path, "", STEPKUBE_ORIGIN_PATH=str(remote)))
     assert tree.changed_files(got.tree) == ([], [])
     assert index.read_bytes() == before
 
@@ -299,11 +299,11 @@ def test_a_mirror_that_lost_what_no_build_needs_will_do(
     with git_server(lossy.parent) as (address, _):
         url = f"{address}/k8s/.git" if form == "http" else form.format(lossy)
         made = chosen(tmp_path, url)
-        got = checkout.take(made)
-        assert checkout.take(made) == got, "once more, without asking for what is not there"
+        got = checkout.check_out(made)
+        assert checkout.check_out(made) == got, "once more, without asking for what is not there"
     require_whole(got.tree)
     said = capsys.readouterr().out
-    assert "lost files that a build can do without" in said
+    assert "missing in the repository, but not needed: " in said
     assert "api/openapi-spec/swagger.json" in said and "large [1].json" in said
     assert not (got.tree / "api/openapi-spec/swagger.json").exists()
     assert tree.changed_files(got.tree) == ([], [])
@@ -314,13 +314,13 @@ def test_a_mirror_that_lost_what_a_build_needs_is_incomplete(
     tmp_path: Path, remote: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lose(remote, "pkg/scheduler/scheduler.go")
-    with pytest.raises(Failure, match=r"has lost pkg/scheduler/scheduler\.go") as told:
-        checkout.take(chosen(tmp_path, f"file://{remote}"))
+    with pytest.raises(Failure, match=r"incomplete: pkg/scheduler/scheduler\.go") as told:
+        checkout.check_out(chosen(tmp_path, f"file://{remote}"))
     assert "git fsck" in told.value.hint and "origin.path" in told.value.hint
     assert f"file://{remote} is incomplete\n" in capsys.readouterr().out
     assert not (tmp_path / "home/src").exists()
     whole = miniature.make(tmp_path / "whole", tags=("v1.10.3",))
-    assert checkout.take(chosen(tmp_path, f"file://{remote},{whole}")).origin == f"git {whole}"
+    assert checkout.check_out(chosen(tmp_path, f"file://{remote},{whole}")).origin == f"git {whole}"
     assert "is incomplete, trying the next origin" in capsys.readouterr().out
 
 
@@ -337,11 +337,11 @@ def test_a_mirror_without_vendored_code_is_accepted(
     miniature.git(remote, "tag", "--force", "v1.10.3")
     lose(remote, f"{big}/api.go")
     if rest:
-        with pytest.raises(Failure, match=rf"is incomplete: it has lost {big}/api\.go"):
-            checkout.take(chosen(tmp_path, str(remote)))
+        with pytest.raises(Failure, match=rf"is incomplete: {big}/api\.go"):
+            checkout.check_out(chosen(tmp_path, str(remote)))
         return
-    got = checkout.take(chosen(tmp_path, str(remote)))
-    assert f"a build can do without: {big}/api.go" in capsys.readouterr().out
+    got = checkout.check_out(chosen(tmp_path, str(remote)))
+    assert f"not needed: {big}/api.go" in capsys.readouterr().out
     assert layout.first_missing_package(got.tree) == "example.org/big"
 
 
@@ -351,6 +351,6 @@ def test_a_server_that_only_gives_everything_names_what_it_lost(
     blob = miniature.git(lossy, "rev-parse", "HEAD:api/openapi-spec/swagger.json")
     said = r"the repository is incomplete: .*unable to read"
     with git_server(lossy.parent) as (address, _), pytest.raises(Failure, match=said) as told:
-        checkout.take(chosen(tmp_path, f"{address}/k8s/.git"))
+        checkout.check_out(chosen(tmp_path, f"{address}/k8s/.git"))
     other = miniature.git(lossy, "rev-parse", "HEAD:pkg/kubelet/testdata/large [1].json")
     assert blob in told.value.message or other in told.value.message

@@ -28,7 +28,7 @@ def test_a_release_is_put_together_of_its_modules(
     tmp_path: Path, proxy: Proxy, version: str
 ) -> None:
     chosen = proxy.settings(tmp_path, version)
-    got = checkout.take(chosen)
+    got = checkout.check_out(chosen)
     assert (got.version, got.minor, got.origin) == ("v1.30.2", (1, 30), "the Go module proxy")
     assert (got.tree / "staging/src/k8s.io/api/api.go").read_text() == "package api\n"
     assert (got.tree / "staging/README.md").is_file()
@@ -42,13 +42,13 @@ def test_a_release_is_put_together_of_its_modules(
     )
     assert got.commit == miniature.git(got.tree, "rev-parse", "HEAD")
     miniature.git(got.tree, "pack-refs", "--all")
-    assert checkout.take(chosen).commit == got.commit
+    assert checkout.check_out(chosen).commit == got.commit
     assert list((chosen.paths.cache / "downloads").iterdir()) == []
 
 
 def test_the_commit_is_upstreams_where_the_proxy_knows_it(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "proxy", Origin={"VCS": "git", "Hash": HASH})
-    got = checkout.take(proxy.settings(tmp_path))
+    got = checkout.check_out(proxy.settings(tmp_path))
     assert got.commit == HASH
     script = (got.tree / "hack/lib/version.sh").read_text()
     assert f"KUBE_GIT_COMMIT='{HASH}'" in script and "'tag: v1.30.2' =~ tag:" in script
@@ -56,10 +56,10 @@ def test_the_commit_is_upstreams_where_the_proxy_knows_it(tmp_path: Path) -> Non
 
 
 def test_what_was_put_together_once_needs_no_proxy(tmp_path: Path, proxy: Proxy) -> None:
-    first = checkout.take(proxy.settings(tmp_path, "v1.30.2"))
+    first = checkout.check_out(proxy.settings(tmp_path, "v1.30.2"))
     (first.tree / "go.mod").write_text("edited")
     nowhere = proxy.settings(tmp_path, "v1.30.2", GOPROXY=(tmp_path / "gone").as_uri())
-    assert checkout.take(nowhere) == first
+    assert checkout.check_out(nowhere) == first
     assert (first.tree / "go.mod").read_text() == "edited"
 
 
@@ -67,7 +67,7 @@ def test_another_hash_is_refused_and_leaves_nothing(tmp_path: Path, proxy: Proxy
     proxy.zip(API, proxy.staged, {"api.go": "package evil\n"})
     chosen = proxy.settings(tmp_path)
     with pytest.raises(Failure, match=r"checksum database .*h1:"):
-        checkout.take(chosen)
+        checkout.check_out(chosen)
     left = [path.name for path in chosen.paths.source.iterdir()]
     assert left == [".modules.lock"]
 
@@ -100,15 +100,15 @@ def test_a_sample_may_be_missing_and_nothing_else(
     proxy = Proxy(tmp_path / "proxy", tree=tree)
     with over_http(proxy.folder) as address:
         chosen = proxy.settings(tmp_path, GOPROXY=address if served else proxy.folder.as_uri())
-        got = checkout.take(chosen)
+        got = checkout.check_out(chosen)
         said = capsys.readouterr().out
-        assert "k8s.io/sample-x v0.30.2 is not to be had: left out" in said
+        assert "k8s.io/sample-x v0.30.2 was not found" in said
         left = got.tree / "staging/src/k8s.io/sample-x/go.mod"
         assert left.read_text() == "module k8s.io/sample-x\n", "go.work may name the folder"
         shutil.rmtree(chosen.paths.source)
         (proxy.folder / API / "@v/v0.30.2.zip").unlink()
         with pytest.raises(Failure, match=r"api/@v/v0\.30\.2\.zip.*(answered 404|no such file)"):
-            checkout.take(chosen)
+            checkout.check_out(chosen)
     assert [path.name for path in chosen.paths.source.iterdir()] == [".modules.lock"]
 
 
@@ -117,23 +117,23 @@ def test_what_a_proxy_cannot_make_whole_is_not_tried(
     tmp_path: Path, proxy: Proxy, version: str
 ) -> None:
     with pytest.raises(Failure, match=rf"releases from v1\.24\.0 on, not {version}"):
-        checkout.take(proxy.settings(tmp_path, version))
+        checkout.check_out(proxy.settings(tmp_path, version))
 
 
 @pytest.mark.parametrize("environ", [{}, {"GOPROXY": "file:///gone"}])
 def test_a_release_that_is_not_there_is_not_to_be_had(
     tmp_path: Path, proxy: Proxy, environ: dict[str, str]
 ) -> None:
-    with pytest.raises(Failure, match=r"v1\.30\.9 is not to be had from any origin") as caught:
-        checkout.take(proxy.settings(tmp_path, "v1.30.9", **environ))
+    with pytest.raises(Failure, match=r"no origin has Kubernetes v1\.30\.9:") as caught:
+        checkout.check_out(proxy.settings(tmp_path, "v1.30.9", **environ))
     assert "the Go module proxy: " in caught.value.message
 
 
 def test_git_comes_first(tmp_path: Path, proxy: Proxy) -> None:
     remote = miniature.make(tmp_path / "remote", tags=("v1.30.2",))
     both = proxy.settings(tmp_path, "v1.30.2", STEPKUBE_ORIGIN_GIT=str(remote))
-    assert checkout.take(both).origin == f"git {remote}"
+    assert checkout.check_out(both).origin == f"git {remote}"
     alone = {"STEPKUBE_ORIGIN_GIT": str(remote), "STEPKUBE_ORIGIN_ORDER": "goproxy"}
-    assert checkout.take(proxy.settings(tmp_path, "v1.30.2", **alone)).origin == (
+    assert checkout.check_out(proxy.settings(tmp_path, "v1.30.2", **alone)).origin == (
         "the Go module proxy"
     )

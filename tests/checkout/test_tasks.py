@@ -6,7 +6,7 @@ import pytest
 
 from tasks.checkout import origins
 from tasks.checkout import tasks as checkout
-from tasks.checkout.debian import upstream
+from tasks.checkout.debian import upstream_version
 from tasks.core.errors import Failure
 from tasks.kubernetes import tree, version_stamp
 from tasks.settings import load
@@ -38,7 +38,7 @@ def test_mirrors_are_asked_before_the_origin(tmp_path: Path) -> None:
 def test_auto_takes_the_newest_release_of_a_git_origin(
     tmp_path: Path, remote: Path, form: str
 ) -> None:
-    got = checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=form.format(remote)))
+    got = checkout.check_out(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=form.format(remote)))
     assert (got.version, got.minor) == ("v1.10.3", (1, 10))
     assert (got.tree / "cmd/kube-apiserver/main.go").is_file()
     assert got.commit == miniature.git(remote, "rev-parse", "v1.10.3")
@@ -47,7 +47,9 @@ def test_auto_takes_the_newest_release_of_a_git_origin(
 def test_a_branch_gets_the_version_its_tree_tells(tmp_path: Path, remote: Path) -> None:
     (remote / "more.txt").write_text("more")
     miniature.commit(remote, "after the tags")
-    got = checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="main"))
+    got = checkout.check_out(
+        chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="main")
+    )
     assert got.version == f"v1.28.3+{got.commit[:12]}"
 
 
@@ -55,7 +57,7 @@ def test_a_head_that_has_a_tag_gets_its_version(tmp_path: Path) -> None:
     remote = miniature.make(tmp_path / "remote", tags=("v1.10.0-beta.4", "mine"))
     for version in ("auto", "main"):
         environ = {"STEPKUBE_ORIGIN_GIT": str(remote), "STEPKUBE_VERSION": version}
-        got = checkout.take(chosen(tmp_path, **environ))
+        got = checkout.check_out(chosen(tmp_path, **environ))
         assert got.version == "v1.10.0-beta.4"
         assert got.tree.name == "v1.10.0-beta.4"
 
@@ -67,7 +69,7 @@ def test_a_commit_that_is_no_tip_can_be_named(tmp_path: Path, remote: Path, leng
     miniature.commit(remote, "second")
     for tag in ("v1.9.11", "v1.10.0-rc.1", "v1.10.3"):
         miniature.git(remote, "tag", "--force", tag)
-    got = checkout.take(
+    got = checkout.check_out(
         chosen(tmp_path, STEPKUBE_ORIGIN_GIT=f"file://{remote}", STEPKUBE_VERSION=first[:length])
     )
     assert got.commit == first
@@ -75,14 +77,14 @@ def test_a_commit_that_is_no_tip_can_be_named(tmp_path: Path, remote: Path, leng
 
 
 def test_two_versions_keep_both_trees_and_every_edit(tmp_path: Path, remote: Path) -> None:
-    one = checkout.take(
+    one = checkout.check_out(
         chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="1.9.11")
     )
     edited = one.tree / "pkg/kubelet/kubelet.go"
     edited.write_text("package kubelet // mine\n")
-    two = checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote)))
+    two = checkout.check_out(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote)))
     assert one.tree != two.tree
-    again = checkout.take(
+    again = checkout.check_out(
         chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="v1.9.11")
     )
     assert again.tree == one.tree
@@ -93,7 +95,7 @@ def test_a_moved_tag_is_followed_unless_work_would_be_lost(
     tmp_path: Path, remote: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote))
-    first = checkout.take(made)
+    first = checkout.check_out(made)
     edited = first.tree / "pkg/kubelet/kubelet.go"
     original = edited.read_text()
 
@@ -106,16 +108,16 @@ def test_a_moved_tag_is_followed_unless_work_would_be_lost(
     edited.write_text("package kubelet // mine\n")
     second = move("second")
     with pytest.raises(Failure, match=f"has edits and is at {first.commit[:12]}") as said:
-        checkout.take(made)
+        checkout.check_out(made)
     assert f"origin.path={first.tree}" in said.value.hint
     assert edited.read_text() == "package kubelet // mine\n"
     assert miniature.git(first.tree, "rev-parse", "HEAD") == first.commit
     mine = miniature.commit(first.tree, "mine")
     with pytest.raises(Failure, match="has other commits"):
-        checkout.take(made)
+        checkout.check_out(made)
     assert miniature.git(first.tree, "rev-parse", "HEAD") == mine
     miniature.git(first.tree, "checkout", "--quiet", "--detach", first.commit)
-    assert checkout.take(made).commit == second
+    assert checkout.check_out(made).commit == second
     assert f"was moved from {first.commit[:12]}" in capsys.readouterr().out
     assert (first.tree / "more.txt").read_text() == "second"
     assert edited.read_text() == original
@@ -123,18 +125,20 @@ def test_a_moved_tag_is_followed_unless_work_would_be_lost(
 
 def test_commits_on_top_of_a_version_stay(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote))
-    first = checkout.take(made)
+    first = checkout.check_out(made)
     (first.tree / "mine.txt").write_text("mine")
     mine = miniature.commit(first.tree, "mine")
-    assert checkout.take(made) == first
+    assert checkout.check_out(made) == first
     assert miniature.git(first.tree, "rev-parse", "HEAD") == mine
     assert version_stamp.with_new_commits(first).version == f"v1.10.3-1+{mine[:14]}"
 
 
 def test_a_named_version_is_never_replaced(tmp_path: Path, remote: Path) -> None:
     with pytest.raises(Failure) as caught:
-        checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="v1.10.4"))
-    assert "Kubernetes v1.10.4 is not to be had" in caught.value.message
+        checkout.check_out(
+            chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="v1.10.4")
+        )
+    assert "Kubernetes v1.10.4:" in caught.value.message
     assert "v1.10.3" in caught.value.message, "the nearest one is named"
     assert not (tmp_path / "home" / "src").exists()
 
@@ -143,7 +147,7 @@ def test_the_next_git_origin_is_tried_when_one_is_unreachable(
     tmp_path: Path, remote: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gone = tmp_path / "gone.git"
-    got = checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=f"{gone},{remote}"))
+    got = checkout.check_out(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=f"{gone},{remote}"))
     assert got.version == "v1.10.3"
     assert f"git {gone} cannot be reached" in capsys.readouterr().out
 
@@ -155,20 +159,20 @@ def test_where_there_is_no_debian_the_next_origin_is_tried(
     monkeypatch.setattr(apt_sources, "_code_names", list)
     environ = {"STEPKUBE_ORIGIN_GIT": "", "STEPKUBE_ORIGIN_APT": "kubernetes"}
     with pytest.raises(Failure) as caught:
-        checkout.take(chosen(tmp_path, **environ, GOPROXY="file:///gone"))
+        checkout.check_out(chosen(tmp_path, **environ, GOPROXY="file:///gone"))
     for origin in ("the source package kubernetes: /etc/apt", "the Go module proxy: "):
         assert origin in caught.value.message
 
 
 def test_an_empty_version_is_none(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION=" ")
-    assert checkout.take(made).version == "v1.10.3"
+    assert checkout.check_out(made).version == "v1.10.3"
 
 
 def test_no_origin_at_all_lists_what_was_tried(tmp_path: Path) -> None:
     gone = tmp_path / "gone.git"
     with pytest.raises(Failure) as caught:
-        checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(gone)))
+        checkout.check_out(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(gone)))
     assert str(gone) in caught.value.message
     assert "origin.git" in caught.value.hint
 
@@ -177,27 +181,27 @@ def test_a_bare_mirror_without_tags_gives_its_head(tmp_path: Path) -> None:
     source = miniature.make(tmp_path / "source")
     bare = tmp_path / "mirror.git"
     miniature.git(source, "clone", "--quiet", "--bare", ".", str(bare))
-    got = checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(bare)))
+    got = checkout.check_out(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(bare)))
     assert got.commit == miniature.git(source, "rev-parse", "HEAD")
 
 
 def test_a_worktree_of_the_users_is_used_in_place(tmp_path: Path, remote: Path) -> None:
     before = miniature.git(remote, "status", "--porcelain", "--ignored")
-    got = checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_PATH=str(remote)))
+    got = checkout.check_out(chosen(tmp_path, STEPKUBE_ORIGIN_PATH=str(remote)))
     assert got.tree == remote
     assert miniature.git(remote, "status", "--porcelain", "--ignored") == before
 
 
 def test_a_worktree_at_another_version_is_refused(tmp_path: Path, remote: Path) -> None:
     with pytest.raises(Failure, match=r"not at v1\.20\.2"):
-        checkout.take(
+        checkout.check_out(
             chosen(tmp_path, STEPKUBE_ORIGIN_PATH=str(remote), STEPKUBE_VERSION="v1.20.2")
         )
 
 
 def test_a_folder_that_is_not_kubernetes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
-        checkout.take(chosen(tmp_path, STEPKUBE_ORIGIN_PATH=str(tmp_path)))
+        checkout.check_out(chosen(tmp_path, STEPKUBE_ORIGIN_PATH=str(tmp_path)))
     assert "STEPKUBE_ORIGIN_PATH" in caught.value.message
     assert "not a Kubernetes source tree" in caught.value.message
 
@@ -208,7 +212,7 @@ def test_a_tree_of_lfs_pointers_is_refused(tmp_path: Path, remote: Path) -> None
     miniature.commit(remote, "kept elsewhere")
     for environ in ({"STEPKUBE_ORIGIN_GIT": str(remote)}, {"STEPKUBE_ORIGIN_PATH": str(remote)}):
         with pytest.raises(Failure, match=r"Git LFS pointers .* \(main.go\)") as told:
-            checkout.take(chosen(tmp_path, STEPKUBE_VERSION="main", **environ))
+            checkout.check_out(chosen(tmp_path, STEPKUBE_VERSION="main", **environ))
         assert "origin.path" in told.value.hint
 
 
@@ -219,9 +223,9 @@ def test_an_interrupted_checkout_leaves_nothing_half_done(
     with monkeypatch.context() as patch:
         patch.setattr("tasks.checkout.git.require_kubernetes", _interrupt)
         with pytest.raises(KeyboardInterrupt):
-            checkout.take(made)
+            checkout.check_out(made)
     shutil.rmtree(made.paths.source)
-    assert checkout.take(made).version == "v1.10.3"
+    assert checkout.check_out(made).version == "v1.10.3"
 
 
 def _interrupt(*_: object) -> None:
@@ -237,7 +241,7 @@ def _interrupt(*_: object) -> None:
     ],
 )
 def test_debian_versions(debian: str, kubernetes: str) -> None:
-    assert upstream(debian) == kubernetes
+    assert upstream_version(debian) == kubernetes
 
 
 @pytest.mark.parametrize("name", ["top/../../evil", "/top/evil", "../evil"])

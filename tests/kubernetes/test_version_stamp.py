@@ -95,12 +95,14 @@ def test_commits_and_edits_count_as_upstream_counts_them(tmp_path: Path, own: Pa
 def test_a_new_commit_of_the_users_tree_is_noticed(tmp_path: Path, own: Path) -> None:
     one = chosen(tmp_path, own)
     assert checkout.make(one) is None
-    locked = partial(checkout.is_as_locked, one.paths.lock, own=True)
+    locked = partial(checkout.is_as_locked, one.paths.lock, users_tree=True)
     assert locked()
     (own / "more.txt").write_text("more")
     miniature.commit(own, "more")
     assert not locked()
-    assert checkout.is_as_locked(one.paths.lock, own=False), "the tool's own worktree may move on"
+    assert checkout.is_as_locked(one.paths.lock, users_tree=False), (
+        "the tool's own worktree may move on"
+    )
 
 
 @pytest.mark.parametrize("surrounded", [True, False])
@@ -132,7 +134,7 @@ def test_an_archive_knows_its_tag_and_is_watched_from_outside(
     )
     (folder / "pkg/mini/mini.go").write_text("package mini\n")
     assert tree.changed_files(folder, locked.git) == (["pkg/mini/mini.go"], [])
-    assert checkout.is_as_locked(one.paths.lock, own=True)
+    assert checkout.is_as_locked(one.paths.lock, users_tree=True)
 
 
 def test_an_archive_without_marks_gets_what_its_files_tell(tmp_path: Path, own: Path) -> None:
@@ -164,7 +166,7 @@ def test_a_lost_git_folder_is_made_again(tmp_path: Path, own: Path) -> None:
     one = chosen(tmp_path, archive(own, tmp_path / "kubernetes", "HEAD"))
     assert checkout.make(one) is None
     shutil.rmtree(one.paths.cache)
-    assert not checkout.is_as_locked(one.paths.lock, own=True)
+    assert not checkout.is_as_locked(one.paths.lock, users_tree=True)
     assert checkout.make(one) is None
     assert tree.changed_files(Path(one.origin.path), load_checkout(one.paths.lock).git) == ([], [])
 

@@ -176,7 +176,7 @@ def test_down_ends_everything_and_up_brings_the_objects_back(cluster: Cluster) -
     ("words", "environ", "expected"),
     [
         (["build:kubelt"], {}, "build:kubelet"),
-        (["checkout"], {"STEPKUBE_VERSION": "v1.99.9"}, "v1.99.9 is not to be had"),
+        (["checkout"], {"STEPKUBE_VERSION": "v1.99.9"}, "no origin has Kubernetes v1.99.9"),
         (["checkout"], {"STEPKUBE_ORIGIN_PATH": "/no/such/tree"}, "STEPKUBE_ORIGIN_PATH"),
         (["up"], {"API_SECURE_PORT": "https"}, "not a whole number"),
         (["up", "verison=v1.20.2"], {}, "did you mean version"),

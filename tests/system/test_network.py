@@ -104,8 +104,8 @@ def test_git_uses_the_proxy_and_trusts_the_bundle(
 ) -> None:
     bundle, seen = mirror
     with pytest.raises(Failure, match=r"(?i)certificate.*mirror\.ca_bundle"):
-        checkout.take(chosen(tmp_path))
-    assert checkout.take(chosen(tmp_path, bundle)).version == "v1.28.3"
+        checkout.check_out(chosen(tmp_path))
+    assert checkout.check_out(chosen(tmp_path, bundle)).version == "v1.28.3"
     assert f"CONNECT {NAME}:443" in seen[0]
 
 
@@ -134,7 +134,7 @@ def test_hosts_in_no_proxy_are_connected_to_directly(
         download.read(f"https://{NAME}/file", timeout=60, ca_bundle=str(bundle))
     assert "through the proxy" not in str(caught.value)
     with pytest.raises(Failure):
-        checkout.take(chosen(tmp_path, bundle))
+        checkout.check_out(chosen(tmp_path, bundle))
     assert seen == []
 
 
