@@ -1,4 +1,4 @@
-"""The git origin against real repositories: over HTTP, cut off, killed, shallow, bare, by ssh."""
+"""The git origin with real repositories: over HTTP and ssh, interrupted, killed, shallow, bare."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def chosen(tmp_path: Path, url: str, **environ: str) -> load.Settings:
     )
 
 
-def require_whole(tree: Path) -> None:
+def require_complete(tree: Path) -> None:
     assert miniature.git(tree, "status", "--porcelain") == ""
     assert (tree / "file-29.txt").read_text() == "29\n" * 40
 
@@ -59,11 +59,11 @@ def test_a_broken_batch_of_files_is_fetched_again(
 
     with git_server(remote.parent, cut=staticmethod(cut)) as (address, server):
         got = checkout.check_out(chosen(tmp_path, f"{address}/k8s/.git"))
-    require_whole(got.tree)
+    require_complete(got.tree)
     assert server.packs == 1 + 4 + 1, "the commit, four batches, and one of them twice"
 
 
-def test_an_interrupted_fetch_goes_on_where_it_was(
+def test_an_interrupted_fetch_continues(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(git_store, "_BATCH", 10)
@@ -78,14 +78,12 @@ def test_an_interrupted_fetch_goes_on_where_it_was(
             checkout.check_out(made)
         assert not made.paths.source.exists()
         server.packs, server.cut = 0, staticmethod(lambda *_: -1)
-        require_whole(checkout.check_out(made).tree)
-        assert server.packs == 2, "only what lacked was asked for"
+        require_complete(checkout.check_out(made).tree)
+        assert server.packs == 2, "only missing files were requested"
 
 
 @pytest.mark.parametrize("pack", [0, 1])
-def test_a_fetch_killed_at_any_step_does_not_hinder_the_next(
-    tmp_path: Path, remote: Path, pack: int
-) -> None:
+def test_a_fetch_after_a_killed_fetch_works(tmp_path: Path, remote: Path, pack: int) -> None:
     running: list[subprocess.Popen[str]] = []
 
     def cut(number: int, _: bytes) -> int:
@@ -108,21 +106,21 @@ def test_a_fetch_killed_at_any_step_does_not_hinder_the_next(
             text=True,
         ) as killed:
             running.append(killed)
-            said, _ = killed.communicate(timeout=60)
-        assert killed.returncode == -signal.SIGKILL, said
+            output, _ = killed.communicate(timeout=60)
+        assert killed.returncode == -signal.SIGKILL, output
         running.clear()
         done = doit(tmp_path / "home", "checkout", **origin)
     assert done.returncode == 0, done.stdout + done.stderr
-    require_whole(tmp_path / "home" / "src" / "v1.10.3")
+    require_complete(tmp_path / "home" / "src" / "v1.10.3")
 
 
-def test_a_half_written_worktree_is_written_again(tmp_path: Path, remote: Path) -> None:
+def test_an_incomplete_worktree_is_written_again(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, str(remote))
     written = checkout.check_out(made).tree
     index = Path(miniature.git(written, "rev-parse", "--git-path", "index"))
     index.rename(index.with_name("index.lock"))  # what a killed git leaves
     (written / "file-29.txt").unlink()
-    require_whole(checkout.check_out(made).tree)
+    require_complete(checkout.check_out(made).tree)
 
 
 @pytest.mark.parametrize("name", ["shallow.lock", "config.lock"])
@@ -131,19 +129,19 @@ def test_a_lock_that_a_killed_git_left_is_removed(tmp_path: Path, remote: Path, 
     checkout.check_out(chosen(tmp_path, url, STEPKUBE_VERSION="v1.9.11"))
     left = git_store.Store(chosen(tmp_path, url), url).folder / name
     left.write_text("")
-    require_whole(checkout.check_out(chosen(tmp_path, url)).tree)
+    require_complete(checkout.check_out(chosen(tmp_path, url)).tree)
     assert not left.exists()
 
 
-def test_a_store_that_is_no_repository_is_made_again(tmp_path: Path, remote: Path) -> None:
+def test_a_store_that_is_not_a_repository_is_made_again(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, str(remote))
     folder = git_store.Store(made, str(remote)).folder
     (folder / "objects").mkdir(parents=True)
     (folder / "HEAD").write_text("")
-    require_whole(checkout.check_out(made).tree)
+    require_complete(checkout.check_out(made).tree)
 
 
-def test_a_damaged_store_with_worktrees_is_left_to_its_owner(tmp_path: Path, remote: Path) -> None:
+def test_a_damaged_store_with_worktrees_is_kept(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, str(remote))
     written = checkout.check_out(made).tree
     folder = git_store.Store(made, str(remote)).folder
@@ -153,7 +151,7 @@ def test_a_damaged_store_with_worktrees_is_left_to_its_owner(tmp_path: Path, rem
     assert (written / "file-29.txt").is_file() and folder.is_dir()
 
 
-def test_a_release_that_is_here_needs_no_network(
+def test_a_release_of_an_earlier_run_needs_no_network(
     tmp_path: Path, remote: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with git_server(remote.parent) as (address, _):
@@ -177,10 +175,10 @@ def test_mirrors_of_every_kind(tmp_path: Path, remote: Path, kind: str, form: st
         miniature.git(tmp_path, "clone", "--quiet", "--mirror", str(remote), str(mirror))
     got = checkout.check_out(chosen(tmp_path, form.format(mirror)))
     assert got.version == "v1.10.3"
-    require_whole(got.tree)
+    require_complete(got.tree)
 
 
-def test_a_server_that_gives_no_single_commit_gives_them_all(
+def test_a_server_that_refuses_single_commits_sends_all(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = miniature.git(remote, "rev-parse", "HEAD~1")
@@ -199,19 +197,17 @@ def test_a_mirror_of_another_user_is_read(
     with monkeypatch.context() as patch:
         patch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
         got = checkout.check_out(chosen(tmp_path, form.format(remote)))
-    require_whole(got.tree)
+    require_complete(got.tree)
 
 
-def test_a_relative_path_is_relative_to_where_the_user_is(
+def test_a_relative_path_is_relative_to_the_current_folder(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(remote.parent)
-    require_whole(checkout.check_out(chosen(tmp_path, "k8s")).tree)
+    require_complete(checkout.check_out(chosen(tmp_path, "k8s")).tree)
 
 
-def test_a_short_commit_is_found_without_the_files_of_all_others(
-    tmp_path: Path, remote: Path
-) -> None:
+def test_a_short_commit_is_fetched_without_other_files(tmp_path: Path, remote: Path) -> None:
     first = miniature.git(remote, "rev-parse", "HEAD~1")
     miniature.git(remote, "tag", "--delete", "v1.9.11")
     with git_server(remote.parent) as (address, _):
@@ -224,30 +220,31 @@ def test_a_short_commit_is_found_without_the_files_of_all_others(
     assert blob not in held
 
 
-def test_an_ssh_address_goes_to_ssh_and_asks_nobody(
+def test_an_ssh_address_is_fetched_without_a_prompt(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ssh = tmp_path / "ssh"
     run_last = 'for last; do :; done\neval "$last"\n'
-    ssh.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n{run_last}')
+    ssh.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/arguments\n{run_last}')
     ssh.chmod(0o755)
     monkeypatch.setenv("GIT_SSH_COMMAND", f"{ssh} -p 2222")
     monkeypatch.setenv("GIT_SSH_VARIANT", "ssh")
     got = checkout.check_out(chosen(tmp_path, f"git@mirror.invalid:{remote}"))
-    require_whole(got.tree)
-    asked = (tmp_path / "asked").read_text()
-    assert "-p 2222" in asked and "-o BatchMode=yes" in asked and "git@mirror.invalid" in asked
+    require_complete(got.tree)
+    arguments = (tmp_path / "arguments").read_text()
+    assert "-p 2222" in arguments and "-o BatchMode=yes" in arguments
+    assert "git@mirror.invalid" in arguments
     assert got.origin == f"git git@mirror.invalid:{remote}"
 
 
-def test_a_log_in_is_used_and_never_shown(
+def test_a_password_is_used_and_never_shown(
     tmp_path: Path, remote: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with git_server(remote.parent, login="user:s3cr3t@x") as (address, _):
         host = address.removeprefix("http://")
         made = chosen(tmp_path, f"http://user:s3cr3t%40x@{host}/k8s/.git")
         assert checkout.make(made) is None
-        require_whole(made.paths.source / "v1.10.3")
+        require_complete(made.paths.source / "v1.10.3")
         for word in ("", "wr0ng@"):
             other = chosen(
                 tmp_path / "other",
@@ -272,14 +269,14 @@ def test_nothing_is_written_to_the_users_worktree(tmp_path: Path, remote: Path) 
 
 
 def lose(remote: Path, name: str) -> None:
-    """Take a file's content from a repository, as a mirror does that keeps no large files."""
+    """Remove a file's content from a repository, like a mirror without large files."""
     blob = miniature.git(remote, "rev-parse", f"HEAD:{name}")
     (remote / ".git/objects" / blob[:2] / blob[2:]).unlink()
 
 
 @pytest.fixture
 def lossy(remote: Path) -> Path:
-    """Return a repository that has lost two files nothing is built of."""
+    """Return a repository in which two files are missing that no build needs."""
     for name in ("api/openapi-spec/swagger.json", "pkg/kubelet/testdata/large [1].json"):
         (remote / name).parent.mkdir(parents=True)
         (remote / name).write_text(f"{name}\n")
@@ -292,7 +289,7 @@ def lossy(remote: Path) -> Path:
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}", "http"])
-def test_a_mirror_that_lost_what_no_build_needs_will_do(
+def test_a_mirror_without_dispensable_files_is_accepted(
     tmp_path: Path, lossy: Path, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     miniature.git(lossy, "config", "uploadpack.allowFilter", str(form == "http").lower())
@@ -300,27 +297,32 @@ def test_a_mirror_that_lost_what_no_build_needs_will_do(
         url = f"{address}/k8s/.git" if form == "http" else form.format(lossy)
         made = chosen(tmp_path, url)
         got = checkout.check_out(made)
-        assert checkout.check_out(made) == got, "once more, without asking for what is not there"
-    require_whole(got.tree)
-    said = capsys.readouterr().out
-    assert "missing in the repository, but not needed: " in said
-    assert "api/openapi-spec/swagger.json" in said and "large [1].json" in said
+        assert checkout.check_out(made) == got, (
+            "the second time without a request for missing files"
+        )
+    require_complete(got.tree)
+    output = capsys.readouterr().out
+    assert "missing in the repository, but not needed: " in output
+    assert "api/openapi-spec/swagger.json" in output and "large [1].json" in output
     assert not (got.tree / "api/openapi-spec/swagger.json").exists()
     assert tree.changed_files(got.tree) == ([], [])
     assert tree.snapshot(got.tree).keys() >= {"go.mod", "cmd/kube-apiserver/main.go"}
 
 
-def test_a_mirror_that_lost_what_a_build_needs_is_incomplete(
+def test_a_mirror_without_needed_files_is_incomplete(
     tmp_path: Path, remote: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lose(remote, "pkg/scheduler/scheduler.go")
-    with pytest.raises(Failure, match=r"incomplete: pkg/scheduler/scheduler\.go") as told:
+    with pytest.raises(Failure, match=r"incomplete: pkg/scheduler/scheduler\.go") as caught:
         checkout.check_out(chosen(tmp_path, f"file://{remote}"))
-    assert "git fsck" in told.value.hint and "origin.path" in told.value.hint
+    assert "git fsck" in caught.value.hint and "origin.path" in caught.value.hint
     assert f"file://{remote} is incomplete\n" in capsys.readouterr().out
     assert not (tmp_path / "home/src").exists()
-    whole = miniature.make(tmp_path / "whole", tags=("v1.10.3",))
-    assert checkout.check_out(chosen(tmp_path, f"file://{remote},{whole}")).origin == f"git {whole}"
+    complete = miniature.make(tmp_path / "complete", tags=("v1.10.3",))
+    assert (
+        checkout.check_out(chosen(tmp_path, f"file://{remote},{complete}")).origin
+        == f"git {complete}"
+    )
     assert "is incomplete, trying the next origin" in capsys.readouterr().out
 
 
@@ -345,12 +347,12 @@ def test_a_mirror_without_vendored_code_is_accepted(
     assert layout.first_missing_package(got.tree) == "example.org/big"
 
 
-def test_a_server_that_only_gives_everything_names_what_it_lost(
+def test_a_server_without_single_commits_names_the_missing_object(
     tmp_path: Path, lossy: Path
 ) -> None:
     blob = miniature.git(lossy, "rev-parse", "HEAD:api/openapi-spec/swagger.json")
-    said = r"the repository is incomplete: .*unable to read"
-    with git_server(lossy.parent) as (address, _), pytest.raises(Failure, match=said) as told:
+    error = r"the repository is incomplete: .*unable to read"
+    with git_server(lossy.parent) as (address, _), pytest.raises(Failure, match=error) as caught:
         checkout.check_out(chosen(tmp_path, f"{address}/k8s/.git"))
     other = miniature.git(lossy, "rev-parse", "HEAD:pkg/kubelet/testdata/large [1].json")
-    assert blob in told.value.message or other in told.value.message
+    assert blob in caught.value.message or other in caught.value.message

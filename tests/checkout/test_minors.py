@@ -1,4 +1,4 @@
-"""A version that names a minor: its newest release, wherever the source comes from."""
+"""A version that names a minor: every origin has its newest release."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def remote(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("version", ["1.10", "v1.10"])
-def test_git_gives_the_newest_release_and_that_is_said(
+def test_git_has_the_newest_release_and_reports_it(
     tmp_path: Path, remote: Path, version: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = chosen(tmp_path, version, STEPKUBE_ORIGIN_GIT=str(remote))
@@ -50,8 +50,8 @@ def test_git_gives_the_newest_release_and_that_is_said(
     assert f"v1.10 is v1.10.11 at git {remote}" in capsys.readouterr().out
     lock = json.loads(made.paths.lock.read_text())
     assert (lock["requested"], lock["version"]) == ("v1.10", "v1.10.11")
-    told = versions.kubernetes(made, load_checkout(made.paths.lock))
-    assert told.why == "the newest of v1.10 that this origin has"
+    caught = versions.kubernetes(made, load_checkout(made.paths.lock))
+    assert caught.why == "the newest of v1.10 that this origin has"
     shutil.move(remote, tmp_path / "away")
     assert checkout.check_out(made).version == "v1.10.11"
     assert "cannot be reached: using v1.10.11" in capsys.readouterr().out
@@ -71,7 +71,7 @@ def test_a_branch_of_that_name_comes_first(tmp_path: Path, remote: Path) -> None
     assert got.commit == miniature.git(remote, "rev-parse", "v1.10")
 
 
-def test_a_worktree_and_an_archive_have_to_be_of_it(tmp_path: Path, remote: Path) -> None:
+def test_a_worktree_or_archive_of_another_minor_is_refused(tmp_path: Path, remote: Path) -> None:
     miniature.git(remote, "tag", "--delete", *TAGS)
     archive = tmp_path / "kubernetes-1.28.3.tar.gz"
     miniature.git(remote, "archive", "-o", str(archive), "HEAD")
@@ -82,14 +82,14 @@ def test_a_worktree_and_an_archive_have_to_be_of_it(tmp_path: Path, remote: Path
             checkout.check_out(chosen(tmp_path, "v1.2", **where))
 
 
-def test_a_module_proxy_gives_the_newest_release_it_lists(tmp_path: Path) -> None:
+def test_a_module_proxy_has_the_newest_release_it_lists(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "proxy")
     assert checkout.check_out(proxy.settings(tmp_path, "1.30")).version == "v1.30.2"
     with pytest.raises(Failure, match=r"it lists no release of v1\.31"):
         checkout.check_out(proxy.settings(tmp_path, "v1.31"))
 
 
-def test_the_distribution_gives_the_newest_release_it_has(
+def test_the_distribution_has_the_newest_release_it_offers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Archive:
@@ -117,21 +117,21 @@ def test_the_distribution_gives_the_newest_release_it_has(
         checkout.check_out(chosen(tmp_path, "v1.29", **debian))
 
 
-def test_a_bundle_has_to_be_of_it() -> None:
-    told = {"version": "v1.28.3", "requested": "auto", "commit": "0" * 40}
-    bundle = Index("amd64", told, {}, {})
+def test_a_bundle_provides_only_its_own_minor() -> None:
+    record = {"version": "v1.28.3", "requested": "auto", "commit": "0" * 40}
+    bundle = Index("amd64", record, {}, {})
     require_fit(bundle, "amd64", "v1.28", "here")
     with pytest.raises(Failure, match=r"has Kubernetes v1\.28\.3, but version is v1\.2\n"):
         require_fit(bundle, "amd64", "v1.2", "here")
 
 
-def test_the_newest_of_what_is_offered() -> None:
+def test_newest_of_the_offered_releases() -> None:
     assert releases.newest("auto", TAGS) == "v1.10.11"
     assert releases.newest("v1.9", TAGS) == "v1.9.9"
     assert releases.newest("v1.1", TAGS) == ""
 
 
-def test_yaml_takes_no_zero_from_a_version(tmp_path: Path) -> None:
+def test_yaml_keeps_the_zero_of_a_version(tmp_path: Path) -> None:
     file = tmp_path / "stepkube.yaml"
     file.write_text("version: 1.30\n")
     assert checkout.normalized_version(load.load({"STEPKUBE_CONFIG": str(file)}).version) == "v1.30"

@@ -1,4 +1,4 @@
-"""A release out of a Go module proxy: a folder with zips and a signed checksum database."""
+"""A release from a Go module proxy: a folder with zips and a signed checksum database."""
 
 import functools
 import http.server
@@ -24,9 +24,7 @@ def proxy(tmp_path: Path) -> Proxy:
 
 
 @pytest.mark.parametrize("version", ["v1.30.2", "1.30.2", "auto"])
-def test_a_release_is_put_together_of_its_modules(
-    tmp_path: Path, proxy: Proxy, version: str
-) -> None:
+def test_a_release_is_assembled_from_go_modules(tmp_path: Path, proxy: Proxy, version: str) -> None:
     chosen = proxy.settings(tmp_path, version)
     got = checkout.check_out(chosen)
     assert (got.version, got.minor, got.origin) == ("v1.30.2", (1, 30), "the Go module proxy")
@@ -46,7 +44,7 @@ def test_a_release_is_put_together_of_its_modules(
     assert list((chosen.paths.cache / "downloads").iterdir()) == []
 
 
-def test_the_commit_is_upstreams_where_the_proxy_knows_it(tmp_path: Path) -> None:
+def test_the_commit_is_upstreams_if_the_proxy_has_it(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "proxy", Origin={"VCS": "git", "Hash": HASH})
     got = checkout.check_out(proxy.settings(tmp_path))
     assert got.commit == HASH
@@ -55,7 +53,7 @@ def test_the_commit_is_upstreams_where_the_proxy_knows_it(tmp_path: Path) -> Non
     assert "[[ '%' ==" in script
 
 
-def test_what_was_put_together_once_needs_no_proxy(tmp_path: Path, proxy: Proxy) -> None:
+def test_an_assembled_release_needs_no_proxy(tmp_path: Path, proxy: Proxy) -> None:
     first = checkout.check_out(proxy.settings(tmp_path, "v1.30.2"))
     (first.tree / "go.mod").write_text("edited")
     nowhere = proxy.settings(tmp_path, "v1.30.2", GOPROXY=(tmp_path / "gone").as_uri())
@@ -63,7 +61,7 @@ def test_what_was_put_together_once_needs_no_proxy(tmp_path: Path, proxy: Proxy)
     assert (first.tree / "go.mod").read_text() == "edited"
 
 
-def test_another_hash_is_refused_and_leaves_nothing(tmp_path: Path, proxy: Proxy) -> None:
+def test_a_wrong_hash_is_refused_and_leaves_nothing(tmp_path: Path, proxy: Proxy) -> None:
     proxy.zip(API, proxy.staged, {"api.go": "package evil\n"})
     chosen = proxy.settings(tmp_path)
     with pytest.raises(Failure, match=r"checksum database .*h1:"):
@@ -74,7 +72,7 @@ def test_another_hash_is_refused_and_leaves_nothing(tmp_path: Path, proxy: Proxy
 
 @contextmanager
 def over_http(folder: Path) -> Iterator[str]:
-    """Serve a folder on loopback, quietly: what is not in it is answered by 404."""
+    """Serve a folder on loopback without a log; other paths are answered with 404."""
     handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": print_nothing})
     serve = functools.partial(handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
@@ -92,7 +90,7 @@ def print_nothing(*_: object) -> None:
 
 
 @pytest.mark.parametrize("served", [True, False])
-def test_a_sample_may_be_missing_and_nothing_else(
+def test_only_a_sample_can_be_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], served: bool
 ) -> None:
     line = "\tk8s.io/sample-x => ./staging/src/k8s.io/sample-x\n)"
@@ -101,8 +99,8 @@ def test_a_sample_may_be_missing_and_nothing_else(
     with over_http(proxy.folder) as address:
         chosen = proxy.settings(tmp_path, GOPROXY=address if served else proxy.folder.as_uri())
         got = checkout.check_out(chosen)
-        said = capsys.readouterr().out
-        assert "k8s.io/sample-x v0.30.2 was not found" in said
+        output = capsys.readouterr().out
+        assert "k8s.io/sample-x v0.30.2 was not found" in output
         left = got.tree / "staging/src/k8s.io/sample-x/go.mod"
         assert left.read_text() == "module k8s.io/sample-x\n", "go.work may name the folder"
         shutil.rmtree(chosen.paths.source)
@@ -113,7 +111,7 @@ def test_a_sample_may_be_missing_and_nothing_else(
 
 
 @pytest.mark.parametrize("version", ["v1.23.9", "master", HASH])
-def test_what_a_proxy_cannot_make_whole_is_not_tried(
+def test_versions_that_a_proxy_cannot_have_are_not_tried(
     tmp_path: Path, proxy: Proxy, version: str
 ) -> None:
     with pytest.raises(Failure, match=rf"releases from v1\.24\.0 on, not {version}"):
@@ -121,7 +119,7 @@ def test_what_a_proxy_cannot_make_whole_is_not_tried(
 
 
 @pytest.mark.parametrize("environ", [{}, {"GOPROXY": "file:///gone"}])
-def test_a_release_that_is_not_there_is_not_to_be_had(
+def test_a_release_that_does_not_exist_is_refused(
     tmp_path: Path, proxy: Proxy, environ: dict[str, str]
 ) -> None:
     with pytest.raises(Failure, match=r"no origin has Kubernetes v1\.30\.9:") as caught:
@@ -129,7 +127,7 @@ def test_a_release_that_is_not_there_is_not_to_be_had(
     assert "the Go module proxy: " in caught.value.message
 
 
-def test_git_comes_first(tmp_path: Path, proxy: Proxy) -> None:
+def test_git_is_tried_before_the_module_proxy(tmp_path: Path, proxy: Proxy) -> None:
     remote = miniature.make(tmp_path / "remote", tags=("v1.30.2",))
     both = proxy.settings(tmp_path, "v1.30.2", STEPKUBE_ORIGIN_GIT=str(remote))
     assert checkout.check_out(both).origin == f"git {remote}"

@@ -1,4 +1,4 @@
-"""The origin that is an archive, and what an archive may not do."""
+"""The archive origin, and archives that are refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def archived(source: Path, name: str, *, prefix: str = "", at: str = "v1.28.4") -> Path:
-    """Make what `git archive` makes, and pack it as the name says."""
+    """Run `git archive` and compress the result in the format of the name."""
     target = source.parent / name
     plain = target.with_suffix(".plain")
     miniature.git(source, "archive", f"--prefix={prefix}", "-o", str(plain), "--format=tar", at)
@@ -96,7 +96,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.T
         ),
     ],
 )
-def test_what_git_archive_made_tells_its_version_and_commit(
+def test_a_git_archive_names_its_version_and_commit(
     tmp_path: Path, source: Path, name: str, prefix: str
 ) -> None:
     made = chosen(tmp_path, archived(source, name, prefix=prefix))
@@ -144,7 +144,7 @@ def test_a_version_older_than_the_change_log_is_refused(tmp_path: Path, source: 
 
 
 @pytest.mark.parametrize("version", ["v1.28.5", "v1.20.2", "main"])
-def test_another_version_than_the_archive_has_is_refused(
+def test_a_version_that_the_archive_does_not_have_is_refused(
     tmp_path: Path, source: Path, version: str
 ) -> None:
     with pytest.raises(Failure, match=rf"it is v1\.28\.4, not {version}"):
@@ -158,12 +158,12 @@ def test_a_local_archive_with_a_wrong_checksum_is_refused(
     tmp_path: Path, source: Path, kind: str
 ) -> None:
     archive = archived(source, "a.tar.gz")
-    beside = archive.with_name(f"a.tar.gz.{kind}")
+    checksum = archive.with_name(f"a.tar.gz.{kind}")
     right = hashlib.new(kind, archive.read_bytes()).hexdigest()
-    beside.write_text(f"{right[::-1]}  a.tar.gz\n")
+    checksum.write_text(f"{right[::-1]}  a.tar.gz\n")
     with pytest.raises(Failure, match=f"the {kind} of .* is {right}, not"):
         checkout.check_out(chosen(tmp_path, archive))
-    beside.write_text(f"{right}  ./a.tar.gz\n")
+    checksum.write_text(f"{right}  ./a.tar.gz\n")
     assert checkout.check_out(chosen(tmp_path, archive)).version == "v1.28.4"
 
 
@@ -210,12 +210,12 @@ def test_a_malformed_checksum_is_refused_before_a_fetch(tmp_path: Path, place: s
 
 
 @pytest.mark.parametrize("place", ["ftp://mirror.example.org/k.tar.gz", "http://[::1/k.tar.gz"])
-def test_an_address_that_is_none_is_named(tmp_path: Path, place: str) -> None:
+def test_an_invalid_address_is_named(tmp_path: Path, place: str) -> None:
     with pytest.raises(Failure, match=r"STEPKUBE_ORIGIN_TARBALL.* is not an address"):
         checkout.check_out(chosen(tmp_path, place))
 
 
-def test_an_unreachable_archive_leaves_it_to_the_next_origin(
+def test_after_an_unreachable_archive_the_next_origin_is_tried(
     tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gone = "http://127.0.0.1:1/v1.28.4.tar.gz"
@@ -257,7 +257,7 @@ def test_a_damaged_archive_leaves_nothing(tmp_path: Path, source: Path, keep: in
         [entry("hard", tarfile.LNKTYPE, "../../outside/file")],
     ],
 )
-def test_no_archive_writes_or_leads_elsewhere(
+def test_an_archive_that_leaves_its_folder_is_refused(
     tmp_path: Path, members: list[tarfile.TarInfo]
 ) -> None:
     outside = tmp_path / "outside"
@@ -269,14 +269,14 @@ def test_no_archive_writes_or_leads_elsewhere(
     assert not (tmp_path / "evil").exists()
 
 
-def test_a_repository_inside_an_archive_is_left_out(tmp_path: Path) -> None:
+def test_a_repository_inside_an_archive_is_not_unpacked(tmp_path: Path) -> None:
     hook = (entry("top/.git/config"), b"[core]\nfsmonitor = touch /tmp/evil\n")
     pack(tmp_path / "a.tar.gz", hook, (entry("top/file"), b"text"))
     unpack.extract(tmp_path / "a.tar.gz", tmp_path / "folder")
     assert [item.name for item in (tmp_path / "folder").iterdir()] == ["file"]
 
 
-def test_an_archive_that_unpacks_to_too_much_is_refused(
+def test_an_archive_that_unpacks_to_a_large_size_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unpack, "LIMIT", 1000)

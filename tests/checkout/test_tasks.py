@@ -24,7 +24,7 @@ def chosen(tmp_path: Path, **environ: str) -> load.Settings:
     return load.load({**default, **environ})
 
 
-def test_mirrors_are_asked_before_the_origin(tmp_path: Path) -> None:
+def test_mirrors_are_tried_before_the_origin(tmp_path: Path) -> None:
     made = chosen(
         tmp_path,
         STEPKUBE_MIRROR_GIT="file:///mirror,/second",
@@ -35,7 +35,7 @@ def test_mirrors_are_asked_before_the_origin(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}"])
-def test_auto_takes_the_newest_release_of_a_git_origin(
+def test_auto_is_the_newest_release_of_a_git_origin(
     tmp_path: Path, remote: Path, form: str
 ) -> None:
     got = checkout.check_out(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=form.format(remote)))
@@ -44,7 +44,7 @@ def test_auto_takes_the_newest_release_of_a_git_origin(
     assert got.commit == miniature.git(remote, "rev-parse", "v1.10.3")
 
 
-def test_a_branch_gets_the_version_its_tree_tells(tmp_path: Path, remote: Path) -> None:
+def test_a_branch_gets_the_version_of_its_tree(tmp_path: Path, remote: Path) -> None:
     (remote / "more.txt").write_text("more")
     miniature.commit(remote, "after the tags")
     got = checkout.check_out(
@@ -63,7 +63,7 @@ def test_a_head_that_has_a_tag_gets_its_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [40, 9])
-def test_a_commit_that_is_no_tip_can_be_named(tmp_path: Path, remote: Path, length: int) -> None:
+def test_a_commit_inside_a_branch_can_be_named(tmp_path: Path, remote: Path, length: int) -> None:
     first = miniature.git(remote, "rev-parse", "HEAD")
     (remote / "more.txt").write_text("more")
     miniature.commit(remote, "second")
@@ -107,9 +107,9 @@ def test_a_moved_tag_is_followed_unless_work_would_be_lost(
 
     edited.write_text("package kubelet // mine\n")
     second = move("second")
-    with pytest.raises(Failure, match=f"has edits and is at {first.commit[:12]}") as said:
+    with pytest.raises(Failure, match=f"has edits and is at {first.commit[:12]}") as output:
         checkout.check_out(made)
-    assert f"origin.path={first.tree}" in said.value.hint
+    assert f"origin.path={first.tree}" in output.value.hint
     assert edited.read_text() == "package kubelet // mine\n"
     assert miniature.git(first.tree, "rev-parse", "HEAD") == first.commit
     mine = miniature.commit(first.tree, "mine")
@@ -123,7 +123,7 @@ def test_a_moved_tag_is_followed_unless_work_would_be_lost(
     assert edited.read_text() == original
 
 
-def test_commits_on_top_of_a_version_stay(tmp_path: Path, remote: Path) -> None:
+def test_commits_after_a_version_are_kept(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote))
     first = checkout.check_out(made)
     (first.tree / "mine.txt").write_text("mine")
@@ -139,7 +139,7 @@ def test_a_named_version_is_never_replaced(tmp_path: Path, remote: Path) -> None
             chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION="v1.10.4")
         )
     assert "Kubernetes v1.10.4:" in caught.value.message
-    assert "v1.10.3" in caught.value.message, "the nearest one is named"
+    assert "v1.10.3" in caught.value.message, "the most similar tag is named"
     assert not (tmp_path / "home" / "src").exists()
 
 
@@ -152,7 +152,7 @@ def test_the_next_git_origin_is_tried_when_one_is_unreachable(
     assert f"git {gone} cannot be reached" in capsys.readouterr().out
 
 
-def test_where_there_is_no_debian_the_next_origin_is_tried(
+def test_without_debian_the_next_origin_is_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apt_sources, "system_sources", list)
@@ -164,12 +164,12 @@ def test_where_there_is_no_debian_the_next_origin_is_tried(
         assert origin in caught.value.message
 
 
-def test_an_empty_version_is_none(tmp_path: Path, remote: Path) -> None:
+def test_an_empty_version_is_auto(tmp_path: Path, remote: Path) -> None:
     made = chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote), STEPKUBE_VERSION=" ")
     assert checkout.check_out(made).version == "v1.10.3"
 
 
-def test_no_origin_at_all_lists_what_was_tried(tmp_path: Path) -> None:
+def test_the_failure_lists_every_origin(tmp_path: Path) -> None:
     gone = tmp_path / "gone.git"
     with pytest.raises(Failure) as caught:
         checkout.check_out(chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(gone)))
@@ -177,7 +177,7 @@ def test_no_origin_at_all_lists_what_was_tried(tmp_path: Path) -> None:
     assert "origin.git" in caught.value.hint
 
 
-def test_a_bare_mirror_without_tags_gives_its_head(tmp_path: Path) -> None:
+def test_a_bare_mirror_without_tags_is_used_at_its_head(tmp_path: Path) -> None:
     source = miniature.make(tmp_path / "source")
     bare = tmp_path / "mirror.git"
     miniature.git(source, "clone", "--quiet", "--bare", ".", str(bare))
@@ -185,7 +185,7 @@ def test_a_bare_mirror_without_tags_gives_its_head(tmp_path: Path) -> None:
     assert got.commit == miniature.git(source, "rev-parse", "HEAD")
 
 
-def test_a_worktree_of_the_users_is_used_in_place(tmp_path: Path, remote: Path) -> None:
+def test_a_users_worktree_is_used_in_place(tmp_path: Path, remote: Path) -> None:
     before = miniature.git(remote, "status", "--porcelain", "--ignored")
     got = checkout.check_out(chosen(tmp_path, STEPKUBE_ORIGIN_PATH=str(remote)))
     assert got.tree == remote
@@ -211,12 +211,12 @@ def test_a_tree_of_lfs_pointers_is_refused(tmp_path: Path, remote: Path) -> None
     (remote / "cmd/kube-apiserver/main.go").write_text(pointer)
     miniature.commit(remote, "kept elsewhere")
     for environ in ({"STEPKUBE_ORIGIN_GIT": str(remote)}, {"STEPKUBE_ORIGIN_PATH": str(remote)}):
-        with pytest.raises(Failure, match=r"Git LFS pointers .* \(main.go\)") as told:
+        with pytest.raises(Failure, match=r"Git LFS pointers .* \(main.go\)") as caught:
             checkout.check_out(chosen(tmp_path, STEPKUBE_VERSION="main", **environ))
-        assert "origin.path" in told.value.hint
+        assert "origin.path" in caught.value.hint
 
 
-def test_an_interrupted_checkout_leaves_nothing_half_done(
+def test_an_interrupted_checkout_is_repeated(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = chosen(tmp_path, STEPKUBE_ORIGIN_GIT=str(remote))

@@ -37,7 +37,7 @@ def test_every_era_has_evidence_and_is_in_order(rows: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("row", list(flags()))
-def test_every_flag_has_evidence_and_a_sound_range(row: dict[str, Any]) -> None:
+def test_every_flag_has_evidence_and_a_valid_range(row: dict[str, Any]) -> None:
     assert set(row) <= {"since", "until", "hidden", "evidence"}
     assert EVIDENCE.fullmatch(row["evidence"])
     since, until = row.get("since", "1.10"), row.get("until", "1.36")
@@ -58,10 +58,10 @@ def test_the_file_and_the_dataclass_have_the_same_facts() -> None:
     assert set(facts.data()["facts"]) == {item.name for item in fields(facts.Facts)} - derived
 
 
-def test_every_fact_is_asked_for() -> None:
-    asked = re.compile(r"(?:\)|facts|known|now|about)\.(\w+)|first_minor\(\"(\w+)\"")
+def test_every_fact_is_used() -> None:
+    output = re.compile(r"(?:\)|facts|known|now|about)\.(\w+)|first_minor\(\"(\w+)\"")
     text = "".join(file.read_text() for file in (ROOT / "tasks").rglob("*.py"))
-    found = {name for names in asked.findall(text) for name in names}
+    found = {name for names in output.findall(text) for name in names}
     assert {item.name for item in fields(facts.Facts)} <= found | {"minor"}
 
 

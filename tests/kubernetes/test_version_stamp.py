@@ -1,4 +1,4 @@
-"""What a tree calls itself: by tags, by edits, by what an archive or a file tells."""
+"""The version stamp of a tree: from tags, edits, an archive or a version file."""
 
 import re
 import shutil
@@ -35,16 +35,16 @@ def stamp(one: load.Settings) -> dict[str, str]:
     return versions.stamp(load_checkout(one.paths.lock))
 
 
-@pytest.fixture(name="own")
+@pytest.fixture(name="users_tree")
 def tagged(tmp_path: Path) -> Path:
     return eras.make(tmp_path / "tree", ERA)
 
 
-def archive(own: Path, folder: Path, what: str) -> Path:
-    """Unpack what git archive makes of a commit."""
+def archive(users_tree: Path, folder: Path, what: str) -> Path:
+    """Unpack the git archive of a commit."""
     packed = folder.with_suffix(".tar")
     packed.parent.mkdir(exist_ok=True)
-    miniature.git(own, "archive", "--output", str(packed), what)
+    miniature.git(users_tree, "archive", "--output", str(packed), what)
     unpack.extract(packed, folder)
     return folder
 
@@ -58,7 +58,7 @@ def archive(own: Path, folder: Path, what: str) -> Path:
         ("v1.20.0-alpha.1-15-g0123456789abcd", "v1.20.0-alpha.1.15+0123456789abcd"),
     ],
 )
-def test_what_git_describes_becomes_a_semantic_version(git: str, semantic: str) -> None:
+def test_git_describe_becomes_a_semantic_version(git: str, semantic: str) -> None:
     assert version_stamp.describe(git) == semantic
     assert tree.is_version(semantic)
 
@@ -73,41 +73,41 @@ def test_what_git_describes_becomes_a_semantic_version(git: str, semantic: str) 
         ("v1.20.2+vendor.1", "20"),
     ],
 )
-def test_only_what_stands_before_the_plus_makes_the_minor_a_plus(version: str, minor: str) -> None:
+def test_only_text_before_the_plus_adds_a_plus_to_the_minor(version: str, minor: str) -> None:
     one = Checkout(Path("/tree"), version, HASH, "here", "auto")
     assert version_stamp.values(one, dirty=False, date="")["gitMinor"] == minor
 
 
-def test_commits_and_edits_count_as_upstream_counts_them(tmp_path: Path, own: Path) -> None:
-    one = chosen(tmp_path, own)
+def test_commits_and_edits_count_as_upstream_counts_them(tmp_path: Path, users_tree: Path) -> None:
+    one = chosen(tmp_path, users_tree)
     assert checkout.make(one) is None
     assert (stamp(one)["gitVersion"], stamp(one)["gitTreeState"]) == (ERA.version, "clean")
-    (own / "new.go").write_text("package new\n")
+    (users_tree / "new.go").write_text("package new\n")
     assert stamp(one)["gitVersion"] == f"{ERA.version}-dirty"
     assert stamp(one)["gitTreeState"] == "dirty"
-    commit = miniature.commit(own, "mine")
+    commit = miniature.commit(users_tree, "mine")
     assert stamp(one)["gitVersion"] == f"{ERA.version}-1+{commit[:14]}"
     assert (stamp(one)["gitCommit"], stamp(one)["gitTreeState"]) == (commit, "clean")
-    assert checkout.make(one) is None, "a new look at the tree says the same"
+    assert checkout.make(one) is None, "a second checkout gives the same version"
     assert load_checkout(one.paths.lock).version == f"{ERA.version}-1+{commit[:14]}"
 
 
-def test_a_new_commit_of_the_users_tree_is_noticed(tmp_path: Path, own: Path) -> None:
-    one = chosen(tmp_path, own)
+def test_a_new_commit_of_the_users_tree_is_noticed(tmp_path: Path, users_tree: Path) -> None:
+    one = chosen(tmp_path, users_tree)
     assert checkout.make(one) is None
     locked = partial(checkout.is_as_locked, one.paths.lock, users_tree=True)
     assert locked()
-    (own / "more.txt").write_text("more")
-    miniature.commit(own, "more")
+    (users_tree / "more.txt").write_text("more")
+    miniature.commit(users_tree, "more")
     assert not locked()
     assert checkout.is_as_locked(one.paths.lock, users_tree=False), (
-        "the tool's own worktree may move on"
+        "the tool's worktree can have new commits"
     )
 
 
 @pytest.mark.parametrize("surrounded", [True, False])
-def test_an_archive_knows_its_tag_and_is_watched_from_outside(
-    tmp_path: Path, own: Path, surrounded: bool
+def test_an_archive_has_its_tag_and_its_edits_are_found(
+    tmp_path: Path, users_tree: Path, surrounded: bool
 ) -> None:
     if surrounded:
         (tmp_path / "outer").mkdir()
@@ -115,32 +115,34 @@ def test_an_archive_knows_its_tag_and_is_watched_from_outside(
         miniature.git(tmp_path / "outer", "init", "--quiet")
         miniature.commit(tmp_path / "outer", "mine")
         miniature.git(tmp_path / "outer", "tag", "v1.5.0")
-    folder = archive(own, tmp_path / "outer" / "kubernetes", ERA.version)
+    folder = archive(users_tree, tmp_path / "outer" / "kubernetes", ERA.version)
     before = sorted(folder.rglob("*"))
     one = chosen(tmp_path, folder)
     assert checkout.make(one) is None
     locked = load_checkout(one.paths.lock)
     assert stamp(one) == {
         "gitVersion": ERA.version,
-        "gitCommit": miniature.git(own, "rev-parse", "HEAD"),
+        "gitCommit": miniature.git(users_tree, "rev-parse", "HEAD"),
         "gitTreeState": "archive",
         "gitMajor": "1",
         "gitMinor": str(ERA.minor[1]),
     }
-    assert sorted(folder.rglob("*")) == before, "nothing is written into it"
+    assert sorted(folder.rglob("*")) == before, "no file of the tree is written"
     seen = tree.snapshot(folder, locked.git)
-    assert seen == tree.snapshot(own) | {"hack/lib/version.sh": seen["hack/lib/version.sh"]}, (
-        "only the marks differ"
-    )
+    assert seen == tree.snapshot(users_tree) | {
+        "hack/lib/version.sh": seen["hack/lib/version.sh"]
+    }, "only the placeholders differ"
     (folder / "pkg/mini/mini.go").write_text("package mini\n")
     assert tree.changed_files(folder, locked.git) == (["pkg/mini/mini.go"], [])
     assert checkout.is_as_locked(one.paths.lock, users_tree=True)
 
 
-def test_an_archive_without_marks_gets_what_its_files_tell(tmp_path: Path, own: Path) -> None:
-    (own / "hack/lib/.gitattributes").unlink()
-    miniature.commit(own, "no marks")
-    folder = archive(own, tmp_path / "kubernetes", "HEAD")
+def test_an_archive_without_a_stamp_gets_the_version_of_its_files(
+    tmp_path: Path, users_tree: Path
+) -> None:
+    (users_tree / "hack/lib/.gitattributes").unlink()
+    miniature.commit(users_tree, "no marks")
+    folder = archive(users_tree, tmp_path / "kubernetes", "HEAD")
     one = chosen(tmp_path, folder)
     assert checkout.make(one) is None
     first = stamp(one)
@@ -150,8 +152,8 @@ def test_an_archive_without_marks_gets_what_its_files_tell(tmp_path: Path, own: 
     assert stamp(one)["gitVersion"] == f"{first['gitVersion']}-dirty"
 
 
-def test_editors_are_told_of_an_archive_too(tmp_path: Path, own: Path) -> None:
-    folder = archive(own, tmp_path / "kubernetes", "HEAD")
+def test_editors_are_configured_for_an_archive(tmp_path: Path, users_tree: Path) -> None:
+    folder = archive(users_tree, tmp_path / "kubernetes", "HEAD")
     one = chosen(tmp_path, folder)
     assert checkout.make(one) is None
     before = sorted(folder.rglob("*"))
@@ -162,8 +164,8 @@ def test_editors_are_told_of_an_archive_too(tmp_path: Path, own: Path) -> None:
     assert sorted(folder.rglob("*")) == before
 
 
-def test_a_lost_git_folder_is_made_again(tmp_path: Path, own: Path) -> None:
-    one = chosen(tmp_path, archive(own, tmp_path / "kubernetes", "HEAD"))
+def test_a_lost_git_folder_is_made_again(tmp_path: Path, users_tree: Path) -> None:
+    one = chosen(tmp_path, archive(users_tree, tmp_path / "kubernetes", "HEAD"))
     assert checkout.make(one) is None
     shutil.rmtree(one.paths.cache)
     assert not checkout.is_as_locked(one.paths.lock, users_tree=True)
@@ -171,14 +173,14 @@ def test_a_lost_git_folder_is_made_again(tmp_path: Path, own: Path) -> None:
     assert tree.changed_files(Path(one.origin.path), load_checkout(one.paths.lock).git) == ([], [])
 
 
-def test_a_version_file_is_stamped_as_it_stands(tmp_path: Path, own: Path) -> None:
+def test_a_version_file_is_stamped_unchanged(tmp_path: Path, users_tree: Path) -> None:
     file = tmp_path / "version"
     file.write_text(
         f"KUBE_GIT_COMMIT='{HASH}'\nKUBE_GIT_TREE_STATE='clean'\n"
         "KUBE_GIT_VERSION='v1.23.7-vendor.2+x'\nKUBE_GIT_MAJOR='1'\nKUBE_GIT_MINOR='23+'\n"
     )
-    (own / "new.go").write_text("package new\n")
-    one = chosen(tmp_path, own, KUBE_GIT_VERSION_FILE=str(file))
+    (users_tree / "new.go").write_text("package new\n")
+    one = chosen(tmp_path, users_tree, KUBE_GIT_VERSION_FILE=str(file))
     assert checkout.make(one) is None
     assert stamp(one) == {
         "gitCommit": HASH,
@@ -192,14 +194,16 @@ def test_a_version_file_is_stamped_as_it_stands(tmp_path: Path, own: Path) -> No
 @pytest.mark.parametrize(
     ("text", "word"), [(None, "cannot read"), ("KUBE_GIT_VERSION=''\n", "KUBE_GIT_VERSION is ''")]
 )
-def test_a_version_file_that_is_none(tmp_path: Path, own: Path, text: str, word: str) -> None:
+def test_an_invalid_version_file_is_refused(
+    tmp_path: Path, users_tree: Path, text: str, word: str
+) -> None:
     file = tmp_path / "version"
     if text is not None:
         file.write_text(text)
-    one = chosen(tmp_path, own, KUBE_GIT_VERSION_FILE=str(file))
-    said = checkout.make(one)
-    assert word in str(said)
-    assert "KUBE_GIT_VERSION_FILE" in str(said)
+    one = chosen(tmp_path, users_tree, KUBE_GIT_VERSION_FILE=str(file))
+    failed = checkout.make(one)
+    assert word in str(failed)
+    assert "KUBE_GIT_VERSION_FILE" in str(failed)
     assert not one.paths.lock.exists()
 
 
@@ -212,8 +216,8 @@ def test_a_release_too_old_is_refused_before_anything_is_fetched(tmp_path: Path)
             "STEPKUBE_VERSION": "1.9.11",
         }
     )
-    said = str(check.check(one))
-    assert "Kubernetes 1.9 is older than 1.10" in said
+    message = str(check.check(one))
+    assert "Kubernetes 1.9 is older than 1.10" in message
     assert not one.paths.cache.exists()
     assert not one.paths.source.exists()
 
@@ -232,7 +236,7 @@ def test_a_tree_without_a_changelog_per_minor_is_too_old(tmp_path: Path) -> None
     assert "Kubernetes 1.8 is older than 1.10" in str(checkout.make(one))
 
 
-def test_a_release_newer_than_known_is_taken_and_that_is_said(
+def test_a_release_newer_than_known_is_used_with_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     remote = miniature.make(tmp_path / "remote", tags=("v1.38.0",))

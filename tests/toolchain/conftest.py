@@ -1,4 +1,4 @@
-"""A machine without Go, or with one."""
+"""Machines without Go and with Go."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def go_on_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Install a Go 1.26.8 and a program that only looks like one."""
+    """Install a Go 1.26.8 and programs that are not a Go release."""
     root = tmp_path / "usr/local/go"
     write(root, {"bin/go": program("1.26.8", root)})
     write(tmp_path, {"broken/go": "#!/bin/sh\nexit 1\n", "odd/go": program("devel +abc", root)})

@@ -1,4 +1,4 @@
-"""CNI plugins out of a release archive whose digest the user knows."""
+"""CNI plugins from a release archive of known digest."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def load(home: Path, base: str, digest: str) -> Settings:
     )
 
 
-def test_the_archive_is_taken_when_its_digest_is_right(tmp_path: Path, base: str) -> None:
+def test_an_archive_with_the_right_digest_is_used(tmp_path: Path, base: str) -> None:
     data = packed("./", "./README", *(f"./{name}" for name in cni.PLUGINS), "../../evil", "./vlan")
     (tmp_path / "served" / ARCHIVE).write_bytes(data)
     home = tmp_path / "home"
@@ -75,7 +75,7 @@ def test_the_archive_is_taken_when_its_digest_is_right(tmp_path: Path, base: str
     assert all(os.access(tool.bin / name, os.X_OK) for name in cni.PLUGINS)
     assert not list(tmp_path.rglob("evil"))
     (tmp_path / "served" / ARCHIVE).unlink()
-    assert cni.make(chosen) == tool, "a second time it is there already"
+    assert cni.make(chosen) == tool, "the second time no archive is needed"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_wrong_archive_leaves_nothing(
     assert not [path for path in (tmp_path / "home").rglob("*") if path.name in cni.PLUGINS]
 
 
-def test_a_release_that_is_none_names_its_variable(tmp_path: Path) -> None:
+def test_an_invalid_release_names_its_variable(tmp_path: Path) -> None:
     chosen = settings.load({"CNI_PLUGINS_VERSION": "newest"}, {}, Path(os.devnull))
     with pytest.raises(Failure, match=r"CNI_PLUGINS_VERSION.*is not a release"):
         cni.make(chosen)

@@ -21,7 +21,7 @@ from tests.support.checksums import Database, record
 from tests.support.go_proxy import ARCH, Proxy, program, write
 
 
-def test_go_comes_verified_from_the_proxy_and_is_kept(tmp_path: Path) -> None:
+def test_go_from_the_proxy_is_verified_and_kept(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
     chosen = proxy.settings(tmp_path)
     go = goroot.obtain(chosen, "1.25.5")
@@ -41,12 +41,12 @@ def test_go_comes_verified_from_the_proxy_and_is_kept(tmp_path: Path) -> None:
     assert goroot.obtain(chosen, "1.25.3") == go
 
 
-def test_a_newer_patch_of_the_line_stands_in(tmp_path: Path) -> None:
+def test_a_newer_patch_of_the_minor_is_used(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "proxy", "1.15.2", "1.15.13", "1.15.15", "1.16.4")
     assert goroot.obtain(proxy.settings(tmp_path), "1.15.5").version == "1.15.15"
 
 
-def test_a_go_with_another_hash_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_go_with_a_wrong_hash_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
     proxy.zip("1.25.5", evil="x")
     chosen = proxy.settings(tmp_path)
@@ -60,14 +60,14 @@ def test_a_go_with_another_hash_is_refused_and_leaves_nothing(tmp_path: Path) ->
     assert sorted(left) == [".go.lock", proxy.known["1.25.5"].replace("v0", "toolchain@v0")]
 
 
-def test_a_go_that_the_database_does_not_know_is_refused(tmp_path: Path) -> None:
+def test_a_go_that_the_checksum_database_does_not_have_is_refused(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
     other = Database([record("example.org/none")])
     with pytest.raises(Failure, match="no verified checksum"):
         goroot.obtain(proxy.settings(tmp_path, GOSUMDB=proxy.trust(other)), "1.25.5")
 
 
-def test_with_the_database_off_a_warning_takes_its_place(
+def test_without_the_checksum_database_there_is_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
@@ -76,7 +76,7 @@ def test_with_the_database_off_a_warning_takes_its_place(
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil"])
-def test_a_zip_that_reaches_outside_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_zip_with_files_outside_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
     proxy.zip("1.25.5", **{name: "x"})
     with pytest.raises(Failure, match="has a file outside"):
@@ -85,7 +85,7 @@ def test_a_zip_that_reaches_outside_is_refused(tmp_path: Path, name: str) -> Non
     assert not list((tmp_path / "home/toolchain").glob("*go1*"))
 
 
-def test_a_program_that_is_another_version_is_refused(tmp_path: Path) -> None:
+def test_a_program_of_another_version_is_refused(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
     proxy.zip("1.25.5", **{"bin/go": program("1.25.4")})
     with pytest.raises(Failure, match=r"Go 1\.25\.5 .* go1\.25\.4"):
@@ -110,14 +110,14 @@ def release_folder(folder: Path, version: str, *, listed: bool, sha256: str = ""
     return folder.as_uri() + "/" if listed else folder.as_uri()
 
 
-def test_a_release_archive_is_checked_by_the_sum_beside_it(tmp_path: Path) -> None:
+def test_a_release_archive_is_verified_with_the_sum_next_to_it(tmp_path: Path) -> None:
     base = release_folder(tmp_path / "dl", "1.15.5", listed=False)
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path, STEPKUBE_MIRROR_GO=base)
     go = goroot.obtain(chosen, "1.15.5")
     assert (go.version, go.origin) == ("1.15.5", base)
 
 
-def test_a_release_archive_with_another_sum_is_refused(tmp_path: Path) -> None:
+def test_a_release_archive_with_a_wrong_sum_is_refused(tmp_path: Path) -> None:
     base = release_folder(tmp_path / "dl", "1.15.5", listed=False, sha256="0" * 64)
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path, STEPKUBE_MIRROR_GO=base)
     with pytest.raises(Failure, match=r"sha256 is not 0{64}"):
@@ -140,7 +140,7 @@ def test_the_index_of_a_release_folder_offers_newer_patches(
 
 
 class Debian:
-    """Stands in for apt's archive: bookworm has golang-1.19, bullseye 1.15."""
+    """Replaces apt's archive: bookworm has golang-1.19, bullseye golang-1.15."""
 
     def __init__(
         self, chosen: object, suites: tuple[str, ...], *, system: bool, kinds: tuple[str, ...]
@@ -168,7 +168,7 @@ class Debian:
         (library / "test").symlink_to(f"../../share/go-{line}/test")
 
 
-def test_debians_two_folders_become_one_without_links(
+def test_debians_two_folders_are_merged_without_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(goroot, "Archive", Debian)
@@ -194,18 +194,16 @@ def test_debians_two_folders_become_one_without_links(
     assert "bookworm has 1.19.8-2 golang-1.19-go" in caught.value.message
 
 
-def test_an_installed_go_of_the_same_line_is_used(tmp_path: Path, go_on_machine: Path) -> None:
+def test_an_installed_go_of_the_same_minor_is_used(tmp_path: Path, go_on_machine: Path) -> None:
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path)
     expected = Tool("go", "1.26.8", go_on_machine / "bin/go", go_on_machine, str(go_on_machine))
     assert goroot.obtain(chosen, "1.26.2") == expected
-    for wanted in ("1.26.9", "1.25.5"):
-        with pytest.raises(Failure, match=f" Go {wanted}:"):
-            goroot.obtain(chosen, wanted)
+    for requested in ("1.26.9", "1.25.5"):
+        with pytest.raises(Failure, match=f" Go {requested}:"):
+            goroot.obtain(chosen, requested)
 
 
-def test_go_runs_in_an_environment_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_go_runs_in_a_separate_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GOFLAGS", "GONOSUMCHECK", "GOPRIVATE", "GOROOT", "LD_PRELOAD"):
         monkeypatch.setenv(name, "from outside")
     monkeypatch.setenv("https_proxy", "http://proxy.example.org:3128")

@@ -1,4 +1,4 @@
-"""The tools of a checkout: Go, etcd, Delve and CNI, made or found, and recorded."""
+"""The tools of a checkout: Go, etcd, Delve and CNI plugins, built or found, and recorded."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_records_are_written_and_read(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stage(tmp_path: Path, go_on_machine: Path) -> tuple[Proxy, load.Settings]:
-    """Give a checkout that wants Go 1.26.2 and etcd 3.4.13, and a proxy with etcd and Delve."""
+    """Return a checkout that needs Go 1.26.2 and etcd 3.4.13; the proxy has etcd and Delve."""
     proxy = Proxy(tmp_path / "proxy")
     proxy.release(toolchain.ETCD, "3.5.0", "3.5.35", "3.6.4", "3.6.6")
     proxy.release(toolchain.DELVE, "1.25.2", "1.26.0", "1.27.2", go="1.25.0")
@@ -71,7 +71,7 @@ def notes() -> str:
     return text
 
 
-def test_go_is_recorded_and_said(stage: tuple[Proxy, load.Settings]) -> None:
+def test_go_is_recorded_and_reported(stage: tuple[Proxy, load.Settings]) -> None:
     _, chosen = stage
     assert toolchain.make_go(chosen) is None
     assert tool_record.load_tool(chosen, "go").version == "1.26.8"
@@ -79,7 +79,7 @@ def test_go_is_recorded_and_said(stage: tuple[Proxy, load.Settings]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "built"),
+    ("required", "built"),
     [
         ("3.1.12", "3.5.35"),
         ("3.4.13", "3.5.35"),
@@ -89,25 +89,25 @@ def test_go_is_recorded_and_said(stage: tuple[Proxy, load.Settings]) -> None:
     ],
 )
 def test_etcd_is_built_from_its_module(
-    stage: tuple[Proxy, load.Settings], tmp_path: Path, wanted: str, built: str
+    stage: tuple[Proxy, load.Settings], tmp_path: Path, required: str, built: str
 ) -> None:
     _, chosen = stage
-    want_etcd(tmp_path, wanted)
+    want_etcd(tmp_path, required)
     assert toolchain.make_etcd(chosen) is None
     etcd = tool_record.load_tool(chosen, "etcd")
     assert etcd.version == built
     assert etcd.bin == chosen.paths.toolchain / f"etcd-{built}" / "etcd"
-    asked = etcd.bin.read_text()
-    assert f"require {toolchain.ETCD} v{built}\n{toolchain.ETCD}\n" in asked
-    assert "CGO_ENABLED=0" in asked
-    assert f"GOSUMDB={chosen.mirror.gosumdb}" in asked
+    output = etcd.bin.read_text()
+    assert f"require {toolchain.ETCD} v{built}\n{toolchain.ETCD}\n" in output
+    assert "CGO_ENABLED=0" in output
+    assert f"GOSUMDB={chosen.mirror.gosumdb}" in output
     assert tool_record.load_tool(chosen, "tools-go").version == "1.26.8"
-    assert ("(the tree" in notes()) == (wanted != built)
+    assert ("(the tree" in notes()) == (required != built)
     assert list(chosen.paths.toolchain.glob(".etcd-*")) == []
     assert list((chosen.paths.cache / "tmp").iterdir()) == []
 
 
-def test_an_etcd_the_user_names_is_never_replaced(
+def test_the_etcd_in_etcd_version_is_never_replaced(
     stage: tuple[Proxy, load.Settings], tmp_path: Path
 ) -> None:
     proxy, _ = stage
@@ -130,7 +130,7 @@ def install(
 
 
 @pytest.mark.parametrize(("version", "used"), [("3.4.13", True), ("3.6.1", True), ("3.4.9", False)])
-def test_an_installed_etcd_is_used_when_it_is_new_enough(
+def test_an_installed_etcd_is_used_if_it_is_new_enough(
     stage: tuple[Proxy, load.Settings],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -168,7 +168,7 @@ def test_the_newest_delve_is_built_and_kept(stage: tuple[Proxy, load.Settings]) 
     assert files.read_json(chosen.paths.tool("delve")) == made
 
 
-def test_a_go_that_no_delve_knows_is_refused_before_a_build(
+def test_a_go_that_no_delve_supports_is_refused_before_a_build(
     stage: tuple[Proxy, load.Settings],
 ) -> None:
     _, chosen = stage
@@ -189,7 +189,7 @@ def test_a_go_that_no_delve_knows_is_refused_before_a_build(
         ("1.27.2", "1.26.8", False),
     ],
 )
-def test_an_installed_delve_is_used_only_when_it_knows_this_go(
+def test_an_installed_delve_is_used_only_if_it_supports_this_go(
     go_on_machine: Path, delve: str, go: str, fits: bool
 ) -> None:
     program = Tool("dlv", delve, Path("/dlv"), None, "/dlv")
@@ -211,7 +211,7 @@ def test_plugins_that_need_a_newer_go_are_refused(
     assert {path.name for path in folder.glob("[!.]*")} == set(cni.PLUGINS)
 
 
-def test_a_tool_that_is_gone_is_made_again(tmp_path: Path) -> None:
+def test_a_deleted_tool_is_built_again(tmp_path: Path) -> None:
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path)
     kept = {task["name"]: task for task in toolchain._tasks(chosen)}["etcd"]["uptodate"][1]
     assert kept() is False
@@ -226,7 +226,7 @@ def test_a_tool_that_is_gone_is_made_again(tmp_path: Path) -> None:
     assert str(chosen.paths.tool("etcd")) in repr(kept)
 
 
-def test_the_tasks_describe_what_they_depend_on(tmp_path: Path) -> None:
+def test_the_tasks_name_their_dependencies(tmp_path: Path) -> None:
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path)
     tasks = {task["name"]: task for task in toolchain._tasks(chosen)}
     assert list(tasks) == ["go", "etcd", "delve", "cni"]

@@ -35,7 +35,7 @@ GO_MOD = {"go.mod": "module k8s.io/kubernetes\n\ngo 1.22.0\n"}
 
 
 @pytest.mark.parametrize(
-    ("contents", "wanted"),
+    ("contents", "required"),
     [
         ({".go-version": "1.25.1\n"} | DEPENDENCIES | NEW_VERSION, "1.25.1"),
         ({".go-version": "1.26rc1\n"} | DEPENDENCIES | NEW_VERSION, "1.18.1"),
@@ -51,16 +51,14 @@ GO_MOD = {"go.mod": "module k8s.io/kubernetes\n\ngo 1.22.0\n"}
         ({"Godeps/Godeps.json": '{"ImportPath": "x", "GoVersion": "go1.9"}'}, "1.9"),
     ],
 )
-def test_the_go_of_a_tree_is_read_from_its_most_telling_file(
-    tmp_path: Path, contents: dict[str, str], wanted: str
+def test_the_go_of_a_tree_is_read_from_the_first_file_that_names_it(
+    tmp_path: Path, contents: dict[str, str], required: str
 ) -> None:
-    assert golang.required_go(write(tmp_path, contents)) == wanted
+    assert golang.required_go(write(tmp_path, contents)) == required
 
 
 @pytest.mark.parametrize("contents", [{}, {"Godeps/Godeps.json": "{"}, {".go-version": "tip"}])
-def test_a_tree_that_does_not_tell_its_go_is_named(
-    tmp_path: Path, contents: dict[str, str]
-) -> None:
+def test_a_tree_without_a_go_version_is_named(tmp_path: Path, contents: dict[str, str]) -> None:
     with pytest.raises(Failure, match=re.escape(str(tmp_path))):
         golang.required_go(write(tmp_path, contents))
 
@@ -85,7 +83,7 @@ def test_the_etcd_of_a_tree_is_read_from_its_script(tmp_path: Path) -> None:
         ("1.30.1", ((1, 28), (1, 30))),
     ],
 )
-def test_delve_knows_a_range_of_go(delve: str, expected: golang.Range) -> None:
+def test_delve_supports_a_range_of_go(delve: str, expected: golang.Range) -> None:
     assert golang.delve_range(release_.require_release(delve, "x")) == expected
 
 
@@ -101,14 +99,14 @@ def test_releases_are_read_and_written_as_go_does() -> None:
         release_.require_release("x", "etcd.version")
 
 
-def test_a_newer_patch_stands_in_only_when_it_is_needed() -> None:
+def test_a_newer_patch_is_used_only_if_it_is_needed() -> None:
     def offered() -> Iterator[tuple[int, int, int]]:
-        asked.append(1)
+        listings.append(1)
         yield from ((1, 15, n) for n in (2, 15, 8, 7, 5, 13))
         yield (1, 16, 9)
 
-    asked: list[int] = []
+    listings: list[int] = []
     tried = goroot.candidates((1, 15, 5), offered())
     assert next(tried) == (1, 15, 5)
-    assert not asked
+    assert not listings
     assert list(tried) == [(1, 15, 15), (1, 15, 13), (1, 15, 8)]
