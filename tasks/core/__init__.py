@@ -1,1 +1,1 @@
-"""What every folder uses: errors, output, masked passwords, the state of a doit run."""
+"""Used by every folder: errors, output, masked passwords, the state of a doit run."""

@@ -1,4 +1,4 @@
-"""The one place that prints: lines, warnings, progress, and the notes of a step."""
+"""Console output: lines, warnings, progress, and the notes of a task. Only this module prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.core.redact import mask
 
 
 def say(text: str = "", *, stream: IO[str] | None = None) -> None:
-    """Print one line for the user at once; a password in an address is never shown."""
+    """Print one line and flush it; passwords in URLs are masked."""
     out = stream or sys.stdout
     try:
         _clear(out)
@@ -23,22 +23,25 @@ def say(text: str = "", *, stream: IO[str] | None = None) -> None:
 
 
 def redirect_to_devnull(*descriptors: int) -> None:
-    """Go on when nobody reads any more, as after `| head`: nothing may end half done over that."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Send file descriptors to /dev/null.
+
+    Used when the reader of the output is closed, as after `| head`: the task continues.
+    """
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for descriptor in descriptors:
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+        os.dup2(devnull, descriptor)
+    os.close(devnull)
 
 
 def reserve_stdout() -> None:
-    """Keep stdout for `say_document`; whatever else is printed from now on goes to stderr."""
+    """Reserve stdout for `say_document`: from now on, all other output goes to stderr."""
     sys.stdout.flush()
     doit_run.current().document = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
 
 def say_document(text: str) -> None:
-    """Print the document that stdout was reserved for."""
+    """Print the one document for which stdout is reserved."""
     say(text, stream=doit_run.current().document)
 
 
@@ -48,43 +51,46 @@ def warn(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Add a few words to the line that closes the current step."""
+    """Add a note to the line that the reporter prints when the current task finishes."""
     doit_run.current().notes.append(text)
 
 
 def progress(text: str) -> None:
-    """Show a line that the next one overwrites; silent where there is no terminal."""
+    """Print a line that the next line overwrites; print nothing if stdout is not a terminal."""
     if live(sys.stdout):
         sys.stdout.write(f"\r\x1b[K  {mask(text)[: _width() - 3]}")
         sys.stdout.flush()
 
 
 class Heartbeat:
-    """Progress of a long step: a live line on a terminal, a plain line every so often elsewhere."""
+    """Progress of a long task: a live line on a terminal, else a line every `interval` seconds."""
 
-    def __init__(self, every: float = 20.0) -> None:
+    def __init__(self, interval: float = 20.0) -> None:
         self._start = time.monotonic()
         self._last = self._start
-        self._every = every
+        self._interval = interval
 
     def beat(self, text: str) -> None:
-        """Report where the step stands; cheap enough to call on every line of output."""
+        """Print the progress and the elapsed seconds; cheap enough to call on every output line."""
         now = time.monotonic()
         line = f"{text}, {now - self._start:.0f} s"
         if live(sys.stdout):
             progress(line)
-        elif now - self._last >= self._every:
+        elif now - self._last >= self._interval:
             self._last = now
             say(f"  ... {line}")
 
 
 def live(out: IO[str]) -> bool:
-    """Tell whether a stream is a terminal on which a line can be overwritten."""
+    """Return whether a stream is a terminal on which a line can be overwritten.
+
+    False for TERM=dumb and if CI is set.
+    """
     return out.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
 
 
 def duration(seconds: float) -> str:
-    """Return a time as text: 0m07s, 1h02m."""
+    """Return a number of seconds as text: 0m07s, 1h02m."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"

@@ -1,4 +1,4 @@
-"""State of one doit run: its tasks and selection, the notes of a step, listeners, results."""
+"""State of one doit run: all tasks, selected tasks, notes of a task, listeners, cached results."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ R = TypeVar("R")
 
 @dataclass
 class DoitRun:
-    """What the parts of a run tell each other; a process has one, a test has its own."""
+    """Shared state of the parts of a run: one per process; each test has a new one."""
 
     dependencies: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """All tasks by name, in order of definition, each with the tasks it depends on."""
+    """All task names in order of definition, each with the tasks it depends on."""
     selected: Sequence[str] = ()
-    """The tasks this run was asked for."""
+    """The tasks that the command line names, or the default tasks."""
     notes: list[str] = field(default_factory=list)
-    """What the current step reports on its closing line."""
+    """Notes of the current task: the reporter prints them when the task finishes."""
     command_listeners: list[Callable[[Sequence[str]], None]] = field(default_factory=list)
     """Callbacks that get every command line before it starts."""
     stops_cluster: bool = False
-    """Whether the cluster stops with this process."""
+    """Whether this process stops the cluster when it exits."""
     document: IO[str] | None = None
-    """The stream of the one document that stdout is reserved for."""
+    """The stream of the one document for which stdout is reserved."""
     results: dict[Callable[..., Any], dict[Any, Any]] = field(default_factory=dict)
-    """What `once_per_run` found out."""
+    """Results of `once_per_run` functions, by function and arguments."""
 
     def is_selected(self, name: str) -> bool:
-        """Tell whether this run was asked for the task itself, not just for what depends on it."""
+        """Return whether a task is selected itself, not only as a dependency."""
         return name in self.selected
 
     def selected_with_dependencies(self, prefix: str) -> list[str]:
-        """Return the names of the tasks this run was asked for, with all they depend on.
+        """Return the names of the selected tasks and of all their dependencies.
 
         Only names that start with `prefix` are returned, in order of definition.
         """
@@ -52,7 +52,7 @@ class DoitRun:
         return [name for name in self.dependencies if name in needed and name.startswith(prefix)]
 
 
-# The default is shared by all threads of the process: a new thread has an empty context.
+# A new thread has an empty context: the default value is what all threads share.
 _PROCESS = DoitRun()
 _current = ContextVar("doit_run", default=_PROCESS)
 
@@ -63,13 +63,13 @@ def current() -> DoitRun:
 
 
 def begin() -> Token[DoitRun]:
-    """Start a new run in this process, which knows nothing of the one before, as tests do."""
+    """Start a new run with empty state in this process, for tests; `_current.reset` ends it."""
     return _current.set(DoitRun())
 
 
 @contextmanager
 def fresh() -> Iterator[DoitRun]:
-    """Use the state of a new run for the block, as tests do."""
+    """Use a new run with empty state inside the `with` block; for tests."""
     token = begin()
     try:
         yield current()
@@ -78,19 +78,19 @@ def fresh() -> Iterator[DoitRun]:
 
 
 def once_per_run(function: Callable[P, R]) -> Callable[P, R]:
-    """Keep what a function returns for its (positional) arguments until the run ends."""
+    """Cache the results of a function by its positional arguments until the run ends."""
 
     @functools.wraps(function)
-    def kept(*args: P.args, **kwargs: P.kwargs) -> R:
+    def cached(*args: P.args, **kwargs: P.kwargs) -> R:
         results = current().results.setdefault(function, {})
         if args not in results:
             results[args] = function(*args, **kwargs)
-        found: R = results[args]
-        return found
+        result: R = results[args]
+        return result
 
-    return kept
+    return cached
 
 
 def forget(function: Callable[..., Any]) -> None:
-    """Let the next call of a `once_per_run` function look again."""
+    """Remove the cached results of a `once_per_run` function."""
     current().results.pop(inspect.unwrap(function), None)

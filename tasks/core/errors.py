@@ -1,15 +1,15 @@
-"""The one failure type: what went wrong, where, and how to fix it."""
+"""Failure: the exception for every expected error, with its cause and its fix."""
 
 from __future__ import annotations
 
 from tasks.core.redact import mask
 
 
-class Failure(Exception):  # noqa: N818 - it is the field's word, and not every failure is an error
-    """An expected failure that ends a task with a message instead of a traceback.
+class Failure(Exception):  # noqa: N818 - the usual word; not every failure is an error
+    """An expected failure: the task fails with a message and without a traceback.
 
-    `message` says what failed and names the file, key, flag or component; `hint` says what to do.
-    Passwords in addresses are masked in both.
+    `message` says what failed and names the file, key, flag or component; `hint` says how to fix
+    it. Passwords in URLs are masked in both.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Credentials in addresses: hidden wherever text is shown, and kept out of argument lists."""
+"""Passwords in URLs: masked in every printed text, and removed from command lines."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _SECRET = re.compile(
 
 
 def mask(text: str) -> str:
-    """Return a text in which no address shows its password, nor http(s) ones their user."""
-    return _SECRET.sub(lambda found: f"{found[1] or found[2] + ':'}***@", text)
+    """Replace the password of every URL in a text by ***; in http(s) URLs, the user too."""
+    return _SECRET.sub(lambda match: f"{match[1] or match[2] + ':'}***@", text)
 
 
 def masked(value: Any) -> Any:
-    """Return settings as they may be written down: doit shows what a task depends on."""
+    """Return a copy of a settings value with masked URLs: doit stores and prints such values."""
     if isinstance(value, dict):
         return {key: masked(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -26,15 +26,16 @@ def masked(value: Any) -> Any:
 
 
 def split(url: str) -> tuple[str, str, str]:
-    """Return an http(s) address without its credentials, its user and its password.
+    """Split an http(s) URL into the URL without credentials, the user and the password.
 
-    Any other address comes back as it is: ssh needs its user, a path has none.
+    Any other text is returned unchanged with no user and password: ssh needs the user in its URL,
+    and a path has none.
     """
     if not re.match(r"https?://[^/]*@", url, re.IGNORECASE):
         return url, "", ""
     try:
         parts = urlsplit(url)
-    except ValueError:  # no address at all: who uses it tells what is wrong
+    except ValueError:  # not a URL: the caller reports it when it uses the URL
         return url, "", ""
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
     host = parts.netloc.rpartition("@")[2]
