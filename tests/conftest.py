@@ -27,7 +27,7 @@ OLDEST_GO = (1, 25)  # an older one makes a Delve that refuses DWARF 5
 def pytest_configure() -> None:
     """Leave out what somebody exported for upstream's script; how the network is reached stays."""
     for row in table():
-        if not (row.own or row.ambient or row.key.startswith("mirror.")):
+        if not (row.is_stepkube_variable or row.ambient or row.key.startswith("mirror.")):
             os.environ.pop(row.env, None)
 
 

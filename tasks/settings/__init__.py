@@ -1,1 +1,1 @@
-"""Every setting: declared once, read from file, environment and command line; paths."""
+"""Settings: their table, reading from file, environment and command line; paths; addresses."""

@@ -17,31 +17,34 @@ CLIENTS = {
     "kube-aggregator": "client-kube-aggregator",
     AGGREGATOR: "client-admin",
 }
-"""Every kubeconfig, with the stem of the certificate it uses."""
+"""All kubeconfigs, each with the stem (file name without suffix) of its client certificate."""
 
 
 def pair(settings: Settings, stem: str) -> tuple[Path, Path]:
-    """Return the paths of a certificate and of its key."""
+    """Return the paths of a certificate and its key, by their stem."""
     return settings.paths.certs / f"{stem}.crt", settings.paths.certs / f"{stem}.key"
 
 
 def client_authorities(settings: Settings) -> tuple[Path, Path]:
-    """Return the CAs that servers trust for clients, and for a proxy that speaks for them."""
+    """Return the paths of two CAs that servers trust: of clients, and of authenticating proxies."""
     return pair(settings, "client-ca")[0], pair(settings, "request-header-ca")[0]
 
 
 def service_account_key(settings: Settings) -> Path:
-    """Return the key that signs service account tokens: the user's, or the one made here."""
-    own = absolute(settings.certs.service_account_key)
-    return Path(own) if own else settings.paths.certs / "service-account.key"
+    """Return the path of the key that signs service account tokens: the user's or the instance's.
+
+    The setting certs.service_account_key is the user's key.
+    """
+    user_key = absolute(settings.certs.service_account_key)
+    return Path(user_key) if user_key else settings.paths.certs / "service-account.key"
 
 
 def kubeconfig_files(settings: Settings, name: str) -> tuple[Path, Path, Path, Path]:
-    """Return a kubeconfig and the files it names: authority, certificate, key."""
+    """Return the paths of a kubeconfig and of its files: CA, client certificate, key."""
     authority, _ = pair(settings, "server-ca")
     return (settings.paths.kubeconfig(name), authority, *pair(settings, CLIENTS[name]))
 
 
 def token_file(settings: Settings) -> Path:
-    """Return the file that tells kube-apiserver whose the administrator's token is."""
+    """Return the path of the token file of kube-apiserver: the administrator's token and user."""
     return settings.paths.certs / "tokens.csv"

@@ -1,4 +1,4 @@
-"""Settings of the cluster as a whole: what runs, addons, certificates, logs, debugging."""
+"""Settings of the cluster: components to run, addons, certificates, logs, debugging."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ StartWord = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy"]
 
 @dataclass(frozen=True)
 class Start:
-    """What runs, and how."""
+    """Which components run, and options of all of them."""
 
     mode: tuple[StartWord, ...] = option(
-        ("all",), "which components to run; several words may stand together", "START_MODE"
+        ("all",), "components to run; several words can be combined", "START_MODE"
     )
     daemon: bool = option(
         True,
-        "return with the cluster running; false stays and ends it with Ctrl-C (upstream's default)",
+        "exit while the cluster runs; false waits, and Ctrl-C stops the cluster (upstream's"
+        " default)",
         "ENABLE_DAEMON",
     )
     feature_gates: str = option(
@@ -28,39 +29,43 @@ class Start:
     )
     emulated_version: str = option(
         "",
-        "older minor that the control plane is to behave like, such as 1.34",
+        "older minor that the control plane emulates, such as 1.34",
         "EMULATED_VERSION",
         since="1.31",
     )
     leader_elect: LeaderElect = option(
         "auto",
-        "elect leaders; auto: not where pauses are tolerated, else as the components"
-        " like. With true, a component that is held for longer than its lease (15 s) ends",
+        "elect leaders; auto means false with debug.pause_tolerant, else the default of the"
+        " components. With true, a component that is paused for longer than its lease (15 s)"
+        " exits",
         "LEADER_ELECT",
         variable_since="1.29",
     )
     kubectl: str = option(
-        "", "kubectl to use in place of the one that is built", "KUBECTL", variable_until="1.34"
+        "", "kubectl to use instead of a built one", "KUBECTL", variable_until="1.34"
     )
     config_dir: str = option(
         "",
-        "folder below which configuration files are written; empty means the instance's own",
+        "folder in which each instance makes a folder for configuration files; empty means the"
+        " instance's folder",
         "TMP_DIR",
         variable_since="1.26",
         ambient=True,
     )
     kubetest_in_docker: bool = option(
         False,
-        "refused: prepares a test container, and nothing here needs that",
+        "prepare a test container; always refused, because stepkube does not need it",
         "KUBETEST_IN_DOCKER",
     )
     cloud_provider: str = option("", "name of an in-tree cloud provider", "CLOUD_PROVIDER")
     cloud_config: str = option("", "configuration file of the cloud provider", "CLOUD_CONFIG")
     external_cloud_provider: bool = option(
-        False, "run cloud-controller-manager, and leave the cloud to it", "EXTERNAL_CLOUD_PROVIDER"
+        False,
+        "run cloud-controller-manager and let it manage the cloud",
+        "EXTERNAL_CLOUD_PROVIDER",
     )
     cache_mutation_detector: bool = option(
-        False, "panic when a cached object is changed in place", "KUBE_CACHE_MUTATION_DETECTOR"
+        False, "panic when code modifies a cached object", "KUBE_CACHE_MUTATION_DETECTOR"
     )
     panic_watch_decode_error: bool = option(
         True, "panic when a watch event cannot be decoded", "KUBE_PANIC_WATCH_DECODE_ERROR"
@@ -68,34 +73,34 @@ class Start:
 
     @property
     def control_plane(self) -> bool:
-        """Tell whether etcd and the control plane belong to what runs."""
+        """Return whether etcd and the control plane run."""
         return "kubeletonly" not in self.mode
 
     @property
     def kubelet(self) -> bool:
-        """Tell whether a kubelet belongs to what runs."""
+        """Return whether the kubelet runs."""
         return "nokubelet" not in self.mode
 
     @property
     def proxy(self) -> bool:
-        """Tell whether kube-proxy belongs to what runs."""
+        """Return whether kube-proxy runs."""
         return self.control_plane and "nokubeproxy" not in self.mode
 
-    def contradiction(self) -> str:
-        """Return why the words of the mode cannot stand together; empty when they can."""
+    def mode_error(self) -> str:
+        """Return why the words of the mode cannot be combined; empty if they can."""
         if not self.control_plane and "nokubelet" in self.mode:
-            return "nothing would run"
+            return "no component would run"
         if not self.control_plane and "all" in self.mode:
-            return "all is more than the kubelet"
+            return "all means more components than kubeletonly"
         return ""
 
 
 @dataclass(frozen=True)
 class Addons:
-    """What is applied to the cluster once it runs, besides DNS."""
+    """Addons that are applied to the running cluster, except DNS."""
 
     default_storage_class: bool = option(
-        True, "make a default storage class", "KUBE_DEFAULT_STORAGE_CLASS"
+        True, "apply a default storage class", "KUBE_DEFAULT_STORAGE_CLASS"
     )
     dashboard: bool = option(
         False, "apply the dashboard", "KUBE_ENABLE_CLUSTER_DASHBOARD", until="1.23"
@@ -109,29 +114,33 @@ class Addons:
 class Certs:
     """Certificates and keys."""
 
-    dir: str = option("", "folder of the certificates; empty means the instance's own", "CERT_DIR")
-    single_ca: bool = option(False, "one CA signs servers and clients", "ENABLE_SINGLE_CA_SIGNER")
+    dir: str = option(
+        "", "folder of the certificates; empty means in the instance's folder", "CERT_DIR"
+    )
+    single_ca: bool = option(
+        False, "use one CA for certificates of servers and clients", "ENABLE_SINGLE_CA_SIGNER"
+    )
     reuse: bool = option(
         True,
-        "keep certificates that are as wanted; false makes new ones at every `doit up`",
+        "keep certificates that match the settings; false makes new ones at every `doit up`",
         "REUSE_CERTS",
         variable_since="1.13",
     )
     owner: str = option(
         "",
-        "user who gets the administrator's credentials when root makes them; empty means root",
+        "user who owns the administrator's credentials if root makes them; empty means root",
         "USER",
         ambient=True,
     )
     kubeconfig_token: str = option(
         "",
-        "token that the administrator's kubeconfig logs in with; empty means a certificate",
+        "token in the administrator's kubeconfig; empty means a certificate",
         "KUBECONFIG_TOKEN",
         secret=True,
     )
     auth_args: str = option(
         "",
-        "credentials, as `kubectl config set-credentials` takes them, of one more kubeconfig",
+        "options of `kubectl config set-credentials`, for an additional kubeconfig",
         "AUTH_ARGS",
         secret=True,
     )
@@ -148,20 +157,22 @@ class Logs:
     spec: str = option("", "verbosity per file, such as token_controller*=5", "LOG_SPEC")
     verbose: int = option(
         1,
-        "from 2 on, the tool prints every command it runs; from 5 on, tracebacks too",
+        "from 2 on, stepkube prints every command it runs; from 5 on, tracebacks too",
         "KUBE_VERBOSE",
     )
-    dir: str = option("", "folder of the logs; empty means the instance's own", "LOG_DIR")
+    dir: str = option("", "folder of the logs; empty means in the instance's folder", "LOG_DIR")
 
 
 @dataclass(frozen=True)
 class Debug:
-    """The debug swap."""
+    """Debugging with Delve."""
 
-    base_port: int = option(39990, "first Delve port; kube-apiserver has base + 9")
+    base_port: int = option(39990, "first Delve port; kube-apiserver has base_port + 9")
     pause_tolerant: bool = option(
-        True, "start the cluster so that hours at a breakpoint kill and evict nothing"
+        True,
+        "relax timeouts and leader election, so that hours at a breakpoint kill no process and"
+        " evict no pod",
     )
     lift_write_deadline: bool = option(
-        True, "build kube-apiserver without its fixed 34 s limit for writes"
+        True, "build kube-apiserver without its fixed limit of 34 s for writes"
     )

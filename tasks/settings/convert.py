@@ -1,4 +1,4 @@
-"""From what a user wrote to the type of a setting."""
+"""Convert text and YAML values to the type of a setting."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 
 
 def convert(raw: Any, row: Row, source: str) -> Any:
-    """Convert text or a YAML value to the type of its row. Raises Failure naming its source."""
+    """Convert text or a YAML value to the type of its setting. Raises Failure naming the source."""
     kind = row.kind
     try:
         if get_origin(kind) is Literal:
-            word = str(raw).lower() if isinstance(raw, bool) else str(raw)
-            if word in get_args(kind):
-                return word
+            text = str(raw).lower() if isinstance(raw, bool) else str(raw)
+            if text in get_args(kind):
+                return text
             raise ValueError("one of " + ", ".join(filter(None, get_args(kind))))
         if kind is bool:
             return _boolean(raw)
@@ -35,34 +35,34 @@ def convert(raw: Any, row: Row, source: str) -> Any:
         return "" if raw is None else _text(raw)
     except (ValueError, TypeError) as error:
         expected = {int: "a whole number", float: "a number"}.get(kind) or str(error)
-        shown = "its value" if row.secret else repr(raw)
+        shown = "the value" if row.secret else repr(raw)
         raise Failure(f"{source}: {shown} is not {expected}", f"{row.key}: {row.doc}") from None
 
 
 def _items(raw: list[Any], kind: Any) -> tuple[str, ...]:
-    """Return the items of a list as text; where there is a choice of words, they must be of it."""
+    """Return the items of a list as text. Raises ValueError if one is not among the choices."""
     items, choice = tuple(map(_text, raw)), get_args(kind)
     if choice and not items:
-        raise ValueError(f"made of {', '.join(choice)}")
+        raise ValueError(f"a list of {', '.join(choice)}")
     for item in items:
         if choice and item not in choice:
             near = difflib.get_close_matches(item, choice, n=1)
-            meant = f" (did you mean {near[0]}?)" if near else ""
-            raise ValueError(f"made of {', '.join(choice)}{meant}")
+            suggestion = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(f"a list of {', '.join(choice)}{suggestion}")
     return items
 
 
 def _text(raw: Any) -> str:
-    """Return one piece of text as it was written."""
+    """Return a single value as text; a boolean in lower case, as in YAML."""
     if isinstance(raw, dict | list):
         raise ValueError("text")
     return str(raw).lower() if isinstance(raw, bool) else str(raw)
 
 
 def _boolean(raw: Any) -> bool:
-    word = str(raw).lower()
-    if word in _TRUE or word in _FALSE:
-        return word in _TRUE
+    text = str(raw).lower()
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
     raise ValueError("true or false")
 
 

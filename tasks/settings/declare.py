@@ -1,4 +1,4 @@
-"""How one setting is declared."""
+"""Declaration of one setting: `option` is a dataclass field with its variable and versions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import Any, NewType
 
 Pair = NewType("Pair", str)
-"""An item of a list that may also be written as a mapping in YAML: key=value."""
+"""An item `key=value` of a list; in YAML the list can be a mapping."""
 
 
 def option(
@@ -22,14 +22,15 @@ def option(
     ambient: bool = False,
     secret: bool = False,
 ) -> Any:
-    """Declare one setting.
+    """Declare one setting as a field of its group's dataclass.
 
-    `env` is the environment variable's name when it is not STEPKUBE_GROUP_FIELD. `since` and
-    `until` are the first and last Kubernetes minor that can do it (empty: all);
-    `variable_since` and `variable_until` are those whose hack/local-up-cluster.sh reads the
-    variable, where these are fewer, and `renamed` is what it is called in the others. An
-    `ambient` variable is in every shell, so it is never wrong to have it. The value of a `secret`
-    is not shown.
+    - `env`: its environment variable, if that is not STEPKUBE_GROUP_FIELD.
+    - `since`, `until`: the first and last Kubernetes minor that supports it; empty means all.
+    - `variable_since`, `variable_until`: the first and last minor whose hack/local-up-cluster.sh
+      reads the variable, if these are fewer.
+    - `renamed`: the variable's name in the other minors.
+    - `ambient`: every shell has the variable, so it is never refused.
+    - `secret`: the value is never printed.
     """
     metadata = {
         "doc": doc,

@@ -12,12 +12,12 @@ DnsAddon = Literal["", "coredns", "kube-dns"]
 
 @dataclass(frozen=True)
 class Dns:
-    """Cluster DNS: what serves it, and what pods see of it."""
+    """Cluster DNS: its server, its node cache, and its addresses."""
 
     enabled: bool = option(True, "run cluster DNS", "KUBE_ENABLE_CLUSTER_DNS")
     addon: DnsAddon = option(
         "",
-        "what serves it; empty means kube-dns up to 1.20, coredns later",
+        "DNS server; empty means kube-dns up to 1.20, coredns from 1.21",
         "DNS_ADDON",
         variable_since="1.21",
     )
@@ -26,7 +26,7 @@ class Dns:
     )
     nodelocal: bool = option(
         False,
-        "run a DNS cache on the node, which pods ask",
+        "run a DNS cache on the node for its pods",
         "KUBE_ENABLE_NODELOCAL_DNS",
         since="1.13",
     )

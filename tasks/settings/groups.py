@@ -1,9 +1,9 @@
-"""The declarative table of every setting: key, environment name, type, default, meaning.
+"""GROUPS: all groups of settings by name.
 
-A group is a frozen dataclass and a setting is one of its fields, so the table is typed. It drives
-parsing, validation and the documentation. The key of a setting is `group.field`; settings that
-hack/local-up-cluster.sh knows keep upstream's environment name, the others are
-STEPKUBE_GROUP_FIELD.
+A group is a frozen dataclass, and each field is a setting with its type, default, environment
+variable and meaning. Parsing, validation and docs/configuration.md use these fields. The key of a
+setting is `group.field`. A setting that hack/local-up-cluster.sh has too keeps upstream's
+variable; the variable of any other setting is STEPKUBE_GROUP_FIELD.
 """
 
 from tasks.settings.cluster import Addons, Certs, Debug, Logs, Start, StartWord

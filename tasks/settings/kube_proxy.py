@@ -16,7 +16,7 @@ class Proxy:
 
     mode: ProxyMode = option(
         "",
-        "how services are reached; empty means iptables, and so does ipvs without IPVS",
+        "proxy mode; empty means iptables, and so does ipvs if the kernel has no IPVS",
         "KUBE_PROXY_MODE",
     )
     healthz_port: int = option(

@@ -1,6 +1,6 @@
-"""Loads the settings: from `key=value` words, the environment and stepkube.yaml.
+"""Load the settings from the command line, the environment and stepkube.yaml.
 
-Precedence: command line, environment, stepkube.yaml, default.
+Priority: command line (`key=value`), environment, stepkube.yaml, default.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tasks.settings.yaml_file import read
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = "stepkube.yaml"
 DEFAULT = "default"
-"""The source of a value that nobody named."""
+"""The source of a value that the user did not set."""
 NOT_SETTINGS = frozenset(
     {
         "STEPKUBE_HOME",
@@ -41,7 +41,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a user can choose, validated, plus the paths that follow from it."""
+    """All settings, validated, and the paths that result from them."""
 
     version: str
     name: str
@@ -64,6 +64,7 @@ class Settings:
     logs: groups.Logs = groups.Logs()
     debug: groups.Debug = groups.Debug()
     sources: Mapping[str, str] = field(default_factory=dict)
+    """The source of each value by key: command line, variable, file, or DEFAULT."""
 
     def value(self, key: str) -> Any:
         """Return the value of a dotted key, such as `api.secure_port`."""
@@ -72,45 +73,46 @@ class Settings:
         return getattr(holder, name or {"instance": "name"}.get(group, group))
 
     def source(self, key: str) -> str:
-        """Return where a value comes from, for messages: variable, file or word, or its default."""
+        """Return the source of a value for messages, such as `the environment (API_PORT)`."""
         return self.sources[key] if self.is_named(key) else f"the default of {key}"
 
     def is_named(self, key: str) -> bool:
-        """Whether the user named the key anywhere, also with an empty value."""
+        """Return whether the user set the key; an empty value counts too."""
         return self.sources.get(key, DEFAULT) != DEFAULT
 
     def is_set(self, key: str) -> bool:
-        """Whether the user gave the key a value that is not empty."""
+        """Return whether the user set the key to a value that is not empty."""
         return self.is_named(key) and bool(self.value(key))
 
 
 def load(
     environ: Mapping[str, str],
-    words: Mapping[str, str] | None = None,
+    arguments: Mapping[str, str] | None = None,
     file: Path | None = None,
 ) -> Settings:
-    """Read, validate and combine the three sources.
+    """Read and validate the settings of all sources.
 
-    `words` are the `key=value` words of the command line. Raises Failure naming file and key.
+    `arguments` are the `key=value` arguments of the command line. Raises Failure naming the source
+    and the key.
     """
-    words = words or {}
+    arguments = arguments or {}
     file = file or Path(environ.get("STEPKUBE_CONFIG") or ROOT / FILE)
     rows = {row.key: row for row in table()}
-    written = read(file, explicit="STEPKUBE_CONFIG" in environ)
-    for where, keys in ((str(file), written), ("the command line", words)):
+    in_file = read(file, explicit="STEPKUBE_CONFIG" in environ)
+    for source, keys in ((str(file), in_file), ("the command line", arguments)):
         for key in keys:
             if key not in rows:
-                raise _unknown(key, rows, where)
-    _require_known(environ, rows)
+                raise _unknown(key, rows, source)
+    _refuse_unknown_variables(environ, rows)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for key, row in rows.items():
-        if key in words:
-            raw, source = words[key], f"the command line ({key}=)"
-        elif _given(row, environ):
+        if key in arguments:
+            raw, source = arguments[key], f"the command line ({key}=)"
+        elif _variable_is_set(row, environ):
             raw, source = environ[row.env], f"the environment ({row.env})"
-        elif key in written:
-            raw, source = written[key], f"{file} ({key})"
+        elif key in in_file:
+            raw, source = in_file[key], f"{file} ({key})"
         else:
             raw, source = row.default, DEFAULT
         values[key] = raw if source == DEFAULT else convert(raw, row, source)
@@ -118,44 +120,49 @@ def load(
     return _assemble(values, sources, environ)
 
 
-def _given(row: Row, environ: Mapping[str, str]) -> bool:
-    """Tell whether the environment has a value: an empty one is none, as in upstream's script.
+def _variable_is_set(row: Row, environ: Mapping[str, str]) -> bool:
+    """Return whether the environment sets a setting.
 
-    Only to a text or list of this tool's own can an empty variable mean something.
+    An empty variable counts as not set, as in upstream's script. Exception: an empty STEPKUBE_
+    variable of a text or a list sets an empty value.
     """
-    takes_empty = row.own and (row.kind is str or get_origin(row.kind) is tuple)
-    return row.env in environ and (bool(environ[row.env].strip()) or takes_empty)
+    can_be_empty = row.is_stepkube_variable and (row.kind is str or get_origin(row.kind) is tuple)
+    return row.env in environ and (bool(environ[row.env].strip()) or can_be_empty)
 
 
-def _require_known(environ: Mapping[str, str], rows: Mapping[str, Row]) -> None:
-    """Refuse a variable by this tool's prefix that means nothing: it is a typing error."""
-    known = {row.env: key for key, row in rows.items() if row.own}
+def _refuse_unknown_variables(environ: Mapping[str, str], rows: Mapping[str, Row]) -> None:
+    """Raise Failure for a STEPKUBE_ variable that does not exist: it is a typing error."""
+    known = {row.env: key for key, row in rows.items() if row.is_stepkube_variable}
     by_key = {f"STEPKUBE_{key}".replace(".", "_").upper(): row.env for key, row in rows.items()}
     for name in environ:
         if name.startswith("STEPKUBE_") and not (name in known or name in NOT_SETTINGS):
             near = difflib.get_close_matches(name, [*known, *NOT_SETTINGS], n=1, cutoff=0.7)
-            meant = by_key.get(name) or (near[0] if near else "")
+            suggestion = by_key.get(name) or (near[0] if near else "")
             raise Failure(
-                f"the environment ({name}): there is no such variable",
-                f"did you mean {meant}?" if meant else "docs/configuration.md lists all variables",
+                f"the environment ({name}): this variable does not exist",
+                f"did you mean {suggestion}?"
+                if suggestion
+                else "use a variable of docs/configuration.md",
             )
 
 
-def _unknown(key: str, rows: Mapping[str, Row], where: str) -> Failure:
+def _unknown(key: str, rows: Mapping[str, Row], source: str) -> Failure:
     by_env = {row.env: row.key for row in rows.values()}
     if key in by_env:
-        return Failure(f"{where}: {key} is an environment variable", f"write {by_env[key]} here")
-    words = difflib.get_close_matches(key, rows, n=1, cutoff=0.5)
-    near = words if " " not in key else []  # more than a key: what an option was to be given
+        return Failure(
+            f"{source}: {key} is an environment variable, not a key", f"use {by_env[key]}"
+        )
+    close = difflib.get_close_matches(key, rows, n=1, cutoff=0.5)
+    near = close if " " not in key else []  # a space: it is the value of an option, not a key
     hint = (
         f"did you mean {near[0]}?"
         if near
         else (
-            "docs/configuration.md lists all keys; an option whose value has an = in it is written"
+            "use a key of docs/configuration.md; if it is the value of an option, write"
             " --option='a=b'"
         )
     )
-    return Failure(f"{where}: there is no setting named {key}", hint)
+    return Failure(f"{source}: there is no setting named {key}", hint)
 
 
 def _assemble(
@@ -168,8 +175,8 @@ def _assemble(
             by_group[group][name] = value
             default = getattr(groups.GROUPS[group], name)
             if name.endswith("port") and not (0 < value <= 65535 or value == default):
-                none = ", or 0 for none" if default == 0 else ""
-                raise Failure(f"{sources[key]}: {value} is not a port", f"use 1 to 65535{none}")
+                off = ", or 0 for none" if default == 0 else ""
+                raise Failure(f"{sources[key]}: {value} is not a port", f"use 1 to 65535{off}")
     name = values["instance"]
     for group, settings in by_group.items():
         for key in [key for key in settings if sources[f"{group}.{key}"] == DEFAULT]:
@@ -177,8 +184,8 @@ def _assemble(
                 settings[key] = instance_port(name, settings[key])
     if not _NAME.fullmatch(name):
         raise Failure(
-            f"{sources['instance']}: {name!r} cannot be the name of an instance",
-            "use small letters, digits and dashes",
+            f"{sources['instance']}: {name!r} is not a valid instance name",
+            "use at most 32 small letters, digits and dashes",
         )
     home = user_path(environ.get("STEPKUBE_HOME") or ROOT / ".stepkube")
     instance = home / "instances" / name
@@ -190,28 +197,29 @@ def _assemble(
         etcd=_folder(by_group["etcd"]["dir"], instance / "etcd"),
         config=_config(by_group["start"]["config_dir"], instance),
     )
-    made = {group: groups.GROUPS[group](**items) for group, items in by_group.items()}
-    against = made["start"].contradiction()
-    if against:
-        words = ",".join(made["start"].mode)
+    group_objects = {group: groups.GROUPS[group](**items) for group, items in by_group.items()}
+    mode_error = group_objects["start"].mode_error()
+    if mode_error:
+        mode = ",".join(group_objects["start"].mode)
         raise Failure(
-            f"{sources['start.mode']}: {words} contradicts itself: {against}",
-            "leave one of the words out",
+            f"{sources['start.mode']}: {mode} is not a valid combination: {mode_error}",
+            "remove one of the words",
         )
     return Settings(
         version=values["version"].strip() or "auto",
         name=name,
         paths=paths,
         sources=dict(sources),
-        **made,
+        **group_objects,
     )
 
 
 def instance_port(instance: str, port: int) -> int:
-    """Return an instance's own port for a default one, so that several run side by side.
+    """Return an instance's port for a default port, so that several instances can run together.
 
-    The instance `default` keeps the usual ports; the others have theirs by their name: below the
-    ports of Kubernetes' own services (30000) and of connections (32768), but for Delve's.
+    The instance `default` uses the default ports. The ports of other instances are calculated from
+    their name. They are below the node ports of services (from 30000) and the local ports of
+    connections (from 32768); only Delve's ports are above.
     """
     if instance == "default" or port == 0:
         return port
@@ -220,7 +228,10 @@ def instance_port(instance: str, port: int) -> int:
 
 
 def _config(value: str, instance: Path) -> Path:
-    """Return the folder of rendered files: one per instance, whoever shares the one above it."""
+    """Return the folder of rendered configuration files.
+
+    It is one per instance, because instances can share start.config_dir.
+    """
     return _folder(value, instance) / (f"stepkube-{instance.name}" if value else "config")
 
 

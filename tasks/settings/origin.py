@@ -10,76 +10,88 @@ from tasks.settings.declare import Pair, option
 Order = Literal["auto", "path", "bundle", "tarball", "git", "apt", "goproxy"]
 
 GUESS = "guess"
-"""Value of build.output that looks below the tree's _output, like upstream's -O."""
+"""Value of build.output: use the newest binaries in _output of the tree, like upstream's -O."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the Kubernetes source comes from."""
+    """Origins of the Kubernetes source."""
 
     order: Order = option(
         "auto",
-        "which origin to use; auto takes path, else tries bundle, tarball, git, apt, goproxy",
+        "origin to use; auto means path if it is set, else the first that works of bundle,"
+        " tarball, git, apt, goproxy",
     )
-    path: str = option("", "a worktree you already have; it is used in place")
+    path: str = option("", "existing worktree, which is used in place")
     bundle: str = option(
-        "", "a file that `doit bundle` made; it is verified and taken over", "STEPKUBE_BUNDLE"
+        "", "file from `doit bundle`, which is verified and imported", "STEPKUBE_BUNDLE"
     )
-    tarball: str = option("", "a source archive: a local file or an http(s) address")
+    tarball: str = option("", "source archive: a local file or an http(s) URL")
     tarball_sha256: str = option(
         "",
-        "its sha256; empty means the .sha256 or .sha512 beside it, which only a local file"
-        " may lack",
+        "SHA-256 of the source archive; empty means the .sha256 or .sha512 file next to it, which"
+        " a URL must have",
     )
     git: tuple[str, ...] = option(
         ("https://github.com/kubernetes/kubernetes.git",),
         "git URLs or local repositories, tried in order",
     )
     apt: str = option("kubernetes", "name of the distribution's source package; empty for none")
-    timeout: float = option(5.0, "seconds to wait for a git origin to answer before the next one")
+    timeout: float = option(
+        5.0, "seconds to wait for the answer of a git origin before the next one is tried"
+    )
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """Where downloads come from; every one of them is verified, whatever the mirror."""
+    """Mirrors for downloads; every download is verified."""
 
     goproxy: str = option("https://proxy.golang.org,direct", "Go module proxies", "GOPROXY")
-    gosumdb: str = option("sum.golang.org", "Go checksum database; off only if you must", "GOSUMDB")
+    gosumdb: str = option(
+        "sum.golang.org", "Go checksum database; off disables the check", "GOSUMDB"
+    )
     go: tuple[str, ...] = option(
-        ("https://go.dev/dl",), "folders that hold Go release archives, tried in order"
+        ("https://go.dev/dl",), "URLs of folders with Go release archives, tried in order"
     )
     cni: tuple[str, ...] = option(
         ("https://github.com/containernetworking/plugins/releases/download",),
-        "folders that hold release archives of CNI plugins, for when a digest of one is given",
+        "URLs of folders with release archives of CNI plugins, used if a digest of one is set",
     )
-    apt: str = option("", "Debian archive; empty means the one the system uses")
+    apt: str = option("", "Debian archive; empty means the one that the system uses")
     apt_archive: tuple[str, ...] = option(
-        ("bullseye", "bookworm"), "further Debian suites to look for older Go releases in"
+        ("bullseye", "bookworm"), "more Debian suites in which older Go releases are searched"
     )
-    rpm: str = option("", "host that stands in for the RPM distribution's, for mirror")
-    epel: str = option("", "host that stands in for EPEL's, for mirror")
+    rpm: str = option("", "host that replaces the host of the RPM distribution, for `doit mirror`")
+    epel: str = option("", "host that replaces the host of EPEL, for `doit mirror`")
     git: tuple[str, ...] = option((), "git URLs that are tried before those of origin.git")
     images: tuple[Pair, ...] = option(
         (),
-        "what stands in for image registries: mirror.example.org/k8s for all,"
+        "mirrors of image registries: mirror.example.org/k8s for all,"
         " registry.k8s.io=mirror.example.org/k8s for one",
     )
-    ca_bundle: str = option("", "file with extra certificate authorities", "SSL_CERT_FILE")
-    timeout: float = option(30.0, "seconds without a byte before a download counts as stuck")
+    ca_bundle: str = option("", "file with additional CA certificates", "SSL_CERT_FILE")
+    timeout: float = option(30.0, "seconds without data after which a download fails")
 
 
 @dataclass(frozen=True)
 class Build:
-    """How the modules are compiled."""
+    """The build of the modules."""
 
-    jobs: int = option(0, "parallel compilations; 0 takes cores and memory into account")
-    version_stamp: str = option("", "version to stamp when the tree does not tell its own")
+    jobs: int = option(
+        0, "number of parallel compilations; 0 means a number for the cores and memory"
+    )
+    version_stamp: str = option("", "version for the binaries if the tree does not contain it")
     version_file: str = option(
-        "", "file of KUBE_GIT_...='...' lines to stamp as they stand", "KUBE_GIT_VERSION_FILE"
+        "",
+        "file with KUBE_GIT_...='...' lines, which are used unchanged in the binaries",
+        "KUBE_GIT_VERSION_FILE",
     )
     output: str = option(
         "",
-        "folder of binaries made elsewhere, used instead of building; guess looks in the tree",
+        "folder of existing binaries to use instead of a build; guess means the newest in _output"
+        " of the tree",
         "GO_OUT",
     )
-    keep: int = option(20, "gigabytes of built binaries to keep before the oldest go")
+    keep: int = option(
+        20, "gigabytes of built binaries to keep; the oldest unused ones beyond this are removed"
+    )

@@ -1,4 +1,4 @@
-"""Where everything lies: the workspace, shared by all instances, and each instance's own folder."""
+"""Paths: folders and files of the workspace, which instances share, and of the instance."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from pathlib import Path
 
 
 def user_path(text: str | Path) -> Path:
-    """Return a path the user wrote as an absolute one, with ~ replaced."""
+    """Return a path from the user as an absolute path, with ~ expanded."""
     return Path(text).expanduser().absolute()
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Every folder and file of the workspace; `home` is shared, `instance` is not.
-
-    `config` holds the rendered configuration files of the components.
-    """
+    """All folders and files of the workspace."""
 
     home: Path
+    """The workspace, which all instances share (STEPKUBE_HOME)."""
     instance: Path
+    """The instance's private folder."""
     certs: Path
+    """Certificates, keys and kubeconfigs (certs.dir)."""
     logs: Path
+    """Logs of the components (logs.dir)."""
     etcd: Path
+    """etcd's data (etcd.dir)."""
     config: Path
+    """Rendered configuration files of the components (start.config_dir)."""
 
     @property
     def toolchain(self) -> Path:
@@ -32,7 +35,7 @@ class Paths:
 
     @property
     def source(self) -> Path:
-        """Checked out trees, one folder per version."""
+        """Checked-out trees, one folder per version."""
         return self.home / "src"
 
     @property
@@ -42,32 +45,32 @@ class Paths:
 
     @property
     def cache(self) -> Path:
-        """Downloads and Go's caches: all that can be removed and made again."""
+        """Downloads and Go's caches: all of it can be deleted and is downloaded or built again."""
         return self.home / "cache"
 
     @property
     def mirror(self) -> Path:
-        """The resolved mirrors, as the download steps use them."""
+        """File with the checked mirrors that downloads use."""
         return self.home / "mirror.json"
 
     @property
     def lock(self) -> Path:
-        """Which origin and version this instance took."""
+        """Lock file of the checkout: the origin and version that this instance uses."""
         return self.instance / "origin.lock"
 
     @property
     def bundle(self) -> Path:
-        """Which bundle this instance took over, and what it brought."""
+        """Record of the bundle that this instance imported, and of its content."""
         return self.instance / "bundle.json"
 
     @property
     def kubeconfigs(self) -> Path:
-        """Folder of the kubeconfigs, beside the certificates as upstream has it."""
+        """Folder of the kubeconfigs: that of the certificates, as in upstream's script."""
         return self.certs
 
     @property
     def run(self) -> Path:
-        """Records of running components, and locks."""
+        """Records of running processes, and locks."""
         return self.instance / "run"
 
     @property
@@ -76,7 +79,7 @@ class Paths:
         return self.instance / "swap"
 
     def sources(self, module: str) -> Path:
-        """Digest manifest of a module's source files."""
+        """Source digests of a module: the digest of each of its source files."""
         return self.instance / "build" / f"{module}.sources"
 
     def built(self, module: str) -> Path:
@@ -84,7 +87,7 @@ class Paths:
         return self.instance / "build" / f"{module}.json"
 
     def tool(self, name: str) -> Path:
-        """Record of the tool (go, etcd, delve, cni) this instance uses."""
+        """Record of a tool (go, etcd, delve, cni) that this instance uses."""
         return self.instance / "toolchain" / f"{name}.json"
 
     def kubeconfig(self, name: str) -> Path:
@@ -97,10 +100,10 @@ class Paths:
 
 
 def absolute(value: str) -> str:
-    """Return a file the user names, independent of the working directory; empty stays empty."""
+    """Return a path from the user as absolute text; empty text stays empty."""
     return str(user_path(value)) if value else ""
 
 
 def user_files(*values: str) -> tuple[Path, ...]:
-    """Return the files the user names, without those not named."""
+    """Return paths from the user as absolute paths, without the empty ones."""
     return tuple(Path(absolute(value)) for value in values if value)

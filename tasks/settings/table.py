@@ -1,4 +1,4 @@
-"""The settings as rows, in order of declaration."""
+"""All settings as rows of a table, in order of declaration."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from tasks.settings import groups
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a setting's key, environment name, type and default.
-
-    The other fields are those of `option`.
-    """
+    """A setting: key, environment variable, type, default; the other fields are as in `option`."""
 
     key: str
     env: str
@@ -30,29 +27,30 @@ class Row:
     secret: bool = False
 
     @property
-    def own(self) -> bool:
-        """Tell whether the variable is this tool's, not upstream's."""
+    def is_stepkube_variable(self) -> bool:
+        """Return whether the variable is stepkube's and not upstream's."""
         return self.env.startswith("STEPKUBE_")
 
 
 @functools.cache
 def table() -> list[Row]:
-    """Return every setting there is, in order of declaration."""
+    """Return all settings in order of declaration."""
     rows = [
         Row(
             "version",
             "STEPKUBE_VERSION",
             str,
             "auto",
-            "auto, a release (v1.20.2), a minor (v1.20: its newest release), a branch or a commit",
+            "auto, a release (v1.20.2), a minor (v1.20 means its newest release), a branch or a"
+            " commit",
         ),
         Row("instance", "STEPKUBE_INSTANCE", str, "default", "name of the cluster"),
     ]
     for group, kind in groups.GROUPS.items():
         hints = get_type_hints(kind)
         for item in fields(kind):
-            about = dict(item.metadata)
-            env = about.pop("env") or f"STEPKUBE_{group}_{item.name}".upper()
+            declared = dict(item.metadata)
+            env = declared.pop("env") or f"STEPKUBE_{group}_{item.name}".upper()
             key = f"{group}.{item.name}"
-            rows.append(Row(key, env, hints[item.name], item.default, **about))
+            rows.append(Row(key, env, hints[item.name], item.default, **declared))
     return rows

@@ -1,4 +1,4 @@
-"""Renders the files in templates/: a name that is missing is an error, not an empty string."""
+"""Render the jinja2 templates in templates/; an undefined variable is an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def render(name: str, **values: Any) -> str:
-    """Return the text of a template with its values filled in."""
+    """Return the text of a template, rendered with values."""
     return _environment().get_template(name).render(**values)
 
 
@@ -26,5 +26,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - YAML and shell, never HTML
+        autoescape=False,  # noqa: S701 - YAML and shell, not HTML
     )

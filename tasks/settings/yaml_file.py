@@ -1,4 +1,4 @@
-"""What stepkube.yaml says, as dotted keys: valid YAML, nothing said twice."""
+"""Read stepkube.yaml: values by dotted key; invalid YAML and duplicate keys are refused."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from tasks.settings import groups as options
 
 
 def read(file: Path, explicit: bool) -> dict[str, Any]:
-    """Return the keys of a file and their values; one that is not there has none.
+    """Return the values of a file by dotted key, such as `api.secure_port`.
 
-    With `explicit`, a user named the file. Raises Failure naming file and line or key.
+    A file that does not exist has no keys, but with `explicit` (the user set its path) that is a
+    failure. Raises Failure naming the file and the line or key.
     """
     import yaml  # noqa: PLC0415 - `doit list` stays fast
 
@@ -23,40 +24,38 @@ def read(file: Path, explicit: bool) -> dict[str, Any]:
         repeated = next(_repeated(yaml.compose(text, yaml.SafeLoader)), None)
     except FileNotFoundError:
         if explicit:
-            raise Failure(f"{file} does not exist", "correct or unset STEPKUBE_CONFIG") from None
+            raise Failure(f"{file} does not exist", "correct STEPKUBE_CONFIG or unset it") from None
         return {}
     except OSError as error:
         raise Failure(
-            f"cannot read {file}: {error.strerror}", "name a file that can be read"
+            f"cannot read {file}: {error.strerror}",
+            "make the file readable, or set STEPKUBE_CONFIG to another file",
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = " ".join(str(error).split())
-        raise Failure(f"{file} is not valid YAML: {where}", "correct the line it names") from error
+        reason = " ".join(str(error).split())
+        raise Failure(f"{file} is not valid YAML: {reason}", "correct that line") from error
     if repeated:
         key, line = repeated
-        raise Failure(
-            f"{file}: {key} stands there twice, again in line {line}",
-            "YAML would forget the first one: make it one",
-        )
+        raise Failure(f"{file}: duplicate key {key} (again in line {line})", "remove one of them")
     return _flatten(tree, file)
 
 
 def _loader() -> Any:
-    """Return a loader that leaves 1.30 as it was written: as a number it would be 1.3."""
+    """Return a YAML loader that reads 1.30 as text: as a number it would become 1.3."""
     import yaml  # noqa: PLC0415 - `doit list` stays fast
 
     class Loader(yaml.SafeLoader):
-        """Knows no numbers with a point."""
+        """SafeLoader that reads floating-point numbers as text."""
 
     Loader.yaml_implicit_resolvers = {
-        begin: [(tag, form) for tag, form in kinds if not tag.endswith(":float")]
-        for begin, kinds in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":float")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     return Loader
 
 
 def _repeated(node: Any) -> Iterator[tuple[str, int]]:
-    """Yield keys that a mapping, or a group in it, has twice, with their lines."""
+    """Yield the duplicate keys of a YAML mapping and its groups, with their line numbers."""
     groups = [("", node)]
     for prefix, mapping in groups:
         seen = set()
@@ -70,11 +69,13 @@ def _repeated(node: Any) -> Iterator[tuple[str, int]]:
 
 
 def _flatten(tree: Any, file: Path) -> dict[str, Any]:
-    """Turn nested groups into dotted keys."""
+    """Return the values by dotted key. Raises Failure for a wrong structure or a duplicate key."""
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise Failure(f"{file}: expected keys and values", "for example: version: v1.20.2")
+        raise Failure(
+            f"{file}: the file is not a mapping of keys to values", "for example version: v1.20.2"
+        )
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if key in options.GROUPS:
@@ -84,6 +85,6 @@ def _flatten(tree: Any, file: Path) -> dict[str, Any]:
         else:
             inner = {str(key): value}
         for name in flat.keys() & inner.keys():
-            raise Failure(f"{file}: {name} stands there twice", "leave one of them out")
+            raise Failure(f"{file}: duplicate key {name}", "remove one of them")
         flat |= inner
     return flat

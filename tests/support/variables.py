@@ -304,5 +304,5 @@ EFFECTS: dict[str, Effect] = {
     "TMP_DIR": Effect("/x/tmp", "--config=/x/tmp/stepkube-default/kubelet.yaml", everywhere=True),
     "KUBE_VERBOSE": Effect("2", everywhere=True, alone=True),
     "KUBECTL": Effect("/x/kubectl", "kubectl /x/kubectl"),
-    "KUBETEST_IN_DOCKER": Effect("true", refused="nothing has to be prepared"),
+    "KUBETEST_IN_DOCKER": Effect("true", refused="fix: unset it"),
 }
