@@ -1,1 +1,1 @@
-"""Settings that cannot work are refused before anything is fetched; mirrors are resolved."""
+"""Check of settings and mirrors: invalid ones are refused before any download."""

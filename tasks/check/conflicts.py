@@ -1,4 +1,4 @@
-"""Settings that cannot be had together, or that name what is not there."""
+"""Checks for settings that conflict with each other or name a missing file."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ FILES = (
     "kubelet.resolv_conf",
     "start.cloud_config",
 )
-"""Settings that name a file which has to be there."""
+"""Settings whose value is the path of an existing file."""
 _RESERVED = re.compile(r"--(kube|system)-reserved=\S*cpu=|--reserved-cpus=")
 
 
 def conflicts(settings: Settings, minor: Minor) -> Iterator[Failure]:
-    """Yield a failure for everything that cannot work, whatever else is right."""
+    """Yield a failure for every setting that is invalid or conflicts with another one."""
     yield from _files(settings)
     yield from _authorization(settings, minor)
     yield from _admission(settings)
@@ -50,29 +50,29 @@ def conflicts(settings: Settings, minor: Minor) -> Iterator[Failure]:
 
 def _files(settings: Settings) -> Iterator[Failure]:
     for key in FILES:
-        named = absolute(settings.value(key))
-        if named and not Path(named).is_file():
+        path = absolute(settings.value(key))
+        if path and not Path(path).is_file():
             yield Failure(
-                f"{settings.source(key)}: {named} is not there", "name a file that can be read"
+                f"{settings.source(key)}: {path} is not an existing file",
+                f"set {key} to a readable file",
             )
     output = settings.build.output
     if output and output != groups.GUESS and not Path(absolute(output)).is_dir():
         yield Failure(
-            f"{settings.source('build.output')}: there is no folder {absolute(output)}",
-            "name the folder of binaries made elsewhere, or unset it to have them built",
+            f"{settings.source('build.output')}: {absolute(output)} is not an existing folder",
+            "set it to a folder of existing binaries, or unset it: then stepkube builds them",
         )
-    client = settings.start.kubectl
-    if client and shutil.which(str(Path(client).expanduser())) is None:
+    kubectl = settings.start.kubectl
+    if kubectl and shutil.which(str(Path(kubectl).expanduser())) is None:
         yield Failure(
-            f"{settings.source('start.kubectl')}: {client} is no program",
-            "correct it, or unset it to have kubectl built",
+            f"{settings.source('start.kubectl')}: {kubectl} is not an executable program",
+            "set it to a kubectl program, or unset it: then stepkube builds kubectl",
         )
     with suppress(OSError):
         if settings.paths.config.stat().st_uid not in (os.geteuid(), 0):
             yield Failure(
-                f"{settings.source('start.config_dir')}: {settings.paths.config} belongs to"
-                " somebody else",
-                "name another folder in start.config_dir",
+                f"{settings.source('start.config_dir')}: another user owns {settings.paths.config}",
+                "set start.config_dir to another folder",
             )
 
 
@@ -82,16 +82,16 @@ def _authorization(settings: Settings, minor: Minor) -> Iterator[Failure]:
         for other in ("api.authorization_mode", "api.authorization_webhook_config_file"):
             if settings.is_set(other):
                 yield Failure(
-                    f"{settings.source(config)} and {settings.source(other)}: kube-apiserver takes"
-                    " its authorizers from one of them",
-                    f"leave one of {config} and {other} out",
+                    f"{settings.source(config)} and {settings.source(other)}: kube-apiserver"
+                    " accepts only one of them",
+                    f"unset {config} or {other}",
                 )
         if minor == (1, 29) and "StructuredAuthorizationConfiguration=true" not in (
             settings.start.feature_gates
         ):
             yield Failure(
-                f"{settings.source(config)}: in 1.29 that needs a feature gate",
-                "FEATURE_GATES=StructuredAuthorizationConfiguration=true",
+                f"{settings.source(config)}: Kubernetes 1.29 needs a feature gate for it",
+                "set FEATURE_GATES=StructuredAuthorizationConfiguration=true",
             )
         return
     webhook = "Webhook" in api.authorization_mode.split(",")
@@ -99,8 +99,8 @@ def _authorization(settings: Settings, minor: Minor) -> Iterator[Failure]:
         yield Failure(
             f"{settings.source('api.authorization_mode')} and"
             f" {settings.source('api.authorization_webhook_config_file')}: the mode Webhook and the"
-            " file that says whom to ask need each other",
-            f"set both, for example AUTHORIZATION_MODE={api.authorization_mode},Webhook"
+            " kubeconfig of the webhook must both be set",
+            f"set AUTHORIZATION_MODE={api.authorization_mode},Webhook"
             if not webhook
             else "set AUTHORIZATION_WEBHOOK_CONFIG_FILE",
         )
@@ -113,18 +113,18 @@ def _admission(settings: Settings) -> Iterator[Failure]:
             yield Failure(
                 f"{settings.source(key)} and {settings.source(disabled)}: the admission plugin"
                 f" {plugin} is both enabled and disabled",
-                "leave it in one of them",
+                "remove it from one of them",
             )
 
 
 def _signer(settings: Settings) -> Iterator[Failure]:
     crt, key = "cluster_signing_cert_file", "cluster_signing_key_file"
     for one, other in ((crt, key), (key, crt)):
-        named, missing = f"controller_manager.{one}", f"controller_manager.{other}"
-        if settings.is_set(named) and not settings.is_set(missing):
+        present, missing = f"controller_manager.{one}", f"controller_manager.{other}"
+        if settings.is_set(present) and not settings.is_set(missing):
             yield Failure(
-                f"{settings.source(named)}: a certificate and its key go together, and {missing} is"
-                " not set",
+                f"{settings.source(present)}: a certificate needs its key and a key its"
+                f" certificate, but {missing} is not set",
                 f"set {other.upper()} too",
             )
 
@@ -134,29 +134,29 @@ def _kubelet(settings: Settings, minor: Minor) -> Iterator[Failure]:
     if kubelet.cgroup_root and not kubelet.cgroups_per_qos:
         yield Failure(
             f"{settings.source('kubelet.cgroup_root')} and"
-            f" {settings.source('kubelet.cgroups_per_qos')}: without a cgroup per QoS class there"
-            " is nothing below a root",
-            "leave one of them out",
+            f" {settings.source('kubelet.cgroups_per_qos')}: a cgroup root needs a cgroup per QoS"
+            " class",
+            "unset CGROUP_ROOT, or set CGROUPS_PER_QOS=true",
         )
     static = kubelet.cpumanager_policy == "static"
     if kubelet.cpumanager_policy_options and not static:
         yield Failure(
-            f"{settings.source('kubelet.cpumanager_policy_options')}: only the policy static has"
-            " options",
+            f"{settings.source('kubelet.cpumanager_policy_options')}: only the CPU manager policy"
+            " static has options",
             "set CPUMANAGER_POLICY=static",
         )
     if static and not _RESERVED.search(kubelet.flags):
         yield Failure(
-            f"{settings.source('kubelet.cpumanager_policy')}: the policy static needs CPU that is"
-            " reserved for the system",
-            "for example KUBELET_FLAGS=--kube-reserved=cpu=500m",
+            f"{settings.source('kubelet.cpumanager_policy')}: the CPU manager policy static needs"
+            " CPU that is reserved for the system",
+            "reserve CPU, for example KUBELET_FLAGS=--kube-reserved=cpu=500m",
         )
     if kubelet.limited_swap and kubelet.fail_swap_on:
         yield Failure(
             f"{settings.source('kubelet.limited_swap')} and"
-            f" {settings.source('kubelet.fail_swap_on')}: pods cannot swap on a node that refuses"
-            " to start with swap",
-            "leave one of them out",
+            f" {settings.source('kubelet.fail_swap_on')}: pods cannot use swap if the kubelet"
+            " refuses to start with swap",
+            "unset one of them",
         )
     if (
         kubelet.limited_swap
@@ -164,19 +164,19 @@ def _kubelet(settings: Settings, minor: Minor) -> Iterator[Failure]:
         and ("NodeSwap=true" not in settings.start.feature_gates)
     ):
         yield Failure(
-            f"{settings.source('kubelet.limited_swap')}: before 1.30 that needs a feature gate",
-            "FEATURE_GATES=NodeSwap=true",
+            f"{settings.source('kubelet.limited_swap')}: Kubernetes before 1.30 needs a feature"
+            " gate for it",
+            "set FEATURE_GATES=NodeSwap=true",
         )
 
 
 def _refused(settings: Settings) -> Iterator[Failure]:
-    """Refuse what upstream's script does and what makes no sense here."""
+    """Yield a failure for settings of upstream's script that stepkube cannot support."""
     reasons: Mapping[str, tuple[str, str]] = {
         "start.kubetest_in_docker": (
-            "it makes upstream's script install etcd, CNI plugins and packages in a test"
-            " container, and share its mounts; the tool has its own etcd and plugins, and the"
-            " node's sandbox has its own mounts",
-            "unset it: nothing has to be prepared",
+            "with it, upstream's script installs etcd, CNI plugins and packages in a test"
+            " container and shares its mounts; stepkube has its own etcd, plugins and mounts",
+            "unset it: no preparation is needed",
         ),
     }
     for key, (why, fix) in reasons.items():

@@ -1,7 +1,4 @@
-"""Settings that have a form of their own: a value without it would end a component, or do nothing.
-
-Whatever the type of a setting lets through, and only the component itself would refuse.
-"""
+"""Checks of value formats that otherwise only the component would reject or silently ignore."""
 
 from __future__ import annotations
 
@@ -39,13 +36,13 @@ _RANGES = {
     "origin.timeout": (0.1, 86400),
     "mirror.timeout": (0.1, 86400),
 }
-"""The least and the most that a number may be."""
+"""Lowest and highest allowed number."""
 _ENDPOINT = re.compile(r"(unix://)?/\S+")
 _AUTHORIZERS = ("Node", "RBAC", "ABAC", "Webhook", "AlwaysAllow", "AlwaysDeny")
 
 
 def format_problems(settings: Settings, minor: Minor) -> Iterator[Failure]:
-    """Yield a failure for every value that has not the form it needs."""
+    """Yield a failure for every value with a wrong format."""
     yield from _addresses(settings)
     yield from _endpoints(settings)
     yield from _services(settings)
@@ -58,7 +55,7 @@ def format_problems(settings: Settings, minor: Minor) -> Iterator[Failure]:
 def _addresses(settings: Settings) -> Iterator[Failure]:
     for key in ("api.bind_address", "api.advertise_address", "kubelet.host", "etcd.host"):
         name = settings.value(key)
-        local = key == "etcd.host" and name == "localhost"  # the one name that etcd listens at
+        local = key == "etcd.host" and name == "localhost"  # etcd accepts no other name
         if name and not local and not addresses.is_address(name):
             yield Failure(
                 f"{settings.source(key)}: {name!r} is not an IP address", "for example 127.0.0.1"
@@ -69,27 +66,27 @@ def _endpoints(settings: Settings) -> Iterator[Failure]:
     for key in ("node.container_runtime_endpoint", "node.image_service_endpoint"):
         if settings.value(key) and not _ENDPOINT.fullmatch(settings.value(key)):
             yield Failure(
-                f"{settings.source(key)}: {settings.value(key)!r} is no socket",
+                f"{settings.source(key)}: {settings.value(key)!r} is not a socket",
                 "for example unix:///run/containerd/containerd.sock",
             )
 
 
 def _networks(settings: Settings, key: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Return the ranges of addresses that a setting lists. Raises Failure when one is none."""
+    """Return the IP address ranges of a setting. Raises Failure if an item is not a range."""
     found = []
     for text in settings.value(key).split(","):
         try:
             found.append(ipaddress.ip_network(text.strip(), strict=False))
         except ValueError:
             raise Failure(
-                f"{settings.source(key)}: {text!r} is no range of addresses",
+                f"{settings.source(key)}: {text!r} is not an IP address range",
                 "for example 10.0.0.0/24",
             ) from None
     return found
 
 
 def _services(settings: Settings) -> Iterator[Failure]:
-    """Check that the services with fixed addresses lie in the range of services."""
+    """Check that services with fixed addresses are in the address range of services."""
     try:
         _networks(settings, "controller_manager.cluster_cidr")
         networks = _networks(settings, "api.service_cluster_ip_range")
@@ -111,7 +108,7 @@ def _services(settings: Settings) -> Iterator[Failure]:
             continue
         if not any(address in network for network in networks):
             yield Failure(
-                f"{settings.source(key)}: {address} is outside the range of services,"
+                f"{settings.source(key)}: {address} is outside the address range of services,"
                 f" {settings.api.service_cluster_ip_range}"
                 f" ({settings.source('api.service_cluster_ip_range')})",
                 f"for example {variable}={networks[0][number]}",
@@ -119,66 +116,68 @@ def _services(settings: Settings) -> Iterator[Failure]:
 
 
 def _lists(settings: Settings) -> Iterator[Failure]:
-    """Check the items of lists: one that is not understood would be passed over."""
-    forms = {
+    """Check items of lists, more flags, and authorizers."""
+    patterns = {
         "kubelet.eviction_hard": (_THRESHOLD, "threshold", "memory.available<100Mi"),
         "kubelet.eviction_soft": (_THRESHOLD, "threshold", "memory.available<300Mi"),
         "start.feature_gates": (_GATE, "feature gate", "AllAlpha=false"),
     }
-    for key, (form, what, example) in forms.items():
+    for key, (pattern, expected, example) in patterns.items():
         for item in filter(None, settings.value(key).split(",")):
-            if not form.fullmatch(item):
+            if not pattern.fullmatch(item):
                 yield Failure(
-                    f"{settings.source(key)}: {item!r} is no {what}", f"for example {example}"
+                    f"{settings.source(key)}: {item!r} is not a {expected}",
+                    f"for example {example}",
                 )
     for key in ("kubelet.flags", "cloud_controller_manager.flags"):
         text = settings.value(key).lstrip()
         if text and text[0] not in "-'\"":
             yield Failure(
-                f"{settings.source(key)}: {text.split()[0]!r} is no flag",
+                f"{settings.source(key)}: {text.split()[0]!r} is not a flag",
                 f"for example --{text.split()[0]}",
             )
     for word in filter(None, settings.api.authorization_mode.split(",")):
         if word not in _AUTHORIZERS:
             near = difflib.get_close_matches(word, _AUTHORIZERS, n=1)
             yield Failure(
-                f"{settings.source('api.authorization_mode')}: there is no authorizer {word!r}",
-                f"did you mean {near[0]}?" if near else f"they are {', '.join(_AUTHORIZERS)}",
+                f"{settings.source('api.authorization_mode')}: {word!r} is not an authorizer",
+                f"did you mean {near[0]}?" if near else f"use {', '.join(_AUTHORIZERS)}",
             )
 
 
 def _numbers(settings: Settings) -> Iterator[Failure]:
-    """Check numbers, ranges of ports, and durations."""
-    for key, (least, most) in _RANGES.items():
-        if not least <= settings.value(key) <= most:
+    """Check numbers, port ranges and durations."""
+    for key, (lowest, highest) in _RANGES.items():
+        if not lowest <= settings.value(key) <= highest:
             yield Failure(
-                f"{settings.source(key)}: {settings.value(key)} cannot be",
-                f"use {least} to {most}",
+                f"{settings.source(key)}: {settings.value(key)} is out of range",
+                f"use {lowest} to {highest}",
             )
     ports = settings.api.node_port_range
     match = _PORTS.fullmatch(ports)
     low, high = _bounds(match) if match else (0, 0)
     if ports and not 0 < low <= high < 65536:
         yield Failure(
-            f"{settings.source('api.node_port_range')}: {ports!r} is no range of ports",
+            f"{settings.source('api.node_port_range')}: {ports!r} is not a port range",
             "for example 30000-32767",
         )
     for key in _DURATIONS:
         text = settings.value(key)
         if text and not _DURATION.fullmatch(text):
-            yield Failure(f"{settings.source(key)}: {text!r} is no duration", "for example 90s")
+            yield Failure(f"{settings.source(key)}: {text!r} is not a duration", "for example 90s")
 
 
 def _bounds(match: re.Match[str]) -> tuple[int, int]:
+    """Return the first and last port of `FIRST-LAST`, `FIRST+COUNT` or `PORT`."""
     low = int(match[1])
     return low, {"-": int(match[3] or 0), "+": low + int(match[3] or 0)}.get(match[2], low)
 
 
 def _dns(settings: Settings) -> Iterator[Failure]:
-    """Check what is filled into the manifests of the DNS addons."""
-    own = (template_values.dns_domain, template_values.dns_memory_limit)
-    near = (template_values.node_local_dns,)
-    checks = (*(own if settings.dns.enabled else ()), *(near if settings.dns.nodelocal else ()))
+    """Check the values that are filled into the manifests of the DNS addons."""
+    server = (template_values.dns_domain, template_values.dns_memory_limit)
+    cache = (template_values.node_local_dns,)
+    checks = (*(server if settings.dns.enabled else ()), *(cache if settings.dns.nodelocal else ()))
     for check in checks:
         try:
             check(settings)
@@ -187,31 +186,31 @@ def _dns(settings: Settings) -> Iterator[Failure]:
 
 
 def _versioned(settings: Settings, minor: Minor) -> Iterator[Failure]:
-    """Check what has another form in another version."""
+    """Check values whose format depends on the Kubernetes version."""
     backend = settings.api.storage_backend
     if backend != "etcd3" and (backend != "etcd2" or minor > (1, 12)):
         yield Failure(
-            f"{settings.source('api.storage_backend')}: Kubernetes {minor} has no"
-            f" storage backend {backend!r}; 1.10 to 1.12 have etcd2 and etcd3, newer ones etcd3",
+            f"{settings.source('api.storage_backend')}: Kubernetes {minor} has no storage backend"
+            f" {backend!r}; 1.10 to 1.12 have etcd2 and etcd3, newer versions only etcd3",
             "unset it",
         )
     for origin in settings.api.cors_allowed_origins.split(",") if minor >= (1, 27) else ():
         if not (re.search(r"\^|//", origin) and re.search(r"[$:]", origin)):
             yield Failure(
-                f"{settings.source('api.cors_allowed_origins')}: from 1.27 on, kube-apiserver"
-                f" refuses {origin!r}, which fits parts of other origins too",
-                "begin it with // or ^ and end it with $, such as //localhost(:[0-9]+)?$",
+                f"{settings.source('api.cors_allowed_origins')}: kube-apiserver 1.27 and newer"
+                f" refuses {origin!r}, because it also matches parts of other origins",
+                "begin it with // or ^ and end it with $, for example //localhost(:[0-9]+)?$",
             )
-    wanted = shared_flags.emulated_minor(settings)
-    if wanted:
-        if not re.fullmatch(r"\d+\.\d+", wanted):
+    emulated = shared_flags.emulated_minor(settings)
+    if emulated:
+        if not re.fullmatch(r"\d+\.\d+", emulated):
             yield Failure(
-                f"{settings.source('start.emulated_version')}: {wanted!r} is no minor",
+                f"{settings.source('start.emulated_version')}: {emulated!r} is not a minor",
                 f"for example EMULATED_VERSION={minor.major}.{minor.number - 1}",
             )
-        elif facts.parse(wanted) > minor:
+        elif facts.parse(emulated) > minor:
             yield Failure(
-                f"{settings.source('start.emulated_version')}: Kubernetes {minor}"
-                f" cannot behave like {wanted}, which is newer",
-                "name an older minor",
+                f"{settings.source('start.emulated_version')}: Kubernetes {minor} cannot emulate"
+                f" {emulated}, which is newer",
+                "use an older minor",
             )

@@ -1,6 +1,6 @@
-"""Mirrors: check the addresses of downloads and write them down for the later stages.
+"""Check the URLs of the mirrors and save them: later tasks depend on that file.
 
-The host is another matter: `doit mirror` (tasks/host/) puts the same mirrors into its files.
+`doit mirror` (tasks/host/) writes the mirrors into the host's package manager files.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tasks.system import files, network
 
 @action
 def make(settings: Settings) -> None:
-    """Check the mirrors' addresses and write them down.
+    """Check the mirrors and save them in mirror.json.
 
-    Raises Failure naming the setting whose value is no address.
+    Raises Failure naming the setting whose value is not a URL.
     """
     mirror = settings.mirror
     urls = {
@@ -39,10 +39,10 @@ def make(settings: Settings) -> None:
 
 
 def task_downloads(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Check and write down where downloads come from."""
+    """Yield the task that checks and saves the mirrors."""
     yield {
         "basename": "downloads",
-        "doc": "check and write down where downloads come from",
+        "doc": "check the mirrors for downloads",
         "actions": [(make, [settings])],
         "targets": [str(settings.paths.mirror)],
         "uptodate": [config_changed(masked(asdict(settings.mirror)))],

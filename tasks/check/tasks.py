@@ -1,4 +1,4 @@
-"""Before anything is fetched, built or started: settings suit the version, and each other."""
+"""Task check: refuse settings that the version does not support or that conflict."""
 
 from __future__ import annotations
 
@@ -23,50 +23,54 @@ RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
 
 
 def require(settings: Settings, minor: Minor) -> None:
-    """Raise one Failure with everything that is wrong with the settings of this minor."""
-    _refuse([*problems(settings, minor), *_invalid(settings, minor)])
+    """Raise one Failure with all problems of the settings for a minor."""
+    _refuse([*problems(settings, minor), *_component_problems(settings, minor)])
 
 
-def require_sound(settings: Settings) -> None:
-    """Raise one Failure with what is wrong whatever the version.
+def require_for_any_minor(settings: Settings) -> None:
+    """Raise one Failure with the problems of the settings that do not depend on the minor.
 
-    That is what both the oldest and the newest refuse, in the same words.
+    These are the problems with the same message for the oldest and the newest minor.
     """
     oldest, newest = (facts.parse(facts.data()[name]) for name in ("oldest", "newest"))
     old = set(map(str, problems(settings, oldest)))
     _refuse([failure for failure in problems(settings, newest) if str(failure) in old])
 
 
-def _refuse(found: list[Failure]) -> None:
-    if len(found) == 1:
-        raise found[0]
-    if found:
-        listed = "\n".join("- " + str(failure).replace("\n", "\n  ") for failure in found)
+def _refuse(failures: list[Failure]) -> None:
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        listed = "\n".join("- " + str(failure).replace("\n", "\n  ") for failure in failures)
         raise Failure(
-            f"{len(found)} settings cannot be as they are:\n{listed}",
-            "doit config shows every setting and where it came from",
+            f"{len(failures)} settings are invalid:\n{listed}",
+            "run: doit config (prints every setting and its source)",
         )
 
 
 def problems(settings: Settings, minor: Minor) -> list[Failure]:
-    """Return what is wrong with the settings, as far as it can be known without building."""
-    facts.minor(minor)  # or it is too old for everything
-    found = list(versions.unknown_settings(settings, minor)) or list(
+    """Return the problems of the settings that can be found without a build."""
+    facts.minor(minor)  # raises Failure if the minor is not supported
+    failures = list(versions.unknown_settings(settings, minor)) or list(
         conflicts.conflicts(settings, minor)
     )
-    if found:
-        return found
-    built: dict[str, Component] = {}
+    if failures:
+        return failures
+    components: dict[str, Component] = {}
     for name, spec in COMPONENTS.items():
         try:
-            built[name] = spec.build(Context(settings, minor, Path(os.devnull, name)))
+            components[name] = spec.build(Context(settings, minor, Path(os.devnull, name)))
         except Failure as failure:
-            found.append(failure)
-    return [*found, *ports.shared_ports(settings, built), *ports.debug_port_problems(settings)]
+            failures.append(failure)
+    return [
+        *failures,
+        *ports.shared_ports(settings, components),
+        *ports.debug_port_problems(settings),
+    ]
 
 
-def _invalid(settings: Settings, minor: Minor) -> Iterator[Failure]:
-    """Yield what the components themselves refuse."""
+def _component_problems(settings: Settings, minor: Minor) -> Iterator[Failure]:
+    """Yield the failures of the components' own checks (Spec.validate)."""
     for spec in COMPONENTS.values():
         try:
             spec.validate(Context(settings, minor, Path()))
@@ -75,33 +79,34 @@ def _invalid(settings: Settings, minor: Minor) -> Iterator[Failure]:
 
 
 def minor(settings: Settings) -> Minor | None:
-    """Return the minor the settings ask for, as far as it is known before a checkout.
+    """Return the minor of the configured version, or None if it is unknown before a checkout.
 
-    A release tells it by its name; anything else by what it was checked out as the last time.
+    A release contains its minor in its name. For other versions, such as a branch, it is the minor
+    of the last checkout of the same version.
     """
     if RELEASE.fullmatch(settings.version.strip()):
         return facts.parse(settings.version.strip())
-    with suppress(Failure):  # nothing was checked out yet
-        taken = load_checkout(settings.paths.lock)
-        if taken.requested == settings.version.strip():
-            return taken.minor
+    with suppress(Failure):  # there is no checkout yet
+        checkout = load_checkout(settings.paths.lock)
+        if checkout.requested == settings.version.strip():
+            return checkout.minor
     return None
 
 
 @action
 def check(settings: Settings) -> None:
-    """Refuse what cannot work; what depends on a version not known yet, the checkout refuses."""
-    chosen = minor(settings)
-    if chosen is None:
-        require_sound(settings)
+    """Refuse invalid settings. If the minor is unknown, the task checkout checks the rest."""
+    known_minor = minor(settings)
+    if known_minor is None:
+        require_for_any_minor(settings)
     else:
-        require(settings, chosen)
+        require(settings, known_minor)
 
 
 def task_check(settings: Settings) -> dict[str, Any]:
-    """Return the task that every other stage waits for."""
+    """Return the task that checks the settings; all other stages depend on it."""
     return {
-        "doc": "refuse settings that the version does not know, or that contradict each other",
+        "doc": "check the settings: against the version, and for conflicts",
         "actions": [(check, [settings])],
         "uptodate": [False],
         "meta": {"quiet": True},

@@ -1,4 +1,4 @@
-"""Which settings a Kubernetes minor knows: the others are refused, not silently ignored."""
+"""Checks that the Kubernetes minor knows each setting: unknown ones are refused, not ignored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.settings.table import Row, table
 
 
 def unknown_settings(settings: Settings, minor: Minor) -> Iterator[Failure]:
-    """Yield a failure for every setting that was changed and that this minor does not know."""
+    """Yield a failure for every changed setting that the minor does not know."""
     for row in table():
         if settings.is_named(row.key) and settings.value(row.key) != row.default:
             failure = refusal(row, settings.source(row.key), minor)
@@ -21,10 +21,10 @@ def unknown_settings(settings: Settings, minor: Minor) -> Iterator[Failure]:
 
 
 def refusal(row: Row, source: str, minor: Minor) -> Failure | None:
-    """Return why a minor does not take a setting from where it was given, or None when it does.
+    """Return the failure if a minor does not know a setting from its source, else None.
 
-    What the components can do is judged by key; a variable also by whether the minor's
-    hack/local-up-cluster.sh reads it, for else it would have been ignored there.
+    A key is checked against the minors whose components support it. A variable is also checked
+    against the minors whose hack/local-up-cluster.sh reads it: other minors ignore it.
     """
     by_variable = source.startswith("the environment")
     if by_variable and row.ambient:
@@ -34,14 +34,14 @@ def refusal(row: Row, source: str, minor: Minor) -> Failure | None:
         return Failure(
             f"{source}: Kubernetes {version} does not know {name};"
             f" {_span(row.since, row.until)} {_do(row.since, row.until)}",
-            _other_name(row, minor) or f"unset {name}, or choose one of those versions",
+            _other_name(row, minor) or f"unset {name}, or use one of those versions",
         )
     if by_variable and not _within(minor, row.variable_since, row.variable_until):
         return Failure(
             f"{source}: hack/local-up-cluster.sh of Kubernetes {version} does not know {name};"
             f" that of {_span(row.variable_since, row.variable_until)} does",
             _other_name(row, minor)
-            or f"unset it and write {row.key} in stepkube.yaml or on the command line, which"
+            or f"unset {name}, and set {row.key} in stepkube.yaml or on the command line: that"
             f" works with {version} too",
         )
     return None
@@ -53,7 +53,7 @@ def _within(minor: Minor, since: str, until: str) -> bool:
 
 
 def _span(since: str, until: str) -> str:
-    """Return a range of minors in words, such as `1.24 to 1.34`."""
+    """Return a range of minors as text, such as `1.24 to 1.34`."""
     oldest, newest = facts.data()["oldest"], facts.data()["newest"]
     if not until:
         return f"{since} and newer"
@@ -65,7 +65,7 @@ def _do(since: str, until: str) -> str:
 
 
 def _other_name(row: Row, minor: Minor) -> str:
-    """Return the advice to use the variable's other name, where this minor knows that one."""
+    """Return a fix with the variable's other name if the minor knows that name, else empty."""
     other = next((other for other in table() if row.renamed and other.env == row.renamed), None)
-    fits = other and _within(minor, other.variable_since, other.variable_until)
-    return f"it is called {row.renamed} there" if fits else ""
+    is_known = other and _within(minor, other.variable_since, other.variable_until)
+    return f"use {row.renamed}: that is its name in {minor}" if is_known else ""

@@ -53,9 +53,9 @@ def test_what_is_wrong_in_every_version_is_judged_without_one(tmp_path: Path, ve
 
     wrong = judged(FEATURE_GATES="A", ETCD_PORT="6443")
     assert wrong.returncode == 1
-    assert "2 settings cannot be" not in wrong.stderr, "ports are looked at when the rest is right"
-    assert "'A' is no feature gate" in wrong.stderr
-    assert "port 6443 cannot be listened on twice" in judged(ETCD_PORT="6443").stderr
+    assert "ETCD_PORT" not in wrong.stderr, "ports are checked when the rest is right"
+    assert "(FEATURE_GATES): 'A'" in wrong.stderr
+    assert "(ETCD_PORT): port 6443" in judged(ETCD_PORT="6443").stderr
     # these are wrong in some versions, and right in others
     for right in (
         {"PSP_ADMISSION": "true"},
@@ -120,7 +120,7 @@ def test_a_removed_admission_plugin_is_found_before_the_build(tmp_path: Path) ->
 
 def test_a_kubectl_that_is_not_there_is_found_before_the_build(tmp_path: Path) -> None:
     (said,) = check.problems(load(tmp_path, KUBECTL="/no/such"), Minor(1, 20))
-    assert "the environment (KUBECTL): /no/such is no program" in str(said)
+    assert "the environment (KUBECTL): /no/such" in str(said)
     assert not check.problems(load(tmp_path, KUBECTL=sys.executable), Minor(1, 20))
 
 
