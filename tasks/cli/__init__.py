@@ -1,1 +1,1 @@
-"""Everything that adapts doit: start-up, command line, task descriptions and names, reporter."""
+"""The connection to doit: start-up, command line, task descriptions and names, reporter."""

@@ -1,4 +1,4 @@
-"""The words of the doit command line: `key=value` settings, options of `doit up`, start folder."""
+"""The doit command line: `key=value` settings, options of `doit up`, start folder."""
 
 from __future__ import annotations
 
@@ -20,49 +20,54 @@ from tasks.settings.table import table
 UP_OPTIONS = (
     option(
         "output",
-        "use the binaries of this folder instead of building (build.output)",
+        "folder of binaries to use instead of a build (build.output)",
         "",
         short="o",
     ),
     option(
-        "guess", "use the newest binaries below the tree's _output instead of building", short="O"
+        "guess",
+        "use the newest binaries in _output of the tree instead of a build",
+        short="O",
     ),
-    option("bundle", "take tools and source from this file of `doit bundle` (origin.bundle)", ""),
+    option("bundle", "bundle file with tools and source, from `doit bundle` (origin.bundle)", ""),
 )
-"""Options of `doit up` that stand for settings."""
+"""Options of `doit up` that set settings."""
 
 
 def load_settings() -> Settings:
-    """Return the settings of this process: real environment, words of the doit command line."""
-    # doit's public get_var() answers for one key only: a key that is no setting would go unseen
-    words = {**settings_from_up_options(sys.argv[1:]), **(doit_cmd._CMDLINE_VARS or {})}
+    """Load the settings from the environment and the doit command line.
+
+    Raises Failure naming the key if a setting is wrong, or if a secret is on the command line.
+    """
+    # doit's public get_var() returns one known key: it cannot show unknown keys
+    arguments = {**settings_from_up_options(sys.argv[1:]), **(doit_cmd._CMDLINE_VARS or {})}
     for row in table():
-        if row.secret and row.key in words:
+        if row.secret and row.key in arguments:
             raise Failure(
-                f"the command line ({row.key}=): every user of this machine can read it there",
-                f"put it in the environment ({row.env}) or in {load.FILE}",
+                f"the command line ({row.key}=): every user of this machine can read the value",
+                f"set it in the environment ({row.env}) or in {load.FILE}",
             )
-    return load.load(os.environ, words)
+    return load.load(os.environ, arguments)
 
 
 def settings_from_up_options(argv: Sequence[str]) -> dict[str, str]:
-    """Return the settings that the options of `doit up` stand for.
+    """Return the settings that the options of `doit up` set. Raises Failure for -o with -O.
 
-    doit reads them again, for its help and its errors; but that is after the tasks were made.
+    doit parses the options too, but only after the tasks exist: tasks depend on these settings.
     """
-    words = [word for word in argv if word.startswith("-") or "=" not in word]
-    rest = words[words.index("up") + 1 :] if "up" in words else []
+    arguments = [word for word in argv if word.startswith("-") or "=" not in word]
+    up_options = arguments[arguments.index("up") + 1 :] if "up" in arguments else []
     try:
-        given, _ = CmdParse([CmdOption(option) for option in UP_OPTIONS]).parse(rest)
-    except CmdParseError:
+        values, _ = CmdParse([CmdOption(option) for option in UP_OPTIONS]).parse(up_options)
+    except CmdParseError:  # doit prints it when it parses the options
         return {}
-    if given["output"] and given["guess"]:
-        raise Failure("-o names a folder and -O guesses one", "leave one of them out")
-    output = GUESS if given["guess"] else given["output"]
-    found = {"build.output": output, "origin.bundle": given["bundle"]}
-    return {key: value for key, value in found.items() if value}
+    if values["output"] and values["guess"]:
+        raise Failure("-o and -O cannot be used together", "use only one of them")
+    output = GUESS if values["guess"] else values["output"]
+    settings = {"build.output": output, "origin.bundle": values["bundle"]}
+    return {key: value for key, value in settings.items() if value}
 
 
 def start_folder() -> Path:
-    """Return the folder doit was started in; it changes to that of dodo.py."""
+    """Return the folder in which doit was started: doit changes to the folder of dodo.py."""
     return Path(get_initial_workdir() or ".")

@@ -1,4 +1,4 @@
-"""Start-up: load settings, install signal handlers, make the state folder, configure doit."""
+"""Start-up: load settings, create the state folder, install signal handlers, configure doit."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ READ_ONLY_COMMANDS = {"dumpdb", "help", "info", "list"}
 
 
 def settings() -> Settings:
-    """Return the settings of this process; wrong ones end the program with words."""
+    """Load the settings and create the instance's folder; exit with an error message on failure."""
     try:
         loaded = command_line.load_settings()
         loaded.paths.instance.mkdir(parents=True, exist_ok=True)
     except Failure as failure:
         sys.exit(f"error: {failure}")
     except OSError as error:
-        sys.exit(f"error: cannot make {error.filename}: {error.strerror}\n  fix: set STEPKUBE_HOME")
+        sys.exit(
+            f"error: cannot create {error.filename}: {error.strerror}\n"
+            "  fix: set STEPKUBE_HOME to a folder that you can write to"
+        )
     return loaded
 
 
 def configuration(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
-    """Return doit's configuration."""
+    """Return DOIT_CONFIG, after installing signal handlers and doit's error messages."""
     set_verbosity(settings.logs.verbose)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     if READ_ONLY_COMMANDS.intersection(sys.argv[1:2]):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # exit without an error after `| head`
     task_names.install(settings, pipeline)
     return {
         "minversion": "0.37.0",
@@ -53,7 +56,10 @@ def configuration(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
 
 
 def tasks(settings: Settings, pipeline: Pipeline) -> Tasks:
-    """Yield all tasks in this order: doit would sort creators by their line in their own file."""
+    """Yield all tasks in pipeline order; exit with an error message on failure.
+
+    One creator yields them all, because doit sorts creators by their line number in their file.
+    """
     try:
         yield from task_names.tasks(settings, pipeline)
     except Failure as failure:
@@ -61,10 +67,10 @@ def tasks(settings: Settings, pipeline: Pipeline) -> Tasks:
 
 
 def set_verbosity(level: int) -> None:
-    """Print every command from level 2 on, and tracebacks from level 5 on (KUBE_VERBOSE)."""
+    """Apply KUBE_VERBOSE: print every command from level 2 on, tracebacks from level 5 on."""
     if level >= 2:
         doit_run.current().command_listeners.append(
-            lambda words: console.say(f"+ {shlex.join(words)}", stream=sys.stderr)
+            lambda argv: console.say(f"+ {shlex.join(argv)}", stream=sys.stderr)
         )
     if level >= 5:
         os.environ.setdefault("STEPKUBE_DEBUG", "1")

@@ -15,20 +15,20 @@ from tasks.core import console, doit_run
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
-    """One line a step: state, name, seconds, and what the step noted."""
+    """Prints one line per task: result, name, seconds and notes."""
 
     desc = "stepkube's console output"
 
     def __init__(self, outstream: IO[str], options: Mapping[str, Any]) -> None:
         super().__init__(outstream, options)
         self._started = time.monotonic()
-        self._step = self._started
+        self._task_started = self._started
         self._count = {"ok": 0, "cached": 0, "failed": 0}
         self._only_answers = False
         self._folds = os.environ.get("GITHUB_ACTIONS") == "true"
 
     def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
-        """Note what was asked for, so that a step can serve its siblings in one go."""
+        """Store all tasks and the selected ones: a task can do the work of selected siblings."""
         super().initialize(tasks, selected_tasks)
         run = doit_run.current()
         run.dependencies = {
@@ -41,43 +41,43 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             console.reserve_stdout()
 
     def execute_task(self, task: Any) -> None:
-        """Open the step."""
+        """Start the time of a task and print its name as progress."""
         doit_run.current().notes.clear()
-        self._step = time.monotonic()
+        self._task_started = time.monotonic()
         if task.actions and not _quiet(task):
             if self._folds:
                 console.say(f"::group::{task.name}", stream=self.outstream)
             console.progress(f"{task.name} ...")
 
     def add_success(self, task: Any) -> None:
-        """Close the step with its time and notes."""
+        """Save a finished task and print its line."""
         checkpoint()
         if not task.actions:
             return
         self._count["ok"] += 1
         if not _quiet(task) or doit_run.current().notes:
-            self._close("ok", task.name)
+            self._print_line("ok", task.name)
 
     def skip_uptodate(self, task: Any) -> None:
-        """Count a step that had nothing to do."""
+        """Count a task that is up to date."""
         if task.actions:
             self._count["cached"] += 1
 
     def add_failure(self, task: Any, fail: BaseFail) -> None:
-        """Close the step with its failure; the words follow at the end of the run."""
+        """Print the line of a failed task; `complete_run` prints its error."""
         if isinstance(fail, UnmetDependency):
             return
         self._count["failed"] += 1
-        self._close("FAILED", task.name)
+        self._print_line("FAILED", task.name)
         self.failures.append({"task": task, "exception": fail})
         checkpoint()
 
     def complete_run(self) -> None:
-        """Print every failure, then one line that sums the run up."""
+        """Print every failure, then a summary line."""
         for result in self.failures:
             fail = result["exception"]
-            lines = fail.get_msg().strip() if _traceback_wanted(fail) else fail.message
-            self._error(result["task"].name, lines)
+            text = fail.get_msg().strip() if _needs_traceback(fail) else fail.message
+            self._error(result["task"].name, text)
         if self.runtime_errors:
             self._error("doit", "".join(self.runtime_errors).strip())
         count = self._count
@@ -89,11 +89,11 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             stream=self.outstream if count["failed"] == 0 else sys.stderr,
         )
 
-    def _close(self, word: str, name: str) -> None:
-        seconds = time.monotonic() - self._step
+    def _print_line(self, result: str, name: str) -> None:
+        seconds = time.monotonic() - self._task_started
         notes = doit_run.current().notes
-        text = f"{word:<7} {name:<32} {seconds:6.1f} s  {'; '.join(notes)}".rstrip()
-        console.say(_colour(word, text, self.outstream), stream=self.outstream)
+        text = f"{result:<7} {name:<32} {seconds:6.1f} s  {'; '.join(notes)}".rstrip()
+        console.say(_colour(result, text, self.outstream), stream=self.outstream)
         if self._folds:
             console.say("::endgroup::", stream=self.outstream)
         notes.clear()
@@ -105,7 +105,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
 
 def checkpoint() -> None:
-    """Commit finished tasks now: doit itself writes its database only when the run ends."""
+    """Save finished tasks in doit's database now: doit saves them only at the end of the run."""
     from doit.globals import Globals  # noqa: PLC0415 - set by doit when a run starts
 
     backend = Globals.dep_manager.backend if Globals.dep_manager else None
@@ -121,20 +121,20 @@ def _quiet(task: Any) -> bool:
     return _has(task, "quiet") or task.name.startswith("_")
 
 
-def _has(task: Any, word: str) -> bool:
-    return bool((task.meta or {}).get(word))
+def _has(task: Any, flag: str) -> bool:
+    return bool((task.meta or {}).get(flag))
 
 
 def _prints_document(task: Any) -> bool:
     return _has(task, "document") and (task.options or {}).get("output") == "json"
 
 
-def _traceback_wanted(fail: BaseFail) -> bool:
+def _needs_traceback(fail: BaseFail) -> bool:
     return not isinstance(fail, TaskFailed) or bool(os.environ.get("STEPKUBE_DEBUG"))
 
 
-def _colour(word: str, text: str, out: IO[str]) -> str:
+def _colour(result: str, text: str, out: IO[str]) -> str:
     if not console.live(out) or os.environ.get("NO_COLOR"):
         return text
-    code = {"ok": "32", "FAILED": "31"}[word]
-    return text.replace(word, f"\x1b[{code}m{word}\x1b[0m", 1)
+    code = {"ok": "32", "FAILED": "31"}[result]
+    return text.replace(result, f"\x1b[{code}m{result}\x1b[0m", 1)

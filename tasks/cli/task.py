@@ -1,4 +1,4 @@
-"""What a task description for doit is made of: actions, options, up-to-date checks."""
+"""Parts of a doit task description: actions, options, `meta`, up-to-date checks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["ANSWER", "DOCUMENT", "OUTPUT", "Check", "action", "config_changed", 
 P = ParamSpec("P")
 
 ANSWER = {"quiet": True, "answer": True}
-"""The `meta` of a task whose output is all that a caller wants to read."""
+"""`meta` of a task that only prints an answer: no lines per task, no summary."""
 DOCUMENT = {"document": True}
-"""The `meta` of a task for which `--output json` reserves stdout, before any other task runs."""
+"""`meta` of a task that needs stdout for JSON: `--output json` reserves it before any task runs."""
 
 
 def option(
@@ -33,11 +33,12 @@ def option(
     short: str = "",
     choices: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    """Describe one option of a task; `name` is the action's parameter if it is called otherwise.
+    """Return the description of one option of a task, for `params`.
 
-    The type is that of the default: without one it is a flag.
+    `name` is the parameter of the action, if it is not `long`. The option has the type of
+    `default`: without a default it is a flag.
     """
-    described = {
+    description = {
         "name": name or long.replace("-", "_"),
         "long": long,
         "short": short,
@@ -45,25 +46,25 @@ def option(
         "default": default,
         "help": text,
     }
-    return described | ({"choices": tuple(choices)} if choices else {})
+    return description | ({"choices": tuple(choices)} if choices else {})
 
 
 OUTPUT = option(
     "output",
-    "form of the answer",
+    "output format",
     "text",
     short="o",
-    choices=(("text", "for people"), ("json", "for machines")),
+    choices=(("text", "lines to read"), ("json", "one JSON document on stdout")),
 )
-"""The option of a task that answers people and machines."""
+"""The option --output of a task that prints text or JSON."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """An item of a task's `uptodate`: `doit info` prints the message, doit calls the test.
+    """An item of a task's `uptodate`: `doit info` prints `message`, doit calls `test(*args)`.
 
-    A test that raises counts as not up to date: doit would end the whole run over the error, and
-    the task's action can explain it.
+    A test that raises counts as not up to date. Without this, doit would stop the run; the task's
+    action can report the error better.
     """
 
     message: str
@@ -82,7 +83,10 @@ class Check:
 
 
 def action(function: Callable[P, Any]) -> Callable[P, Any]:
-    """Make a function a doit action: a Failure ends the task with words, not with a traceback."""
+    """Make a function a doit action that fails without a traceback.
+
+    It returns a Failure or OSError as TaskFailed. With STEPKUBE_DEBUG, an OSError is raised.
+    """
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -93,14 +97,14 @@ def action(function: Callable[P, Any]) -> Callable[P, Any]:
         except OSError as error:
             if os.environ.get("STEPKUBE_DEBUG"):
                 raise
-            return TaskFailed(str(_in_words(error)))
+            return TaskFailed(str(_failure(error)))
 
     return guarded
 
 
-def _in_words(error: OSError) -> Failure:
-    what = f"{error.filename or 'the system'}: {error.strerror or error}"
-    hint = "STEPKUBE_DEBUG=1 shows where this came from"
+def _failure(error: OSError) -> Failure:
+    message = f"{error.filename or 'the system'}: {error.strerror or error}"
+    hint = "set STEPKUBE_DEBUG=1 to see the traceback"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "free some space, or point STEPKUBE_HOME at a larger disk"
-    return Failure(what, hint)
+        hint = "free disk space, or set STEPKUBE_HOME to a folder on a larger disk"
+    return Failure(message, hint)

@@ -1,4 +1,4 @@
-"""Task names: their order in lists, and the error for a wrong name or option."""
+"""Task names: all tasks in pipeline order, and the errors for a wrong task name or option."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from doit.exceptions import InvalidCommand
 from tasks.settings.load import Settings
 
 Creator = Callable[[Settings], Any]
-"""Makes one task description or several: `task_NAME(settings)`."""
+"""A function `task_NAME(settings)` that returns one task description or yields several."""
 Pipeline = Mapping[str, Sequence[Creator]]
 """The stages in order, each with its creators."""
 Tasks = Iterator[dict[str, Any]]
-"""Task descriptions, as doit reads them."""
+"""Task descriptions for doit."""
 _OPTION = re.compile(r"Error parsing \w+: (.*) \(parsing options: (.*)\)\. Got: ")
 _VALUE = re.compile(r"Error parsing parameter '(\w+)' <class '(\w+)'>")
 _KINDS = {"int": "a whole number", "float": "a number"}
 
 
 def install(settings: Settings, pipeline: Pipeline) -> None:
-    """Let the error for an unknown task name the nearest tasks of the pipeline.
+    """Replace doit's error texts for an unknown task and for a wrong option.
 
-    doit has no hook for this text, so __str__ of its exceptions is replaced.
+    doit has no hook for these texts, so __str__ of its exceptions is replaced.
     """
     original = InvalidCommand.__str__
 
@@ -44,45 +44,45 @@ def install(settings: Settings, pipeline: Pipeline) -> None:
 
 
 def tasks(settings: Settings, pipeline: Pipeline) -> Tasks:
-    """Yield what creators make, in their order, each with the name its creator gives it."""
+    """Yield all task descriptions in pipeline order, named after their creator task_NAME."""
     for creator in itertools.chain.from_iterable(pipeline.values()):
-        made = creator(settings)
-        for task in made if inspect.isgenerator(made) else [made]:
+        result = creator(settings)
+        for task in result if inspect.isgenerator(result) else [result]:
             yield {"basename": creator.__name__.removeprefix("task_"), **task}
 
 
 def unknown_task(wrong: str, known: Iterable[str]) -> str:
-    """Return the error for an unknown name."""
+    """Return the error for an unknown task name, with the nearest names as fix."""
     near = nearest(wrong, list(known))
-    fix = f"did you mean {' or '.join(near)}?" if near else "doit list --all shows every task"
+    fix = f"did you mean {' or '.join(near)}?" if near else "run: doit list --all"
     return f"there is no task named {wrong}\n  fix: {fix}"
 
 
-def wrong_option(said: str) -> str:
-    """Return the error for an unknown option or a wrong value, without doit's own objects in it."""
-    if found := _OPTION.match(said):
-        known = ", ".join(f"--{name}" for name in re.findall(r"'long':'([\w-]+)'", found[2]))
-        fix = f"its options are {known}" if known else "leave it out: there are no options"
-        return f"{found[1]}\n  fix: {fix}"
-    if found := _VALUE.match(said):
-        return f"option --{found[1]} wants {_KINDS.get(found[2], 'another value')}"
-    return said
+def wrong_option(message: str) -> str:
+    """Return doit's error for an unknown option or a wrong value, without Python objects in it."""
+    if match := _OPTION.match(message):
+        known = ", ".join(f"--{name}" for name in re.findall(r"'long':'([\w-]+)'", match[2]))
+        fix = f"use one of its options: {known}" if known else "remove it: the task has no options"
+        return f"{match[1]}\n  fix: {fix}"
+    if match := _VALUE.match(message):
+        return f"option --{match[1]}: the value is not {_KINDS.get(match[2], 'valid')}"
+    return message
 
 
 def nearest(wrong: str, known: list[str]) -> list[str]:
-    """Return up to three known names that look like the wrong one."""
-    verb, _, part = wrong.partition(":")
-    same_verb = [name for name in known if name.startswith(f"{verb}:")]
-    if part and same_verb:
-        ends = {name.partition(":")[2]: name for name in same_verb}
-        found = difflib.get_close_matches(part, ends, n=3, cutoff=0.5)
-        found += [end for end in ends if end.endswith(part) and end not in found]
-        return [ends[end] for end in found[:3]] or sorted(same_verb)[:3]
+    """Return up to three known task names that are similar to a wrong one."""
+    group, _, part = wrong.partition(":")
+    same_group = [name for name in known if name.startswith(f"{group}:")]
+    if part and same_group:
+        by_part = {name.partition(":")[2]: name for name in same_group}
+        close = difflib.get_close_matches(part, by_part, n=3, cutoff=0.5)
+        close += [other for other in by_part if other.endswith(part) and other not in close]
+        return [by_part[name] for name in close[:3]] or sorted(same_group)[:3]
     return difflib.get_close_matches(wrong, known, n=3, cutoff=0.5)
 
 
 def names(settings: Settings, pipeline: Pipeline) -> list[str]:
-    """Return the names of all tasks of a pipeline."""
+    """Return the names of all tasks of a pipeline, such as `up` and `build:kubelet`."""
     return [
         f"{task['basename']}:{task['name']}" if task.get("name") else task["basename"]
         for task in tasks(settings, pipeline)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -155,14 +156,14 @@ def test_unknown_task(doit: Doit) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--wide"], "option --wide not recognized\n  fix: its options are --width, --mode"),
-        (["--width", "x"], "option --width wants a whole number"),
+        (["--wide"], r"option --wide .*\n  fix: .*--width, --mode\n"),
+        (["--width", "x"], r"option --width: .* whole number\n"),
     ],
 )
 def test_wrong_option(doit: Doit, words: list[str], expected: str) -> None:
     doit.add("draw", (fail,), params=[option("width", "", 1), option("mode", "", "a")])
     assert doit("draw", *words) == 3
-    assert expected in doit.err, (
+    assert re.search(expected, doit.err), (
         "doit words its option errors in another way: see wrong_option() in tasks/cli/task_names.py"
     )
 

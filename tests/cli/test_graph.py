@@ -99,8 +99,9 @@ def test_help_shows_the_options_of_one_component(tmp_path: Path) -> None:
 def test_an_unknown_task_suggests_the_right_one(tmp_path: Path, wrong: str, right: str) -> None:
     done = doit(tmp_path, wrong)
     assert done.returncode == 3
-    assert f"there is no task named {wrong}" in done.stderr
-    assert right in done.stderr
+    message, _, fix = done.stderr.partition("\n  fix: ")
+    assert f" {wrong}" in message
+    assert right in fix
     assert "Traceback" not in done.stderr
 
 
@@ -126,7 +127,7 @@ def test_a_workspace_that_cannot_be_made_is_said_in_words(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     done = doit(tmp_path, "list", STEPKUBE_HOME=str(tmp_path / "file" / "home"))
     assert done.returncode == 1
-    assert "cannot make" in done.stderr and "STEPKUBE_HOME" in done.stderr
+    assert str(tmp_path / "file") in done.stderr and "STEPKUBE_HOME" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -165,21 +166,20 @@ def test_nearest_prefers_the_same_verb() -> None:
 def test_a_wrong_option_names_those_there_are() -> None:
     option = "CmdOption({'name':'output', 'short':'o','long':'output' })"
     printed = f"option -x not recognized (parsing options: [{option}]). Got: ['-x']"
-    expected = "option -x not recognized\n  fix: its options are --output"
-    assert task_names.wrong_option(f"Error parsing Task: {printed}") == expected
-    assert "there are no options" in task_names.wrong_option(
+    message, _, fix = task_names.wrong_option(f"Error parsing Task: {printed}").partition("fix:")
+    assert "-x" in message and "parsing" not in message and fix.endswith(": --output")
+    message, _, fix = task_names.wrong_option(
         "Error parsing Task: option -x not recognized (parsing options: []). Got: ['-x']"
+    ).partition("fix:")
+    assert "-x" in message and "parsing" not in message and fix and "--" not in fix
+    message = task_names.wrong_option(
+        "Error parsing parameter 'port' <class 'int'>.\ninvalid literal for int()\n"
     )
-    assert (
-        task_names.wrong_option(
-            "Error parsing parameter 'port' <class 'int'>.\ninvalid literal for int()\n"
-        )
-        == "option --port wants a whole number"
-    )
+    assert "--port" in message and "whole number" in message and "int" not in message
 
 
 def test_no_object_of_doit_is_in_what_a_wrong_option_says(tmp_path: Path) -> None:
     done = doit(tmp_path, "up", "--outptu", "x")
     assert done.returncode == 3
-    assert "its options are --output, --guess, --bundle" in done.stderr
+    assert "--output, --guess, --bundle" in done.stderr
     assert "CmdOption" not in done.stderr
