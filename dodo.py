@@ -1,4 +1,4 @@
-"""Entry point of doit: the everyday tasks, then the stages in order, as `doit list` shows them."""
+"""Entry point of doit: PIPELINE lists all tasks in the order in which `doit list` prints them."""
 
 from tasks.addons import images, tasks as addons
 from tasks.build import generated, prune, sources, tasks as build

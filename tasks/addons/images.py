@@ -147,7 +147,9 @@ def task_load(settings: Settings) -> dict[str, Any]:
     return {
         "doc": "load images from an archive into the node's container runtime",
         "actions": [(load, [settings])],
-        "params": [option("archive", "OCI or Docker archive, as docker save writes it", "")],
+        "params": [
+            option("archive", "OCI or Docker archive, such as the output of docker save", "")
+        ],
         "uptodate": [False],
     }
 
@@ -157,7 +159,7 @@ def task_image(settings: Settings) -> Iterator[dict[str, Any]]:
     yield {"name": None, "doc": "build images from the tree"}
     yield {
         "name": "pause",
-        "doc": "build the pause image from the tree, for pods without a registry",
+        "doc": "build the pause image from the tree, so that no registry is needed",
         "actions": [(pause, [settings])],
         "task_dep": [
             "checkout",

@@ -192,7 +192,7 @@ def task_addons(settings: Settings) -> Iterator[dict[str, Any]]:
     for name, addon in ADDONS.items():
         yield {
             "name": name,
-            "doc": f"apply the addon {name} ({addon.doc}), or remove it if it is off",
+            "doc": f"apply the addon {name} ({addon.doc}); remove it if it is off",
             "actions": [(apply, [settings, name])],
             "file_dep": [str(rendered(settings, name))],
             "task_dep": [

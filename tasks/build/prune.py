@@ -70,7 +70,7 @@ def run(settings: Settings) -> None:
 def task_prune(settings: Settings) -> dict[str, Any]:
     """Return the task that removes the least recently used binaries."""
     return {
-        "doc": "remove the oldest binaries beyond build.keep GiB",
+        "doc": "remove the oldest unused binaries beyond build.keep GiB",
         "actions": [(run, [settings])],
         "uptodate": [False],
     }

@@ -47,19 +47,19 @@ def is_imported(settings: Settings) -> bool:
 def task_bundle(settings: Settings) -> dict[str, Any]:
     """Return the task that writes a bundle."""
     return {
-        "doc": "write one file with everything `up` needs on a machine without network",
+        "doc": "write a bundle: one file with everything for `doit up` without network",
         "actions": [(write.make, [settings])],
         "task_dep": ["checkout", "toolchain", "generated"],
         "uptodate": [False],
         "params": [
             option(
                 "output",
-                "the file to write, beside it its .sha256"
+                "file to write; its .sha256 is written next to it"
                 " (default: stepkube-VERSION-ARCHITECTURE.tar.gz in the current folder)",
                 "",
             ),
             option(
-                "binaries", "put the built binaries in too, so that nothing is compiled over there"
+                "binaries", "include the built binaries, so that the other machine compiles nothing"
             ),
         ],
     }
@@ -69,7 +69,7 @@ def task_unbundle(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the task that imports a bundle."""
     yield {
         "basename": "unbundle",
-        "doc": "verify a bundle (doit unbundle FILE) and import its tools, source and binaries",
+        "doc": "verify a bundle and import its tools, source and binaries: doit unbundle FILE",
         "actions": [(unbundle, [settings])],
         "pos_arg": "names",
         "uptodate": [Check("the bundle was imported", is_imported, (settings,))],

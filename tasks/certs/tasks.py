@@ -100,7 +100,7 @@ def make_service_account(key: Path, public: Path, source: str) -> None:
 
 def task_certs(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the tasks of the certificates, keys and kubeconfigs."""
-    yield {"name": None, "doc": "certificates, keys and kubeconfigs"}
+    yield {"name": None, "doc": "make certificates, keys and kubeconfigs"}
     tasks = [_certificate(settings, desired) for desired in certificates(settings)]
     tasks += [_service_account(settings)]
     tasks += [_kubeconfig(settings, name) for name in CLIENTS]

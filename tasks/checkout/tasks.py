@@ -123,7 +123,7 @@ def task_checkout(settings: Settings) -> dict[str, Any]:
     if bundle_record.imported_bundle(settings):
         file_dep.append(str(settings.paths.bundle))
     return {
-        "doc": "check out the Kubernetes source and lock the choice",
+        "doc": "check out the Kubernetes source and write its lock file",
         "actions": [(make, [settings])],
         "targets": [str(settings.paths.lock)],
         "task_dep": ["check", "downloads", "unbundle"],

@@ -173,7 +173,10 @@ def _credentials(settings: Settings) -> list[str]:
 
 def task_start(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that starts it, or restarts it when it changed."""
-    yield {"name": None, "doc": "start components, or restart those whose inputs changed"}
+    yield {
+        "name": None,
+        "doc": "start components, or restart them if binary, flags or certificates changed",
+    }
     # start:NAME of a component that START_MODE excludes also starts the optional ones it needs
     optional = (
         spec.name for spec in COMPONENTS.values() if spec.optional and spec.optional(settings)
@@ -185,7 +188,7 @@ def task_start(settings: Settings) -> Iterator[dict[str, Any]]:
         records += [settings.paths.tool(tool) for tool in tools]
         yield {
             "name": name,
-            "doc": f"start {name}, or restart it when its binary, flags or certificates changed",
+            "doc": f"start {name}, or restart it if its inputs changed",
             "actions": [(reconcile, [settings, name])],
             "file_dep": [str(path) for path in records],
             "task_dep": [
@@ -215,7 +218,7 @@ def task_stop(settings: Settings) -> Iterator[dict[str, Any]]:
 def task_down(settings: Settings) -> dict[str, Any]:
     """Return the task that stops the cluster."""
     return {
-        "doc": "stop every component and free the ports",
+        "doc": "stop all components and free their ports",
         "actions": [(down, [settings])],
         "uptodate": [False],
     }

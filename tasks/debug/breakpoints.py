@@ -167,10 +167,14 @@ def break_at(
 
 OPTIONS = (
     option("at", "location: a function, the end of its name, or file.go:LINE", ""),
-    option("run", "command that makes the component reach it; write --run='...' with the =", ""),
+    option(
+        "run",
+        "command that makes the component reach the location; write --run='...' with the =",
+        "",
+    ),
     option(
         "condition",
-        "Go expression that is true for the hits to count; write --condition='...' with the =",
+        "Go expression that must be true for a hit; write --condition='...' with the =",
         "",
     ),
     option("hits", "number of hits to wait for", 1),
@@ -178,7 +182,7 @@ OPTIONS = (
     option("depth", "number of stack frames to print", 12),
     option(
         "output",
-        "format of the output",
+        "output format",
         "text",
         choices=(
             ("text", "for people"),

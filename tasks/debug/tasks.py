@@ -126,12 +126,12 @@ def _pause_limit(settings: Settings, name: str) -> str:
 
 def task_debug(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that puts it under Delve."""
-    yield {"name": None, "doc": "put a running component under Delve"}
+    yield {"name": None, "doc": "debug a running component with Delve"}
     params = [
-        option("mode", "how to debug", "attach", choices=swap.modes()),
+        option("mode", "debug mode", "attach", choices=swap.modes()),
         option("stop-at-entry", "with --mode exec: pause before main() until a client resumes it"),
         option("wait-client", "pause until a client connects and resumes it"),
-        option("listen", "address or port for Delve, instead of its default", ""),
+        option("listen", "port or ADDRESS:PORT for Delve, instead of its default", ""),
         option("allow-remote", "allow an address in --listen that other machines can reach"),
         option("open-firewall", "open the port in firewalld, ufw or nftables; undebug closes it"),
         option(
@@ -141,7 +141,7 @@ def task_debug(settings: Settings) -> Iterator[dict[str, Any]]:
     for name in registry.debug_offsets():
         yield {
             "name": name,
-            "doc": f"put {name} under Delve on 127.0.0.1:{registry.debug_port(settings, name)}",
+            "doc": f"debug {name} with Delve on 127.0.0.1:{registry.debug_port(settings, name)}",
             "actions": [(debug, [settings, name])],
             "task_dep": ["toolchain:delve"],
             "uptodate": [False],

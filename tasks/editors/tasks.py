@@ -171,13 +171,15 @@ def task_ide(settings: Settings) -> dict[str, Any]:
         "uptodate": [False],
         "clean": [(clean, [settings])],
         "params": [
-            option("remote-host", "host that the editors connect to", "127.0.0.1"),
-            option("local-path", "the checkout's path where the editors run, if it is another", ""),
+            option("remote-host", "host to which the editors connect", "127.0.0.1"),
+            option(
+                "local-path", "path of the checkout on the editors' machine, if it is different", ""
+            ),
             option(
                 "editor",
-                "which editor to write for",
+                "editor to write for",
                 "all",
-                choices=(("all", "all of them"), *EDITORS.items()),
+                choices=(("all", "all editors"), *EDITORS.items()),
             ),
         ],
     }

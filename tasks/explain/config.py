@@ -142,7 +142,7 @@ def _meaning(row: Row) -> str:
 def task_config(settings: Settings) -> dict[str, Any]:
     """Return the task that prints all settings."""
     return {
-        "doc": "show every setting, its value and where it came from",
+        "doc": "show every setting with its value and source",
         "actions": [(config, [settings])],
         "uptodate": [False],
         "meta": ANSWER,

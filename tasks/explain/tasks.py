@@ -176,19 +176,19 @@ def _flag(argument: str) -> str:
 
 def task_explain(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that prints where its flags, files and variables come from."""
-    yield {"name": None, "doc": "show where a component's flags, files and variables come from"}
+    yield {"name": None, "doc": "show the source of a component's flags, files and variables"}
     for name in COMPONENTS:
         yield {
             "name": name,
-            "doc": f"show where the flags, files and variables of {name} come from",
+            "doc": f"show the source of the flags, files and variables of {name}",
             "actions": [(explain, [settings, name])],
             "uptodate": [False],
             "params": [
                 OUTPUT,
-                option("files", "the configuration files too, line by line", name="content"),
+                option("files", "print the configuration files too, line by line", name="content"),
                 option(
                     "upstream",
-                    "what differs from the tree's own script, by its dry run (1.34 on)",
+                    "print the differences from a dry run of the tree's script (1.34 and newer)",
                     name="beside_upstream",
                 ),
             ],

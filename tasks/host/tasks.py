@@ -136,7 +136,7 @@ def _of_the_host(doc: str, action: Any, undo: Any, *params: dict[str, Any]) -> d
     return {
         "doc": doc,
         "actions": [action],
-        "params": [*params, option("dry-run", "show the plan and stop")],
+        "params": [*params, option("dry-run", "print the plan, change nothing")],
         "clean": [undo],
         "uptodate": [False],
         "meta": ANSWER,
@@ -146,17 +146,17 @@ def _of_the_host(doc: str, action: Any, undo: Any, *params: dict[str, Any]) -> d
 def task_mirror(settings: Settings) -> dict[str, Any]:
     """Return the task that puts the mirrors into the host's package manager files."""
     return _of_the_host(
-        "put the mirrors into the host's apt, yum and dnf files (opt-in; clean restores them)",
+        "write the mirrors into the host's apt, yum and dnf files (opt-in; clean restores them)",
         (mirror, [settings, configured_mirrors(settings)]),
         (undo_mirror, [settings]),
-        option("root", "root of the system", "/"),
+        option("root", "root folder of the system", "/"),
     )
 
 
 def task_packages(settings: Settings) -> dict[str, Any]:
     """Return the task that installs the packages that a node and the build need."""
     return _of_the_host(
-        "install runtime, network tools and compiler on the host (opt-in; clean shows how to undo)",
+        "install container runtime, network tools, compiler (opt-in; clean shows how to undo it)",
         (packages, [settings, configured_mirrors(settings)]),
         (undo_packages, [settings]),
     )
@@ -165,9 +165,9 @@ def task_packages(settings: Settings) -> dict[str, Any]:
 def task_firewall(settings: Settings) -> dict[str, Any]:
     """Return the task that opens the ports of Delve."""
     return _of_the_host(
-        "open the ports of Delve in the host's firewall (opt-in; clean closes them)",
+        "open the Delve ports in the host's firewall (opt-in; clean closes them)",
         (ports.open_all, [settings]),
         (ports.close_all, [settings]),
-        option("port", "only this port; 0 means all", 0),
-        option("close", "close instead of open"),
+        option("port", "only port to open or close; 0 means all", 0),
+        option("close", "close the ports instead of opening them"),
     )

@@ -175,7 +175,7 @@ def _offered_etcd(settings: Settings) -> Iterator[Release]:
 
 def task_toolchain(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the tasks that find, fetch or build Go, etcd, Delve and CNI plugins."""
-    yield {"name": None, "doc": "find, fetch or build Go, etcd, Delve and CNI plugins"}
+    yield {"name": None, "doc": "find, download or build Go, etcd, Delve and CNI plugins"}
     yield from _tasks(settings)
 
 
@@ -210,7 +210,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
     return [
         task(
             "go",
-            "find or fetch the Go that builds the checkout",
+            "find or download the Go that builds the checkout",
             make_go,
             mirror,
             after="checkout",
@@ -234,7 +234,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
         ),
         task(
             "cni",
-            "build or fetch the CNI plugins of the node",
+            "build or download the CNI plugins of the node",
             make_cni,
             {**mirror, **cni.requested_version(settings)},
             after="checkout",
