@@ -79,7 +79,7 @@ def test_a_version_that_only_the_checkout_tells_is_judged_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = load(tmp_path, PSP_ADMISSION="true")
-    monkeypatch.setattr(checkout, "take", lambda _: lock(chosen, "v1.30.1", "auto"))
+    monkeypatch.setattr(checkout, "check_out", lambda _: lock(chosen, "v1.30.1", "auto"))
     failed = checkout.make(chosen)
     assert "PSP_ADMISSION; 1.10 to 1.24 do" in str(failed)
     assert check.minor(chosen) == (1, 30), "and is known from then on"

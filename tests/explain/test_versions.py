@@ -155,9 +155,9 @@ def test_the_runtime_endpoint_has_priority(tree: Path) -> None:
 
 
 def test_installed_plugins(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(containerd, "installed_plugins", lambda: Path("/opt/cni/bin"))
+    monkeypatch.setattr(containerd, "_installed_cni_plugins", lambda: Path("/opt/cni/bin"))
     assert by_name(check_out(tree))["CNI plugins"].origin == "/opt/cni/bin"
-    monkeypatch.setattr(containerd, "installed_plugins", lambda: None)
+    monkeypatch.setattr(containerd, "_installed_cni_plugins", lambda: None)
     assert by_name(check_out(tree))["CNI plugins"].taken == versions.NOT_MADE
 
 
