@@ -39,7 +39,7 @@ def generate(settings: Settings) -> None:
         skip = shutil.ignore_patterns(".git", ".make", "_output")
         shutil.copytree(tree, copy, symlinks=True, ignore=skip, dirs_exist_ok=True)
         _run_make(settings, copy)
-        files.write(tree / OPENAPI, (copy / OPENAPI).read_bytes())
+        files.write(tree / OPENAPI, (copy / OPENAPI).read_bytes(), 0o644)
     console.note(f"generated {OPENAPI}")
 
 

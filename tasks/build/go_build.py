@@ -94,7 +94,8 @@ def _write_overlay(recipe: Recipe, scratch: Path) -> Path:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
+    with files.shared():
+        folder.mkdir(parents=True, exist_ok=True)
     # left by a killed run: build.lock allows one compilation at a time
     for leftover in folder.glob(".building-*"):
         shutil.rmtree(leftover, ignore_errors=True)

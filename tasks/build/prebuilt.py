@@ -140,7 +140,8 @@ def task(settings: Settings, module: str) -> dict[str, Any]:
 
 
 def _copy(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.shared():
+        target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     shutil.copyfile(path, part)
     part.chmod(0o755)

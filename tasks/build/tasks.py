@@ -169,7 +169,8 @@ def _store_binary(settings: Settings, module: str, plan: _Plan, compiled: Path) 
     if sources.current_digests(settings, module, plan.sources) != plan.sources:
         console.say(f"  {module}: edited while it was compiled; the next run builds it again")
         path = plan.path.parent.with_name(f"{plan.path.parent.name}-edited") / module
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.shared():
+        path.parent.mkdir(parents=True, exist_ok=True)
     compiled.replace(path)
     with prune.prune_lock(settings):
         _record(settings, module, plan, path)

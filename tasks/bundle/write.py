@@ -153,6 +153,7 @@ def _write(target: Path, contents: Index, members: Mapping[str, Path]) -> None:
     beat, done = console.Heartbeat(), 0
     try:
         with (
+            files.shared(),
             part.open("wb") as raw,
             gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as packed,
             tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
@@ -167,7 +168,7 @@ def _write(target: Path, contents: Index, members: Mapping[str, Path]) -> None:
         checksum.unlink(missing_ok=True)
         digest = files.digest_file(part)
         part.replace(target)
-        files.write(checksum, f"{digest}  {target.name}\n")
+        files.write(checksum, f"{digest}  {target.name}\n", 0o644)
     finally:
         part.unlink(missing_ok=True)
 

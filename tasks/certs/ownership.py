@@ -51,7 +51,10 @@ def owner_ids(settings: Settings) -> tuple[int, int] | None:
 def is_owned(settings: Settings) -> bool:
     """Return whether the administrator's credentials belong to the configured owner."""
     owner = owner_ids(settings)
-    return owner is None or all(path.stat().st_uid == owner[0] for path in owned_files(settings))
+    if owner is None:
+        return True
+    found = all(path.stat().st_uid == owner[0] for path in owned_files(settings))
+    return found and all(mode & ~path.stat().st_mode == 0 for path, mode in _opened(settings))
 
 
 @action
@@ -60,9 +63,24 @@ def change_owner(settings: Settings) -> None:
     owner = owner_ids(settings)
     if owner is None:
         return
-    settings.paths.certs.chmod(0o711)  # other users can open files by name, but not list the folder
+    (settings.paths.instance / "bin").mkdir(parents=True, exist_ok=True)  # the build may come later
+    for path, mode in _opened(settings):
+        path.chmod(mode)
     for path in owned_files(settings):
         os.chown(path, *owner, follow_symlinks=False)
+
+
+def _opened(settings: Settings) -> list[tuple[Path, int]]:
+    """Return the existing paths, with modes, that the owner needs to use the cluster.
+
+    Other users can search these folders, but not list them: they hold the credentials, the link to
+    kubectl, and the authority that the kubeconfig names.
+    """
+    paths = settings.paths
+    folders = (paths.instance, paths.instance / "bin", paths.certs)
+    authority, _ = cert_files.pair(settings, "server-ca")
+    modes = [*((folder, 0o711) for folder in folders), (authority, 0o644)]
+    return [(path, mode) for path, mode in modes if path.exists()]
 
 
 def owned_files(settings: Settings) -> list[Path]:

@@ -100,7 +100,8 @@ class Store:
         console.progress(f"writing {folder}")
         missing = self._missing_paths(commit)
         options = ["--quiet", "--force", "--detach", *(["--no-checkout"] if missing else [])]
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        with files.shared():
+            folder.parent.mkdir(parents=True, exist_ok=True)
         self.git("worktree", "prune")
         try:
             result = self.git("worktree", "add", *options, folder, commit)

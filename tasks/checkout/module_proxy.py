@@ -109,7 +109,7 @@ class ModuleProxy:
             if not module.startswith(_SAMPLES):
                 raise NoSuchVersion(failure.message, failure.hint) from failure
             console.say(f"  {module} {version} was not found: omitted")
-            files.write(folder / "go.mod", f"module {module}\n")
+            files.write(folder / "go.mod", f"module {module}\n", 0o644)
 
     def _fetch_module(self, module: str, version: str, folder: Path) -> None:
         """Fetch the files of a Go module into a folder. Raises Failure if the digest is wrong."""

@@ -14,6 +14,7 @@ from tasks.cli.task_names import Pipeline, Tasks
 from tasks.core import console, doit_run
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
+from tasks.system import workspace
 
 READ_ONLY_COMMANDS = {"dumpdb", "help", "info", "list"}
 """The commands of doit that only print."""
@@ -23,7 +24,7 @@ def settings() -> Settings:
     """Load the settings and create the instance's folder; exit with an error message on failure."""
     try:
         loaded = command_line.load_settings()
-        loaded.paths.instance.mkdir(parents=True, exist_ok=True)
+        workspace.prepare(loaded.paths)
     except Failure as failure:
         sys.exit(f"error: {failure}")
     except OSError as error:

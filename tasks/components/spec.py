@@ -119,6 +119,11 @@ class Spec:
         """Return whether it runs in the node's sandbox."""
         return self.sandboxed and settings.node.sandbox
 
+    @property
+    def umask(self) -> int:
+        """The umask of its process: pods run as any user and read what the node creates."""
+        return 0o022 if self.sandboxed else 0o077
+
     def in_container(self, settings: Settings) -> bool:
         """Return whether it runs in a container (DOCKERIZE_KUBELET)."""
         return self.contained and settings.kubelet.dockerize

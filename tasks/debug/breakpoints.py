@@ -23,7 +23,7 @@ from tasks.delve.tracepoint import set_tracepoint
 from tasks.delve.types import Hit
 from tasks.settings.load import Settings
 from tasks.system import files
-from tasks.system.run import program, stop_on_exit
+from tasks.system.run import UMASK, program, stop_on_exit
 
 
 def probe_component(
@@ -110,6 +110,7 @@ def start_command(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=UMASK,
         )
 
     with stop_on_exit(start) as process:

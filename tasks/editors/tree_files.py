@@ -121,7 +121,9 @@ def write(path: Path, text: str, tree: Path) -> bool:
     owner = (path if path.exists() else tree).stat()
     mode = stat.S_IMODE(owner.st_mode) if path.exists() else 0o644
     places = {path, *missing(path)}
-    if not files.write_if_changed(path, text.encode(errors="surrogateescape"), mode):
+    with files.shared():
+        changed = files.write_if_changed(path, text.encode(errors="surrogateescape"), mode)
+    if not changed:
         return False
     for place in places:
         with suppress(PermissionError):

@@ -147,7 +147,7 @@ def spawn_function(settings: Settings, name: str) -> Spawn:
         return partial(sandbox.spawn, settings)
     if spec.in_container(settings):
         return partial(container.spawn, settings)
-    return process.spawn
+    return partial(process.spawn, umask=spec.umask)
 
 
 def wait_ready(component: Component, record: Record) -> None:

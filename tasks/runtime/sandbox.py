@@ -50,7 +50,13 @@ def spawn(
     cwd.mkdir(parents=True, exist_ok=True)
     enter = [program("nsenter"), f"--target={init.identity.pid}", *NAMESPACES, f"--wd={cwd}"]
     outer = process.spawn(
-        component, [*enter, "--", *argv], env, cwd=cwd, log=log, fingerprint=fingerprint
+        component,
+        [*enter, "--", *argv],
+        env,
+        cwd=cwd,
+        log=log,
+        fingerprint=fingerprint,
+        umask=COMPONENTS[component].umask,
     )
     started = process.wait_for_program(
         outer, tuple(argv), lambda: procfs.children(outer.identity.pid), 30.0

@@ -17,7 +17,7 @@ from typing import Any
 from tasks.core.errors import Failure
 
 
-def write(path: Path, content: str | bytes, mode: int = 0o644) -> None:
+def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
     """Write a file under a temporary name and rename it into place, with exactly `mode`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
@@ -39,7 +39,7 @@ def write(path: Path, content: str | bytes, mode: int = 0o644) -> None:
             Path(temporary).unlink()
 
 
-def write_if_changed(path: Path, content: str | bytes, mode: int = 0o644) -> bool:
+def write_if_changed(path: Path, content: str | bytes, mode: int = 0o600) -> bool:
     """Write a file if its content differs; return whether it did. Otherwise its mtime stays."""
     data = content.encode() if isinstance(content, str) else content
     if path.is_file() and path.read_bytes() == data:
@@ -48,7 +48,7 @@ def write_if_changed(path: Path, content: str | bytes, mode: int = 0o644) -> boo
     return True
 
 
-def write_json(path: Path, value: Any, mode: int = 0o644) -> bool:
+def write_json(path: Path, value: Any, mode: int = 0o600) -> bool:
     """Write a value as sorted, indented JSON if the file differs; return whether it did."""
     return write_if_changed(path, json.dumps(value, indent=1, sort_keys=True) + "\n", mode)
 
@@ -93,14 +93,28 @@ def link(path: Path, target: Path) -> None:
 
 
 @contextmanager
-def scratch(folder: Path) -> Iterator[Path]:
-    """Give an empty folder for the block; it is removed at the end, unless it was renamed."""
-    shutil.rmtree(folder, ignore_errors=True)  # of a killed run
-    folder.mkdir(parents=True)
+def shared() -> Iterator[None]:
+    """Let other users read, but not write, the files and folders that the block creates."""
+    before = os.umask(0o022)
     try:
-        yield folder
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.umask(before)
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """Give an empty folder for the block; it is removed at the end, unless it was renamed.
+
+    Other users can read what the block creates: source and tools are not private.
+    """
+    shutil.rmtree(folder, ignore_errors=True)  # of a killed run
+    with shared():
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -118,9 +132,11 @@ def staged(target: Path) -> Iterator[Path]:
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive advisory lock on `path` (created when missing) for the block.
 
-    If it has to wait, it prints a line on stderr: a program may read stdout.
+    If it has to wait, it prints a line on stderr: a program may read stdout. Other users can read
+    a folder that is created for the lock: only the folders of an instance are private.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with shared():
+        path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

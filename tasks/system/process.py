@@ -76,6 +76,7 @@ def spawn(
     cwd: Path,
     log: Path,
     fingerprint: str,
+    umask: int = 0o077,
 ) -> Record:
     """Start a process in a new session, append its output to `log`, and return its record.
 
@@ -94,6 +95,7 @@ def spawn(
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
+                umask=umask,
             )
         except OSError as error:
             raise Failure(f"cannot start {component}: {argv[0]}: {error.strerror}") from error

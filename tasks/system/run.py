@@ -17,6 +17,8 @@ from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.system import signals
 
+UMASK = 0o022
+"""The umask of commands: installers, compilers and git expect that others can read their files."""
 PACKAGES = {
     "apt-get": "apt (this origin needs Debian or a distribution based on it)",
     "ctr": "containerd",
@@ -132,6 +134,7 @@ def _spawned(
             text=True,
             errors="replace",
             start_new_session=True,
+            umask=UMASK,
         )
 
     with stop_on_exit(start) as process:
