@@ -9,10 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.check import conflicts, ports, versions
+from tasks.check import conflicts, ports, transport, versions
 from tasks.cli.task import action
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
+from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
@@ -95,12 +96,17 @@ def minor(settings: Settings) -> Minor | None:
 
 @action
 def check(settings: Settings) -> None:
-    """Refuse invalid settings. If the minor is unknown, the task checkout checks the rest."""
+    """Refuse invalid settings and warn about downloads without TLS.
+
+    If the minor is unknown, the task checkout checks the rest.
+    """
     known_minor = minor(settings)
     if known_minor is None:
         require_for_any_minor(settings)
     else:
         require(settings, known_minor)
+    for warning in transport.warnings(settings):
+        console.warn(warning)
 
 
 def task_check(settings: Settings) -> dict[str, Any]:

@@ -30,6 +30,13 @@ _SERVE = shlex.join((*GIT, "-c", "uploadpack.allowFilter=true", "upload-pack"))
 """The server of a local repository; it allows requests for single files."""
 
 
+_REMOVED = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
+    *("GIT_SSL_NO_VERIFY", "GIT_ALLOW_PROTOCOL"),  # both are stronger than _config
+)
+"""Variables of the user that lead git to another repository, or disable TLS or its checks."""
+
+
 class Remote:
     """A git address; `repository` is a local repository whose remote `origin` has this address."""
 
@@ -98,7 +105,7 @@ class Remote:
     def environment(self) -> dict[str, str]:
         """Return the environment of git: without prompts, the password in a variable."""
         env = network.environment(self.settings)
-        for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"):
+        for name in _REMOVED:
             env.pop(name, None)
         return env | {
             "GCM_INTERACTIVE": "never",
@@ -112,7 +119,11 @@ class Remote:
         }
 
     def _config(self) -> list[str]:
-        """Return the `-c` arguments of git: stop stalled transfers, use the address's password."""
+        """Return the `-c` arguments of git: stop stalled transfers, use the address's password.
+
+        An https address keeps TLS with verification, whatever the user's git configuration says:
+        the setting of the most specific address is used, and no redirect leads to http.
+        """
         config = [
             "gc.auto=0",
             "maintenance.auto=false",
@@ -121,8 +132,11 @@ class Remote:
         ]
         if self.is_local:
             config.append(f"remote.origin.uploadpack={_SERVE}")
+        parts = urlsplit(self.url)
+        if parts.scheme == "https":
+            config += ["protocol.http.allow=never", "http.sslVerify=true"]
+            config.append(f"http.https://{parts.netloc}{parts.path}.sslVerify=true")
         if self._user or self._password:
-            parts = urlsplit(self.url)
             config.append(f"credential.{parts.scheme}://{parts.netloc}.helper={_HELPER}")
         return [argument for pair in config for argument in ("-c", pair)]
 

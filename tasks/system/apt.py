@@ -63,7 +63,8 @@ class Archive:
         stamp = self.folder / "updated"
         today = datetime.now(UTC).date().isoformat()
         with files.locked(self.folder / "lock"):
-            options = _options(self.folder, self._mirror, network.ca_file(self._settings))
+            hosts = re.findall(r"https://([^\s/:]+)", self.list)
+            options = _options(self.folder, self._mirror, network.ca_file(self._settings), hosts)
             files.write_if_changed(self._config, options)
             if stamp.is_file() and stamp.read_text() == today:
                 return
@@ -153,8 +154,11 @@ def compare(left: str, right: str) -> int:
     return 1 if run("dpkg", "--compare-versions", left, "gt", right, check=False).code == 0 else -1
 
 
-def _options(folder: Path, mirror: Mirror, ca_file: str) -> str:
-    """Return the apt configuration that is read after the system's: private folders, strict."""
+def _options(folder: Path, mirror: Mirror, ca_file: str, hosts: Sequence[str]) -> str:
+    """Return the apt configuration that is read after the system's: private folders, strict.
+
+    `hosts` are those of the https addresses: the system's settings of a host are replaced too.
+    """
     values = {
         "Dir::Etc::sourcelist": folder / "private.sources",
         "Dir::Etc::sourceparts": folder / "empty",
@@ -178,6 +182,8 @@ def _options(folder: Path, mirror: Mirror, ca_file: str) -> str:
         "Acquire::http::Timeout": f"{mirror.timeout:.0f}",
         "Acquire::https::Timeout": f"{mirror.timeout:.0f}",
     }
+    for section in ("https", *(f"https::{host}" for host in hosts)):
+        values |= {f"Acquire::{section}::Verify-{name}": "true" for name in ("Peer", "Host")}
     if ca_file:
         values["Acquire::https::CaInfo"] = ca_file
     cleared = [f"#clear {hook};" for hook in _HOOKS]

@@ -373,3 +373,18 @@ def test_it_works_without_root(repository: Repository, monkeypatch: pytest.Monke
         archive.fetch_binary(["hello"], folder / "root")
         assert (folder / "root/usr/bin/hello").stat().st_uid == 65534
         assert archive.fetch_source("hello", "1.10-1", folder / "down").is_file()
+
+
+@pytest.mark.skipif(not shutil.which("apt-config"), reason="needs apt")
+def test_the_systems_configuration_cannot_switch_verification_of_tls_off(tmp_path: Path) -> None:
+    system, ours = tmp_path / "system.conf", tmp_path / "ours.conf"
+    sections = ("https", "https::deb.example.org")
+    keys = [
+        f"Acquire::{section}::Verify-{name}" for section in sections for name in ("Peer", "Host")
+    ]
+    system.write_text("".join(f'{key} "false";\n' for key in keys))
+    settings = load.load({"STEPKUBE_HOME": str(tmp_path)}, {}, Path(os.devnull))
+    ours.write_text(apt._options(tmp_path, settings.mirror, "", ["deb.example.org"]))
+    env = {**os.environ, "APT_CONFIG": str(system)}
+    dump = run.run("apt-config", "--config-file", ours, "dump", env=env).stdout
+    assert all(f'{key} "true";' in dump and f'{key} "false";' not in dump for key in keys)

@@ -152,7 +152,7 @@ def test_a_mirror_and_a_public_host_need_both_authorities(
     assert set(variables) == {"SSL_CERT_FILE", "GIT_SSL_CAINFO"}
     text = Path(variables["GIT_SSL_CAINFO"]).read_text()
     assert system.read_text() in text and bundle.read_text() in text
-    options = apt._options(tmp_path, settings.mirror, network.ca_file(settings))
+    options = apt._options(tmp_path, settings.mirror, network.ca_file(settings), ())
     assert f'Acquire::https::CaInfo "{variables["GIT_SSL_CAINFO"]}";' in options
     assert network.ca_variables(chosen(tmp_path)) == {}
 

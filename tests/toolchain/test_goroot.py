@@ -203,8 +203,14 @@ def test_an_installed_go_of_the_same_minor_is_used(tmp_path: Path, go_on_machine
             goroot.obtain(chosen, requested)
 
 
+_OF_THE_USER = (
+    *("GOFLAGS", "GOINSECURE", "GONOPROXY", "GONOSUMCHECK", "GONOSUMDB", "GOPRIVATE", "GOROOT"),
+    *("GIT_SSL_NO_VERIFY", "GIT_CONFIG_PARAMETERS", "LD_PRELOAD"),
+)
+
+
 def test_go_runs_in_a_separate_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GOFLAGS", "GONOSUMCHECK", "GOPRIVATE", "GOROOT", "LD_PRELOAD"):
+    for name in _OF_THE_USER:
         monkeypatch.setenv(name, "from outside")
     monkeypatch.setenv("https_proxy", "http://proxy.example.org:3128")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
