@@ -189,8 +189,9 @@ def _record(settings: Settings, module: str, plan: _Plan, path: Path) -> None:
 
 
 def is_built(settings: Settings, module: str) -> bool:
-    """Return whether the recorded binary of a module still exists."""
-    return load_binary(settings, module).path.is_file()
+    """Return whether the recorded binary of a module and the link to it still exist."""
+    link = settings.paths.instance / "bin" / module
+    return load_binary(settings, module).path.is_file() and link.exists()
 
 
 def task_build(settings: Settings) -> Iterator[dict[str, Any]]:

@@ -8,31 +8,45 @@ import signal
 import sys
 from typing import Any
 
-from tasks.cli import command_line, task_names
+from tasks.cli import command_line, database, task_names
 from tasks.cli.reporter import Reporter
 from tasks.cli.task_names import Pipeline, Tasks
 from tasks.core import console, doit_run
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
-from tasks.system import workspace
+from tasks.system import files, workspace
 
 READ_ONLY_COMMANDS = {"dumpdb", "help", "info", "list"}
 """The commands of doit that only print."""
+WITHOUT_WORKSPACE = {"config", "down", "status", "stop"}
+"""Tasks that work when the disk is full or read-only."""
 
 
 def settings() -> Settings:
     """Load the settings and create the instance's folder; exit with an error message on failure."""
     try:
         loaded = command_line.load_settings()
-        workspace.prepare(loaded.paths)
+        _make_instance(loaded)
     except Failure as failure:
         sys.exit(f"error: {failure}")
     except OSError as error:
         sys.exit(
             f"error: cannot create {error.filename}: {error.strerror}\n"
-            "  fix: set STEPKUBE_HOME to a folder that you can write to"
+            f"  fix: {files.UNWRITABLE_HINT}"
         )
     return loaded
+
+
+def _make_instance(settings: Settings) -> None:
+    """Create the folders of the workspace; a command that only shows or stops works without."""
+    try:
+        workspace.prepare(settings.paths)
+    except OSError as error:
+        words = [word for word in sys.argv[1:] if "=" not in word and not word.startswith("-")]
+        names = {word.partition(":")[0] for word in words}
+        works = READ_ONLY_COMMANDS.intersection(words[:1]) or (names and names <= WITHOUT_WORKSPACE)
+        if error.errno not in files.UNWRITABLE or not works:
+            raise
 
 
 def configuration(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
@@ -43,6 +57,7 @@ def configuration(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
     if READ_ONLY_COMMANDS.intersection(sys.argv[1:2]):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # exit without an error after `| head`
     task_names.install(settings, pipeline)
+    database.install()
     return {
         "minversion": "0.37.0",
         "default_tasks": ["up"],

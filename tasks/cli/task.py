@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from doit.exceptions import TaskFailed
 from doit.tools import config_changed
 
 from tasks.core.errors import Failure
+from tasks.system import files
 
 __all__ = ["ANSWER", "DOCUMENT", "OUTPUT", "Check", "action", "config_changed", "option"]
 
@@ -105,6 +105,6 @@ def action(function: Callable[P, Any]) -> Callable[P, Any]:
 def _failure(error: OSError) -> Failure:
     message = f"{error.filename or 'the system'}: {error.strerror or error}"
     hint = "set STEPKUBE_DEBUG=1 to see the traceback"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "free disk space, or set STEPKUBE_HOME to a folder on a larger disk"
+    if error.errno in files.UNWRITABLE:
+        hint = files.UNWRITABLE_HINT
     return Failure(message, hint)

@@ -39,6 +39,7 @@ def reconcile(settings: Settings, name: str) -> None:
         record = process.load(settings.paths.run, name)
         if record is not None and record.alive():
             if record.fingerprint == processes.fingerprint(component):
+                processes.prepare(component)  # somebody can have removed a file
                 console.note("runs as configured")
                 return
             suspended = swap.suspend(settings, name)
@@ -67,7 +68,7 @@ def is_running(settings: Settings, name: str) -> bool:
     if record is None or not record.alive() or is_broken:
         return False
     component = processes.desired_component(settings, name)
-    return record.fingerprint == processes.fingerprint(component)
+    return record.fingerprint == processes.fingerprint(component) and processes.has_files(component)
 
 
 def components_to_run(settings: Settings) -> list[str]:

@@ -106,7 +106,7 @@ def write(settings: Settings, name: str, swap: Swap) -> None:
 
 def remove(settings: Settings, name: str) -> None:
     """Remove the journal of a component."""
-    path(settings, name).unlink(missing_ok=True)
+    files.remove(path(settings, name))
 
 
 def debuggers(settings: Settings, name: str, swap: Swap) -> list[Identity]:

@@ -16,7 +16,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
-from tasks.system import process, procfs, signals
+from tasks.system import files, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.run import Result, program, run
 
@@ -91,7 +91,7 @@ def remove(settings: Settings, name: str) -> None:
     if cid.is_file():
         with suppress(Failure):  # without Docker, the container does not exist
             run_docker(settings, "rm", "--force", cid.read_text().strip(), check=False)
-        cid.unlink()
+        files.remove(cid)
 
 
 def remove_pod_containers(settings: Settings) -> None:

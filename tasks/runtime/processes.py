@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, port_forwards, sandbox
 from tasks.runtime.probes import PROBES
 from tasks.settings.load import Settings
-from tasks.system import files, mounts, ports, process, procfs, signals
+from tasks.system import files, mounts, ports, process, procfs, resources, signals
 from tasks.system.process import Record, Spawn
 from tasks.system.procfs import Identity
 from tasks.system.run import program, run
@@ -64,7 +65,8 @@ def with_accepted_flags(settings: Settings, component: Component) -> Component:
     result = files.read_json(cache) or {}
     if result.get("asked") != digest:
         result = {"asked": digest, "refused": _unknown_flags(component)}
-        files.write_json(cache, result)
+        with suppress(Failure):  # it is a cache: a full disk hides no status
+            files.write_json(cache, result)
         for flag in result["refused"]:
             console.say(f"  {component.name} does not know --{flag}: left out")
     argv = tuple(item for item in component.argv if _flag_name(item) not in result["refused"])
@@ -109,6 +111,11 @@ def prepare(component: Component) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, text in component.files.items():
         files.write_if_changed(path, text, 0o600)
+
+
+def has_files(component: Component) -> bool:
+    """Return whether the configuration files of a component exist: it can read them again."""
+    return all(path.is_file() for path in component.files)
 
 
 def start(settings: Settings, component: Component) -> Record:
@@ -158,10 +165,11 @@ def wait_ready(component: Component, record: Record) -> None:
     log = Path(record.log)
     alive = record.identity.alive()
     problem = f"did not become ready within {limit:g} s" if alive else "exited"
-    raise Failure(
-        f"{component.name} {problem} ({component.health.url})\n{process.tail(log)}",
-        component.advice or f"read {log}",
-    )
+    hint = component.advice or f"read {log}"
+    full = resources.full_disk(log.parent, *component.folders)
+    if full is not None:
+        problem, hint = f"{problem}: the disk of {full} is full", files.UNWRITABLE_HINT
+    raise Failure(f"{component.name} {problem} ({component.health.url})\n{process.tail(log)}", hint)
 
 
 def stop(settings: Settings, name: str, record: Record | None = None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -10,19 +11,24 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import Failure
 
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+"""Errors of a disk that is full or read-only, and of a folder of another user."""
+UNWRITABLE_HINT = "free disk space, or set STEPKUBE_HOME to a folder that you can write to"
+
 
 def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
     """Write a file under a temporary name and rename it into place, with exactly `mode`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = ""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as stream:
             os.fchmod(stream.fileno(), mode)
             stream.write(data)
@@ -30,13 +36,10 @@ def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
             os.fsync(stream.fileno())
         Path(temporary).replace(path)
     except OSError as error:
-        raise Failure(
-            f"cannot write {path}: {error.strerror}",
-            "free some space, or set STEPKUBE_HOME to a folder on another disk",
-        ) from error
+        raise Failure(f"cannot write {path}: {error.strerror}", UNWRITABLE_HINT) from error
     finally:
-        with suppress(FileNotFoundError):
-            Path(temporary).unlink()
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
 
 
 def write_if_changed(path: Path, content: str | bytes, mode: int = 0o600) -> bool:
@@ -63,6 +66,21 @@ def read_json(path: Path) -> Any:
         raise Failure(
             f"{path} is damaged: {error}", f"remove it and run the task again: rm {path}"
         ) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file that says nothing of use any more; a read-only disk keeps it, with a warning.
+
+    A record of a process that was stopped is such a file.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        from tasks.core import console  # noqa: PLC0415 - it loads doit, which few callers need
+
+        console.warn(f"cannot remove {path}: {error.strerror}")
 
 
 def digest(*parts: str | bytes) -> str:
@@ -132,12 +150,11 @@ def staged(target: Path) -> Iterator[Path]:
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive advisory lock on `path` (created when missing) for the block.
 
-    If it has to wait, it prints a line on stderr: a program may read stdout. Other users can read
-    a folder that is created for the lock: only the folders of an instance are private.
+    If it has to wait, it prints a line on stderr: a program may read stdout. If the disk is full or
+    read-only and `path` does not exist, it locks the nearest folder: a cluster must be stoppable.
+    Other users can read a folder that is created for the lock: only an instance is private.
     """
-    with shared():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
+    with _lock_file(path) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -146,3 +163,20 @@ def locked(path: Path) -> Iterator[None]:
             console.say(f"  waiting for another run that holds {path}", stream=sys.stderr)
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _lock_file(path: Path) -> Iterator[int]:
+    try:
+        with shared():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        existing = next(place for place in (path, *path.parents) if place.exists())
+        descriptor = os.open(existing, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -186,7 +186,7 @@ def load(run: Path, component: str) -> Record | None:
 
 def forget(run: Path, component: str) -> None:
     """Remove a component's record."""
-    record_path(run, component).unlink(missing_ok=True)
+    files.remove(record_path(run, component))
 
 
 def with_mode(record: Record, mode: Mode) -> Record:

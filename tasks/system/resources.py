@@ -10,6 +10,8 @@ from pathlib import Path
 from tasks.core.errors import Failure
 
 GIB = 1 << 30
+FULL = 1 << 20
+"""Free bytes below which a disk counts as full: a component cannot write its data any more."""
 GIB_PER_JOB = 1.5
 """Peak memory in GiB of one compile or link job of a debug build (kube-apiserver, measured)."""
 
@@ -19,12 +21,21 @@ def require_disk(folder: Path, gib: float, what: str) -> None:
     existing = folder
     while not existing.exists():
         existing = existing.parent
-    free = shutil.disk_usage(existing).free / GIB
+    free = _free(existing) / GIB
     if free < gib:
         raise Failure(
             f"{what} needs about {gib:g} GiB in {folder}, but only {free:.1f} GiB are free",
             "free some space, or set STEPKUBE_HOME to a folder on a larger disk",
         )
+
+
+def full_disk(*folders: Path) -> Path | None:
+    """Return the first folder whose disk is full, None when all have space."""
+    return next((path for path in folders if path.is_dir() and _free(path) < FULL), None)
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 def available_memory(meminfo: Path = Path("/proc/meminfo")) -> float:

@@ -347,3 +347,49 @@ def test_clean_tells_an_action_of_a_dry_run(doit: Doit) -> None:
     assert doit("clean", "-n", "task") == 0
     assert doit("clean", "task") == 0
     assert seen == [True, False], "doit clean passes no `dryrun`: see tasks/host/tasks.py"
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", b"[]", b"cut"])
+def test_a_damaged_database_is_made_again(doit: Doit, content: bytes) -> None:
+    seen: list[str] = []
+    doit.add("task", (adding(seen), ["ran"]), uptodate=[config_changed({"a": 1})])
+    database = doit.settings.paths.instance / "doit.sqlite"
+    assert doit("task") == doit("task") == 0
+    assert seen == ["ran"]
+    whole = database.read_bytes()
+    database.write_bytes(whole[: len(whole) // 2] if content == b"cut" else content)
+    assert doit("list") == 0
+    assert doit("task") == doit("task") == 0
+    assert seen == ["ran", "ran"]
+
+
+def test_a_damaged_row_of_the_database_counts_as_a_task_that_never_ran(doit: Doit) -> None:
+    seen: list[str] = []
+    doit.add("task", (adding(seen), ["ran"]), uptodate=[config_changed({"a": 1})])
+    for data in ("{", "[]", "3", ""):
+        assert doit("task") == 0
+        with sqlite3.connect(doit.settings.paths.instance / "doit.sqlite") as database:
+            database.execute("update doit set task_data = ?", (data,))
+        database.close()
+    assert doit("task") == doit("task") == 0
+    assert seen == ["ran"] * 5
+
+
+def test_a_database_that_cannot_be_opened_or_written_stops_no_task(doit: Doit) -> None:
+    seen: list[str] = []
+    doit.add("task", (adding(seen), ["ran"]), uptodate=[config_changed({"a": 1})])
+    database = doit.settings.paths.instance / "doit.sqlite"
+    database.mkdir()
+    assert doit("task") == 0
+    assert str(database) in doit.err
+    database.rmdir()
+    assert doit("task") == 0
+    assert seen == ["ran"] * 2
+
+    def damage() -> None:
+        database.write_bytes(b"no database" * 1000)
+
+    doit.add("other", (damage,))
+    doit.add("last", (adding(seen), ["last"]))
+    assert doit("other", "last") == 0
+    assert seen[-1] == "last"

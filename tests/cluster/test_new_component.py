@@ -41,7 +41,10 @@ NAME = "toy"
 def component(context: Context) -> Component:
     argv = (str(context.binary), f"--port={PORT}")
     health = Health(f"http://127.0.0.1:{PORT}/healthz")
-    return Component(NAME, argv, health, after=("etcd",), ports=(PORT,), notes=("a toy",))
+    config = {context.settings.paths.config / "toy.yaml": "toy: 1\n"}
+    return Component(
+        NAME, argv, health, after=("etcd",), files=config, ports=(PORT,), notes=("a toy",)
+    )
 
 
 SPEC = Spec(
@@ -163,6 +166,13 @@ def test_it_runs_and_is_stopped(made: Settings, monkeypatch: pytest.MonkeyPatch)
         record = process.load(made.paths.run, NAME)
         assert record is not None and record.alive()
         assert cluster.reconcile(made, NAME) is None
+        assert process.load(made.paths.run, NAME) == record, "it is not restarted"
+        config = made.paths.config / "toy.yaml"
+        config.unlink()
+        assert not cluster.is_running(made, NAME)
+        assert cluster.reconcile(made, NAME) is None
+        assert config.read_text() == "toy: 1\n"
+        assert cluster.is_running(made, NAME)
         assert process.load(made.paths.run, NAME) == record, "it is not restarted"
     finally:
         assert cluster.stop_one(made, NAME) is None
