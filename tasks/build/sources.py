@@ -18,7 +18,7 @@ from tasks.core import console
 from tasks.core.doit_run import forget, once_per_run
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts, tool_record
-from tasks.kubernetes.tree import Checkout, load_checkout, snapshot, tree_digests
+from tasks.kubernetes.tree import Checkout, Snapshot, load_checkout, snapshot
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import run
@@ -28,8 +28,8 @@ GO_WITH_LIST_DEPS = (1, 11)
 
 
 @once_per_run
-def _tree_snapshot(checkout: Checkout) -> dict[str, str]:
-    """Return the blob digests of the tree's files, as of the first call in this run."""
+def _tree_snapshot(checkout: Checkout) -> Snapshot:
+    """Return the files of the tree, as of the first call in this run."""
     return snapshot(checkout.tree, checkout.git)
 
 
@@ -57,13 +57,19 @@ def current_digests(settings: Settings, module: str, before: str) -> str:
     checkout = load_checkout(settings.paths.lock)
     recorded = _load_packages(settings, module)
     if recorded and recorded["tree"] == str(checkout.tree):
-        digests = tree_digests(_tree_snapshot(checkout), set(recorded["folders"]))
+        folders, embedded = set(recorded["folders"]), set(recorded["embedded"])
+        digests = _tree_snapshot(checkout).digests(folders, embedded)
         if digests == before:
             return digests
-    folders, packages = list_packages(settings, checkout, module)
-    value = {"tree": str(checkout.tree), "folders": sorted(folders), "packages": packages}
+    folders, embedded, packages = list_packages(settings, checkout, module)
+    value = {
+        "tree": str(checkout.tree),
+        "folders": sorted(folders),
+        "embedded": sorted(embedded),
+        "packages": packages,
+    }
     files.write_json(_packages_file(settings, module), value)
-    return tree_digests(_tree_snapshot(checkout), folders)
+    return _tree_snapshot(checkout).digests(folders, embedded)
 
 
 def package_count(settings: Settings, modules: Sequence[str]) -> int:
@@ -74,11 +80,11 @@ def package_count(settings: Settings, modules: Sequence[str]) -> int:
 
 def list_packages(
     settings: Settings, checkout: Checkout, module: str
-) -> tuple[set[str], list[str]]:
-    """Return the folders of the tree that a module is built from, and the names of all packages.
+) -> tuple[set[str], set[str], list[str]]:
+    """Return the folders of a module's packages, those of embedded files, and all packages' names.
 
-    Folders include those of embedded files, but not those of the standard library, which depends
-    only on the Go version. Raises Failure if the module does not exist or `go list` fails.
+    The first folders include the second, but not those of the standard library, which depends only
+    on the Go version. Raises Failure if the module does not exist or `go list` fails.
     """
     tree = checkout.tree
     if not (tree / "cmd" / module).is_dir():
@@ -115,19 +121,29 @@ def list_packages(
     return _parse_listing(listing, (tree_layout.root, tree.resolve()))
 
 
-def _parse_listing(listing: str, roots: Sequence[Path]) -> tuple[set[str], list[str]]:
+def _parse_listing(listing: str, roots: Sequence[Path]) -> tuple[set[str], set[str], list[str]]:
     """Return folders relative to one of the roots, and packages, from the output of `go list`."""
-    folders: set[str] = set()
+    folders: set[Path] = set()
+    embedded: set[Path] = set()
     packages = []
     for line in listing.splitlines():
-        package, folder, *embedded = line.split("\t")
+        package, folder, *names = line.split("\t")
         packages.append(package)
-        parents = [(Path(folder) / name).parent for name in ("package.go", *embedded) if folder]
-        for path in {*parents, *(parent.resolve() for parent in parents)}:
-            for root in roots:
-                if path.is_relative_to(root):
-                    folders.add(str(path.relative_to(root)))
-    return folders, packages
+        if folder:
+            folders.add(Path(folder))
+            embedded |= {(Path(folder) / name).parent for name in names}
+    return _relative(folders | embedded, roots), _relative(embedded, roots), packages
+
+
+def _relative(folders: set[Path], roots: Sequence[Path]) -> set[str]:
+    """Return each folder, and the one a link leads to, relative to the roots that contain it."""
+    return {
+        str(path.relative_to(root))
+        for folder in folders
+        for path in {folder, folder.resolve()}
+        for root in roots
+        if path.is_relative_to(root)
+    }
 
 
 def _packages_file(settings: Settings, module: str) -> Path:
@@ -137,7 +153,7 @@ def _packages_file(settings: Settings, module: str) -> Path:
 def _load_packages(settings: Settings, module: str) -> dict[str, Any]:
     """Return the recorded packages of a module; empty if another version of stepkube wrote them."""
     value: dict[str, Any] = files.read_json(_packages_file(settings, module)) or {}
-    return value if isinstance(value.get("packages"), list) else {}
+    return value if isinstance(value.get("packages"), list) and "embedded" in value else {}
 
 
 def describe_changes(before: str, after: str) -> str:

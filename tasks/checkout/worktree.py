@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from tasks.settings.paths import user_path
 from tasks.system import files, resources
 from tasks.system.run import run
 
+LARGE = 64 << 20
+"""Bytes of a file that is no source file: the largest of Kubernetes has 6 MiB."""
 _OUTPUT = (":(exclude)_output", ":(exclude).make")
 
 
@@ -80,4 +84,21 @@ class Worktree:
         with files.staged(repository) as staging:
             run(*GIT, "init", "--quiet", "--bare", "--initial-branch=stepkube", staging)
             git = (*GIT, "-c", "core.compression=1", "--git-dir", str(staging), "--work-tree", ".")
-            commit_everything(self.tree, "As it was found", NO_DATE, git=git, without=_OUTPUT)
+            without = (*_OUTPUT, *_no_sources(self.tree))
+            commit_everything(self.tree, "As it was found", NO_DATE, git=git, without=without)
+
+
+def _no_sources(tree: Path) -> list[str]:
+    """Return git's words that leave out the files of a tree that cannot be read or are large.
+
+    No source file is one of them, and to keep a disk image in a repository takes minutes.
+    """
+    found = []
+    for folder, _, names in os.walk(tree):
+        for name in names:
+            path = Path(folder, name)
+            with suppress(OSError):
+                large = path.lstat().st_size > LARGE
+                if large or not (path.is_symlink() or os.access(path, os.R_OK)):
+                    found.append(f":(exclude,literal){path.relative_to(tree)}")
+    return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.core.errors import Failure
@@ -129,11 +130,48 @@ def _log_minor(log: Path) -> int:
     return int(log.stem.rpartition(".")[2])
 
 
-def snapshot(tree: Path, git: Sequence[str] = GIT) -> dict[str, str]:
-    """Return path -> blob digest of every file in a worktree.
+@dataclass(frozen=True)
+class Snapshot:
+    """The files of a worktree at one moment; see `snapshot`."""
 
-    The digests of unchanged files come from git's index; edited and untracked files are hashed.
-    """
+    tree: Path
+    git: Sequence[str]
+    tracked: Mapping[str, str]
+    """Blob digest in git's index by path, without the deleted files."""
+    changed: frozenset[str]
+    """Edited and untracked files."""
+    _hashed: dict[str, str] = field(default_factory=dict)
+
+    def digests(self, folders: Set[str], embedded: Set[str]) -> str:
+        """Return `digest  path` lines of the files that a build of these packages can see.
+
+        `folders` are the folders of the packages, `embedded` those with files for go:embed. Tests
+        are left out: editing one must not rebuild a component. The Go module files always count. An
+        untracked file counts if Go can compile or embed it: others can be large or unreadable.
+        """
+
+        def counts(path: str) -> bool:
+            folder, _, name = path.rpartition("/")
+            if path in MODULE_FILES or folder not in folders or name.endswith("_test.go"):
+                return path in MODULE_FILES
+            return path in self.tracked or folder in embedded or name.endswith(SOURCE_SUFFIXES)
+
+        blobs = self.blobs({path for path in (*self.tracked, *self.changed) if counts(path)})
+        return "".join(f"{blobs[path]}  {path}\n" for path in sorted(blobs))
+
+    def blobs(self, paths: Set[str]) -> dict[str, str]:
+        """Return path -> blob digest of these files; only changed files are read, and only once."""
+        unread = sorted(path for path in paths & self.changed if path not in self._hashed)
+        if unread:
+            listed = "".join(f"{path}\n" for path in unread)
+            words = ("hash-object", "--stdin-paths")
+            hashes = run(*self.git, *words, cwd=self.tree, stdin=listed).stdout.split()
+            self._hashed.update(zip(unread, hashes, strict=True))
+        return {path: self._hashed.get(path) or self.tracked[path] for path in paths}
+
+
+def snapshot(tree: Path, git: Sequence[str] = GIT) -> Snapshot:
+    """Return the files of a worktree as they are now; it costs one look at git's index."""
     index = run(*git, "ls-files", "--stage", "-z", cwd=tree).stdout
     digests: dict[str, str] = {}
     for entry in index.split("\0")[:-1]:
@@ -142,9 +180,7 @@ def snapshot(tree: Path, git: Sequence[str] = GIT) -> dict[str, str]:
     changed, deleted = changed_files(tree, git)
     for path in deleted:
         digests.pop(path, None)
-    paths = "".join(f"{path}\n" for path in changed)
-    hashes = run(*git, "hash-object", "--stdin-paths", cwd=tree, stdin=paths).stdout.split()
-    return digests | dict(zip(changed, hashes, strict=True))
+    return Snapshot(tree, git, digests, frozenset(changed))
 
 
 def changed_files(tree: Path, git: Sequence[str] = GIT) -> tuple[list[str], list[str]]:
@@ -155,25 +191,17 @@ def changed_files(tree: Path, git: Sequence[str] = GIT) -> tuple[list[str], list
     changed, deleted = [], []
     for entry in status.split("\0")[:-1]:
         path = entry[3:]
-        if (tree / path).is_file():
-            changed.append(path)
-        elif not (tree / path).exists():
-            deleted.append(path)
+        with suppress(PermissionError):  # of a folder that this user cannot read
+            if (tree / path).is_file():
+                changed.append(path)
+            elif not (tree / path).exists():
+                deleted.append(path)
     return changed, deleted
 
 
-def tree_digests(snapshot_: Mapping[str, str], folders: set[str]) -> str:
-    """Return sorted `digest  path` lines of the files that a build of some folders reads.
-
-    Test files are omitted: an edited test must not rebuild a component. go.mod and the other files
-    in MODULE_FILES are always included.
-    """
-    lines = []
-    for path, blob in snapshot_.items():
-        folder, _, name = path.rpartition("/")
-        if path in MODULE_FILES or (folder in folders and not name.endswith("_test.go")):
-            lines.append(f"{blob}  {path}\n")
-    return "".join(sorted(lines, key=lambda line: line.split("  ", 1)[1]))
-
-
 MODULE_FILES = frozenset({"go.mod", "go.sum", "go.work", "go.work.sum", "vendor/modules.txt"})
+SOURCE_SUFFIXES = (
+    *(".go", ".c", ".cc", ".cpp", ".cxx", ".m", ".h", ".hh", ".hpp", ".hxx"),
+    *(".f", ".F", ".for", ".f90", ".s", ".S", ".sx", ".syso"),
+)
+"""Suffixes of the files that go compiles in a package; see `go help packages`."""

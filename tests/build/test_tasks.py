@@ -168,6 +168,38 @@ def test_embedded_files_and_new_packages_count(chosen: Settings) -> None:
     assert "pkg/fresh/fresh.go" in manifest.read_text()
 
 
+def unreadable(path: Path) -> None:
+    """Make a file that this user cannot read; root can read all but a write-only file of sysfs."""
+    if os.geteuid():
+        path.touch(0)
+    else:
+        path.symlink_to(next(Path("/sys/bus").glob("*/drivers_probe")))
+
+
+def test_untracked_files_count_only_if_go_reads_them(chosen: Settings) -> None:
+    make(chosen, "kube-scheduler")
+    manifest, tree = chosen.paths.sources("kube-scheduler"), Path(chosen.origin.path)
+    before = manifest.read_text()
+    (tree / "images").mkdir()
+    for place in (
+        "image.qcow2",
+        "images/disk.go",
+        "pkg/scheduler/core",
+        "cmd/kube-scheduler/a.out",
+    ):
+        unreadable(tree / place)
+    make(chosen, "kube-scheduler")
+    assert manifest.read_text() == before
+    (tree / "pkg/scheduler/more.go").write_text("package scheduler\n")
+    (tree / "pkg/scheduler/data/more").write_text("")
+    doit_run.begin()
+    assert sources.refresh(chosen, "kube-scheduler") is None
+    added = {line.split("  ")[1] for line in manifest.read_text().splitlines()} - {
+        line.split("  ")[1] for line in before.splitlines()
+    }
+    assert added == {"pkg/scheduler/more.go", "pkg/scheduler/data/more"}
+
+
 def test_an_edit_made_during_the_build_is_not_lost(
     chosen: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from tasks.checkout import origins
 from tasks.checkout import tasks as checkout
 from tasks.checkout.debian import upstream_version
 from tasks.core.errors import Failure
-from tasks.kubernetes import tree, version_stamp
+from tasks.kubernetes import version_stamp
 from tasks.settings import load
 from tasks.system import apt_sources, unpack
 from tests.support import miniature
@@ -266,11 +266,11 @@ def test_an_archive_is_unpacked_without_its_top_folder(tmp_path: Path) -> None:
 
 
 def test_the_snapshot_sees_edits_new_files_and_deletions(remote: Path) -> None:
-    before = tree.snapshot(remote)
+    before = miniature.blobs(remote)
     (remote / "pkg/kubelet/kubelet.go").write_text("package kubelet // mine\n")
     (remote / "pkg/kubelet/new.go").write_text("package kubelet\n")
     (remote / "pkg/scheduler/scheduler_test.go").unlink()
-    after = tree.snapshot(remote)
+    after = miniature.blobs(remote)
     changed = {path for path in before | after if before.get(path) != after.get(path)}
     assert changed == {
         "pkg/kubelet/kubelet.go",
@@ -278,4 +278,4 @@ def test_the_snapshot_sees_edits_new_files_and_deletions(remote: Path) -> None:
         "pkg/scheduler/scheduler_test.go",
     }
     miniature.commit(remote, "second")
-    assert tree.snapshot(remote) == after, "a commit changes nothing that is built"
+    assert miniature.blobs(remote) == after, "a commit changes nothing that is built"

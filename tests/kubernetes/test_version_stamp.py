@@ -128,8 +128,8 @@ def test_an_archive_has_its_tag_and_its_edits_are_found(
         "gitMinor": str(ERA.minor[1]),
     }
     assert sorted(folder.rglob("*")) == before, "no file of the tree is written"
-    seen = tree.snapshot(folder, locked.git)
-    assert seen == tree.snapshot(users_tree) | {
+    seen = miniature.blobs(folder, locked.git)
+    assert seen == miniature.blobs(users_tree) | {
         "hack/lib/version.sh": seen["hack/lib/version.sh"]
     }, "only the placeholders differ"
     (folder / "pkg/mini/mini.go").write_text("package mini\n")
@@ -171,6 +171,16 @@ def test_a_lost_git_folder_is_made_again(tmp_path: Path, users_tree: Path) -> No
     assert not checkout.is_as_locked(one.paths.lock, users_tree=True)
     assert checkout.make(one) is None
     assert tree.changed_files(Path(one.origin.path), load_checkout(one.paths.lock).git) == ([], [])
+
+
+def test_a_disk_image_in_an_archive_is_not_kept(tmp_path: Path, users_tree: Path) -> None:
+    folder = archive(users_tree, tmp_path / "kubernetes", "HEAD")
+    with (folder / "disk [1].img").open("wb") as stream:
+        stream.truncate(65 << 20)
+    one = chosen(tmp_path, folder)
+    assert checkout.make(one) is None
+    seen = tree.snapshot(folder, load_checkout(one.paths.lock).git)
+    assert "disk [1].img" not in seen.tracked and "go.mod" in seen.tracked
 
 
 def test_a_version_file_is_stamped_unchanged(tmp_path: Path, users_tree: Path) -> None:

@@ -4,8 +4,11 @@ import atexit
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+
+from tasks.kubernetes import tree
 
 FILES = {
     "go.mod": "module k8s.io/kubernetes\n\ngo 1.21\n",
@@ -66,3 +69,9 @@ def git(folder: Path, *words: str) -> str:
     """Run git in the tree and return what it printed."""
     done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def blobs(folder: Path, git: Sequence[str] = tree.GIT) -> dict[str, str]:
+    """Return path -> blob digest of every file of a worktree."""
+    seen = tree.snapshot(folder, git)
+    return seen.blobs(seen.tracked.keys() | seen.changed)
