@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tasks.build.tasks import load_binary
 from tasks.components import kubelet
 from tasks.core import console
 from tasks.core.errors import Failure
+from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.system.process import tail
 from tasks.system.run import Result, program, run
@@ -30,7 +32,25 @@ def kubectl(
 ) -> Result:
     """Run kubectl as the cluster's administrator, for at most 60 s. Raises Failure like run()."""
     kubeconfig = f"--kubeconfig={settings.paths.kubeconfig('admin')}"
-    return run(client(settings), kubeconfig, *arguments, stdin=stdin, check=check, timeout=60)
+    cache = _home(settings) / "cache"
+    words = (client(settings), kubeconfig, f"--cache-dir={cache}", *arguments)
+    return run(*words, env=_environment(settings), stdin=stdin, check=check, timeout=60)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of kubectl, which writes nothing into the user's home.
+
+    Up to 1.19 it caches the server's API below HOME whatever --cache-dir says; since 1.33 it reads
+    options from a file there. A program of the user can need the real HOME, for example a wrapper.
+    """
+    home = {} if settings.start.kubectl else {"HOME": str(_home(settings))}
+    return {**os.environ, "KUBERC": "off", **home}
+
+
+def _home(settings: Settings) -> Path:
+    """Return kubectl's folder: what it caches of a server is wrong for one of another version."""
+    version = load_checkout(settings.paths.lock).version
+    return settings.paths.cache / "kubectl" / f"{settings.name}-{version}"
 
 
 def wait_node_ready(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from tests.support.addon_trees import CLASS, load, tree
 
 KUBECTL = """#!/bin/sh
 # fake kubectl: records its arguments, and fails with the next line of `answers`
-shift
+shift 2
 echo "$@" >> {folder}/arguments
 case "$*" in *"-f -"*) cat >> {folder}/stdin ;; esac
 read answer < {folder}/answers && sed -i 1d {folder}/answers
