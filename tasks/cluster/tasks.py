@@ -19,7 +19,7 @@ from tasks.debug import saved_breakpoints, swap
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import kubectl, prerequisites, processes, sandbox
 from tasks.settings.load import Settings
-from tasks.system import files, process
+from tasks.system import files, inherited, process
 
 
 @action
@@ -38,14 +38,14 @@ def reconcile(settings: Settings, name: str) -> None:
             console.note("its debugger had exited: back in mode normal")
         record = process.load(settings.paths.run, name)
         if record is not None and record.alive():
-            if record.fingerprint == processes.fingerprint(component):
+            if inherited.is_current(record.fingerprint, processes.fingerprint(component)):
                 processes.prepare(component)  # somebody can have removed a file
                 console.note("runs as configured")
                 return
             suspended = swap.suspend(settings, name)
             processes.stop(settings, name, record)
             record = processes.start(settings, component)
-            console.note("restarted: its binary, flags or files changed")
+            console.note("restarted: its binary, flags, files or limits changed")
             if suspended is not None:
                 debug_swap, breakpoints = suspended
                 swap.enter(settings, record, debug_swap)
@@ -67,8 +67,7 @@ def is_running(settings: Settings, name: str) -> bool:
     is_broken = debug_swap is not None and debug_swap.broken
     if record is None or not record.alive() or is_broken:
         return False
-    component = processes.desired_component(settings, name)
-    return record.fingerprint == processes.fingerprint(component) and processes.has_files(component)
+    return processes.is_current(record, processes.desired_component(settings, name))
 
 
 def components_to_run(settings: Settings) -> list[str]:

@@ -12,10 +12,10 @@ from tasks.core.errors import Failure
 from tasks.gomod.release import Release, release
 from tasks.settings.load import Settings
 from tasks.system import files, network
+from tasks.system.inherited import SYSTEM_PATH
 from tasks.system.resources import architecture
 from tasks.system.run import run
 
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ORIGIN = ".stepkube-origin"
 """File with the origin of a toolchain folder; written last, in a complete folder."""
 _PASSED = re.compile(r"(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO", re.IGNORECASE)

@@ -21,7 +21,7 @@ from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, port_forwards, sandbox
 from tasks.runtime.probes import PROBES
 from tasks.settings.load import Settings
-from tasks.system import files, mounts, ports, process, procfs, resources, signals
+from tasks.system import files, inherited, mounts, ports, process, procfs, resources, signals
 from tasks.system.process import Record, Spawn
 from tasks.system.procfs import Identity
 from tasks.system.run import program, run
@@ -113,9 +113,10 @@ def prepare(component: Component) -> None:
         files.write_if_changed(path, text, 0o600)
 
 
-def has_files(component: Component) -> bool:
-    """Return whether the configuration files of a component exist: it can read them again."""
-    return all(path.is_file() for path in component.files)
+def is_current(record: Record, component: Component) -> bool:
+    """Return whether a process runs with the component's fingerprint, files and full limits."""
+    has_files = all(path.is_file() for path in component.files)  # it can read them again
+    return has_files and inherited.is_current(record.fingerprint, fingerprint(component))
 
 
 def start(settings: Settings, component: Component) -> Record:
@@ -142,6 +143,8 @@ def spawn(
     """Start the process of a component, write its record and return it."""
     log = settings.paths.log(name)
     cwd = settings.paths.run / name
+    if not COMPONENTS[name].in_container(settings):  # Docker sets the limits of a container
+        digest = inherited.with_shortfall(digest)
     record = spawn_function(settings, name)(name, argv, env, cwd=cwd, log=log, fingerprint=digest)
     process.save(settings.paths.run, record)
     return record

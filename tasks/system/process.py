@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from tasks.core.errors import Failure
-from tasks.system import files, procfs, signals
+from tasks.system import files, inherited, procfs, signals
 from tasks.system.procfs import Identity
 from tasks.system.run import announce
 
 Mode = Literal["normal", "debug-attach", "debug-exec"]
 MARK = "STEPKUBE_COMPONENT"
-INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
 _ROUNDS = 5
 
 
@@ -96,6 +95,7 @@ def spawn(
                 stderr=out,
                 start_new_session=True,
                 umask=umask,
+                preexec_fn=inherited.reset,  # noqa: PLW1509 - no other thread starts components
             )
         except OSError as error:
             raise Failure(f"cannot start {component}: {argv[0]}: {error.strerror}") from error
@@ -142,9 +142,8 @@ def wait_for_program(
 
 def environment(component: str, instance: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """Return the small, explicit environment of a component, with its mark."""
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     home = {"XDG_CONFIG_HOME": str(config_home(instance))}
-    return {**inherited, **home, **extra, MARK: mark(component, instance)}
+    return {**inherited.environment(), **home, **extra, MARK: mark(component, instance)}
 
 
 def config_home(instance: Path) -> Path:

@@ -24,7 +24,7 @@ from tasks.runtime import container as node_container
 from tasks.runtime import processes
 from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
-from tasks.system import files, process, procfs
+from tasks.system import files, inherited, process, procfs
 from tests.support import toycluster
 from tests.support.ports import free_port
 
@@ -158,7 +158,7 @@ def contained(
     files.write(programs / "docker", f'#!/bin/sh\nexec {sys.executable} {standin} "$@"\n', 0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("STANDIN", str(folder))
-    monkeypatch.setattr(process, "INHERITED", (*process.INHERITED, "STANDIN"))
+    monkeypatch.setattr(inherited, "INHERITED", (*inherited.INHERITED, "STANDIN"))
     made = settings.load(
         {
             "STEPKUBE_HOME": str(tmp_path),
