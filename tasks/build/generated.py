@@ -11,7 +11,7 @@ from tasks.cli.task import Check, action
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import tool_record
-from tasks.kubernetes.tree import load_checkout
+from tasks.kubernetes.tree import is_source, load_checkout
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow, program
@@ -36,11 +36,16 @@ def generate(settings: Settings) -> None:
     program("make")
     resources.require_disk(settings.paths.cache, COPY_GIB, "make generated_files")
     with files.scratch(settings.paths.cache / "generated") as copy:
-        skip = shutil.ignore_patterns(".git", ".make", "_output")
-        shutil.copytree(tree, copy, symlinks=True, ignore=skip, dirs_exist_ok=True)
+        shutil.copytree(tree, copy, symlinks=True, ignore=_not_copied, dirs_exist_ok=True)
         _run_make(settings, copy)
         files.write(tree / OPENAPI, (copy / OPENAPI).read_bytes(), 0o644)
     console.note(f"generated {OPENAPI}")
+
+
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    """Return the names in a folder that make does not need: output, images, private files."""
+    paths = (Path(folder, name) for name in names)
+    return {".git", ".make", "_output"} | {path.name for path in paths if not is_source(path)}
 
 
 def _run_make(settings: Settings, tree: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ def unbundle(settings: Settings, names: list[str] | None) -> Any:
     """
     if names and len(names) > 1:
         raise Failure(
-            f"unbundle: expected one file, got {len(names)}", f"run: doit unbundle {names[0]}"
+            f"unbundle: expected one file, got {len(names)}",
+            f"run: doit unbundle {shlex.quote(names[0])}",
         )
     place = names[0] if names else settings.origin.bundle
     if not place and not doit_run.current().is_selected("unbundle"):

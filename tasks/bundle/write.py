@@ -7,6 +7,7 @@ import inspect
 import io
 import os
 import re
+import shlex
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -50,7 +51,8 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
         raise Failure(f"--output: {target} is a folder", "use the path of a file")
     if not target.parent.is_dir():
         raise Failure(
-            f"--output: folder {target.parent} does not exist", f"run: mkdir -p {target.parent}"
+            f"--output: folder {target.parent} does not exist",
+            f"run: mkdir -p {shlex.quote(str(target.parent))}",
         )
     temporary = settings.paths.cache / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)

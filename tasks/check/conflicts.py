@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tasks.certs import credentials
-from tasks.check import container_runtime, formats
+from tasks.check import container_runtime, folders, formats
 from tasks.components import admission
 from tasks.core.errors import Failure
 from tasks.kubernetes.facts import Minor
@@ -37,6 +37,7 @@ _RESERVED = re.compile(r"--(kube|system)-reserved=\S*cpu=|--reserved-cpus=")
 
 def conflicts(settings: Settings, minor: Minor) -> Iterator[Failure]:
     """Yield a failure for every setting that is invalid or conflicts with another one."""
+    yield from folders.folder_problems(settings, minor)
     yield from _files(settings)
     yield from _authorization(settings, minor)
     yield from _admission(settings)

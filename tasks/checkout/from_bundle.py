@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ class FromBundle:
             raise NoSuchVersion(f"it has {bundled['version']}, not {requested}")
         if not (tree / "cmd").is_dir():
             raise Unreachable(
-                f"its tree {tree} does not exist; run: doit unbundle {self.record['file']}"
+                f"its tree {tree} does not exist; run: doit unbundle "
+                f"{shlex.quote(self.record['file'])}"
             )
         version = self.settings.build.version_stamp or bundled["version"]
         state = bundled.get("state", "")

@@ -7,6 +7,7 @@ folders, then its files, 2000 at a time. Fetched files are kept; only missing on
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,7 +96,7 @@ class Store:
         elif folder.exists() and any(folder.iterdir()):
             raise Failure(
                 f"{folder} exists but is not a complete checkout",
-                f"move your files to another folder, then run: rm -r {folder}",
+                f"move your files to another folder, then run: rm -r {shlex.quote(str(folder))}",
             )
         console.progress(f"writing {folder}")
         missing = self._missing_paths(commit)
@@ -116,8 +117,7 @@ class Store:
     def update_worktree(self, folder: Path, commit: str, requested: str) -> None:
         """Check out the commit to which a tag was moved; keep the user's edits and commits.
 
-        Nothing is done if HEAD is this commit or has it as an ancestor. Raises Failure if edits or
-        commits of the user would be lost.
+        HEAD stays if it has this commit. Raises Failure if the user's work would be lost.
         """
         git = (*GIT, "-C", folder)
         head = run(*git, "rev-parse", "HEAD").stdout.strip()
@@ -131,7 +131,7 @@ class Store:
             raise Failure(
                 f"{folder} has {work} and is at {head[:12]}, but {requested} is {commit[:12]}",
                 f"to build it with your changes, set origin.path={folder}; else save your work and"
-                f" run: git -C {folder} checkout --detach {commit[:12]}",
+                f" run: git -C {shlex.quote(str(folder))} checkout --detach {commit[:12]}",
             )
         console.say(f"  {requested} was moved from {head[:12]} to {commit[:12]}")
         run(*git, "checkout", "--quiet", "--detach", commit)

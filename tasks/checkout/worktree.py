@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +12,12 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import version_stamp
 from tasks.kubernetes.releases import satisfies
-from tasks.kubernetes.tree import GIT, Checkout, guess_version, require_kubernetes
+from tasks.kubernetes.tree import GIT, Checkout, guess_version, is_source, require_kubernetes
 from tasks.settings.load import Settings
 from tasks.settings.paths import user_path
 from tasks.system import files, resources
 from tasks.system.run import run
 
-LARGE = 64 << 20
-"""Bytes of a file that is no source file: the largest of Kubernetes has 6 MiB."""
 _OUTPUT = (":(exclude)_output", ":(exclude).make")
 
 
@@ -55,7 +53,8 @@ class Worktree:
         if head.code:
             raise Failure(
                 f"{where}: git cannot read {self.tree}\n{head.tail(2)}",
-                f"make a first commit, or fix the error that this shows: git -C {self.tree} status",
+                f"make a first commit, or fix the error that this shows: git -C "
+                f"{shlex.quote(str(self.tree))} status",
             )
         checkout = Checkout(self.tree, "", head.stdout.strip(), self.name, "")
         stamp = self.settings.build.version_stamp
@@ -89,16 +88,9 @@ class Worktree:
 
 
 def _no_sources(tree: Path) -> list[str]:
-    """Return git's words that leave out the files of a tree that cannot be read or are large.
+    """Return git arguments that leave out files that cannot be source code, such as a disk image.
 
-    No source file is one of them, and to keep a disk image in a repository takes minutes.
+    To keep an image in a repository takes minutes.
     """
-    found = []
-    for folder, _, names in os.walk(tree):
-        for name in names:
-            path = Path(folder, name)
-            with suppress(OSError):
-                large = path.lstat().st_size > LARGE
-                if large or not (path.is_symlink() or os.access(path, os.R_OK)):
-                    found.append(f":(exclude,literal){path.relative_to(tree)}")
-    return found
+    paths = (Path(folder, name) for folder, _, names in os.walk(tree) for name in names)
+    return [f":(exclude,literal){path.relative_to(tree)}" for path in paths if not is_source(path)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from tasks.certs import credentials, kubeconfig
 from tasks.components import registry, shared_flags
 from tasks.kubernetes import facts
@@ -29,8 +31,8 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
     summary += [
         "",
         "To use the cluster:",
-        f"  export KUBECONFIG={paths.kubeconfig(login)}",
-        f"  export PATH={paths.instance / 'bin'}:$PATH",
+        f"  export KUBECONFIG={shlex.quote(str(paths.kubeconfig(login)))}",
+        f"  export PATH={shlex.quote(str(paths.instance / 'bin'))}:$PATH",
         *(f"  export {key}={value}" for key, value in ping_env.items()),
         f"  kubectl get --raw {ready}",
         "",

@@ -7,6 +7,7 @@ between two steps, `status` is still correct and `swap.leave` can still restore 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -95,7 +96,8 @@ def load(settings: Settings, name: str) -> Swap | None:
     except (KeyError, TypeError) as error:
         file = path(settings, name)
         raise Failure(
-            f"{file} is not a journal of this version of stepkube: {error}", f"run: rm {file}"
+            f"{file} is not a journal of this version of stepkube: {error}",
+            f"run: rm {shlex.quote(str(file))}",
         ) from error
 
 

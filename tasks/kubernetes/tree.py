@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
@@ -27,6 +28,8 @@ GIT = (
 )
 """First arguments of every git command. Automatic maintenance is off: it would run in the
 background while a folder is renamed."""
+LARGE = 64 << 20
+"""Bytes that a source file does not have: the largest of Kubernetes has 6 MiB."""
 _LFS = b"version https://git-lfs.github.com/spec/"
 _SEMVER = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 
@@ -80,6 +83,15 @@ def load_checkout(lock: Path) -> Checkout:
         **{name: value[name] for name in names},
         **{name: value.get(name, "") for name in ("repository", "state")},
     )
+
+
+def is_source(path: Path) -> bool:
+    """Return whether a path can be source code: not a disk image, a pipe or a private file."""
+    with suppress(OSError):
+        size = path.lstat().st_size
+        kind = path.is_file() or path.is_dir()
+        return path.is_symlink() or (kind and size <= LARGE and os.access(path, os.R_OK))
+    return False
 
 
 def require_kubernetes(tree: Path, where: str) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -64,7 +65,8 @@ def read_json(path: Path) -> Any:
         return None
     except ValueError as error:
         raise Failure(
-            f"{path} is damaged: {error}", f"remove it and run the task again: rm {path}"
+            f"{path} is damaged: {error}",
+            f"remove it and run the task again: rm {shlex.quote(str(path))}",
         ) from error
 
 

@@ -6,6 +6,7 @@ The identity of a process is in procfs.py, how it is stopped in signals.py.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -180,7 +181,9 @@ def load(run: Path, component: str) -> Record | None:
         return Record(identity=identity, argv=argv, **value)
     except (KeyError, TypeError) as error:
         path = record_path(run, component)
-        raise Failure(f"{path} is not a record of this version: {error}", f"rm {path}") from error
+        raise Failure(
+            f"{path} is not a record of this version: {error}", f"rm {shlex.quote(str(path))}"
+        ) from error
 
 
 def forget(run: Path, component: str) -> None:

@@ -135,3 +135,23 @@ def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPat
     for own in ({"CONTAINER_RUNTIME": "docker"}, {"CONTAINER_RUNTIME_ENDPOINT": "unix:///x"}):
         assert prerequisites.missing(load(Path("/"), **own)) == []
         assert prerequisites.node_components(load(Path("/"), **own)) == ["kubelet", "kube-proxy"]
+
+
+def test_a_workspace_that_make_cannot_handle_is_refused_at_once(tmp_path: Path) -> None:
+    def check(home: str, version: str, **environ: str) -> Done:
+        return doit(tmp_path / home, "check", STEPKUBE_VERSION=version, **environ)
+
+    for home in ("with blank", "a$b", "a#b", "it's"):
+        refused = check(home, "v1.20.2")
+        assert refused.returncode == 1, home
+        assert "STEPKUBE_HOME" in refused.stderr and "make" in refused.stderr
+        assert check(home, "v1.24.0").returncode == 0
+    assert check("wörk-1.0_x+y,z@=", "v1.20.2").returncode == 1, "make splits at ="
+    assert check("wörk-1.0_x+y,z@", "v1.20.2").returncode == 0
+    assert "STEPKUBE_HOME" in check("a:b", "v1.30.0").stderr
+    tree = tmp_path / "tree"
+    files.write(tree / "pkg/generated/openapi/zz_generated.openapi.go", "")
+    done = check("with blank", "v1.20.2", STEPKUBE_ORIGIN_PATH=str(tree))
+    assert done.returncode == 0, "the tree has its generated code"
+    newline = str(tmp_path / "a\nb")
+    assert "ORIGIN_PATH" in check("home", "v1.30.0", STEPKUBE_ORIGIN_PATH=newline).stderr
