@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Any
 
-from tasks.cli import command_line, database, task_names
+from tasks.cli import command_line, database, owner, task_names
 from tasks.cli.reporter import Reporter
 from tasks.cli.task_names import Pipeline, Tasks
 from tasks.core import console, doit_run
@@ -26,6 +26,8 @@ def settings() -> Settings:
     """Load the settings and create the instance's folder; exit with an error message on failure."""
     try:
         loaded = command_line.load_settings()
+        if not READ_ONLY_COMMANDS.intersection(_words()[:1]):
+            owner.require_owner(loaded.paths.instance, _names())
         _make_instance(loaded)
     except Failure as failure:
         sys.exit(f"error: {failure}")
@@ -42,11 +44,22 @@ def _make_instance(settings: Settings) -> None:
     try:
         workspace.prepare(settings.paths)
     except OSError as error:
-        words = [word for word in sys.argv[1:] if "=" not in word and not word.startswith("-")]
-        names = {word.partition(":")[0] for word in words}
-        works = READ_ONLY_COMMANDS.intersection(words[:1]) or (names and names <= WITHOUT_WORKSPACE)
-        if error.errno not in files.UNWRITABLE or not works:
-            raise
+        only_prints = READ_ONLY_COMMANDS.intersection(_words()[:1])
+        if error.errno in files.UNWRITABLE and (
+            only_prints or set() < _names() <= WITHOUT_WORKSPACE
+        ):
+            return
+        raise
+
+
+def _words() -> list[str]:
+    """Return the words of the command line that are commands or tasks."""
+    return [word for word in sys.argv[1:] if "=" not in word and not word.startswith("-")]
+
+
+def _names() -> set[str]:
+    """Return the commands and tasks without the component after the colon, and without `run`."""
+    return {word.partition(":")[0] for word in _words()} - {"run"}
 
 
 def configuration(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:

@@ -50,6 +50,10 @@ def proxy_missing(settings: Settings) -> list[str]:
     return _missing(settings, ("nft" if settings.proxy.mode == "nftables" else "iptables",))
 
 
+_ROOTS_WORKSPACE = " in its own workspace (STEPKUBE_HOME=/root/stepkube)"
+"""Root cannot use a user's workspace; see tasks/cli/owner.py."""
+
+
 def describe_not_started(settings: Settings) -> str:
     """Return why components of the node were not started, and the fix: a line per component."""
     start, lines = settings.start, []
@@ -66,7 +70,7 @@ def describe_not_started(settings: Settings) -> str:
         return (
             f"{components} not started: {_are_missing(absent)}. To add"
             f" {'them' if start.proxy else 'it'}: apt-get install -y containerd runc"
-            f" {also}iproute2, then run doit up as root"
+            f" {also}iproute2, then run doit up as root{_ROOTS_WORKSPACE if os.geteuid() else ''}"
         )
     absent = proxy_missing(settings) if start.proxy else []
     if absent:
@@ -74,7 +78,7 @@ def describe_not_started(settings: Settings) -> str:
         install = f"apt-get install -y {packages}, then " if packages else ""
         lines.append(
             f"kube-proxy was not started: {_are_missing(absent)}. To add it: {install}run doit up"
-            f"{' as root' if 'root' in absent else ''}"
+            f"{f' as root{_ROOTS_WORKSPACE}' if 'root' in absent else ''}"
         )
     return "\n".join(lines)
 
