@@ -6,6 +6,8 @@ the module changed. `build:<module>` depends on that file.
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,8 +112,12 @@ def list_packages(
         hint = f"check for missing files in {tree}"
         if not tree_layout.vendored:
             hint += "; its vendor/ is incomplete: set mirror.goproxy to a proxy that answers"
-        cwd = tree_layout.root
-        return run(go.bin, "list", *tags, *arguments, cwd=cwd, env=env, hint=hint).stdout
+        argv = (str(go.bin), "list", *tags, *arguments)
+        result = run(*argv, cwd=tree_layout.root, env=env, check=False)
+        if result.code:
+            message = f"{shlex.join(argv)} exited with {result.code}\n{result.tail()}"
+            raise Failure(message, _module_hint(tree, result.stderr) or hint)
+        return result.stdout
 
     if go_minor(go.version) >= GO_WITH_LIST_DEPS:
         listing = go_list("-deps", "-f", template, target)
@@ -119,6 +125,18 @@ def list_packages(
         deps = go_list("-f", "{{range .Deps}}{{.}} {{end}}", target).split()
         listing = go_list("-f", template, *deps, target)
     return _parse_listing(listing, (tree_layout.root, tree.resolve()))
+
+
+def _module_hint(tree: Path, output: str) -> str:
+    """Return the fix if go.mod was edited alone; empty if go names another problem."""
+    if re.search(r"go\.(mod|work) requires go >=|invalid go version|unknown directive", output):
+        return f"correct the go line of {tree}/go.mod, or set {tree}/.go-version to a newer Go"
+    if re.search(r"inconsistent vendoring|updates to go\.(mod|work|sum)|missing go\.sum", output):
+        return (
+            f"go.mod was edited without vendor/: in {shlex.quote(str(tree))}, run"
+            " hack/update-vendor.sh, or undo the edit, run: git checkout go.mod"
+        )
+    return ""
 
 
 def _parse_listing(listing: str, roots: Sequence[Path]) -> tuple[set[str], set[str], list[str]]:

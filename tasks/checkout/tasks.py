@@ -100,13 +100,24 @@ def normalized_version(version: str) -> str:
     return text
 
 
-def is_as_locked(lock: Path, users_tree: bool) -> bool:
-    """Return whether the locked tree exists; a user's tree must also be at the locked commit."""
+def is_as_locked(lock: Path, users_tree: bool, tagged: Path | None = None) -> bool:
+    """Return whether the locked tree exists; a user's tree must also be at the locked commit.
+
+    The tags of the tree `tagged` must also still give the locked version.
+    """
     locked = load_checkout(lock)
     if locked.repository and not Path(locked.repository, "HEAD").is_file():
         return False
-    moved = users_tree and version_stamp.head_commit(locked) not in ("", locked.commit)
-    return (locked.tree / "cmd").is_dir() and not moved
+    head = version_stamp.head_commit(locked) if users_tree else ""
+    if head and locked.tree == tagged and version_stamp.worktree_version(locked) != locked.version:
+        return False
+    return (locked.tree / "cmd").is_dir() and head in ("", locked.commit)
+
+
+def _tagged(settings: Settings) -> Path | None:
+    """Return the user's tree if its tags give the version, None if a setting does."""
+    named = settings.build.version_stamp or settings.build.version_file
+    return user_path(settings.origin.path) if settings.origin.path and not named else None
 
 
 def task_checkout(settings: Settings) -> dict[str, Any]:
@@ -133,7 +144,7 @@ def task_checkout(settings: Settings) -> dict[str, Any]:
             Check(
                 "the locked tree exists, at the locked commit",
                 is_as_locked,
-                (settings.paths.lock, bool(settings.origin.path)),
+                (settings.paths.lock, bool(settings.origin.path), _tagged(settings)),
             ),
         ],
         "clean": True,

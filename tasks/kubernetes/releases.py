@@ -11,6 +11,11 @@ def is_minor(requested: str) -> bool:
     return re.fullmatch(r"v\d+\.\d+", requested) is not None
 
 
+def is_release(tag: str) -> bool:
+    """Return whether a tag is a release or pre-release of upstream, such as v1.32.0-rc.1."""
+    return re.fullmatch(r"v1\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?", tag) is not None
+
+
 def newest(requested: str, offered: Iterable[str]) -> str:
     """Return the newest of the offered releases, or the newest of a requested minor.
 

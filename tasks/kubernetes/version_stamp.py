@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.core.errors import Failure
+from tasks.kubernetes import releases
 from tasks.kubernetes.tree import Checkout, guess_version, is_version
 from tasks.system.run import run
 
+MOST_OTHER_TAGS = 50
+"""Number of tags v1.* without a version that are skipped in the history."""
 SCRIPT = "hack/lib/version.sh"
 _NUMBERS = re.compile(r"v(\d+)\.(\d+)(?:\.\d+)?(-.*)?(?:\+.*)?")
 _ASSIGNMENT = re.compile(r"^(?:export )?KUBE_GIT_(\w+)=(['\"]?)(.*)\2\s*$", re.MULTILINE)
@@ -42,10 +45,30 @@ def _add_commits(version: str, commits: int, commit: str) -> str:
 
 
 def worktree_version(checkout: Checkout) -> str:
-    """Return the version of a git worktree: from its tags, else from files of the tree."""
+    """Return the version of a git worktree: from its nearest tag, else from files of the tree.
+
+    git matches tags only by globs, so a tag such as v1.x-backup is found and then excluded.
+    """
+    excluded: list[str] = []
     argv = (*checkout.git, "describe", "--tags", "--match=v1.*", "--abbrev=14")
-    version = describe(run(*argv, cwd=checkout.tree, check=False).stdout.strip())
-    return version if is_version(version) else guess_version(checkout.tree, checkout.commit)
+    while len(excluded) < MOST_OTHER_TAGS:
+        text = run(*argv, *excluded, cwd=checkout.tree, check=False).stdout.strip()
+        found = re.sub(r"-\d+-g[0-9a-f]{14,40}$", "", text)
+        if not found:
+            break
+        tag = _best_tag(checkout, found)
+        if tag:
+            version = describe(tag + text.removeprefix(found))
+            return version if is_version(version) else guess_version(checkout.tree, checkout.commit)
+        excluded.append(f"--exclude={found}")
+    return guess_version(checkout.tree, checkout.commit)
+
+
+def _best_tag(checkout: Checkout, tag: str) -> str:
+    """Return upstream's newest tag at the commit of a tag, else one that is a version; or empty."""
+    argv = (*checkout.git, "tag", "--points-at", f"{tag}^{{commit}}", "--list", "v1.*")
+    tags = sorted(filter(is_version, run(*argv, cwd=checkout.tree, check=False).stdout.split()))
+    return next(reversed([name for name in tags if releases.is_release(name)] or tags), "")
 
 
 def with_new_commits(checkout: Checkout) -> Checkout:

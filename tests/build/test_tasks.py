@@ -168,6 +168,60 @@ def test_embedded_files_and_new_packages_count(chosen: Settings) -> None:
     assert "pkg/fresh/fresh.go" in manifest.read_text()
 
 
+GO_VARIABLES = {
+    "GOFLAGS": "-mod=mod -tags=none -race",
+    "GOROOT": "/no/such/root",
+    "GOENV": "{folder}/env",
+    "GOWORK": "/no/such/go.work",
+    "GOTOOLCHAIN": "go1.99.0",
+    "GO111MODULE": "off",
+    "GOOS": "plan9",
+    "GOARCH": "386",
+    "GOEXPERIMENT": "none",
+    "GOPATH": "relative",
+    "GOBIN": "/no/such/bin",
+    "GOCACHE": "off",
+    "CGO_ENABLED": "no",
+    "CC": "/no/such/cc",
+}
+"""Variables of Go users, each with a value that would break a build."""
+
+
+def test_variables_of_go_users_have_no_effect(
+    chosen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = make(chosen, "kube-scheduler")
+    (tmp_path / "env").write_text("GOFLAGS=-mod=bad\nGOPROXY=off\n")
+    for name, value in GO_VARIABLES.items():
+        monkeypatch.setenv(name, value.format(folder=tmp_path))
+    files.write(tmp_path / "go.work", "go 1.0\nuse ./missing\n")  # above the tree
+    (Path(chosen.origin.path) / "pkg/scheduler/more.go").write_text("package scheduler\n")
+    changed = make(chosen, "kube-scheduler")
+    assert changed.path != plain.path
+    (Path(chosen.origin.path) / "pkg/scheduler/more.go").unlink()
+    assert make(chosen, "kube-scheduler") == plain
+
+
+@pytest.mark.parametrize(
+    ("module", "fix"),
+    [
+        ("require example.com/none v1.0.0\n", "git checkout go.mod"),
+        ("go 1.99\n", ".go-version"),
+    ],
+)
+def test_an_edit_of_go_mod_alone_is_answered_with_its_fix(
+    chosen: Settings, module: str, fix: str
+) -> None:
+    make(chosen, "kube-scheduler")
+    tree = Path(chosen.origin.path)
+    files.write(tree / "vendor/modules.txt", "")
+    text = "module k8s.io/kubernetes\n\n" + ("" if module.startswith("go ") else "go 1.21\n")
+    (tree / "go.mod").write_text(text + module)
+    doit_run.begin()
+    failed = str(sources.refresh(chosen, "kube-scheduler"))
+    assert fix in failed.partition("fix:")[2], failed
+
+
 def unreadable(path: Path) -> None:
     """Make a file that this user cannot read; root can read all but a write-only file of sysfs."""
     if os.geteuid():

@@ -105,6 +105,46 @@ def test_a_new_commit_of_the_users_tree_is_noticed(tmp_path: Path, users_tree: P
     )
 
 
+def test_a_new_tag_of_the_users_tree_is_noticed(tmp_path: Path, users_tree: Path) -> None:
+    one = chosen(tmp_path, users_tree)
+    (users_tree / "more.txt").write_text("more")
+    commit = miniature.commit(users_tree, "more")
+    assert checkout.make(one) is None
+    assert load_checkout(one.paths.lock).version == f"{ERA.version}-1+{commit[:14]}"
+    locked = checkout.task_checkout(one)["uptodate"][1]
+    assert locked()
+    newer = ERA.version.rpartition(".")[0] + ".99"
+    miniature.git(users_tree, "tag", newer)
+    assert not locked()
+    assert checkout.make(one) is None
+    assert load_checkout(one.paths.lock).version == newer
+    assert locked()
+    miniature.git(users_tree, "tag", "--delete", newer)
+    assert not locked()
+    stamped = chosen(tmp_path, users_tree, KUBE_GIT_VERSION_FILE="/version")
+    assert checkout.task_checkout(stamped)["uptodate"][1](), "tags do not make this version"
+
+
+def test_a_tag_that_is_no_release_hides_none(tmp_path: Path, users_tree: Path) -> None:
+    one = chosen(tmp_path, users_tree)
+    who = ("-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "tag.gpgsign=false")
+
+    def version() -> str:
+        assert checkout.make(one) is None
+        return load_checkout(one.paths.lock).version
+
+    for tag in ("v1.backup", f"{ERA.version}-mine", "v1.99"):
+        miniature.git(users_tree, *who, "tag", "--annotate", "--message", "mine", tag)
+        assert version() == ERA.version
+    (users_tree / "more.txt").write_text("more")
+    commit = miniature.commit(users_tree, "more")
+    for tag in ("v1.before", "v1.x-1-gabc"):
+        miniature.git(users_tree, *who, "tag", "--annotate", "--message", "mine", tag)
+        assert version().endswith(f"-1+{commit[:14]}"), "counted from a version, not from the tag"
+    miniature.git(users_tree, "tag", "v1.23.7-vendor.2")
+    assert version() == "v1.23.7-vendor.2"
+
+
 @pytest.mark.parametrize("surrounded", [True, False])
 def test_an_archive_has_its_tag_and_its_edits_are_found(
     tmp_path: Path, users_tree: Path, surrounded: bool
