@@ -14,7 +14,6 @@ from tasks.kubernetes.facts import minor as facts_of
 from tasks.kubernetes.tool_record import load_tool
 from tasks.kubernetes.tree import Checkout, changed_files
 from tasks.settings.load import Settings
-from tasks.system.run import run
 
 
 def recipe_for(settings: Settings, checkout: Checkout, module: str, digests: str) -> Recipe:
@@ -39,7 +38,7 @@ def recipe_for(settings: Settings, checkout: Checkout, module: str, digests: str
 def commit_date(checkout: Checkout) -> str:
     """Return the date of the commit in UTC, in the format of Go's version stamp."""
     date = ("--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd")
-    result = run("env", "TZ=UTC", *checkout.git, "log", "-1", *date, cwd=checkout.tree)
+    result = checkout.git.run("log", "-1", *date, env={"TZ": "UTC"})
     return result.stdout.strip()
 
 
@@ -50,7 +49,7 @@ def _stamped(checkout: Checkout) -> Checkout:
 
 @once_per_run
 def _changed_files(checkout: Checkout) -> frozenset[str]:
-    return frozenset(changed_files(checkout.tree, checkout.git)[0])
+    return frozenset(changed_files(checkout.git)[0])
 
 
 @once_per_run

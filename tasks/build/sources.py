@@ -32,7 +32,7 @@ GO_WITH_LIST_DEPS = (1, 11)
 @once_per_run
 def _tree_snapshot(checkout: Checkout) -> Snapshot:
     """Return the files of the tree, as of the first call in this run."""
-    return snapshot(checkout.tree, checkout.git)
+    return snapshot(checkout.git)
 
 
 def forget_snapshot() -> None:

@@ -2,70 +2,68 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.bundle.index import EDITS, IGNORED, PACK
 from tasks.core.errors import Failure
-from tasks.kubernetes.tree import GIT
 from tasks.system import files
-from tasks.system.run import run
-
-_NO_FILTERS = ("-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null")
+from tasks.system.git import Git
 
 
-def collect(tree: Path, commit: str, scratch: Path, git: Sequence[str] = GIT) -> dict[str, Path]:
+def collect(git: Git, commit: str, scratch: Path) -> dict[str, Path]:
     """Return the members of a bundle that restore a tree in its current state.
 
-    Temporary files are written to `scratch`. The tree and its repository are only read. `git` is
-    the start of the argv of git, see Checkout.git.
+    Temporary files are written to `scratch`. The tree and its repository are only read.
     """
-    members = {PACK: pack(tree, commit, scratch, git)}
-    patch = edits(tree, scratch, git)
+    members = {PACK: pack(git, commit, scratch)}
+    patch = edits(git, scratch)
     if patch.stat().st_size:
         members[EDITS] = patch
-    for name in ignored(tree, git):
-        members[IGNORED + name] = tree / name
+    for name in ignored(git):
+        members[IGNORED + name] = git.folder / name
     return members
 
 
-def pack(tree: Path, commit: str, scratch: Path, git: Sequence[str] = GIT) -> Path:
+def pack(git: Git, commit: str, scratch: Path) -> Path:
     """Write the objects of one commit into a pack; without deltas its bytes are always the same."""
-    objects = run(*git, "rev-list", "--objects", "--no-walk", commit, cwd=tree).stdout
+    objects = git.run("rev-list", "--objects", "--no-walk", commit).stdout
     names = "".join(f"{line.partition(' ')[0]}\n" for line in objects.splitlines())
     options = ("--quiet", "--threads=1", "--window=0", "--no-reuse-delta")
-    result = run(*git, "pack-objects", *options, scratch / "source", cwd=tree, stdin=names)
+    result = git.run("pack-objects", *options, scratch / "source", stdin=names)
     return scratch / f"source-{result.stdout.strip()}.pack"
 
 
-def edits(tree: Path, scratch: Path, git: Sequence[str] = GIT) -> Path:
+def edits(git: Git, scratch: Path) -> Path:
     """Write a patch from the commit to the tree, with new files; it is empty without edits."""
     index, patch = scratch / "index", scratch / "edits.patch"
-    git_index = tree / run(*git, "rev-parse", "--git-path", "index", cwd=tree).stdout.strip()
-    objects = tree / run(*git, "rev-parse", "--git-path", "objects", cwd=tree).stdout.strip()
+    git_index = git.folder / git.run("rev-parse", "--git-path", "index").stdout.strip()
+    objects = git.folder / git.run("rev-parse", "--git-path", "objects").stdout.strip()
     if git_index.is_file():
         shutil.copyfile(git_index, index)
     env = {
-        **os.environ,
         "GIT_INDEX_FILE": str(index),
         "GIT_OBJECT_DIRECTORY": str(scratch / "objects"),
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects),
     }
     (scratch / "objects").mkdir(exist_ok=True)
-    run(*git, "add", "--intent-to-add", "--all", cwd=tree, env=env)
+    # git would run `git status` in a submodule, with the configuration of the submodule
+    entries = git.run("ls-files", "--stage", "-z").stdout.split("\0")
+    submodules = [entry.partition("\t")[2] for entry in entries if entry.startswith("160000 ")]
+    others = (f":(exclude,literal){path}" for path in submodules)
+    git.run("add", "--intent-to-add", "--all", "--", ".", *others, env=env)
     options = ("--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
-    run(*git, "diff", *options, f"--output={patch}", "HEAD", cwd=tree, env=env)
+    ignore = "--ignore-submodules=all"
+    git.run("diff", *options, ignore, f"--output={patch}", "HEAD", env=env)
     patch.touch()
     return patch
 
 
-def ignored(tree: Path, git: Sequence[str] = GIT) -> list[str]:
+def ignored(git: Git) -> list[str]:
     """Return the Go files that git ignores: make generated them, and the build needs them."""
     options = ("--others", "--ignored", "--exclude-standard", "-z", "--", "*.go")
-    listed = run(*git, "ls-files", *options, cwd=tree).stdout.split("\0")
+    listed = git.run("ls-files", *options).stdout.split("\0")
     return sorted(name for name in listed if name and not name.startswith("_output/"))
 
 
@@ -74,18 +72,20 @@ def restore(staged: Path, tree: Path, commit: str) -> None:
 
     git checks every object. Raises Failure if the pack does not contain `commit`.
     """
-    run(*GIT, "init", "--quiet", "--initial-branch=stepkube", tree)
+    tree.mkdir(parents=True, exist_ok=True)
+    git = Git(tree)
+    git.run("init", "--quiet", "--initial-branch=stepkube")
     packs = tree / ".git" / "objects" / "pack"
     packs.mkdir(parents=True, exist_ok=True)
     pack_file = packs / "pack-bundle.pack"
     (staged / PACK).rename(pack_file)
-    run(*GIT, "index-pack", pack_file, cwd=tree)
-    text = run(*GIT, "cat-file", "commit", commit, cwd=tree).stdout
+    git.run("index-pack", pack_file)
+    text = git.run("cat-file", "commit", commit).stdout
     if re.search(r"^parent ", text.partition("\n\n")[0], re.MULTILINE):
         files.write(tree / ".git" / "shallow", f"{commit}\n")
-    run(*GIT, *_NO_FILTERS, "reset", "--quiet", "--hard", commit, cwd=tree)
+    git.run("-c", "core.autocrlf=false", "reset", "--quiet", "--hard", commit)
     if (staged / EDITS).is_file():
-        run(*GIT, "apply", "--whitespace=nowarn", staged / EDITS, cwd=tree)
+        git.run("apply", "--whitespace=nowarn", staged / EDITS)
     for file in sorted((staged / IGNORED).rglob("*")):
         if file.is_file():
             target = tree / file.relative_to(staged / IGNORED)
@@ -99,8 +99,8 @@ def restore(staged: Path, tree: Path, commit: str) -> None:
 
 def is_same_source(tree: Path, commit: str, patch: str, scratch: Path) -> bool:
     """Return whether a tree is at `commit` with the edits of sha256 `patch` (empty: no edits)."""
-    head = run(*GIT, "rev-parse", "HEAD", cwd=tree, check=False).stdout.strip()
+    head = Git(tree).run("rev-parse", "HEAD", check=False).stdout.strip()
     if head != commit:
         return False
-    found = edits(tree, scratch)
+    found = edits(Git(tree), scratch)
     return patch == (files.digest_file(found) if found.stat().st_size else "")

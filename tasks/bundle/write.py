@@ -28,7 +28,6 @@ from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.system import files, resources
-from tasks.system.run import run
 
 TOOLS = ("go", "etcd", "delve", "cni")
 _NOT_NEEDED = re.compile(
@@ -57,8 +56,8 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
     temporary = settings.paths.cache / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=temporary) as scratch:
-        head = run(*checkout.git, "rev-parse", "HEAD", cwd=checkout.tree).stdout.strip()
-        members = source.collect(checkout.tree, head, Path(scratch), checkout.git)
+        head = checkout.git.run("rev-parse", "HEAD").stdout.strip()
+        members = source.collect(checkout.git, head, Path(scratch))
         records = {}
         for tool in TOOLS:
             records[tool], tool_files = _tool(settings, tool)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from tasks.core.errors import Failure
-from tasks.kubernetes.tree import GIT, Checkout
-from tasks.system.run import run
+from tasks.kubernetes.tree import Checkout
+from tasks.system.git import Git
 
 VERSION_SCRIPT = Path("hack/lib/version.sh")
 NO_DATE = "2000-01-01T00:00:00Z"
@@ -51,7 +51,7 @@ def slug(text: str) -> str:
 
 def start_repository(tree: Path) -> None:
     """Initialize a git repository in a folder."""
-    run(*GIT, "init", "--quiet", "--initial-branch=stepkube", cwd=tree)
+    Git(tree).run("init", "--quiet", "--initial-branch=stepkube")
 
 
 def version_script(tree: Path) -> str:
@@ -69,31 +69,24 @@ def stated_commit(tree: Path) -> str:
     if match:
         return match[1]
     is_top = (tree / ".git").is_dir()  # else git would use a repository around the tree
-    head = run(*GIT, "rev-parse", "--verify", "HEAD", cwd=tree, check=False) if is_top else None
+    head = Git(tree).run("rev-parse", "--verify", "HEAD", check=False) if is_top else None
     return (head.stdout.strip() if head else "") or "0" * 40
 
 
-def commit_everything(
-    tree: Path, message: str, date: str, *, git: Sequence[str] = GIT, without: Sequence[str] = ()
-) -> None:
+def commit_everything(git: Git, message: str, date: str, *, without: Sequence[str] = ()) -> None:
     """Commit all files of a folder; the same files, message and date give the same commit.
 
     `without` are pathspecs to exclude.
     """
-    run(*git, "add", "--all", "--force", "--", ".", *without, cwd=tree)
+    compression = ("-c", "core.compression=1")
+    git.run(*compression, "add", "--all", "--force", "--", ".", *without)
     user = ("-c", "user.name=stepkube", "-c", "user.email=stepkube@localhost")
-    run(
-        "env",
-        f"GIT_AUTHOR_DATE={date}",
-        f"GIT_COMMITTER_DATE={date}",
-        *git,
+    options = ("--quiet", "--no-verify", f"--message={message}")
+    git.run(
         *user,
         "-c",
         "commit.gpgsign=false",
         "commit",
-        "--quiet",
-        "--no-verify",
-        "--message",
-        message,
-        cwd=tree,
+        *options,
+        env={"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date},
     )

@@ -17,10 +17,10 @@ from tasks.checkout.base import (
 )
 from tasks.core.errors import Failure
 from tasks.kubernetes.releases import is_minor, newest
-from tasks.kubernetes.tree import GIT, Checkout, require_kubernetes
+from tasks.kubernetes.tree import Checkout, require_kubernetes
 from tasks.settings.load import Settings
 from tasks.system import files, resources, unpack
-from tasks.system.run import run
+from tasks.system.git import Git
 
 
 class DebianPackage:
@@ -61,7 +61,7 @@ class DebianPackage:
                 _unpack(dsc, folder)
                 shutil.rmtree(downloads, ignore_errors=True)
         require_kubernetes(folder, self.name)
-        commit = run(*GIT, "rev-parse", "HEAD", cwd=folder).stdout.strip()
+        commit = Git(folder).run("rev-parse", "HEAD").stdout.strip()
         origin = f"{self.name} {offered[chosen]}"
         stamp = self.settings.build.version_stamp or chosen
         return Checkout(folder, stamp, commit, origin, requested)
@@ -94,5 +94,5 @@ def _git_import(tree: Path, dsc: Path) -> None:
     for name in names:
         patch = name.split(" ")[0]
         if patch and not patch.startswith("#"):
-            run(*GIT, "apply", "--whitespace=nowarn", f"debian/patches/{patch}", cwd=tree)
-    commit_everything(tree, f"Import {dsc.stem}", NO_DATE)
+            Git(tree).run("apply", "--whitespace=nowarn", f"debian/patches/{patch}")
+    commit_everything(Git(tree), f"Import {dsc.stem}", NO_DATE)

@@ -29,8 +29,8 @@ class FromBundle:
             raise NoSuchVersion(f"it has {bundled['version']}, not {requested}")
         if not (tree / "cmd").is_dir():
             raise Unreachable(
-                f"its tree {tree} does not exist; run: doit unbundle "
-                f"{shlex.quote(self.record['file'])}"
+                f"its tree {tree} does not exist;"
+                f" run: doit unbundle {shlex.quote(self.record['file'])}"
             )
         version = self.settings.build.version_stamp or bundled["version"]
         state = bundled.get("state", "")

@@ -6,14 +6,14 @@ import os
 import re
 import shlex
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tasks.checkout.base import Unreachable
 from tasks.core import console, redact
 from tasks.core.errors import Failure
-from tasks.kubernetes.tree import GIT
 from tasks.settings.load import Settings
-from tasks.system import network
+from tasks.system import git, network
+from tasks.system.git import Git
 from tasks.system.run import follow, run
 
 _TRIES = 3
@@ -26,15 +26,6 @@ _MISSING_OBJECT = re.compile(
 )
 _BROKEN = re.compile(r"possible repository corruption|missing \w+ object|pack-objects died")
 _HELPER = '!f() { echo "username=$STEPKUBE_GIT_USER"; echo "password=$STEPKUBE_GIT_WORD"; }; f'
-_SERVE = shlex.join((*GIT, "-c", "uploadpack.allowFilter=true", "upload-pack"))
-"""The server of a local repository; it allows requests for single files."""
-
-
-_REMOVED = (
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
-    *("GIT_SSL_NO_VERIFY", "GIT_ALLOW_PROTOCOL"),  # both are stronger than _config
-)
-"""Variables of the user that lead git to another repository, or disable TLS or its checks."""
 
 
 class Remote:
@@ -50,8 +41,9 @@ class Remote:
         Raises Unreachable if the address does not answer.
         """
         limit = self.settings.origin.timeout
-        arguments = ("origin", *names) if names else ("--heads", "--tags", "origin")
-        argv = (*GIT, *self._config(), "ls-remote", *arguments)
+        options = () if names else ("--heads", "--tags")
+        arguments = ("ls-remote", *options, "--", "origin", *names)
+        argv = Git(repository).argv(*self._config(), *arguments)
         try:
             listing = run(*argv, cwd=repository, timeout=limit, check=False, env=self.environment())
         except Failure as failure:
@@ -84,19 +76,9 @@ class Remote:
         for _ in range(_TRIES):
             output.clear()
             config = (*self._config(), "-c", f"fetch.negotiationAlgorithm={negotiation}")
-            if not follow(
-                *GIT,
-                *config,
-                "-C",
-                repository,
-                "fetch",
-                *options,
-                *flags,
-                "origin",
-                *refs,
-                on_line=on_line,
-                env=self.environment(),
-            ):
+            fetch = (*config, "fetch", *options, *flags, "--", "origin", *refs)
+            argv = Git(repository).argv(*fetch)
+            if not follow(*argv, on_line=on_line, cwd=repository, env=self.environment()):
                 return ""
             if any(REFUSED.search(line) or _BROKEN.search(line) for line in output):
                 break
@@ -104,9 +86,8 @@ class Remote:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of git: without prompts, the password in a variable."""
-        env = network.environment(self.settings)
-        for name in _REMOVED:
-            env.pop(name, None)
+        env = git.environment(network.environment(self.settings))
+        env.pop("GIT_ALLOW_PROTOCOL", None)  # it is stronger than protocol.http.allow
         return env | {
             "GCM_INTERACTIVE": "never",
             "GIT_ASKPASS": "",
@@ -125,13 +106,11 @@ class Remote:
         the setting of the most specific address is used, and no redirect leads to http.
         """
         config = [
-            "gc.auto=0",
-            "maintenance.auto=false",
             "http.lowSpeedLimit=1",
             f"http.lowSpeedTime={max(1, round(self.settings.mirror.timeout))}",
         ]
         if self.is_local:
-            config.append(f"remote.origin.uploadpack={_SERVE}")
+            config.append(f"remote.origin.uploadpack={self._server()}")
         parts = urlsplit(self.url)
         if parts.scheme == "https":
             config += ["protocol.http.allow=never", "http.sslVerify=true"]
@@ -139,6 +118,14 @@ class Remote:
         if self._user or self._password:
             config.append(f"credential.{parts.scheme}://{parts.netloc}.helper={_HELPER}")
         return [argument for pair in config for argument in ("-c", pair)]
+
+    def _server(self) -> str:
+        """Return the server of a local repository; it allows requests for single files."""
+        is_url = self.url.startswith("file://")
+        folder = Path(unquote(urlsplit(self.url).path) if is_url else self.url)
+        if not folder.is_dir():
+            return "git-upload-pack"
+        return shlex.join(Git(folder).argv("-c", "uploadpack.allowFilter=true", "upload-pack"))
 
     @property
     def is_local(self) -> bool:

@@ -19,10 +19,10 @@ from tasks.checkout.base import Incomplete, NoSuchVersion, Unreachable
 from tasks.checkout.git_remote import REFUSED, Remote, git_version, missing_object
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.kubernetes.tree import GIT
 from tasks.settings.load import Settings
 from tasks.system import files
-from tasks.system.run import Result, run
+from tasks.system.git import Git
+from tasks.system.run import Result
 
 PARTIAL = (2, 29)
 """The first git that can fetch single files without sending its own commits to the server."""
@@ -45,7 +45,7 @@ class Store:
                 self._repair()
             if not self.folder.is_dir():
                 with files.staged(self.folder) as staging:
-                    run(*GIT, "init", "--quiet", "--bare", staging, env=self.remote.environment())
+                    Git(staging).run("init", "--quiet", "--bare")
             self.git("config", "remote.origin.url", self.remote.url)
             yield
 
@@ -119,13 +119,11 @@ class Store:
 
         HEAD stays if it has this commit. Raises Failure if the user's work would be lost.
         """
-        git = (*GIT, "-C", folder)
-        head = run(*git, "rev-parse", "HEAD").stdout.strip()
-        if head == commit:
+        git = Git(folder)
+        head = git.run("rev-parse", "HEAD").stdout.strip()
+        if not git.run("merge-base", "--is-ancestor", commit, head, check=False).code:
             return
-        if not run(*git, "merge-base", "--is-ancestor", commit, head, check=False).code:
-            return
-        edits = run(*git, "status", "--porcelain").stdout.strip()
+        edits = git.run("status", "--porcelain", "--ignore-submodules=all").stdout.strip()
         if edits or self.git("rev-parse", "--verify", "--quiet", f"refs/kept/{head}").code:
             work = "edits" if edits else "other commits"
             raise Failure(
@@ -134,18 +132,18 @@ class Store:
                 f" run: git -C {shlex.quote(str(folder))} checkout --detach {commit[:12]}",
             )
         console.say(f"  {requested} was moved from {head[:12]} to {commit[:12]}")
-        run(*git, "checkout", "--quiet", "--detach", commit)
+        git.run("checkout", "--quiet", "--detach", commit)
 
     def is_complete(self, folder: Path) -> bool:
         """Return whether git wrote all files of a worktree: it writes the index last."""
         if not (folder / ".git").exists():
             return False
-        index = run(*GIT, "rev-parse", "--git-path", "index", cwd=folder, check=False)
+        index = Git(folder).run("rev-parse", "--git-path", "index", check=False)
         return index.code == 0 and (folder / index.stdout.strip()).is_file()
 
     def git(self, *argv: str | Path) -> Result:
         """Run git in the repository; the caller checks the exit code."""
-        return run(*GIT, "-C", self.folder, *argv, env=self.remote.environment(), check=False)
+        return Git(self.folder).run(*argv, check=False)
 
     def _is_worktree(self, folder: Path) -> bool:
         """Return whether a folder is a worktree of this repository."""
@@ -236,12 +234,12 @@ class Store:
         The sparse options are passed to this one command: before git 2.36 the configuration of a
         bare repository cannot contain them. The index is written last.
         """
-        patterns = run(*GIT, "rev-parse", "--git-path", "info/sparse-checkout", cwd=folder)
+        patterns = Git(folder).run("rev-parse", "--git-path", "info/sparse-checkout")
         escaped = [re.sub(r"([][*?!#\\])", r"\\\1", path) for path in missing]
         text = "".join(f"!/{path}\n" for path in escaped)
         files.write(folder / patterns.stdout.strip(), f"/*\n{text}")
         sparse = ("-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false")
-        return run(*GIT, *sparse, "read-tree", "-m", "-u", "HEAD", cwd=folder, check=False)
+        return Git(folder).run(*sparse, "read-tree", "-m", "-u", "HEAD", check=False)
 
 
 def _incomplete(reason: str) -> Incomplete:

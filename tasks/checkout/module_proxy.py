@@ -32,6 +32,7 @@ from tasks.kubernetes.releases import is_minor, newest
 from tasks.kubernetes.tree import Checkout, is_version, require_kubernetes
 from tasks.settings.load import Settings
 from tasks.system import download, files, resources
+from tasks.system.git import Git
 
 MODULE = "k8s.io/kubernetes"
 OLDEST = Minor(1, 24)
@@ -86,7 +87,7 @@ class ModuleProxy:
             shutil.rmtree(staging / "vendor", ignore_errors=True)
             _write_version(staging, version, info)
             start_repository(staging)
-            commit_everything(staging, f"Import {MODULE} {version}", info["Time"])
+            commit_everything(Git(staging), f"Import {MODULE} {version}", info["Time"])
 
     def _info(self, version: str) -> dict[str, Any]:
         """Return the proxy's .info file of a release (https://go.dev/ref/mod#goproxy-protocol)."""

@@ -32,6 +32,7 @@ from tasks.kubernetes.tree import Checkout, guess_version, is_version, require_k
 from tasks.settings.load import Settings
 from tasks.settings.paths import user_path
 from tasks.system import download, files, network, resources, unpack
+from tasks.system.git import Git
 
 _SHA256, _SHA512 = 64, 128
 _CHECKSUM = "[0-9a-fA-F]{64}|[0-9a-fA-F]{128}"
@@ -166,7 +167,7 @@ class Tarball:
             console.progress(f"importing {archive.name}")
             start_repository(staging)
             date = datetime.fromtimestamp(min(max(changed, 0.0), _LATEST), UTC)
-            commit_everything(staging, f"Import {archive.name}", f"{date:%Y-%m-%dT%H:%M:%SZ}")
+            commit_everything(Git(staging), f"Import {archive.name}", f"{date:%Y-%m-%dT%H:%M:%SZ}")
             folder = source / f"{slug(version.partition('+')[0])}-tarball-{digest[:12]}"
             staging.rename(folder)
             return folder

@@ -12,11 +12,11 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import version_stamp
 from tasks.kubernetes.releases import satisfies
-from tasks.kubernetes.tree import GIT, Checkout, guess_version, is_source, require_kubernetes
+from tasks.kubernetes.tree import Checkout, guess_version, is_source, require_kubernetes
 from tasks.settings.load import Settings
 from tasks.settings.paths import user_path
 from tasks.system import files, resources
-from tasks.system.run import run
+from tasks.system.git import Git
 
 _OUTPUT = (":(exclude)_output", ":(exclude).make")
 
@@ -41,20 +41,20 @@ class Worktree:
         checkout = self._git_worktree(where) if is_git else self._unpacked()
         version = self.settings.build.version_stamp or checkout.version
         if not satisfies(version, requested):
-            argv = (*checkout.git, "rev-parse", f"{requested}^{{commit}}")
-            commit = run(*argv, cwd=self.tree, check=False).stdout.strip()
+            arguments = ("rev-parse", "--verify", "--end-of-options", f"{requested}^{{commit}}")
+            commit = checkout.git.run(*arguments, check=False).stdout.strip()
             if commit != checkout.commit:
                 raise NoSuchVersion(f"it is at {version}, not at {requested}")
         return replace(checkout, version=version, requested=requested)
 
     def _git_worktree(self, where: str) -> Checkout:
         """Return the commit and version of a git worktree."""
-        head = run(*GIT, "rev-parse", "HEAD", cwd=self.tree, check=False)
+        head = Git(self.tree).run("rev-parse", "HEAD", check=False)
         if head.code:
             raise Failure(
                 f"{where}: git cannot read {self.tree}\n{head.tail(2)}",
-                f"make a first commit, or fix the error that this shows: git -C "
-                f"{shlex.quote(str(self.tree))} status",
+                f"make a first commit, or fix the error that this shows:"
+                f" git -C {shlex.quote(str(self.tree))} status",
             )
         checkout = Checkout(self.tree, "", head.stdout.strip(), self.name, "")
         stamp = self.settings.build.version_stamp
@@ -65,8 +65,7 @@ class Worktree:
         repository = self.settings.paths.cache / "git" / f"{files.digest(str(self.tree))[:16]}-tree"
         if not (repository / "HEAD").is_file():
             self._record_files(repository)
-        git = (*GIT, "--git-dir", repository)
-        head = run(*git, "rev-parse", "HEAD").stdout.strip()
+        head = Git(self.tree, str(repository)).run("rev-parse", "HEAD").stdout.strip()
         stamp = version_stamp.from_archive(self.tree) or version_stamp.Stamp("", head, "")
         version = self.settings.build.version_stamp or stamp.version
         version = version or guess_version(self.tree, stamp.commit)
@@ -81,10 +80,10 @@ class Worktree:
         )
         console.progress(f"recording the files of {self.tree}")
         with files.staged(repository) as staging:
-            run(*GIT, "init", "--quiet", "--bare", "--initial-branch=stepkube", staging)
-            git = (*GIT, "-c", "core.compression=1", "--git-dir", str(staging), "--work-tree", ".")
+            Git(staging).run("init", "--quiet", "--bare", "--initial-branch=stepkube")
+            git = Git(self.tree, str(staging))
             without = (*_OUTPUT, *_no_sources(self.tree))
-            commit_everything(self.tree, "As it was found", NO_DATE, git=git, without=without)
+            commit_everything(git, "As it was found", NO_DATE, without=without)
 
 
 def _no_sources(tree: Path) -> list[str]:

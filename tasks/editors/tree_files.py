@@ -22,10 +22,9 @@ from tasks.editors.configurations import (
     TOOL_FILES,
     with_patterns,
 )
-from tasks.kubernetes.tree import GIT
 from tasks.settings.load import Settings
 from tasks.system import files
-from tasks.system.run import run
+from tasks.system.git import Git
 
 JOURNAL = "ide.json"
 
@@ -89,7 +88,7 @@ def exclude_file(tree: Path) -> tuple[Path | None, str]:
     None for a tree without a repository, such as an unpacked archive.
     """
     arguments = ("rev-parse", "--git-path", "info/exclude", "--show-prefix")
-    result = run(*GIT, *arguments, cwd=tree, check=False)
+    result = Git(tree).run(*arguments, check=False)
     if result.code:
         return None, ""
     path, prefix = result.stdout.split("\n")[:2]
@@ -98,7 +97,7 @@ def exclude_file(tree: Path) -> tuple[Path | None, str]:
 
 def tracked(tree: Path, names: Iterable[str]) -> list[str]:
     """Return the files that git tracks: git shows their changes even if they are excluded."""
-    result = run(*GIT, "ls-files", "-z", "--", *names, cwd=tree, check=False)
+    result = Git(tree).run("ls-files", "-z", "--", *names, check=False)
     return result.stdout.split("\0")[:-1]
 
 

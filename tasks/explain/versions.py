@@ -65,8 +65,8 @@ def choices(settings: Settings) -> list[Choice]:
 
 def stamp(checkout: Checkout) -> dict[str, str]:
     """Return the version stamp of a component that is built from the tree now."""
-    arguments = ("--no-optional-locks", "status", "--porcelain")
-    edited = run(*checkout.git, *arguments, cwd=checkout.tree).stdout.strip()
+    arguments = ("status", "--porcelain", "--ignore-submodules=all")
+    edited = checkout.git.run(*arguments).stdout.strip()
     stamped = version_stamp.values(
         version_stamp.with_new_commits(checkout), dirty=bool(edited), date=""
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,22 +12,8 @@ from pathlib import Path
 from tasks.core.errors import Failure
 from tasks.kubernetes.facts import Minor
 from tasks.system import files
-from tasks.system.run import run
+from tasks.system.git import Git
 
-GIT = (
-    "git",
-    "--no-optional-locks",
-    "-c",
-    "safe.directory=*",
-    "-c",
-    "core.quotepath=off",
-    "-c",
-    "gc.auto=0",
-    "-c",
-    "maintenance.auto=false",
-)
-"""First arguments of every git command. Automatic maintenance is off: it would run in the
-background while a folder is renamed."""
 LARGE = 64 << 20
 """Bytes that a source file does not have: the largest of Kubernetes has 6 MiB."""
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -50,10 +36,9 @@ class Checkout:
     """The tree's state (clean, dirty, archive) if a file names it; empty if git decides."""
 
     @property
-    def git(self) -> tuple[str, ...]:
-        """First arguments of a git command that runs in the tree."""
-        options = ("--git-dir", self.repository, "--work-tree", ".")
-        return (*GIT, *options) if self.repository else GIT
+    def git(self) -> Git:
+        """Git in the tree."""
+        return Git(self.tree, self.repository)
 
     @property
     def minor(self) -> Minor:
@@ -146,8 +131,7 @@ def _log_minor(log: Path) -> int:
 class Snapshot:
     """The files of a worktree at one moment; see `snapshot`."""
 
-    tree: Path
-    git: Sequence[str]
+    git: Git
     tracked: Mapping[str, str]
     """Blob digest in git's index by path, without the deleted files."""
     changed: frozenset[str]
@@ -177,36 +161,35 @@ class Snapshot:
         if unread:
             listed = "".join(f"{path}\n" for path in unread)
             words = ("hash-object", "--stdin-paths")
-            hashes = run(*self.git, *words, cwd=self.tree, stdin=listed).stdout.split()
+            hashes = self.git.run(*words, stdin=listed).stdout.split()
             self._hashed.update(zip(unread, hashes, strict=True))
         return {path: self._hashed.get(path) or self.tracked[path] for path in paths}
 
 
-def snapshot(tree: Path, git: Sequence[str] = GIT) -> Snapshot:
+def snapshot(git: Git) -> Snapshot:
     """Return the files of a worktree as they are now; it costs one look at git's index."""
-    index = run(*git, "ls-files", "--stage", "-z", cwd=tree).stdout
+    index = git.run("ls-files", "--stage", "-z").stdout
     digests: dict[str, str] = {}
     for entry in index.split("\0")[:-1]:
         columns, _, path = entry.partition("\t")
         digests[path] = columns.split()[1]
-    changed, deleted = changed_files(tree, git)
+    changed, deleted = changed_files(git)
     for path in deleted:
         digests.pop(path, None)
-    return Snapshot(tree, git, digests, frozenset(changed))
+    return Snapshot(git, digests, frozenset(changed))
 
 
-def changed_files(tree: Path, git: Sequence[str] = GIT) -> tuple[list[str], list[str]]:
+def changed_files(git: Git) -> tuple[list[str], list[str]]:
     """Return the changed files of a worktree: edited and untracked ones, and deleted ones."""
-    status = run(
-        *git, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", cwd=tree
-    ).stdout
+    options = ("--untracked-files=all", "--no-renames", "--ignore-submodules=all")
+    status = git.run("status", "--porcelain=v1", "-z", *options).stdout
     changed, deleted = [], []
     for entry in status.split("\0")[:-1]:
         path = entry[3:]
         with suppress(PermissionError):  # of a folder that this user cannot read
-            if (tree / path).is_file():
+            if (git.folder / path).is_file():
                 changed.append(path)
-            elif not (tree / path).exists():
+            elif not (git.folder / path).exists():
                 deleted.append(path)
     return changed, deleted
 

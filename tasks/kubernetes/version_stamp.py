@@ -9,7 +9,6 @@ from pathlib import Path
 from tasks.core.errors import Failure
 from tasks.kubernetes import releases
 from tasks.kubernetes.tree import Checkout, guess_version, is_version
-from tasks.system.run import run
 
 MOST_OTHER_TAGS = 50
 """Number of tags v1.* without a version that are skipped in the history."""
@@ -50,9 +49,9 @@ def worktree_version(checkout: Checkout) -> str:
     git matches tags only by globs, so a tag such as v1.x-backup is found and then excluded.
     """
     excluded: list[str] = []
-    argv = (*checkout.git, "describe", "--tags", "--match=v1.*", "--abbrev=14")
+    arguments = ("describe", "--tags", "--match=v1.*", "--abbrev=14")
     while len(excluded) < MOST_OTHER_TAGS:
-        text = run(*argv, *excluded, cwd=checkout.tree, check=False).stdout.strip()
+        text = checkout.git.run(*arguments, *excluded, check=False).stdout.strip()
         found = re.sub(r"-\d+-g[0-9a-f]{14,40}$", "", text)
         if not found:
             break
@@ -66,8 +65,8 @@ def worktree_version(checkout: Checkout) -> str:
 
 def _best_tag(checkout: Checkout, tag: str) -> str:
     """Return upstream's newest tag at the commit of a tag, else one that is a version; or empty."""
-    argv = (*checkout.git, "tag", "--points-at", f"{tag}^{{commit}}", "--list", "v1.*")
-    tags = sorted(filter(is_version, run(*argv, cwd=checkout.tree, check=False).stdout.split()))
+    arguments = ("tag", "--points-at", f"{tag}^{{commit}}", "--list", "v1.*")
+    tags = sorted(filter(is_version, checkout.git.run(*arguments, check=False).stdout.split()))
     return next(reversed([name for name in tags if releases.is_release(name)] or tags), "")
 
 
@@ -79,8 +78,8 @@ def with_new_commits(checkout: Checkout) -> Checkout:
     current = head_commit(checkout)
     if current in ("", checkout.commit):
         return checkout
-    argv = (*checkout.git, "rev-list", "--count", f"{checkout.commit}..HEAD")
-    count = run(*argv, cwd=checkout.tree, check=False)
+    arguments = ("rev-list", "--count", f"{checkout.commit}..HEAD")
+    count = checkout.git.run(*arguments, check=False)
     if count.code:
         return checkout
     version = _add_commits(checkout.version, int(count.stdout), current)
@@ -91,7 +90,7 @@ def head_commit(checkout: Checkout) -> str:
     """Return the HEAD commit of a worktree; empty if the version does not come from git."""
     if checkout.state or checkout.repository:
         return ""
-    return run(*checkout.git, "rev-parse", "HEAD", cwd=checkout.tree, check=False).stdout.strip()
+    return checkout.git.run("rev-parse", "HEAD", check=False).stdout.strip()
 
 
 def from_archive(tree: Path) -> Stamp | None:

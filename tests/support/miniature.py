@@ -4,11 +4,11 @@ import atexit
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from tasks.kubernetes import tree
+from tasks.system.git import Git
 
 FILES = {
     "go.mod": "module k8s.io/kubernetes\n\ngo 1.21\n",
@@ -71,7 +71,7 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def blobs(folder: Path, git: Sequence[str] = tree.GIT) -> dict[str, str]:
+def blobs(folder: Path, repository: Git | None = None) -> dict[str, str]:
     """Return path -> blob digest of every file of a worktree."""
-    seen = tree.snapshot(folder, git)
+    seen = tree.snapshot(repository or Git(folder))
     return seen.blobs(seen.tracked.keys() | seen.changed)
