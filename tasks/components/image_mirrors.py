@@ -5,12 +5,12 @@ See docs/hosts.md of containerd.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
+from tasks.settings.templates import scalar
 
 ANY_REGISTRY = "_default"
 """containerd's name for all registries that have no separate folder."""
@@ -51,7 +51,7 @@ def hosts(settings: Settings) -> Mapping[str, str]:
 def _hosts_toml(api: str, ca_bundle: str) -> str:
     lines = ['capabilities = ["pull", "resolve"]', "override_path = true"]
     if ca_bundle and api.startswith("https"):
-        lines.append(f"ca = {json.dumps(ca_bundle)}")
+        lines.append(f"ca = {scalar(ca_bundle)}")
     # containerd 1.6 rejects a file without a host; server is the last address that it tries
-    all_lines = [f"server = {json.dumps(api)}", *lines, f"[host.{json.dumps(api)}]", *lines]
+    all_lines = [f"server = {scalar(api)}", *lines, f"[host.{scalar(api)}]", *lines]
     return "\n".join(all_lines) + "\n"

@@ -95,12 +95,8 @@ def goland(view: View) -> dict[str, str]:
 
 def snippet(view: View) -> str:
     """Return the Lua code that adds the tool's configurations to nvim-dap."""
-    quoted = [{"from": _quote(editor), "to": _quote(binary)} for editor, binary in view.rules]
-    return render("nvim-dap.lua.j2", host=view.host, ports=view.ports, rules=quoted, prefix=PREFIX)
-
-
-def _quote(path: str) -> str:
-    return json.dumps(path, ensure_ascii=False)
+    rules = view.rules
+    return render("nvim-dap.lua.j2", host=view.host, ports=view.ports, rules=rules, prefix=PREFIX)
 
 
 def with_patterns(text: str, tree: Path, patterns: Iterable[str]) -> str:

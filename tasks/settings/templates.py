@@ -1,8 +1,14 @@
-"""Render the jinja2 templates in templates/; an undefined variable is an error."""
+"""Render the jinja2 templates in templates/; an undefined variable is an error.
+
+Every value passes a filter of the file's language, so that no text of a user becomes code.
+"""
 
 from __future__ import annotations
 
 import functools
+import json
+import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from tasks.settings.load import ROOT
@@ -10,21 +16,69 @@ from tasks.settings.load import ROOT
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_SPECIAL = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
+
 
 def render(name: str, **values: Any) -> str:
     """Return the text of a template, rendered with values."""
-    return _environment().get_template(name).render(**values)
+    return environment().get_template(name).render(**values)
+
+
+def scalar(value: object) -> str:
+    r"""Return a value as JSON that TOML and YAML read too: \U1F600 instead of surrogate pairs."""
+    text = json.dumps(value, sort_keys=True)
+    for character in "<>&'\x7f":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return re.sub(r"\\ud[89ab]..\\ud[c-f]..", _long_escape, text)
+
+
+def _long_escape(pair: re.Match[str]) -> str:
+    character = json.loads('"' + pair[0] + '"')
+    return f"\\U{ord(character):08x}"
+
+
+def lua(value: object) -> str:
+    """Return a text as a string of Lua, a number unchanged; see the Lua manual, 3.1."""
+    if isinstance(value, int):
+        return str(value)
+    escaped = (
+        f"\\{ord(c):03d}" if ord(c) < 32 and c != "\n" else _SPECIAL.get(c, c) for c in str(value)
+    )
+    return f'"{"".join(escaped)}"'
+
+
+def shell(value: object) -> str:
+    """Return a value as one word of a shell script."""
+    return shlex.quote(str(value))
+
+
+def word(value: object) -> str:
+    """Return a name that stands without quotes. Raises ValueError for any other text."""
+    if not _WORD.fullmatch(str(value)):
+        raise ValueError(f"{value!r} is not a name")
+    return str(value)
+
+
+def xml(value: object) -> str:
+    """Return a text as the content of an XML attribute."""
+    from xml.sax.saxutils import escape  # noqa: PLC0415 - `doit list` stays fast
+
+    return escape(str(value), {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return jinja2's environment, with a filter for each language of the templates."""
     import jinja2  # noqa: PLC0415 - `doit list` stays fast
 
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROOT / "templates"),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - YAML and shell, not HTML
+        autoescape=False,  # noqa: S701 - each value has the filter of its language
     )
+    made.filters.update(lua=lua, shell=shell, toml=scalar, word=word, xml=xml, yaml=scalar)
+    return made
