@@ -87,7 +87,7 @@ def parse(data: bytes, bundle: str) -> Index:
         members = {name: Entry(**entry) for name, entry in value.pop("members").items()}
         index = Index(**value, members=members)
         for text in (index.checkout[name] for name in ("version", "commit", "head")):
-            if not re.fullmatch(r"[0-9A-Za-z.+-]+", text):
+            if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+-]*", text):
                 raise ValueError(text)
         names = [*members]
         for record in index.tools.values():
@@ -100,12 +100,15 @@ def parse(data: bytes, bundle: str) -> Index:
 
 
 def require_name(name: str, bundle: str) -> None:
-    """Raise Failure if the path of a member leads outside the folders of a bundle."""
+    """Raise Failure if the path of a member leads outside the folders of a bundle, or into .git."""
     parts = name.split("/")
     invalid = any(part in ("", ".", "..") for part in parts)
+    # git runs programs that the files of a .git folder name
+    invalid = invalid or (parts[0] == "source" and ".git" in map(str.lower, parts))
     if invalid or parts[0] not in _FOLDERS or len(parts) < 2 or not name.isprintable():
         raise Failure(
-            f"{bundle}: the path {name!r} leads outside the workspace; nothing was imported"
+            f"{bundle}: the path {name!r} leads outside the workspace, or into .git;"
+            " nothing was imported"
         )
 
 

@@ -147,9 +147,8 @@ def _require_same_tree(settings: Settings, contents: Index, path: Path) -> None:
         if not source.is_same_source(tree, contents.checkout["head"], patch, Path(scratch)):
             raise Failure(
                 f"{tree} exists and differs from the source in {path}; nothing was imported",
-                f"save your edits in another folder and run: rm -r "
-                f"{shlex.quote(str(tree))}; or set STEPKUBE_HOME"
-                " to another workspace",
+                f"save your edits in another folder and run: rm -r {shlex.quote(str(tree))};"
+                " or set STEPKUBE_HOME to another workspace",
             )
 
 

@@ -33,7 +33,7 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
         "To use the cluster:",
         f"  export KUBECONFIG={shlex.quote(str(paths.kubeconfig(login)))}",
         f"  export PATH={shlex.quote(str(paths.instance / 'bin'))}:$PATH",
-        *(f"  export {key}={value}" for key, value in ping_env.items()),
+        *(f"  export {key}={shlex.quote(value)}" for key, value in ping_env.items()),
         f"  kubectl get --raw {ready}",
         "",
         "To debug a component, and to run it normally again:",

@@ -63,8 +63,11 @@ def unpack(archive: Path, prefix: str, root: Path, is_executable: IsExecutable) 
         heartbeat = console.Heartbeat()
         for number, entry in enumerate(entries, 1):
             name = entry.filename.removeprefix(prefix)
-            if name == entry.filename or not name or ".." in name.split("/") or name[0] == "/":
-                raise Failure(f"{archive.name} has a file outside {prefix}: {entry.filename}")
+            unsafe = {"", ".", "..", ".git"}.intersection(name.split("/"))
+            if name == entry.filename or unsafe:
+                raise Failure(
+                    f"{archive.name} has a file outside {prefix}, or in .git: {entry.filename}"
+                )
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with zipped.open(entry) as source, target.open("wb") as out:

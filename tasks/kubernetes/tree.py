@@ -159,7 +159,7 @@ class Snapshot:
         """Return path -> blob digest of these files; only changed files are read, and only once."""
         unread = sorted(path for path in paths & self.changed if path not in self._hashed)
         if unread:
-            listed = "".join(f"{path}\n" for path in unread)
+            listed = "".join(f"{_quoted(path)}\n" for path in unread)
             words = ("hash-object", "--stdin-paths")
             hashes = self.git.run(*words, stdin=listed).stdout.split()
             self._hashed.update(zip(unread, hashes, strict=True))
@@ -177,6 +177,12 @@ def snapshot(git: Git) -> Snapshot:
     for path in deleted:
         digests.pop(path, None)
     return Snapshot(git, digests, frozenset(changed))
+
+
+def _quoted(path: str) -> str:
+    """Return a path as git reads it from a line, also if the path has line breaks."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def changed_files(git: Git) -> tuple[list[str], list[str]]:

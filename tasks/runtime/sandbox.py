@@ -7,6 +7,7 @@ every process in the sandbox.
 
 from __future__ import annotations
 
+import glob
 import ipaddress
 import os
 from collections.abc import Mapping, Sequence
@@ -118,7 +119,7 @@ def remove_cgroups(settings: Settings) -> None:
 
     The one in kubelet.cgroup_root stays, because it may have existed before.
     """
-    for top in (*CGROUPS.glob(f"*/{cgroup(settings)}"), CGROUPS / cgroup(settings)):
+    for top in (*CGROUPS.glob(f"*/{glob.escape(cgroup(settings))}"), CGROUPS / cgroup(settings)):
         for folder, _, _ in os.walk(top, topdown=False):
             if settings.kubelet.cgroup_root and folder == str(top):
                 continue

@@ -77,7 +77,9 @@ class Archive:
 
     def source_versions(self, package: str) -> list[str]:
         """Return the available versions of a source package, newest first."""
-        shown = self._run("apt-cache", "showsrc", "--only-source", package, check=False).stdout
+        shown = self._run(
+            "apt-cache", "showsrc", "--only-source", "--", package, check=False
+        ).stdout
         found = set(re.findall(r"^Version: (\S+)$", shown, re.MULTILINE))
         return sorted(found, key=functools.cmp_to_key(compare), reverse=True)
 
@@ -88,6 +90,7 @@ class Archive:
             "apt-get",
             "source",
             "--download-only",
+            "--",
             f"{package}={version}",
             cwd=folder,
             doing=f"{package} {version}",
@@ -99,7 +102,7 @@ class Archive:
 
     def binary_version(self, package: str) -> str | None:
         """Return the newest version of a binary package, or None when it does not exist."""
-        result = self._run("apt-cache", "show", "--no-all-versions", package, check=False)
+        result = self._run("apt-cache", "show", "--no-all-versions", "--", package, check=False)
         match = re.search(r"^Version: (\S+)$", result.stdout, re.MULTILINE)
         return match[1] if match else None
 
@@ -109,7 +112,7 @@ class Archive:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="debs.") as name:
             debs = Path(name)
-            self._follow("apt-get", "download", *packages, cwd=debs, doing=" ".join(packages))
+            self._follow("apt-get", "download", "--", *packages, cwd=debs, doing=" ".join(packages))
             for deb in sorted(debs.glob("*.deb")):
                 console.progress(f"unpacking {deb.name}")
                 run("dpkg-deb", "--extract", deb, folder)
@@ -186,6 +189,12 @@ def _options(folder: Path, mirror: Mirror, ca_file: str, hosts: Sequence[str]) -
         values |= {f"Acquire::{section}::Verify-{name}": "true" for name in ("Peer", "Host")}
     if ca_file:
         values["Acquire::https::CaInfo"] = ca_file
+    for value in map(str, values.values()):
+        if '"' in value or "\n" in value:
+            raise Failure(
+                f"apt cannot use the path {value!r}: it has a quote or a line break",
+                "set STEPKUBE_HOME to another folder, or origin.git instead of apt",
+            )
     cleared = [f"#clear {hook};" for hook in _HOOKS]
     return "\n".join([*cleared, *(f'{key} "{value}";' for key, value in values.items())]) + "\n"
 

@@ -1,17 +1,24 @@
-"""The end of `doit up`: lines that a user copies into a shell."""
-
-import shlex
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from tasks.cluster import summary
 from tasks.settings import load
 from tasks.system import files
 
 
-def test_a_path_with_blanks_is_quoted(tmp_path: Path) -> None:
-    made = load.load({"STEPKUBE_HOME": str(tmp_path / "it's mine"), "START_MODE": "nokubelet"})
-    lock = dict.fromkeys(("commit", "origin", "requested"), "")
-    files.write_json(made.paths.lock, {**lock, "tree": "/", "version": "v1.20.2"})
-    exports = [shlex.split(line) for line in summary.lines(made, []) if "export " in line]
-    assert ["export", f"KUBECONFIG={made.paths.kubeconfig('admin')}"] in exports
-    assert ["export", f"PATH={made.paths.instance / 'bin'}:$PATH"] in exports
+@pytest.mark.parametrize("name", ["plain", "a blank", "it's", "$(touch ran)", "`touch ran`;x", "ä"])
+def test_the_printed_exports_can_be_copied_into_a_shell(tmp_path: Path, name: str) -> None:
+    chosen = load.load({"STEPKUBE_HOME": str(tmp_path / name)})
+    lock = {"version": "v1.30.0", "commit": "", "origin": "", "requested": "", "tree": "/"}
+    files.write_json(chosen.paths.lock, lock)
+    exports = [line for line in summary.lines(chosen, []) if line.startswith("  export ")]
+    script = "\n".join([*exports, 'printf "%s\\n" "$KUBECONFIG" "$PATH"'])
+    done = subprocess.run(
+        ["/bin/sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    kubeconfig, path = done.stdout.splitlines()
+    assert kubeconfig == str(chosen.paths.kubeconfig("admin"))
+    assert path.startswith(f"{chosen.paths.instance / 'bin'}:")
+    assert not (tmp_path / "ran").exists()

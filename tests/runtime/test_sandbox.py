@@ -221,3 +221,15 @@ def test_an_old_kubelet_needs_cgroup_v1(
     with pytest.raises(Failure, match=r"from Kubernetes 1\.19.* v1\.18\.20") as caught:
         prerequisites.require_cgroups(made)
     assert "START_MODE=nokubelet" in caught.value.hint
+
+
+def test_only_the_nodes_own_control_groups_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "CGROUPS", tmp_path / "cgroup")
+    mine, other = tmp_path / "cgroup/memory/[a]*/pod", tmp_path / "cgroup/memory/a/pod"
+    for folder in (mine, other):
+        folder.mkdir(parents=True)
+    sandbox.remove_cgroups(chosen(tmp_path, CGROUP_ROOT="/[a]*"))
+    assert not mine.exists()
+    assert other.exists()
