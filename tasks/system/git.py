@@ -33,6 +33,16 @@ _PROGRAM = re.compile(
 )
 """Matches the keys whose value is a program, see git-config(1). A diff needs two options instead:
 --no-ext-diff and --no-textconv."""
+_LFS_PROGRAM = re.compile(
+    r"lfs\.(.*\.)?(standalonetransferagent|extension\..*|customtransfer\..*)", re.DOTALL
+)
+"""Matches the keys whose value is a program of Git LFS, see git-lfs-config(5)."""
+_NO_LFS = {
+    "filter.lfs.clean": "",
+    "filter.lfs.smudge": "",
+    "filter.lfs.process": "",
+    "filter.lfs.required": "false",
+}
 _PASSED = re.compile(
     r"(?!GIT_).*|GIT_(ALLOW_PROTOCOL|ASKPASS|EXEC_PATH|PROXY_COMMAND|SSH(_COMMAND|_VARIANT)?"
     r"|SSL_(CAINFO|CAPATH|CERT|KEY)|TERMINAL_PROMPT"
@@ -93,7 +103,7 @@ class Git:
             )
             if "extensions.worktreeconfig" not in keys:
                 break
-        values = {}
+        values = dict(_NO_LFS) if any(map(_LFS_PROGRAM.fullmatch, keys)) else {}
         for key in filter(_PROGRAM.fullmatch, keys):
             if "=" in key:
                 raise Failure(

@@ -168,6 +168,23 @@ def test_a_worktree_with_its_own_configuration_runs_no_program(
     assert not marker.exists()
 
 
+def test_lfs_runs_no_program_of_a_repository(
+    marker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = miniature.make(tmp_path / "tree")
+    users = tmp_path / "gitconfig"
+    users.write_text(f'[filter "lfs"]\n clean = "touch {marker}; cat"\n required = true\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(users))
+    (folder / ".gitattributes").write_text("*.go filter=lfs\n")
+    (folder / "pkg/kubelet/kubelet.go").write_text("package kubelet // edited\n")
+    Git(folder).run("status")
+    assert marker.exists(), "the filter is the user's own"
+    marker.unlink()
+    miniature.git(folder, "config", "lfs.extension.x.clean", "touch x")
+    use(Git(folder), tmp_path / "scratch")
+    assert not marker.exists()
+
+
 @pytest.fixture
 def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Set the variables that git sets for a hook of another repository."""
