@@ -269,9 +269,9 @@ def test_an_archive_is_unpacked_without_its_top_folder(tmp_path: Path) -> None:
     "name", ["two\nlines.go", '"quoted".go', "back\\slash.go", "-x.go", "ä .go"]
 )
 def test_the_snapshot_takes_every_file_name(remote: Path, name: str) -> None:
-    before = tree.snapshot(Git(remote))
+    before = miniature.blobs(remote)
     (remote / name).write_text("package x\n")
-    assert set(tree.snapshot(Git(remote))) - set(before) == {name}
+    assert set(miniature.blobs(remote)) - set(before) == {name}
 
 
 def test_the_snapshot_sees_edits_new_files_and_deletions(remote: Path) -> None:
