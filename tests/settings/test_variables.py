@@ -24,7 +24,7 @@ from tasks.cluster import foreground
 from tasks.cluster import tasks as cluster
 from tasks.components import cloud_controller_manager
 from tasks.components.base import Context
-from tasks.components.registry import COMPONENTS
+from tasks.components.registry import COMPONENTS, debug_offsets
 from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.explain import provenance
@@ -37,9 +37,7 @@ from tasks.settings.load import Settings
 from tasks.settings.table import Row, table
 from tasks.system import files, process, procfs, run
 from tasks.toolchain import cni
-from tests.support.variables import ALWAYS, EFFECTS, SPANS, Effect
-
-OLDEST, NEWEST = "1.10", "1.36"
+from tests.support.variables import ALWAYS, EFFECTS, NEWEST, OLDEST, SPANS, Effect
 
 
 def spans() -> dict[str, tuple[str, str, str, str]]:
@@ -53,6 +51,7 @@ def spans() -> dict[str, tuple[str, str, str, str]]:
 
 
 SCRIPT = spans()
+HIGHEST_BASE_PORT = 65535 - max(debug_offsets().values())
 READY = sorted(EFFECTS)
 
 
@@ -386,7 +385,7 @@ def test_variables_of_every_shell_are_never_wrong() -> None:
         ({"STEPKUBE_NODE_FORWARD": "6443"}, "(STEPKUBE_NODE_FORWARD): port 6443"),
         ({"STEPKUBE_NODE_FORWARD": "30080,30080:80"}, "(STEPKUBE_NODE_FORWARD): port 30080"),
         ({"STEPKUBE_NODE_FORWARD": "web"}, "'web' is not a port"),
-        ({"STEPKUBE_DEBUG_BASE_PORT": "65530"}, "use 65524 or less"),
+        ({"STEPKUBE_DEBUG_BASE_PORT": "65530"}, f"use {HIGHEST_BASE_PORT} or less"),
         ({"WAIT_FOR_URL_API_SERVER": "0"}, "WAIT_FOR_URL_API_SERVER): 0 "),
         ({"STEPKUBE_BUILD_JOBS": "-1"}, "use 0 to 1024"),
         ({"CONTAINER_RUNTIME_ENDPOINT": "crio.sock"}, "CONTAINER_RUNTIME_ENDPOINT): 'crio.sock'"),

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tasks.kubernetes import facts
+
+OLDEST, *_, NEWEST = map(str, facts.minors())
+
 ALWAYS = """
 ALLOW_PRIVILEGED RUNTIME_CONFIG KUBELET_AUTHORIZATION_WEBHOOK KUBELET_AUTHENTICATION_WEBHOOK
 POD_MANIFEST_PATH KUBELET_FLAGS FAIL_SWAP_ON SERVICE_CLUSTER_IP_RANGE FIRST_SERVICE_CLUSTER_IP
@@ -118,7 +122,7 @@ class Effect:
     value: str
     shows: str = ""
     needs: dict[str, str] = field(default_factory=dict)
-    works: tuple[str, str] = ("1.10", "1.36")
+    works: tuple[str, str] = (OLDEST, NEWEST)
     refused: str = ""
     everywhere: bool = False
     alone: bool = False
