@@ -62,8 +62,8 @@ class Context:
     """The absolute path of the program."""
     flags: frozenset[str] | None = None
     """The flag names in the program's --help, or None when they are not known."""
-    probed: Mapping[str, str] = field(default_factory=dict)
-    """The answers of this machine to the probes of the component's Spec, by name."""
+    host_answers: Mapping[str, str] = field(default_factory=dict)
+    """The answers to the host queries of the component's Spec, by name."""
 
     @property
     def facts(self) -> facts.Facts:

@@ -84,7 +84,7 @@ def desired_flags(context: Context) -> command_line.Flags:
 
 def build(context: Context) -> Component:
     """Return the component; it is ready when its socket accepts a connection."""
-    settings, cni = context.settings, context.probed.get("cni")
+    settings, cni = context.settings, context.host_answers.get("cni")
     tools = Tools(cni=Path(cni)) if cni else Tools()
     return Component(
         name=NAME,
@@ -182,7 +182,7 @@ SPEC = Spec(
     optional=runs,
     sandboxed=True,
     tools=lambda settings: () if cni_plugins(settings) else ("cni",),
-    probes=("cni",),
+    host_queries=("cni",),
     start_checks=("cgroups",),
     survivors="containerd-shim",
 )

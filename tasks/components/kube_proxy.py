@@ -24,8 +24,8 @@ def desired_flags(context: Context) -> command_line.Flags:
 
 
 def build(context: Context) -> Component:
-    """Return the component; the probe `ipvs` says why this machine does not support that mode."""
-    settings, no_ipvs = context.settings, context.probed.get("ipvs", "")
+    """Return the component; the host query `ipvs` says why IPVS is not available."""
+    settings, no_ipvs = context.settings, context.host_answers.get("ipvs", "")
     note = f"mode {DEFAULT_MODE} instead of ipvs: {no_ipvs}"
     endpoint = context.facts.health[NAME]
     port = settings.proxy.healthz_port
@@ -89,7 +89,7 @@ SPEC = Spec(
     after=AFTER,
     part="kube-proxy",
     sandboxed=True,
-    probes=("ipvs",),
+    host_queries=("ipvs",),
     start_checks=("cgroups",),
     exposed_ports=lambda settings: (settings.proxy.healthz_port,),
     port_group="proxy",

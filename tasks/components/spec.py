@@ -13,8 +13,8 @@ from tasks.settings.load import Settings
 
 Part = Literal["control-plane", "kubelet", "kube-proxy"]
 """A part of the cluster that START_MODE enables or disables."""
-Probe = Literal["cni", "ipvs"]
-"""The name of a question to this machine, see runtime/probes.py."""
+HostQuery = Literal["cni", "ipvs"]
+"""The name of a query of this machine, see runtime/host_queries.py."""
 StartCheck = Literal["cgroups", "container-runtime", "api-server"]
 """The name of a check before a start, see runtime/prerequisites.py."""
 
@@ -63,8 +63,8 @@ class Spec:
     """Returns the tools of the toolchain that it needs in addition to its program."""
     task_deps: Callable[[Settings], tuple[str, ...]] = _nothing
     """Returns other tasks that must run before it starts in a cluster."""
-    probes: tuple[Probe, ...] = ()
-    """The probes whose answers its builder needs."""
+    host_queries: tuple[HostQuery, ...] = ()
+    """The queries of this machine whose answers its builder needs."""
     validate: Callable[[Context], None] = lambda _: None
     """Raises Failure for settings that it cannot work with, before anything is built."""
     start_checks: tuple[StartCheck, ...] = ()

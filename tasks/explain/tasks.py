@@ -20,7 +20,7 @@ from tasks.explain import upstream
 from tasks.explain.provenance import DROPPED, FILE, FLAGS, Cause, Item, trace
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import processes
-from tasks.runtime.probes import PROBES
+from tasks.runtime.host_queries import HOST_QUERIES
 from tasks.settings.load import Settings
 from tasks.system import files
 
@@ -46,7 +46,7 @@ def explain_component(settings: Settings, name: str) -> Explanation:
     """Explain a component as `up` would start it now, without starting or writing anything."""
     checkout = load_checkout(settings.paths.lock)
     binary, note = _binary(settings, name)
-    context, others = _probed(name, Context(settings, checkout.minor, binary))
+    context, others = _with_host_answers(name, Context(settings, checkout.minor, binary))
     build = COMPONENTS[name].build
     sections = trace(context, build, others)
     problems = [failure.message for failure in versions.unknown_settings(settings, checkout.minor)]
@@ -132,7 +132,7 @@ def _compare_with_upstream(settings: Settings, name: str) -> upstream.Difference
     """Compare a component, without the flags that its binary refused, with upstream's dry run."""
     checkout = load_checkout(settings.paths.lock)
     context = Context(settings, checkout.minor, _binary(settings, name)[0])
-    component = COMPONENTS[name].build(_probed(name, context)[0])
+    component = COMPONENTS[name].build(_with_host_answers(name, context)[0])
     refused = _refused(settings, component)
     argv = tuple(argument for argument in component.argv if _flag(argument) not in refused)
     return upstream.compare(settings, checkout.tree, replace(component, argv=argv))
@@ -146,19 +146,19 @@ def _binary(settings: Settings, name: str) -> tuple[Path, str]:
         return _NOT_BUILT, f"{failure.message}; {failure.hint}"
 
 
-def _probed(name: str, context: Context) -> tuple[Context, dict[Cause, Context]]:
-    """Return the context with the results of the component's probes, and one per other result."""
+def _with_host_answers(name: str, context: Context) -> tuple[Context, dict[Cause, Context]]:
+    """Return the context with the answers to the host queries, and one per other answer."""
     others: dict[Cause, Mapping[str, str]] = {}
-    for key in COMPONENTS[name].probes:
-        probe = PROBES[key]
+    for key in COMPONENTS[name].host_queries:
+        query = HOST_QUERIES[key]
         with suppress(Failure):  # if its tool is not made yet, the builder uses its default
-            answer = probe.ask(context.settings)
-            context = replace(context, probed={**context.probed, key: answer})
-            others[Cause("tool", probe.title, answer or "available")] = {
-                key: probe.other_answer(answer)
+            answer = query.ask(context.settings)
+            context = replace(context, host_answers={**context.host_answers, key: answer})
+            others[Cause("tool", query.title, answer or "available")] = {
+                key: query.other_answer(answer)
             }
     return context, {
-        cause: replace(context, probed={**context.probed, **answers})
+        cause: replace(context, host_answers={**context.host_answers, **answers})
         for cause, answers in others.items()
     }
 

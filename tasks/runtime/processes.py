@@ -19,7 +19,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, port_forwards, sandbox
-from tasks.runtime.probes import PROBES
+from tasks.runtime.host_queries import HOST_QUERIES
 from tasks.settings.load import Settings
 from tasks.system import files, inherited, mounts, ports, process, procfs, resources, signals
 from tasks.system.process import Record, Spawn
@@ -34,8 +34,8 @@ def desired_component(settings: Settings, name: str) -> Component:
     spec = COMPONENTS[name]
     checkout = load_checkout(settings.paths.lock)
     context = Context(settings, checkout.minor, binary(settings, name))
-    probed: dict[str, str] = {probe: PROBES[probe].ask(settings) for probe in spec.probes}
-    component = spec.build(replace(context, probed=probed))
+    answers: dict[str, str] = {key: HOST_QUERIES[key].ask(settings) for key in spec.host_queries}
+    component = spec.build(replace(context, host_answers=answers))
     return component if spec.module is None else with_accepted_flags(settings, component)
 
 

@@ -423,7 +423,7 @@ def test_proxy_configuration() -> None:
     ],
 )
 def test_containerd_configuration(version: int, images: str, runtime: str) -> None:
-    given_context = replace(context("containerd"), probed={"cni": "/opt/cni"})
+    given_context = replace(context("containerd"), host_answers={"cni": "/opt/cni"})
     built = containerd.build(given_context)
     written = built.files[Path(built.argv[1].removeprefix("--config="))]
     chosen, cni = given_context.settings, Path("/opt/cni")

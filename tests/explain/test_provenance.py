@@ -279,7 +279,7 @@ def test_a_refused_flag_is_dropped() -> None:
 def test_the_cni_plugins_are_a_cause_for_containerd() -> None:
     cause = Cause("tool", "CNI plugins", "/usr/lib/cni")
     context = Context(load(), Minor(1, 20), Path("/usr/bin/containerd"))
-    other = dataclasses.replace(context, probed={"cni": "/other"})
+    other = dataclasses.replace(context, host_answers={"cni": "/other"})
     sections = provenance.trace(context, containerd.build, {cause: other})
     assert causes(sections, "file containerd.toml", "bin_dir") == {
         "CNI plugins": "/usr/lib/cni",

@@ -53,7 +53,7 @@ def test_ipvs_needs_ipset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def text(made: Context, *, ipvs: bool) -> str:
-    made = replace(made, probed={"ipvs": "" if ipvs else "none"})
+    made = replace(made, host_answers={"ipvs": "" if ipvs else "none"})
     return next(iter(kube_proxy.build(made).files.values()))
 
 

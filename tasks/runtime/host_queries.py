@@ -1,4 +1,4 @@
-"""Probes: questions to this machine whose answers a component's builder needs, by name."""
+"""Host queries: facts about this machine that a component's builder needs, by name."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tasks.settings.load import Settings
 
 
 @dataclass(frozen=True)
-class Probe:
-    """A question to this machine, answered just before a component is built."""
+class HostQuery:
+    """A query of this machine, answered just before a component is built."""
 
     title: str
     """The name in the output of `doit explain`."""
@@ -28,8 +28,8 @@ def _cni(settings: Settings) -> str:
     return str(containerd.cni_plugins(settings) or tool_record.load_tool(settings, "cni").bin)
 
 
-PROBES: Mapping[spec.Probe, Probe] = {
-    "cni": Probe("CNI plugins", _cni, lambda _: "/probe"),
+HOST_QUERIES: Mapping[spec.HostQuery, HostQuery] = {
+    "cni": HostQuery("CNI plugins", _cni, lambda _: "/probe"),
     # the answer is empty if IPVS is available
-    "ipvs": Probe("IPVS", lambda _: kernel.why_no_ipvs(), lambda why: "" if why else "none"),
+    "ipvs": HostQuery("IPVS", lambda _: kernel.why_no_ipvs(), lambda why: "" if why else "none"),
 }
