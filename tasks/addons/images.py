@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tasks.addons import oci
 from tasks.cli.task import Check, action, option
 from tasks.components import containerd, docker
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import container, oci
+from tasks.runtime import container
 from tasks.settings.load import Settings
 from tasks.system import files, process
 from tasks.system.run import Result, program, run

@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tasks.runtime import oci, port_forwards, processes, sandbox
+from tasks.addons import oci
+from tasks.runtime import port_forwards, processes, sandbox
 from tasks.system import files, ports, process, procfs
 from tasks.system.run import Result, run
 from tests.real import host, registry

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.runtime import oci
+from tasks.addons import oci
 
 NAME = "registry.example.org/team/web:1.2"
 
