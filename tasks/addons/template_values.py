@@ -49,12 +49,12 @@ def fill(path: Path, settings: Settings) -> str:
 
 def dns_domain(settings: Settings) -> str:
     """Return the DNS domain of the cluster. Raises Failure if it is not a domain."""
-    return _checked(settings, "dns.domain", _DOMAIN, "a domain", "for example: cluster.local")
+    return _checked(settings, "dns.domain", _DOMAIN, "a domain", "use for example cluster.local")
 
 
 def dns_memory_limit(settings: Settings) -> str:
     """Return the memory limit of the DNS server. Raises Failure if it is not a quantity."""
-    return _checked(settings, "dns.memory_limit", _QUANTITY, "a quantity", "for example: 170Mi")
+    return _checked(settings, "dns.memory_limit", _QUANTITY, "a quantity", "use for example 170Mi")
 
 
 def node_local_dns(settings: Settings) -> str:

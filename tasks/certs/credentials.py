@@ -58,7 +58,7 @@ def user_credentials(settings: Settings) -> dict[str, str]:
         if not equals:
             value = arguments.pop(0) if arguments else ""
         if not value:
-            raise Failure(f"{name} has no value", f"for example {name}=...")
+            raise Failure(f"{name} has no value", f"write {name}=VALUE")
         fields[field] = value if field == "token" else absolute(value)
     return fields
 

@@ -58,7 +58,8 @@ def _addresses(settings: Settings) -> Iterator[Failure]:
         local = key == "etcd.host" and name == "localhost"  # etcd accepts no other name
         if name and not local and not addresses.is_address(name):
             yield Failure(
-                f"{settings.source(key)}: {name!r} is not an IP address", "for example 127.0.0.1"
+                f"{settings.source(key)}: {name!r} is not an IP address",
+                "use for example 127.0.0.1",
             )
 
 
@@ -67,7 +68,7 @@ def _endpoints(settings: Settings) -> Iterator[Failure]:
         if settings.value(key) and not _ENDPOINT.fullmatch(settings.value(key)):
             yield Failure(
                 f"{settings.source(key)}: {settings.value(key)!r} is not a socket",
-                "for example unix:///run/containerd/containerd.sock",
+                "use for example unix:///run/containerd/containerd.sock",
             )
 
 
@@ -80,7 +81,7 @@ def _networks(settings: Settings, key: str) -> list[ipaddress.IPv4Network | ipad
         except ValueError:
             raise Failure(
                 f"{settings.source(key)}: {text!r} is not an IP address range",
-                "for example 10.0.0.0/24",
+                "use for example 10.0.0.0/24",
             ) from None
     return found
 
@@ -103,7 +104,7 @@ def _services(settings: Settings) -> Iterator[Failure]:
         except ValueError:
             yield Failure(
                 f"{settings.source(key)}: {settings.value(key)!r} is not an IP address",
-                f"for example {variable}={networks[0][number]}",
+                f"set for example {variable}={networks[0][number]}",
             )
             continue
         if not any(address in network for network in networks):
@@ -111,7 +112,7 @@ def _services(settings: Settings) -> Iterator[Failure]:
                 f"{settings.source(key)}: {address} is outside the address range of services,"
                 f" {settings.api.service_cluster_ip_range}"
                 f" ({settings.source('api.service_cluster_ip_range')})",
-                f"for example {variable}={networks[0][number]}",
+                f"set for example {variable}={networks[0][number]}",
             )
 
 
@@ -127,14 +128,14 @@ def _lists(settings: Settings) -> Iterator[Failure]:
             if not pattern.fullmatch(item):
                 yield Failure(
                     f"{settings.source(key)}: {item!r} is not a {expected}",
-                    f"for example {example}",
+                    f"use for example {example}",
                 )
     for key in ("kubelet.flags", "cloud_controller_manager.flags"):
         text = settings.value(key).lstrip()
         if text and text[0] not in "-'\"":
             yield Failure(
                 f"{settings.source(key)}: {text.split()[0]!r} is not a flag",
-                f"for example --{text.split()[0]}",
+                f"use for example --{text.split()[0]}",
             )
     for word in filter(None, settings.api.authorization_mode.split(",")):
         if word not in _AUTHORIZERS:
@@ -159,12 +160,14 @@ def _numbers(settings: Settings) -> Iterator[Failure]:
     if ports and not 0 < low <= high < 65536:
         yield Failure(
             f"{settings.source('api.node_port_range')}: {ports!r} is not a port range",
-            "for example 30000-32767",
+            "use for example 30000-32767",
         )
     for key in _DURATIONS:
         text = settings.value(key)
         if text and not _DURATION.fullmatch(text):
-            yield Failure(f"{settings.source(key)}: {text!r} is not a duration", "for example 90s")
+            yield Failure(
+                f"{settings.source(key)}: {text!r} is not a duration", "use for example 90s"
+            )
 
 
 def _bounds(match: re.Match[str]) -> tuple[int, int]:
@@ -206,7 +209,7 @@ def _versioned(settings: Settings, minor: Minor) -> Iterator[Failure]:
         if not re.fullmatch(r"\d+\.\d+", emulated):
             yield Failure(
                 f"{settings.source('start.emulated_version')}: {emulated!r} is not a minor",
-                f"for example EMULATED_VERSION={minor.major}.{minor.number - 1}",
+                f"set for example EMULATED_VERSION={minor.major}.{minor.number - 1}",
             )
         elif facts.parse(emulated) > minor:
             yield Failure(

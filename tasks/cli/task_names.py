@@ -23,6 +23,9 @@ Tasks = Iterator[dict[str, Any]]
 """Task descriptions for doit."""
 _OPTION = re.compile(r"Error parsing \w+: (.*) \(parsing options: (.*)\)\. Got: ")
 _VALUE = re.compile(r"Error parsing parameter '(\w+)' <class '(\w+)'>")
+_CHOICE = re.compile(
+    r"Error parsing parameter '(\w+)'\. Provided '(.*)' but available choices are: (.*)"
+)
 _KINDS = {"int": "a whole number", "float": "a number"}
 
 
@@ -65,7 +68,12 @@ def wrong_option(message: str) -> str:
         fix = f"use one of its options: {known}" if known else "remove it: the task has no options"
         return f"{match[1]}\n  fix: {fix}"
     if match := _VALUE.match(message):
-        return f"option --{match[1]}: the value is not {_KINDS.get(match[2], 'valid')}"
+        name = match[1].replace("_", "-")
+        problem = f"option --{name}: the value is not {_KINDS.get(match[2], 'valid')}"
+        return f"{problem}\n  fix: write for example --{name}=1"
+    if match := _CHOICE.match(message):
+        name, known = match[1].replace("_", "-"), ", ".join(re.findall(r"'([^']+)'", match[3]))
+        return f"option --{name}: {match[2]} is not a choice\n  fix: use one of: {known}"
     return message
 
 

@@ -185,7 +185,7 @@ def stop(settings: Settings, name: str, record: Record | None = None) -> bool:
     ran = record is not None and record.alive()
     if record is not None and ran and not signals.stop(record.identity):
         pid = record.identity.pid
-        raise Failure(f"{name} (pid {pid}) does not stop", f"look at it, run: ps -f -p {pid}")
+        raise Failure(f"{name} (pid {pid}) does not stop", f"run: ps -f -p {pid}")
     mark = process.mark(name, settings.paths.instance)
     ran = process.stop_marked(mark, signals.LADDER, survivors(settings, name)) or ran
     process.forget(settings.paths.run, name)

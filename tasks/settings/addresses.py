@@ -29,7 +29,9 @@ def host(settings: Settings, key: str) -> str:
     if is_address(value):
         return str(ip_address(value))
     if not _NAME.fullmatch(value):
-        raise wrong_address(settings, key, "a host name or an IP address", "for example localhost")
+        raise wrong_address(
+            settings, key, "a host name or an IP address", "use for example localhost"
+        )
     return value
 
 
@@ -37,7 +39,7 @@ def address(settings: Settings, key: str) -> str:
     """Return the IP address of a setting, in normal form. Raises Failure if it is not one."""
     value = str(settings.value(key)).strip().strip("[]")
     if not is_address(value):
-        raise wrong_address(settings, key, "an IP address", "for example 10.0.0.1 or fd00::1")
+        raise wrong_address(settings, key, "an IP address", "use for example 10.0.0.1 or fd00::1")
     return str(ip_address(value))
 
 

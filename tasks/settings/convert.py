@@ -36,7 +36,9 @@ def convert(raw: Any, row: Row, source: str) -> Any:
     except (ValueError, TypeError) as error:
         expected = {int: "a whole number", float: "a number"}.get(kind) or str(error)
         shown = "the value" if row.secret else repr(raw)
-        raise Failure(f"{source}: {shown} is not {expected}", f"{row.key}: {row.doc}") from None
+        raise Failure(
+            f"{source}: {shown} is not {expected}", f"correct {row.key} ({row.doc})"
+        ) from None
 
 
 def _items(raw: list[Any], kind: Any) -> tuple[str, ...]:

@@ -185,7 +185,7 @@ def _assemble(
     if not _NAME.fullmatch(name):
         raise Failure(
             f"{sources['instance']}: {name!r} is not a valid instance name",
-            "use at most 32 small letters, digits and dashes",
+            "use at most 32 lower-case letters, digits and dashes",
         )
     home = user_path(environ.get("STEPKUBE_HOME") or ROOT / ".stepkube")
     instance = home / "instances" / name

@@ -74,7 +74,8 @@ def _flatten(tree: Any, file: Path) -> dict[str, Any]:
         return {}
     if not isinstance(tree, dict):
         raise Failure(
-            f"{file}: the file is not a mapping of keys to values", "for example version: v1.20.2"
+            f"{file}: the file is not a mapping of keys to values",
+            "write for example version: v1.20.2",
         )
     flat: dict[str, Any] = {}
     for key, value in tree.items():

@@ -182,7 +182,7 @@ def load(run: Path, component: str) -> Record | None:
     except (KeyError, TypeError) as error:
         path = record_path(run, component)
         raise Failure(
-            f"{path} is not a record of this version: {error}", f"rm {shlex.quote(str(path))}"
+            f"{path} is not a record of this version: {error}", f"run: rm {shlex.quote(str(path))}"
         ) from error
 
 

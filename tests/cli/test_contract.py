@@ -156,12 +156,15 @@ def test_unknown_task(doit: Doit) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--wide"], r"option --wide .*\n  fix: .*--width, --mode\n"),
-        (["--width", "x"], r"option --width: .* whole number\n"),
+        (["--wide"], r"option --wide .*\n  fix: .*--width, --mode, --colour\n"),
+        (["--width", "x"], r"option --width: .* whole number\n  fix: .*--width=1\n"),
+        (["--colour", "x"], r"option --colour: x .*\n  fix: .* red, blue\n"),
     ],
 )
 def test_wrong_option(doit: Doit, words: list[str], expected: str) -> None:
-    doit.add("draw", (fail,), params=[option("width", "", 1), option("mode", "", "a")])
+    colour = option("colour", "", "red", choices=(("red", ""), ("blue", "")))
+    params = [option("width", "", 1), option("mode", "", "a"), colour]
+    doit.add("draw", (fail,), params=params)
     assert doit("draw", *words) == 3
     assert re.search(expected, doit.err), (
         "doit words its option errors in another way: see wrong_option() in tasks/cli/task_names.py"

@@ -39,7 +39,7 @@ def test_precedence_of_command_line_environment_and_file(tmp_path: Path) -> None
         ("", {"START_MODE": "some"}, ["START_MODE", "nokubelet"]),
         ("", {"FAIL_SWAP_ON": "maybe"}, ["FAIL_SWAP_ON", "true or false"]),
         ("logs: {level: 2.5}", {}, ["logs.level", "'2.5' is not a whole number"]),
-        ("instance: Über", {}, ["instance", "small letters"]),
+        ("instance: Über", {}, ["instance", "lower-case"]),
         ("origin: {git: {a: b}}", {}, ["origin.git", "a list"]),
         ("origin: {git: [[a]]}", {}, ["origin.git", "is not text"]),
         ("version: a\nversion: b", {}, ["duplicate key version ", "line 2"]),
