@@ -82,7 +82,7 @@ def inspect(path: Path) -> DebugInfo:
         with path.open("rb") as stream:
             return _summary(_units(ELFFile(stream)))
     except OSError as error:
-        raise Failure(f"cannot read {path}: {error.strerror}") from error
+        raise Failure(f"cannot read {path}: {error.strerror}", "make it readable") from error
     except exceptions.ELFCompressionError as error:
         raise Failure(
             f"{path}: the debug information cannot be decompressed: {error}",

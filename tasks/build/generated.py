@@ -63,7 +63,10 @@ def _run_make(settings: Settings, tree: Path) -> None:
 
     if follow("make", "generated_files", on_line=on_line, cwd=tree, env=env):
         tail = "\n".join(f"  | {text}" for text in output[-20:])
-        raise Failure(f"make generated_files failed in a copy of the tree\n{tail}")
+        raise Failure(
+            f"make generated_files failed in a copy of the tree\n{tail}",
+            "fix the error above, or use a version that contains the code (1.24 or newer)",
+        )
 
 
 def _write_rsync_shim(folder: Path) -> Path:

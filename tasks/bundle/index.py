@@ -17,6 +17,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes import bundle_record
 
 NAME = "manifest.json"
+NOT_A_BUNDLE_HINT = "use a file that doit bundle wrote"
 FORMAT = 1
 LIMIT = 32 << 20
 """Maximum size of an index in bytes (the index of a Kubernetes with its Go has 2 MB)."""
@@ -93,7 +94,9 @@ def parse(data: bytes, bundle: str) -> Index:
         for record in index.tools.values():
             names += [record[key] for key in ("bin", "root") if key in record]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Failure(f"{bundle} is not a bundle: cannot read {NAME} ({error!r})") from error
+        raise Failure(
+            f"{bundle} is not a bundle: cannot read {NAME} ({error!r})", NOT_A_BUNDLE_HINT
+        ) from error
     for name in names:
         require_name(name, bundle)
     return index
@@ -108,7 +111,8 @@ def require_name(name: str, bundle: str) -> None:
     if invalid or parts[0] not in _FOLDERS or len(parts) < 2 or not name.isprintable():
         raise Failure(
             f"{bundle}: the path {name!r} leads outside the workspace, or into .git;"
-            " nothing was imported"
+            " nothing was imported",
+            NOT_A_BUNDLE_HINT,
         )
 
 

@@ -104,7 +104,10 @@ def _unpack(settings: Settings, path: Path, stage: Path) -> Index:
                 index.require_name(member.name, str(path))
                 entry = missing.pop(member.name, None)
                 if entry is None or not member.isfile() or member.size != entry.size:
-                    raise Failure(f"{path}: {member.name} does not match {index.NAME}")
+                    raise Failure(
+                        f"{path}: {member.name} does not match {index.NAME}",
+                        "copy the bundle again",
+                    )
                 _write(tar, member, entry, stage, path)
                 done += entry.size
                 beat.beat(f"{done / 1e6:.0f} of {contents.size / 1e6:.0f} MB unpacked and checked")
@@ -122,10 +125,14 @@ def _read_index(
 ) -> Index:
     stream = tar.extractfile(member) if member and member.isfile() else None
     if member is None or stream is None or member.name != index.NAME:
-        raise Failure(f"{path} is not a bundle: its first member is not {index.NAME}")
+        raise Failure(
+            f"{path} is not a bundle: its first member is not {index.NAME}",
+            index.NOT_A_BUNDLE_HINT,
+        )
     if member.size > index.LIMIT:
         raise Failure(
-            f"{path} is not a bundle: {index.NAME} is larger than {index.LIMIT >> 20} MiB"
+            f"{path} is not a bundle: {index.NAME} is larger than {index.LIMIT >> 20} MiB",
+            index.NOT_A_BUNDLE_HINT,
         )
     contents = index.parse(stream.read(), str(path))
     version = checkout.normalized_version(settings.version)
@@ -203,7 +210,7 @@ def _move_into_workspace(settings: Settings, contents: Index, path: Path, stage:
         folder = stage / "/".join(record["bin"].split("/")[:2])
         files.write(folder / ORIGIN, record["from"])
         if not (stage / record["bin"]).exists():
-            raise Failure(f"{path}: program {record['bin']} is missing")
+            raise Failure(f"{path}: program {record['bin']} is missing", index.NOT_A_BUNDLE_HINT)
     for folder in _folders(stage, "toolchain"):
         _move(folder, home / "toolchain" / folder.name)
     modules = contents.modules()

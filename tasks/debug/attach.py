@@ -137,13 +137,19 @@ def _debuggee(debugger: int, record: Record) -> Identity:
             continue  # Delve has another child: a copy of itself that watches for its crashes
         argv = procfs.argv_of(pid)
         if argv != record.argv:
-            raise Failure(f"{record.component} would run with different arguments: {argv}")
+            raise Failure(
+                f"{record.component} would run with different arguments: {argv}",
+                "use --mode attach",
+            )
         env = procfs.environ_of(pid)
         names = env.keys() | record.env.keys()
         different = {key for key in names if env.get(key) != record.env.get(key)}
         if different - ADDED_BY_DELVE:
             keys = ", ".join(sorted(different))
-            raise Failure(f"{record.component} would run with different variables: {keys}")
+            raise Failure(
+                f"{record.component} would run with different variables: {keys}",
+                "use --mode attach",
+            )
         identity = procfs.identify(pid)
         if identity is not None:
             return identity

@@ -87,4 +87,7 @@ def _unpack(archive: Path, folder: Path) -> None:
                 files.write(folder / name, stream.read(), 0o755)
     missing = [name for name in PLUGINS if not (folder / name).is_file()]
     if missing:
-        raise Failure(f"{archive.name} has no {' and no '.join(missing)}")
+        raise Failure(
+            f"{archive.name} has no {' and no '.join(missing)}",
+            "set CNI_PLUGINS_VERSION to another release",
+        )

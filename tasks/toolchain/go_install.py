@@ -58,7 +58,10 @@ def newest(settings: Settings, name: str, module: str) -> Release:
         if not any(built):
             raise
         return max(filter(None, built))
-    raise Failure(f"every recent release of {module} needs a Go newer than {go_name(TOOLS_GO)}")
+    raise Failure(
+        f"every recent release of {module} needs a Go newer than {go_name(TOOLS_GO)}",
+        "use a newer stepkube",
+    )
 
 
 def build(
