@@ -14,7 +14,7 @@ from tasks.settings.table import Row, table
 def unknown_settings(settings: Settings, minor: Minor) -> Iterator[Failure]:
     """Yield a failure for every changed setting that the minor does not know."""
     for row in table():
-        if settings.is_named(row.key) and settings.value(row.key) != row.default:
+        if settings.is_given(row.key) and settings.value(row.key) != row.default:
             failure = refusal(row, settings.source(row.key), minor)
             if failure:
                 yield failure

@@ -66,6 +66,8 @@ def wrong_option(message: str) -> str:
     if match := _OPTION.match(message):
         known = ", ".join(f"--{name}" for name in re.findall(r"'long':'([\w-]+)'", match[2]))
         fix = f"use one of its options: {known}" if known else "remove it: the task has no options"
+        if match[1].split()[1] in ("--help", "-h"):
+            fix = "run: doit help TASK"
         return f"{match[1]}\n  fix: {fix}"
     if match := _VALUE.match(message):
         name = match[1].replace("_", "-")

@@ -119,7 +119,7 @@ def view(context: Context, build: Build) -> View:
 def settings_changed(settings: Settings) -> Iterator[tuple[Cause, Settings]]:
     """Yield the settings with one value changed, for every setting and several other values."""
     named = {
-        row.key: _argument(settings.value(row.key)) for row in table() if settings.is_named(row.key)
+        row.key: _argument(settings.value(row.key)) for row in table() if settings.is_given(row.key)
     }
     home, nothing = str(settings.paths.home), Path(os.devnull)
     instance = Cause("instance", settings.name, home)

@@ -94,7 +94,7 @@ def environment(settings: Settings) -> dict[str, str]:
     """Return the settings as variables of upstream's script: those that are set, and all ports."""
     variables = {}
     for row in table.table():
-        passed = settings.is_named(row.key) or row.key.endswith("port")
+        passed = settings.is_given(row.key) or row.key.endswith("port")
         if passed and not row.env.startswith("STEPKUBE_") and row.env not in _OURS:
             value = settings.value(row.key)
             text = ",".join(value) if isinstance(value, tuple) else str(value)

@@ -108,14 +108,14 @@ def requested_etcd(settings: Settings, tree: Path) -> tuple[str, str]:
     return versions.required_etcd(tree), "hack/lib/etcd.sh"
 
 
-def why(asked: Release, taken: Release) -> str:
+def why(requested: Release, taken: Release) -> str:
     """Return why a Go or etcd is used; only etcd can have a newer minor than requested."""
-    if taken == asked:
+    if taken == requested:
         return "the requested version"
-    if taken[:2] == asked[:2]:
+    if taken[:2] == requested[:2]:
         return "a newer patch of the same minor"
     newer = "a newer etcd works with older Kubernetes minors"
-    return f"{newer}, and etcd before 3.5 cannot be built" if asked < (3, 5, 0) else newer
+    return f"{newer}, and etcd before 3.5 cannot be built" if requested < (3, 5, 0) else newer
 
 
 def delve(go: Tool | None, tool: Tool | None) -> Choice:
@@ -147,22 +147,27 @@ def cni(settings: Settings) -> Choice:
 def runtime(settings: Settings, minor: facts.Minor) -> Choice:
     """Return which container runtime a node uses, and whether the kubelet can use its CRI."""
     kubelet_cri = facts.minor(minor).cri
-    asked, where = f"one that supports CRI {' or '.join(kubelet_cri)}", "templates/facts.yaml (cri)"
+    requested, where = (
+        f"one that supports CRI {' or '.join(kubelet_cri)}",
+        "templates/facts.yaml (cri)",
+    )
     key, named = "node.container_runtime_endpoint", settings.node.container_runtime_endpoint
     if named:
         return Choice(
-            "runtime", asked, where, named, f"{key} ({settings.sources[key]})", "set by you"
+            "runtime", requested, where, named, f"{key} ({settings.sources[key]})", "set by you"
         )
     try:
         path = program("containerd")
     except Failure as failure:
-        return Choice("containerd", asked, where, "not installed", "", failure.hint)
+        return Choice("containerd", requested, where, "not installed", "", failure.hint)
     output = run(path, "--version", timeout=20).stdout
     found = re.search(r"v?(\d+)\.(\d+)\.(\d+)", output)
     if found is None:
-        return Choice("containerd", asked, where, output.strip(), path, "")
+        return Choice("containerd", requested, where, output.strip(), path, "")
     taken = (int(found[1]), int(found[2]), int(found[3]))
-    return Choice("containerd", asked, where, dotted(taken), path, why_runtime(kubelet_cri, taken))
+    return Choice(
+        "containerd", requested, where, dotted(taken), path, why_runtime(kubelet_cri, taken)
+    )
 
 
 def why_runtime(kubelet_cri: tuple[str, ...], taken: Release) -> str:
@@ -173,12 +178,16 @@ def why_runtime(kubelet_cri: tuple[str, ...], taken: Release) -> str:
 
 
 def _choice(
-    what: str, asked: str, asked_in: str, tool: Tool | None, why: Callable[[Release, Release], str]
+    what: str,
+    requested: str,
+    requested_in: str,
+    tool: Tool | None,
+    why: Callable[[Release, Release], str],
 ) -> Choice:
     if tool is None:
-        return Choice(what, asked, asked_in, NOT_MADE, "", "")
-    reason = why(release.release(asked) or (0, 0, 0), tool.release)
-    return Choice(what, asked, asked_in, tool.version, tool.origin, reason)
+        return Choice(what, requested, requested_in, NOT_MADE, "", "")
+    reason = why(release.release(requested) or (0, 0, 0), tool.release)
+    return Choice(what, requested, requested_in, tool.version, tool.origin, reason)
 
 
 def _load_tool(settings: Settings, name: str) -> Tool | None:
@@ -200,9 +209,13 @@ def print_versions(settings: Settings, output: str) -> None:
         console.say(json.dumps(answer, indent=1))
         return
     for choice in found:
-        asked = " in ".join(filter(None, (choice.asked, choice.asked_in)))
+        requested = " in ".join(filter(None, (choice.asked, choice.asked_in)))
         console.say(f"{choice.what:<12} {choice.taken}")
-        for title, text in (("asked for", asked), ("from", choice.origin), ("because", choice.why)):
+        for title, text in (
+            ("asked for", requested),
+            ("from", choice.origin),
+            ("because", choice.why),
+        ):
             if text:
                 console.say(f"  {title:<10} {text}")
     console.say(f"{'tree':<12} {checkout.tree}")

@@ -43,7 +43,7 @@ def fetch(settings: Settings, module: str, version: str) -> tuple[Path, str]:
             raise Failure(f"its hash is {found}, the checksum database has {expected}")
 
     archive = settings.paths.cache / "downloads" / f"{module.rpartition('/')[2]}@{version}.zip"
-    chosen = download.fetch(
+    url = download.fetch(
         [f"{address}/{module}/@v/{version}.zip" for address in addresses],
         archive,
         verify=verify,
@@ -51,7 +51,7 @@ def fetch(settings: Settings, module: str, version: str) -> tuple[Path, str]:
         ca_bundle=mirror.ca_bundle,
         key="mirror.goproxy",
     )
-    return archive, chosen.partition(f"/{module}")[0]
+    return archive, url.partition(f"/{module}")[0]
 
 
 def unpack(archive: Path, prefix: str, root: Path, is_executable: IsExecutable) -> None:

@@ -74,15 +74,15 @@ class Settings:
 
     def source(self, key: str) -> str:
         """Return the source of a value for messages, such as `the environment (API_PORT)`."""
-        return self.sources[key] if self.is_named(key) else f"the default of {key}"
+        return self.sources[key] if self.is_given(key) else f"the default of {key}"
 
-    def is_named(self, key: str) -> bool:
+    def is_given(self, key: str) -> bool:
         """Return whether the user set the key; an empty value counts too."""
         return self.sources.get(key, DEFAULT) != DEFAULT
 
     def is_set(self, key: str) -> bool:
         """Return whether the user set the key to a value that is not empty."""
-        return self.is_named(key) and bool(self.value(key))
+        return self.is_given(key) and bool(self.value(key))
 
 
 def load(

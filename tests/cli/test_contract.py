@@ -157,6 +157,7 @@ def test_unknown_task(doit: Doit) -> None:
     ("words", "expected"),
     [
         (["--wide"], r"option --wide .*\n  fix: .*--width, --mode, --colour\n"),
+        (["--help"], r"option --help .*\n  fix: run: doit help"),
         (["--width", "x"], r"option --width: .* whole number\n  fix: .*--width=1\n"),
         (["--colour", "x"], r"option --colour: x .*\n  fix: .* red, blue\n"),
     ],
