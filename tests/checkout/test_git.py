@@ -146,7 +146,7 @@ def test_a_damaged_store_with_worktrees_is_kept(tmp_path: Path, remote: Path) ->
     written = checkout.check_out(made).tree
     folder = git_store.Store(made, str(remote)).folder
     (folder / "config").write_text("[core\n")
-    with pytest.raises(Failure, match="is damaged, and worktrees depend on it"):
+    with pytest.raises(Failure, match=str(folder)):
         checkout.check_out(made)
     assert (written / "file-29.txt").is_file() and folder.is_dir()
 

@@ -1,3 +1,4 @@
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -107,13 +108,13 @@ def test_a_moved_tag_is_followed_unless_work_would_be_lost(
 
     edited.write_text("package kubelet // mine\n")
     second = move("second")
-    with pytest.raises(Failure, match=f"has edits and is at {first.commit[:12]}") as output:
+    with pytest.raises(Failure, match=f"{first.tree} has edits .*{first.commit[:12]}") as output:
         checkout.check_out(made)
     assert f"origin.path={first.tree}" in output.value.hint
     assert edited.read_text() == "package kubelet // mine\n"
     assert miniature.git(first.tree, "rev-parse", "HEAD") == first.commit
     mine = miniature.commit(first.tree, "mine")
-    with pytest.raises(Failure, match="has other commits"):
+    with pytest.raises(Failure, match=f"{first.tree} .*{mine[:12]}"):
         checkout.check_out(made)
     assert miniature.git(first.tree, "rev-parse", "HEAD") == mine
     miniature.git(first.tree, "checkout", "--quiet", "--detach", first.commit)
@@ -250,7 +251,7 @@ def test_an_archive_cannot_write_elsewhere(tmp_path: Path, name: str) -> None:
     folder.mkdir()
     with tarfile.open(archive, "w:gz") as tar:
         tar.addfile(tarfile.TarInfo(name))
-    with pytest.raises(Failure, match="would leave the folder"):
+    with pytest.raises(Failure, match=re.escape(name)):
         unpack.extract(archive, folder, strip=1)
     assert list(folder.iterdir()) == []
 

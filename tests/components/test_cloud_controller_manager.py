@@ -277,5 +277,5 @@ def test_the_log_of_a_program_that_exits_is_printed(own: dict[str, str]) -> None
 
 
 def test_settings_that_cannot_work_are_refused_first() -> None:
-    with pytest.raises(Failure, match="needs CLOUD_PROVIDER"):
+    with pytest.raises(Failure, match=r"EXTERNAL_CLOUD_PROVIDER.* CLOUD_PROVIDER"):
         check.require(external().settings, Minor(1, 20))

@@ -106,16 +106,16 @@ def test_the_dry_run_changes_no_file_and_is_compared(
 @sealed
 def test_a_script_that_fails_is_not_a_dry_run(tmp_path: Path, chosen: Settings) -> None:
     place = tree(tmp_path, "DRY_RUN=1\necho broken >&2\nexit 1\n")
-    with pytest.raises(Failure, match=r"cannot be isolated.*: .*broken"):
+    with pytest.raises(Failure, match=f"{place}.*broken"):
         upstream.compare(chosen, place, kubelet(chosen))
     place = tree(tmp_path, "DRY_RUN=1\necho skipping running commands\n")
-    with pytest.raises(Failure, match="shows no kubelet"):
+    with pytest.raises(Failure, match=f"{place}.* kubelet"):
         upstream.compare(chosen, place, kubelet(chosen))
 
 
 def test_a_script_without_dry_run_is_not_run(tmp_path: Path, chosen: Settings) -> None:
     place = tree(tmp_path, f"touch {tmp_path}/ran\n")
-    with pytest.raises(Failure, match="has no dry run") as caught:
+    with pytest.raises(Failure, match=str(place)) as caught:
         upstream.compare(chosen, place, kubelet(chosen))
     assert "1.34" in caught.value.hint
     assert not (tmp_path / "ran").exists()

@@ -88,19 +88,19 @@ def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
 
 def test_a_choice_may_be_a_boolean_of_yaml(tmp_path: Path) -> None:
     assert load(tmp_path, "start: {leader_elect: true}").start.leader_elect == "true"
-    with pytest.raises(Failure, match="one of auto, true, false"):
+    with pytest.raises(Failure, match=r"start\.leader_elect.*'perhaps'.*auto, true, false"):
         load(tmp_path, "start: {leader_elect: perhaps}")
 
 
 def test_a_config_file_that_was_named_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="does not exist"):
+    with pytest.raises(Failure, match=r"none\.yaml.*\n.*STEPKUBE_CONFIG"):
         settings.load({"STEPKUBE_CONFIG": str(tmp_path / "none.yaml")})
 
 
 def test_unknown_words_of_the_command_line_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="no setting named verison"):
+    with pytest.raises(Failure, match=r"verison\n.*version"):
         load(tmp_path, "", {"verison": "v1.20.2"})
-    with pytest.raises(Failure, match="no setting named kubectl run a --image") as told:
+    with pytest.raises(Failure, match="kubectl run a --image") as told:
         settings.load({}, {"kubectl run a --image": "x"}, tmp_path / "no")
     assert "--option='a=b'" in told.value.hint
 

@@ -217,7 +217,7 @@ def test_a_stuck_transfer_stops_after_its_timeout(server: str, tmp_path: Path) -
 
 
 def test_a_full_disk_is_refused_before_a_byte_is_written(server: str, tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="GiB are free"):
+    with pytest.raises(Failure, match=f"GiB in {tmp_path}"):
         fetch(server + "/huge", tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
 
@@ -226,13 +226,13 @@ def test_a_file_address_works(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(BODY)
     fetch((tmp_path / "source").as_uri(), tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == BODY
-    with pytest.raises(Failure, match="there is no such file"):
+    with pytest.raises(Failure, match=r"/none\b"):
         fetch((tmp_path / "none").as_uri(), tmp_path / "other")
 
 
 def test_small_documents_are_bounded(server: str) -> None:
     assert download.read(server + "/file", timeout=60) == BODY
-    with pytest.raises(Failure, match="longer than 100 bytes"):
+    with pytest.raises(Failure, match=r"/file: .*\b100 bytes"):
         download.read(server + "/file", timeout=60, limit=100)
     with pytest.raises(Failure, match="404"):
         download.read(server + "/missing", timeout=60)

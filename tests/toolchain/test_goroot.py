@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_a_go_with_a_wrong_hash_is_refused_and_leaves_nothing(tmp_path: Path) ->
 def test_a_go_that_the_checksum_database_does_not_have_is_refused(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
     other = Database([record("example.org/none")])
-    with pytest.raises(Failure, match="no verified checksum"):
+    with pytest.raises(Failure, match=r"checksum.*v0\.0\.1-go1\.25\.5"):
         goroot.obtain(proxy.settings(tmp_path, GOSUMDB=proxy.trust(other)), "1.25.5")
 
 
@@ -79,7 +80,7 @@ def test_without_the_checksum_database_there_is_a_warning(
 def test_a_zip_with_files_outside_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     proxy = Proxy(tmp_path / "proxy", "1.25.5")
     proxy.zip("1.25.5", **{name: "x"})
-    with pytest.raises(Failure, match="has a file outside"):
+    with pytest.raises(Failure, match=re.escape(name)):
         goroot.obtain(proxy.settings(tmp_path, GOSUMDB="off"), "1.25.5")
     assert not list(tmp_path.rglob("evil"))
     assert not list((tmp_path / "home/toolchain").glob("*go1*"))
