@@ -25,7 +25,8 @@ class Certificate:
     stem: str
     """File name without .crt or .key."""
     common_name: str
-    usage: Literal["authority", "server", "client"]
+    usage: Literal["authority", "server", "client", "peer"]
+    """`peer`: server and client at once."""
     ca: str = ""
     """Stem of the signer; empty if self-signed. An authority with a `ca` is a copy of that one."""
     groups: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ def certificates(settings: Settings) -> tuple[Certificate, ...]:
             f"use at most {_COMMON_NAME_LIMIT - len(_NODE_USER.format(''))} characters",
         )
     sandbox = (node_ip,) if settings.node.sandbox else ()
+    etcd = addresses.loopback_for(host(settings, "etcd.host"))
     client_ca_signer = "server-ca" if settings.certs.single_ca else ""
     return (
         Certificate("server-ca", "server-ca", "authority"),
@@ -88,6 +90,11 @@ def certificates(settings: Settings) -> tuple[Certificate, ...]:
         _client("kube-aggregator", "system:kube-aggregator", "system:masters"),
         _client("kube-apiserver", "kube-apiserver"),
         _client("auth-proxy", "system:auth-proxy", ca="request-header-ca"),
+        # whoever has a certificate of this CA can read and write every object
+        Certificate("etcd-ca", "etcd-ca", "authority"),
+        # etcd also uses it as a client of itself
+        _serving("etcd", "etcd", ("localhost", "127.0.0.1", "::1", etcd), ca="etcd-ca", peer=True),
+        _client("etcd", "etcd-client", ca="etcd-ca"),
     )
 
 
@@ -95,8 +102,16 @@ def _client(name: str, user: str, *groups: str, ca: str = "client-ca") -> Certif
     return Certificate(f"client-{name}", user, "client", ca, groups)
 
 
-def _serving(name: str, common_name: str, hosts: tuple[str, ...], *groups: str) -> Certificate:
+def _serving(
+    name: str,
+    common_name: str,
+    hosts: tuple[str, ...],
+    *groups: str,
+    ca: str = "server-ca",
+    peer: bool = False,
+) -> Certificate:
     unique = tuple(dict.fromkeys(hosts))
     ips = tuple(filter(is_address, unique))
     dns = tuple(name for name in unique if name not in ips)
-    return Certificate(f"serving-{name}", common_name, "server", "server-ca", groups, dns, ips)
+    usage: Literal["peer", "server"] = "peer" if peer else "server"
+    return Certificate(f"serving-{name}", common_name, usage, ca, groups, dns, ips)

@@ -29,7 +29,11 @@ AUTHORITY_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(hours=43800)
 RENEW_BEFORE = timedelta(days=30)
 _CLOCK_SKEW = timedelta(hours=1)
-_PURPOSE = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
+_PURPOSES = {
+    "server": [ExtendedKeyUsageOID.SERVER_AUTH],
+    "client": [ExtendedKeyUsageOID.CLIENT_AUTH],
+    "peer": [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+}
 
 
 class Pair(NamedTuple):
@@ -134,7 +138,7 @@ def _extensions(
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), False),
     ]
     if not authority:
-        extensions.append((x509.ExtendedKeyUsage([_PURPOSE[desired.usage]]), False))
+        extensions.append((x509.ExtendedKeyUsage(_PURPOSES[desired.usage]), False))
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in desired.dns]
     names += [x509.IPAddress(ip_address(ip)) for ip in desired.ips]
     if names:

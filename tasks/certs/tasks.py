@@ -109,7 +109,11 @@ def task_certs(settings: Settings) -> Iterator[dict[str, Any]]:
 
 
 def _certificate(settings: Settings, desired: Certificate) -> dict[str, Any]:
-    kind = {"authority": "certificate authority", "server": "serving certificate"}
+    kind = {
+        "authority": "certificate authority",
+        "server": "serving certificate",
+        "peer": "serving certificate",
+    }
     message = f"{desired.stem} has the desired content and is valid for 30 more days"
     paths, ca = pair(settings, desired.stem), pair(settings, desired.ca) if desired.ca else None
     doc = f"{kind.get(desired.usage, 'client certificate')} {desired.common_name}"

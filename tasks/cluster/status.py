@@ -88,10 +88,11 @@ def _health(settings: Settings, record: Record) -> tuple[str, int | None]:
         component = processes.desired_component(settings, record.component)
     except Failure:
         return "unknown", None
+    health = COMPONENTS[record.component].health_of(component, record.argv)
     port = next(iter(COMPONENTS[record.component].host_ports(settings, component)), None)
     if journal.is_paused(record):
         return "paused", port
-    return ("ok" if ports.healthy(component.health, timeout=3.0) else "not ready"), port
+    return ("ok" if ports.healthy(health, timeout=3.0) else "not ready"), port
 
 
 def task_status(settings: Settings) -> dict[str, Any]:

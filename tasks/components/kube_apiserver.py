@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.components import admission, command_line, shared_flags
+from tasks.components import admission, command_line, etcd, insecure_port, shared_flags
 from tasks.components.base import Component, Context
 from tasks.components.spec import Program, Spec
 from tasks.settings import addresses, cert_files
@@ -10,7 +10,7 @@ from tasks.settings.paths import user_files
 from tasks.system.ports import Health
 
 NAME = "kube-apiserver"
-AFTER = ("etcd",)
+AFTER = (etcd.NAME,)
 
 
 def desired_flags(context: Context) -> command_line.Flags:
@@ -53,12 +53,10 @@ def desired_flags(context: Context) -> command_line.Flags:
         "secure-port": api.secure_port,
         "tls-cert-file": crt,
         "tls-private-key-file": key,
-        **_insecure_flags(context),
+        **insecure_port.flags(context),
         "storage-backend": api.storage_backend,
         "storage-media-type": api.storage_media_type,
-        "etcd-servers": addresses.url(
-            "http", addresses.loopback_for(settings.etcd.host), settings.etcd.port
-        ),
+        **etcd.client_flags(settings),
         "service-cluster-ip-range": api.service_cluster_ip_range,
         **shared_flags.feature_gates_flag(context),
         **shared_flags.emulated_version_flags(settings),
@@ -98,6 +96,7 @@ def build(context: Context) -> Component:
             *cert_files.pair(settings, "client-kube-apiserver"),
             *cert_files.pair(settings, "client-auth-proxy"),
             *cert_files.client_authorities(settings),
+            *cert_files.etcd_client(settings),
             cert_files.service_account_key(settings),
             *([cert_files.token_file(settings)] if settings.certs.kubeconfig_token else []),
             *user_files(
@@ -110,8 +109,9 @@ def build(context: Context) -> Component:
                 settings.api.egress_selector_config_file,
             ),
         ),
-        ports=(port, *_insecure_ports(context)),
+        ports=(port, *insecure_port.ports(context)),
         ready_timeout=float(settings.api.wait),
+        notes=insecure_port.warnings(context),
     )
 
 
@@ -189,21 +189,6 @@ def _issuer(context: Context) -> dict[str, command_line.Value]:
     }
 
 
-def _insecure_flags(context: Context) -> dict[str, command_line.Value]:
-    api = context.settings.api
-    by_support: dict[str, dict[str, command_line.Value]] = {
-        "open": {"insecure-bind-address": api.host_ip, "insecure-port": api.port},
-        "zero": {"insecure-port": 0},
-        "gone": {},
-    }
-    return by_support[context.facts.insecure_port]
-
-
-def _insecure_ports(context: Context) -> tuple[int, ...]:
-    port = context.settings.api.port
-    return (port,) if context.facts.insecure_port == "open" and port else ()
-
-
 def _pause_tolerant(context: Context) -> dict[str, command_line.Value]:
     """Return the flags that let a request wait at a breakpoint for a day.
 
@@ -242,6 +227,8 @@ SPEC = Spec(
         "serving-kube-apiserver",
         "client-kube-apiserver",
         "client-auth-proxy",
+        "etcd-ca",
+        "client-etcd",
         "service-account",
         "tokens",
     ),

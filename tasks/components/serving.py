@@ -22,7 +22,8 @@ def port(component: str, context: Context, secure: int, insecure: int) -> int:
 def flags(component: str, context: Context, port: int, kubeconfig: Path) -> dict[str, Value]:
     """Return the flags to serve on one loopback port: https if the minor supports it, else http."""
     if context.facts.health[component].scheme == "http":
-        return {"address": "127.0.0.1", "port": port}
+        # every user of this machine can connect; the profiles of the process are not for them
+        return {"address": "127.0.0.1", "port": port, "profiling": False}
     return {
         "authentication-kubeconfig": kubeconfig,
         **_client_authority_flags(context.settings),

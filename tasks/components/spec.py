@@ -10,6 +10,7 @@ from typing import Literal
 from tasks.components.base import Component, Context
 from tasks.components.command_line import Flags, unsupported
 from tasks.settings.load import Settings
+from tasks.system.ports import Health
 
 Part = Literal["control-plane", "kubelet", "kube-proxy"]
 """A part of the cluster that START_MODE enables or disables."""
@@ -53,6 +54,11 @@ class Spec:
     """The part of the cluster that it belongs to."""
     optional: Callable[[Settings], bool] | None = None
     """Returns whether the settings enable it; None for a component that every cluster has."""
+    health_of: Callable[[Component, tuple[str, ...]], Health] = lambda component, _: (
+        component.health
+    )
+    """Returns the health check of a process with this command line; an earlier release of stepkube
+    may have started it."""
     user_program: Callable[[Settings], Path | None] = lambda _: None
     """Returns the program that the user set instead, or None."""
     sandboxed: bool = False

@@ -100,7 +100,11 @@ def view(context: Context, build: Build) -> View:
     desired = spec.flags(context)
     health = component.health
     return {
-        "health": (health.url, *(f"accepts {code}" for code in health.accept)),
+        "health": (
+            health.url,
+            *(f"accepts {code}" for code in health.accept),
+            *(f"client certificate {path}" for path in (health.certificate or ())[:1]),
+        ),
         "ports": tuple(map(str, component.ports)),
         "starts after": component.after,
         FLAGS: component.argv[1:],

@@ -30,6 +30,11 @@ def client_authorities(settings: Settings) -> tuple[Path, Path]:
     return pair(settings, "client-ca")[0], pair(settings, "request-header-ca")[0]
 
 
+def etcd_client(settings: Settings) -> tuple[Path, Path, Path]:
+    """Return the files of a client of etcd: authority, certificate, key."""
+    return pair(settings, "etcd-ca")[0], *pair(settings, "client-etcd")
+
+
 def service_account_key(settings: Settings) -> Path:
     """Return the path of the key that signs service account tokens: the user's or the instance's.
 

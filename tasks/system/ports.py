@@ -20,10 +20,6 @@ from tasks.system.procfs import argv_of
 
 _LONGEST = 107
 """The maximum length of a socket's path in bytes, see unix(7)."""
-_OPENER = urllib.request.build_opener(
-    urllib.request.ProxyHandler({}),  # loopback must not go through a corporate proxy
-    urllib.request.HTTPSHandler(context=ssl._create_unverified_context()),  # noqa: S323
-)
 
 
 def owner(port: int) -> int | None:
@@ -109,12 +105,23 @@ def healthy(health: Health, timeout: float | None = None) -> bool:
             return True
         return False
     try:
-        with _OPENER.open(health.url, timeout=timeout) as answer:
+        with opener(health).open(health.url, timeout=timeout) as answer:
             return answer.status in health.accept
     except urllib.error.HTTPError as error:
         return error.code in health.accept
     except (OSError, http.client.HTTPException):
         return False
+
+
+def opener(health: Health) -> urllib.request.OpenerDirector:
+    """Return the HTTP client of a health check. Raises OSError for an unreadable certificate."""
+    context = ssl._create_unverified_context()  # noqa: S323
+    if health.certificate is not None:
+        context.load_cert_chain(*health.certificate)
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),  # loopback must not go through a corporate proxy
+        urllib.request.HTTPSHandler(context=context),
+    )
 
 
 @dataclass(frozen=True)
@@ -130,3 +137,5 @@ class Health:
     """The HTTP status codes that mean ready."""
     timeout: float = 2.0
     """Seconds for one request."""
+    certificate: tuple[Path, Path] | None = None
+    """The client certificate and its key, for a server that refuses clients without one."""

@@ -24,7 +24,7 @@ from tasks.kubernetes.tree import load_checkout
 from tasks.settings import load
 from tasks.settings.load import Settings
 from tasks.system import process
-from tasks.system.ports import _OPENER, owner
+from tasks.system.ports import Health, opener, owner
 from tasks.system.run import run
 from tasks.toolchain import goroot, versions
 from tests.support import eras, miniature
@@ -84,7 +84,8 @@ def ask(one: Settings, name: str) -> dict[str, str]:
     assert health.port is not None
     secure = any(word.startswith("--secure-port=") for word in health.argv)
     scheme = "https" if secure else "http"
-    with _OPENER.open(f"{scheme}://127.0.0.1:{health.port}/version", timeout=60) as said:
+    url = f"{scheme}://127.0.0.1:{health.port}/version"
+    with opener(Health(url)).open(url, timeout=60) as said:
         lines = said.read().decode().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
 

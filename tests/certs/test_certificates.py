@@ -16,6 +16,7 @@ from tasks.settings import cert_files
 from tasks.settings.load import Settings
 from tests.support.certs import (
     AUTHORITIES,
+    ETCD,
     SERVING,
     USERS,
     both,
@@ -32,7 +33,7 @@ from tests.support.certs import (
 
 
 def test_files(made: Settings, folder: Path) -> None:
-    stems = AUTHORITIES | SERVING | {*USERS, "client-auth-proxy"}
+    stems = AUTHORITIES | SERVING | ETCD | {*USERS, "client-auth-proxy"}
     configs = {
         f"{name}.kubeconfig"
         for name in (
@@ -58,7 +59,7 @@ def test_files(made: Settings, folder: Path) -> None:
 def test_modes(folder: Path) -> None:
     assert folder.stat().st_mode & 0o7777 == 0o700
     secret = [path for path in folder.iterdir() if path.suffix in (".key", ".kubeconfig")]
-    assert len(secret) == 14 + 1 + 7
+    assert len(secret) == 17 + 1 + 7
     assert {path.name: oct(path.stat().st_mode & 0o7777) for path in secret} == {
         path.name: "0o600" for path in secret
     }
@@ -189,6 +190,38 @@ def test_the_front_proxy_is_known_by_its_own_authority_only(folder: Path) -> Non
 def test_what_does_not_belong_is_refused(folder: Path, wrong: dict[str, str]) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(folder, **wrong)
+
+
+ETCD_ONLY = {
+    "server": "serving-etcd",
+    "client": "client-etcd",
+    "server_ca": "etcd-ca",
+    "client_ca": "etcd-ca",
+}
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1"])
+def test_etcd_and_its_client_know_each_other(folder: Path, name: str) -> None:
+    assert handshake(folder, **ETCD_ONLY, host=name)
+
+
+def test_etcd_is_a_client_of_itself(folder: Path) -> None:
+    assert handshake(folder, **{**ETCD_ONLY, "client": "serving-etcd"})
+
+
+@pytest.mark.parametrize("client", [*USERS, "client-auth-proxy", "serving-kube-apiserver"])
+def test_etcd_refuses_every_other_certificate(folder: Path, client: str) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(folder, **{**ETCD_ONLY, "client": client})
+
+
+def test_the_certificate_of_etcd_names_its_address(tmp_path: Path) -> None:
+    def names(host: str) -> tuple[str, ...]:
+        found = certificates.certificates(load(tmp_path, ETCD_HOST=host))
+        return next(item.ips for item in found if item.stem == "serving-etcd")
+
+    assert names("192.0.2.9") == ("127.0.0.1", "::1", "192.0.2.9")
+    assert names("0.0.0.0") == names("::") == names("localhost") == ("127.0.0.1", "::1")
 
 
 def test_one_authority_for_both(home: Path, folder: Path) -> None:

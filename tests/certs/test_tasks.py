@@ -27,6 +27,7 @@ from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files
 from tests.support.certs import (
+    ETCD,
     SERVING,
     both,
     changed,
@@ -48,7 +49,7 @@ def test_a_second_run_changes_nothing(made: Settings, folder: Path) -> None:
     code, out = doit(made)
     assert code == 0
     assert {line.split()[0] for line in out.splitlines()} == {"--"}
-    assert len(out.splitlines()) == len(before) - 12
+    assert len(out.splitlines()) == len(before) - 15
     assert not changed(folder, before)
 
 
@@ -76,6 +77,7 @@ def test_a_lost_database_changes_nothing(made: Settings, folder: Path) -> None:
             | {"admin-kube-aggregator.kubeconfig"},
         ),
         ({"STEPKUBE_NODE_SANDBOX": "false"}, both("serving-kube-apiserver")),
+        ({"ETCD_HOST": "192.0.2.7"}, both("serving-etcd")),
         ({"LOG_LEVEL": "9"}, set()),
     ],
 )
@@ -95,6 +97,7 @@ def test_only_what_a_setting_touches(
         ("client-admin.crt", both("client-admin")),
         ("request-header-ca.key", both("request-header-ca", "client-auth-proxy")),
         ("server-ca.crt", both("server-ca", *SERVING)),
+        ("etcd-ca.key", both("etcd-ca", *ETCD)),
         ("service-account.pub", {"service-account.pub"}),
         ("service-account.key", {"service-account.key", "service-account.pub"}),
         ("admin.kubeconfig", {"admin.kubeconfig"}),
@@ -326,7 +329,7 @@ def test_bad_addresses_name_their_source(tmp_path: Path) -> None:
 def test_tasks_describe_themselves(made: Settings) -> None:
     group, *tasks = certs.task_certs(made)
     assert group.keys() == {"name", "doc"} and group["name"] is None and group["doc"]
-    assert len({task["name"] for task in tasks}) == len(tasks) == 25
+    assert len({task["name"] for task in tasks}) == len(tasks) == 28
     for task in tasks:
         assert task["doc"]
         assert "\n" not in task["doc"]

@@ -243,7 +243,7 @@ def test_a_paused_apiserver_has_no_samples_to_add(minor: str) -> None:
 @pytest.mark.parametrize(
     ("component", "minor", "url"),
     [
-        ("etcd", "1.20", "http://127.0.0.1:2379/health"),
+        ("etcd", "1.20", "https://127.0.0.1:2379/health"),
         ("kube-apiserver", "1.15", "https://127.0.0.1:6443/healthz"),
         ("kube-apiserver", "1.16", "https://127.0.0.1:6443/readyz"),
         ("kube-controller-manager", "1.11", "http://127.0.0.1:10252/healthz"),
@@ -257,6 +257,44 @@ def test_a_paused_apiserver_has_no_samples_to_add(minor: str) -> None:
 )
 def test_health(component: str, minor: str, url: str) -> None:
     assert build(component, minor).health.url == url
+
+
+@pytest.mark.parametrize("minor", EVERY_MINOR)
+def test_etcd_serves_only_clients_with_a_certificate(minor: facts.Minor) -> None:
+    flags, certs = given("etcd", minor), f"{HOME}/instances/default/certs"
+    for prefix in ("", "peer-"):
+        assert flags[f"{prefix}client-cert-auth"] == "true"
+        assert flags[f"{prefix}trusted-ca-file"] == f"{certs}/etcd-ca.crt"
+        assert flags[f"{prefix}cert-file"] == f"{certs}/serving-etcd.crt"
+        assert flags[f"{prefix}key-file"] == f"{certs}/serving-etcd.key"
+    assert not any("http://" in value for value in flags.values())
+    api = given("kube-apiserver", minor)
+    assert api["etcd-servers"] == flags["advertise-client-urls"] == "https://127.0.0.1:2379"
+    assert api["etcd-cafile"] == f"{certs}/etcd-ca.crt"
+    client = (Path(certs, "client-etcd.crt"), Path(certs, "client-etcd.key"))
+    assert (api["etcd-certfile"], api["etcd-keyfile"]) == tuple(map(str, client))
+    assert build("etcd", minor).health.certificate == client
+    assert set(client) < set(build("kube-apiserver", minor).inputs)
+
+
+def test_an_etcd_without_tls_has_its_own_health_check() -> None:
+    built, spec = build("etcd"), COMPONENTS["etcd"]
+    assert spec.health_of(built, built.argv) == built.health
+    plain = tuple(item.replace("https://", "http://") for item in built.argv)
+    health = spec.health_of(built, plain)
+    assert (health.url, health.certificate) == ("http://127.0.0.1:2379/health", None)
+
+
+@pytest.mark.parametrize("minor", EVERY_MINOR)
+@pytest.mark.parametrize("component", ["kube-controller-manager", "kube-scheduler"])
+def test_a_port_for_everybody_serves_no_profiles(component: str, minor: facts.Minor) -> None:
+    flags = given(component, minor)
+    assert flags.get("profiling") == (None if "secure-port" in flags else "false")
+
+
+def test_the_kubelet_serves_no_cadvisor() -> None:
+    assert given("kubelet", "1.10")["cadvisor-port"] == "0"
+    assert "cadvisor-port" not in given("kubelet", "1.12")
 
 
 @pytest.mark.parametrize("minor", EVERY_MINOR)
@@ -278,6 +316,10 @@ def test_insecure_port_of_the_api() -> None:
     assert given("kube-apiserver", "1.20", api__port="8080")["insecure-port"] == "0"
     assert build("kube-apiserver", "1.20", api__port="8080").ports == (6443,)
     assert "insecure-port" not in given("kube-apiserver", "1.24")
+    (note,) = build("kube-apiserver", "1.19", api__port="8080").notes
+    assert "api.port" in note and "8080" in note
+    assert not build("kube-apiserver", "1.19").notes
+    assert not build("kube-apiserver", "1.20", api__port="8080").notes
 
 
 def test_advertised_address() -> None:

@@ -245,6 +245,7 @@ def test_pause_tolerance_is_a_cause(component: str) -> None:
             "1.35",
             {
                 "allow-privileged": "until 1.14",
+                "cadvisor-port": "until 1.11",
                 "chaos-chance": "until 1.21",
                 "cloud-config": "until 1.33",
                 "keep-terminated-pod-volumes": "until 1.11",

@@ -29,7 +29,10 @@ USERS = {
 }
 
 
-AUTHORITIES = {"server-ca", "client-ca", "request-header-ca"}
+AUTHORITIES = {"server-ca", "client-ca", "request-header-ca", "etcd-ca"}
+
+
+ETCD = {"serving-etcd", "client-etcd"}
 
 
 SERVING = {"serving-kube-apiserver", "serving-kube-aggregator", "serving-kubelet"}
