@@ -48,12 +48,17 @@ ONLY_HERE = {
     "--kubelet-client-certificate=/var/run/kubernetes/client-kube-apiserver.crt",
     "--kubelet-client-key=/var/run/kubernetes/client-kube-apiserver.key",
     "--kubelet-preferred-address-types=Hostname,InternalIP",
+    "--etcd-cafile=/var/run/kubernetes/etcd-ca.crt",
+    "--etcd-certfile=/var/run/kubernetes/client-etcd.crt",
+    "--etcd-keyfile=/var/run/kubernetes/client-etcd.key",
 }
+WITH_TLS = {"--etcd-servers=http://127.0.0.1:2379": "--etcd-servers=https://127.0.0.1:2379"}
 
 
-def test_its_settings_make_its_command_line_and_five_flags_more() -> None:
+def test_its_settings_make_its_command_line_and_eight_flags_more() -> None:
     chosen = load.load({"STEPKUBE_HOME": "/workspace", **LIKE_THERE}, {}, Path(os.devnull))
     context = Context(chosen, Minor(1, 10), Path("/bin/kube-apiserver"))
     made = COMPONENTS["kube-apiserver"].build(context).argv[1:]
-    assert [flag for flag in made if flag not in ONLY_HERE] == PS
-    assert set(made) - set(PS) == ONLY_HERE
+    expected = [WITH_TLS.get(flag, flag) for flag in PS]
+    assert [flag for flag in made if flag not in ONLY_HERE] == expected
+    assert set(made) - set(expected) == ONLY_HERE

@@ -163,8 +163,7 @@ def spawn_function(settings: Settings, name: str) -> Spawn:
 def wait_ready(component: Component, record: Record) -> None:
     """Wait until a component is ready. Raises Failure with the last lines of its log."""
     limit = component.ready_timeout
-    health = COMPONENTS[component.name].health_of(component, record.argv)
-    if process.until(lambda: ports.healthy(health), record.identity.alive, limit):
+    if process.until(lambda: ports.healthy(component.health), record.identity.alive, limit):
         return
     log = Path(record.log)
     alive = record.identity.alive()
@@ -173,7 +172,7 @@ def wait_ready(component: Component, record: Record) -> None:
     full = resources.full_disk(log.parent, *component.folders)
     if full is not None:
         problem, hint = f"{problem}: the disk of {full} is full", files.UNWRITABLE_HINT
-    raise Failure(f"{component.name} {problem} ({health.url})\n{process.tail(log)}", hint)
+    raise Failure(f"{component.name} {problem} ({component.health.url})\n{process.tail(log)}", hint)
 
 
 def stop(settings: Settings, name: str, record: Record | None = None) -> bool:
