@@ -90,7 +90,7 @@ def certificates(settings: Settings) -> tuple[Certificate, ...]:
         _client("kube-aggregator", "system:kube-aggregator", "system:masters"),
         _client("kube-apiserver", "kube-apiserver"),
         _client("auth-proxy", "system:auth-proxy", ca="request-header-ca"),
-        # whoever has a certificate of this CA can read and write every object
+        # a client with a certificate of this CA can read and write every object
         Certificate("etcd-ca", "etcd-ca", "authority"),
         # etcd also uses it as a client of itself
         _serving("etcd", "etcd", ("localhost", "127.0.0.1", "::1", etcd), ca="etcd-ca", peer=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tasks.components.base import Context
 from tasks.components.command_line import Flags
+from tasks.settings.addresses import url
 
 
 def flags(context: Context) -> Flags:
@@ -25,8 +26,9 @@ def ports(context: Context) -> tuple[int, ...]:
 
 def warnings(context: Context) -> tuple[str, ...]:
     """Return a line that says who can use the open port; nothing if it is closed."""
+    host = context.settings.api.host_ip
     return tuple(
-        f"api.port: every user of this machine is cluster administrator on http port {port};"
-        " to close it, set API_PORT=0"
+        f"api.port: every client of {url('http', host, port)} is cluster administrator; to close"
+        " this port, set API_PORT=0"
         for port in ports(context)
     )

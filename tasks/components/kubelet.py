@@ -33,7 +33,7 @@ def desired_flags(context: Context) -> command_line.Flags:
         **_runtime(context),
         "root-dir": kubelet_config.root(settings),
         "cert-dir": kubelet_config.root(settings) / "pki",
-        "cadvisor-port": 0,  # 1.10 serves the statistics of all containers to everybody
+        "cadvisor-port": 0,  # in 1.10, this port serves all clients
         "config": _file(settings),
     }
 

@@ -22,7 +22,7 @@ def port(component: str, context: Context, secure: int, insecure: int) -> int:
 def flags(component: str, context: Context, port: int, kubeconfig: Path) -> dict[str, Value]:
     """Return the flags to serve on one loopback port: https if the minor supports it, else http."""
     if context.facts.health[component].scheme == "http":
-        # every user of this machine can connect; the profiles of the process are not for them
+        # every user of this machine can connect to this port, so it must not serve profiles
         return {"address": "127.0.0.1", "port": port, "profiling": False}
     return {
         "authentication-kubeconfig": kubeconfig,

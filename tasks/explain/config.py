@@ -38,7 +38,7 @@ built.
 - The default of `API_CORS_ALLOWED_ORIGINS` has a format that 1.27 and newer accept too.
 - Everything listens on loopback: `API_BIND_ADDR` is 127.0.0.1, not 0.0.0.0. The insecure port is
   off: `API_PORT` is 0, not 8080.
-- etcd accepts only clients with a certificate of its own CA, and kube-apiserver has one.
+- etcd accepts only clients with a certificate of the CA `etcd-ca`; kube-apiserver has one.
 - `ENABLE_DAEMON` is true: `doit up` returns while the cluster runs.
 - `ALLOW_PRIVILEGED` is true. In every version the kubelet asks kube-apiserver who its clients are
   and what they may do (`KUBELET_AUTHENTICATION_WEBHOOK`, `KUBELET_AUTHORIZATION_WEBHOOK`).
