@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tasks.cli.task import ANSWER, OUTPUT, action
+from tasks.cluster import liveness
 from tasks.cluster import tasks as cluster
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
@@ -15,9 +17,11 @@ from tasks.core.errors import Failure
 from tasks.debug import journal
 from tasks.runtime import processes
 from tasks.settings.load import Settings
-from tasks.system import ports, process
+from tasks.system import files, ports, process, procfs
 from tasks.system.process import Record
 
+LAST_WORDS = 5
+"""Lines of the log that are shown of a component that hangs or died."""
 COLUMNS = "{:<26}{:<14}{:<9}{:<10}{:<11}{:<8}{}"
 
 
@@ -27,12 +31,12 @@ class Row:
 
     name: str
     mode: str
-    """normal, debug-attach, debug-exec or stopped."""
+    """normal, debug-attach, debug-exec, stopped (by doit) or died (by itself or a signal)."""
     pid: int | None
     uptime: int | None
     """Seconds since the start of the process."""
     health: str
-    """ok, not ready, paused, unknown, or - when it does not run."""
+    """ok, starting, not ready, hung, paused, unknown, or - when it does not run."""
     port: int | None
     """Its first port on the host."""
     debugger: str
@@ -40,33 +44,68 @@ class Row:
     argv: tuple[str, ...]
     log: str
     """The path of its log."""
+    problem: str = ""
+    """Why it hangs or what is broken, or how it died; empty when nothing is wrong."""
+    since: float | None = None
+    """When it hung or died, in epoch seconds; None when nothing is wrong or it is not known."""
+    last_words: tuple[str, ...] = ()
+    """The last lines in the log of a component that hangs or died."""
 
 
 def rows(settings: Settings) -> list[Row]:
-    """Return a row for each component that runs or should run."""
+    """Return a row for each component that runs, died or should run."""
     found = []
     for name in COMPONENTS:
-        record, swap = process.load(settings.paths.run, name), journal.load(settings, name)
-        log = str(settings.paths.log(name))
+        record = process.load(settings.paths.run, name)
         if record is not None and record.alive():
-            health, port = _health(settings, record)
-            found.append(
-                Row(
-                    name,
-                    journal.mode(swap),
-                    record.identity.pid,
-                    int(time.time() - record.since),
-                    health,
-                    port,
-                    journal.describe(name, record, swap),
-                    record.argv,
-                    log,
-                )
-            )
+            found.append(_running(settings, record))
+        elif record is not None:
+            found.append(_died(settings, record))
         elif name in cluster.components_to_run(settings):
-            debugger = journal.describe(name, record, swap)
+            debugger = journal.describe(name, record, journal.load(settings, name))
+            log = str(settings.paths.log(name))
             found.append(Row(name, "stopped", None, None, "-", None, debugger, (), log))
     return found
+
+
+def _running(settings: Settings, record: Record) -> Row:
+    name = record.component
+    swap = journal.load(settings, name)
+    health, port, problem = _health(settings, record)
+    hangs = health == "hung"
+    return Row(
+        name,
+        journal.mode(swap),
+        record.identity.pid,
+        int(time.time() - record.since),
+        health,
+        port,
+        journal.describe(name, record, swap),
+        record.argv,
+        str(settings.paths.log(name)),
+        problem,
+        _hung_since(record) if hangs else None,
+        process.last_lines(Path(record.log), LAST_WORDS) if hangs else (),
+    )
+
+
+def _died(settings: Settings, record: Record) -> Row:
+    name, swap = record.component, journal.load(settings, record.component)
+    ended = liveness.how_it_died(settings, record)
+    return Row(
+        name,
+        "died",
+        None,
+        None,
+        "-",
+        None,
+        journal.describe(name, record, swap),
+        (),
+        record.log,
+        str(ended),
+        ended.at,
+        process.last_lines(Path(record.log), LAST_WORDS),
+    )
 
 
 @action
@@ -81,18 +120,60 @@ def status(settings: Settings, output: str) -> None:
         uptime = "-" if row.uptime is None else console.duration(row.uptime)
         cells = (row.name, row.mode, row.pid or "-", uptime, row.health, row.port or "-")
         console.say(COLUMNS.format(*cells, row.debugger).rstrip())
+    for row in found:
+        if row.problem:
+            console.say(f"\n{row.name} {row.problem}; to start it again, run: doit up")
+            for line in row.last_words:
+                console.say(f"  | {line}")
 
 
-def _health(settings: Settings, record: Record) -> tuple[str, int | None]:
+def _health(settings: Settings, record: Record) -> tuple[str, int | None, str]:
+    """Return the health of a running component, its first port on the host, and its problem."""
+    name, pid = record.component, record.identity.pid
     try:
-        component = processes.desired_component(settings, record.component)
+        component = processes.desired_component(settings, name)
     except Failure:
-        return "unknown", None
-    health = COMPONENTS[record.component].health_of(component, record.argv)
-    port = next(iter(COMPONENTS[record.component].host_ports(settings, component)), None)
+        return "unknown", None, ""
+    port = next(iter(COMPONENTS[name].host_ports(settings, component)), None)
     if journal.is_paused(record):
-        return "paused", port
-    return ("ok" if ports.healthy(health, timeout=3.0) else "not ready"), port
+        return "paused", port, ""
+    if procfs.is_stopped(pid):
+        return "hung", port, f"hangs{_for(record)}: a signal stopped pid {pid} (SIGSTOP)"
+    broken = liveness.broken_forwards(settings, name)
+    if broken:
+        return "not ready", port, f"cannot be reached: {', '.join(broken)} does not run"
+    check = liveness.health_of(component, record)
+    reply = ports.answer(check, timeout=3.0)
+    if reply == "ready":
+        return "ok", port, ""
+    if files.is_locked(settings.paths.run / f"{name}.lock"):
+        return "starting", port, ""
+    age = time.time() - record.since
+    if reply == "not ready" or age < component.ready_timeout or journal.load(settings, name):
+        return "not ready", port, ""
+    return "hung", port, f"hangs{_for(record)}: no answer from {check.url}"
+
+
+def _hung_since(record: Record) -> float | None:
+    """Return when a component last did something.
+
+    For a process that a signal stopped, that is when it last ran. Otherwise threads of the Go
+    runtime run on, and its last line in the log is the last sign of work.
+    """
+    pid = record.identity.pid
+    seconds = journal.paused_seconds(pid) if procfs.is_stopped(pid) else None
+    if seconds is not None:
+        return time.time() - seconds
+    log = Path(record.log)
+    return log.stat().st_mtime if log.is_file() else None
+
+
+def _for(record: Record) -> str:
+    since = _hung_since(record)
+    if since is None:
+        return ""
+    ago = console.duration(max(0.0, time.time() - since))
+    return f" since about {time.strftime('%H:%M:%S', time.localtime(since))} ({ago})"
 
 
 def task_status(settings: Settings) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tasks.addons.catalog import ADDONS
 from tasks.check import tasks as check
 from tasks.cli.command_line import UP_OPTIONS
 from tasks.cli.task import Check, action
-from tasks.cluster import foreground, summary
+from tasks.cluster import foreground, instance_lock, liveness, summary
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.debug import saved_breakpoints, swap
@@ -24,12 +24,13 @@ from tasks.system import files, inherited, process
 
 @action
 def reconcile(settings: Settings, name: str) -> None:
-    """Start a component, or restart it when its fingerprint changed.
+    """Start a component, or restart it when its fingerprint changed or it does not answer.
 
     A component that is being debugged is restarted in its debug mode, with its breakpoints.
     """
     check.require(settings, load_checkout(settings.paths.lock).minor)
     foreground.stop_cluster_on_exit(settings, partial(stop_all, settings))
+    instance_lock.share(settings)
     for start_check in COMPONENTS[name].start_checks:
         prerequisites.START_CHECKS[start_check](settings)
     with files.locked(settings.paths.run / f"{name}.lock"):
@@ -38,20 +39,25 @@ def reconcile(settings: Settings, name: str) -> None:
             console.note("its debugger had exited: back in mode normal")
         record = process.load(settings.paths.run, name)
         if record is not None and record.alive():
+            reason = "its binary, flags, files or limits changed"
             if inherited.is_current(record.fingerprint, processes.fingerprint(component)):
                 processes.prepare(component)  # somebody can have removed a file
+                reason = liveness.repair(settings, component, record)
+            if not reason:
                 console.note("runs as configured")
                 return
             suspended = swap.suspend(settings, name)
             processes.stop(settings, name, record)
             record = processes.start(settings, component)
-            console.note("restarted: its binary, flags, files or limits changed")
+            console.note(f"restarted: {reason}")
             if suspended is not None:
                 debug_swap, breakpoints = suspended
                 swap.enter(settings, record, debug_swap)
                 saved_breakpoints.restore(debug_swap.local, breakpoints)
                 console.note(f"again in mode {debug_swap.mode} with {len(breakpoints)} breakpoints")
             return
+        if record is not None:
+            liveness.report_death(settings, record)
         swap.kill(settings, name)
         processes.stop(settings, name, record)
         for note in component.notes:
@@ -61,13 +67,16 @@ def reconcile(settings: Settings, name: str) -> None:
 
 
 def is_running(settings: Settings, name: str) -> bool:
-    """Return whether a component runs as it is configured now."""
+    """Return whether a component runs as it is configured now, and answers."""
+    instance_lock.share_in_run(settings)
     record = process.load(settings.paths.run, name)
     debug_swap = swap.load(settings, name)
     is_broken = debug_swap is not None and debug_swap.broken
     if record is None or not record.alive() or is_broken:
         return False
-    return processes.is_current(record, processes.desired_component(settings, name))
+    component = processes.desired_component(settings, name)
+    current = processes.is_current(record, component)
+    return current and liveness.works(settings, component, record)
 
 
 def components_to_run(settings: Settings) -> list[str]:
@@ -107,13 +116,15 @@ def up(settings: Settings) -> None:
         console.say(line)
     if foreground.stays_in_foreground(settings):
         console.say("\nPress Ctrl-C to shut it down.")
+        instance_lock.release(settings)
         foreground.watch(settings, names)
 
 
 @action
 def down(settings: Settings) -> None:
     """Stop every component of the instance, the last one first, and free the ports."""
-    stopped = stop_all(settings)
+    with instance_lock.exclusive(settings):
+        stopped = stop_all(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
         console.note("the cluster's objects were removed")
     console.note(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")

@@ -142,7 +142,9 @@ def describe(name: str, record: Record | None, swap: Swap | None) -> str:
         return ""
     if swap.broken:
         return f"lost its debugger: doit undebug:{name}"
-    if record is None or not is_paused(record):
+    if record is None or not record.alive():
+        return f"{swap.listen} has no process: doit undebug:{name}"
+    if not is_paused(record):
         return f"{swap.listen} running"
     seconds = paused_seconds(record.identity.pid)
     since = "" if seconds is None else f" for about {console.duration(seconds)}"

@@ -16,7 +16,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
-from tasks.system import files, process, procfs, signals
+from tasks.system import exits, files, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.run import Result, program, run
 
@@ -48,6 +48,7 @@ def spawn(
     state = run_docker(settings, "info", "--format={{.DockerRootDir}}").stdout.strip()
     _pull_if_missing(settings, image)
     cid = _cidfile(settings, component)
+    written = files.size(log)
     outer = process.spawn(
         component,
         (
@@ -67,6 +68,7 @@ def spawn(
         cwd=cwd,
         log=log,
         fingerprint=fingerprint,
+        exit_file=exits.path(settings.paths.run, component),
     )
     started = process.wait_for_program(
         outer, tuple(argv), lambda: _pids(settings, cid), START_TIMEOUT
@@ -74,7 +76,7 @@ def spawn(
     if started is None:
         signals.stop(outer.identity)
         remove(settings, component)
-        output = process.tail(log)
+        output = process.tail(log, start=written)
         not_shared = "not a shared or slave mount" in output
         raise Failure(
             f"{component} did not start in a container of {image}\n{output}",

@@ -62,6 +62,22 @@ def close_ports(settings: Settings, name: str) -> None:
         process.forget(settings.paths.run, record.component)
 
 
+def broken(settings: Settings, name: str) -> list[str]:
+    """Return the forwarders that a component in the sandbox needs and that do not run."""
+    exposes = COMPONENTS[name].exposed_ports(settings)
+    needed = [MAIN, *([forwarder_name(name)] if exposes else [])]
+    records = {forwarder: process.load(settings.paths.run, forwarder) for forwarder in needed}
+    return [forwarder for forwarder, record in records.items() if not _runs(record)]
+
+
+def _runs(forwarder: Record | None) -> bool:
+    return (
+        forwarder is not None
+        and forwarder.alive()
+        and not procfs.is_stopped(forwarder.identity.pid)
+    )
+
+
 def start_forwarder(settings: Settings, init: Record, name: str, mappings: list[str]) -> Record:
     """Start a forwarder, wait until it listens on the host, and return its record.
 
@@ -86,14 +102,14 @@ def start_forwarder(settings: Settings, init: Record, name: str, mappings: list[
 
 
 def _keep(forwarder: Record | None, init: Record, mappings: list[str]) -> bool:
-    """Stop a forwarder with other mappings; return whether the forwarder still runs.
+    """Stop a forwarder with other mappings, or one that a signal stopped; return if it still runs.
 
     Only the arguments after the script are compared, because another installation of stepkube may
     have started the forwarder from another path.
     """
     if forwarder is None:
         return False
-    if forwarder.argv[2:] != _command(init, mappings)[2:]:
+    if forwarder.argv[2:] != _command(init, mappings)[2:] or not _runs(forwarder):
         signals.stop(forwarder.identity)
     return forwarder.alive()
 

@@ -21,7 +21,7 @@ from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, port_forwards, sandbox
 from tasks.runtime.host_queries import HOST_QUERIES
 from tasks.settings.load import Settings
-from tasks.system import files, inherited, mounts, ports, process, procfs, resources, signals
+from tasks.system import exits, files, inherited, mounts, ports, process, procfs, resources, signals
 from tasks.system.process import Record, Spawn
 from tasks.system.procfs import Identity
 from tasks.system.run import program, run
@@ -128,8 +128,9 @@ def start(settings: Settings, component: Component) -> Record:
     ports.require_free(component.name, component.ports)
     prepare(component)
     env = process.environment(component.name, settings.paths.instance, component.env)
+    written = files.size(settings.paths.log(component.name))
     record = spawn(settings, component.name, component.argv, env, fingerprint(component))
-    wait_ready(component, record)
+    wait_ready(component, record, written)
     exe = procfs.executable(record.identity.pid)
     if exe is not None and exe != record.exe:  # a script replaced itself with the program (exec)
         record = replace(record, exe=exe)
@@ -157,13 +158,18 @@ def spawn_function(settings: Settings, name: str) -> Spawn:
         return partial(sandbox.spawn, settings)
     if spec.in_container(settings):
         return partial(container.spawn, settings)
-    return partial(process.spawn, umask=spec.umask)
+    exit_file = exits.path(settings.paths.run, name)
+    return partial(process.spawn, umask=spec.umask, exit_file=exit_file)
 
 
-def wait_ready(component: Component, record: Record) -> None:
-    """Wait until a component is ready. Raises Failure with the last lines of its log."""
+def wait_ready(component: Component, record: Record, written: int = 0) -> None:
+    """Wait until a component is ready.
+
+    Raises Failure with the last lines of its log, without the `written` bytes of earlier processes.
+    """
     limit = component.ready_timeout
-    if process.until(lambda: ports.healthy(component.health), record.identity.alive, limit):
+    health = COMPONENTS[component.name].health_of(component, record.argv)
+    if process.until(lambda: ports.healthy(health), record.identity.alive, limit):
         return
     log = Path(record.log)
     alive = record.identity.alive()
@@ -172,7 +178,8 @@ def wait_ready(component: Component, record: Record) -> None:
     full = resources.full_disk(log.parent, *component.folders)
     if full is not None:
         problem, hint = f"{problem}: the disk of {full} is full", files.UNWRITABLE_HINT
-    raise Failure(f"{component.name} {problem} ({component.health.url})\n{process.tail(log)}", hint)
+    words = process.tail(log, start=written)
+    raise Failure(f"{component.name} {problem} ({health.url})\n{words}", hint)
 
 
 def stop(settings: Settings, name: str, record: Record | None = None) -> bool:

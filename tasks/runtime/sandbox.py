@@ -21,7 +21,7 @@ from tasks.core.errors import Failure
 from tasks.runtime import port_forwards
 from tasks.settings import addresses, templates
 from tasks.settings.load import Settings
-from tasks.system import files, process, procfs, signals
+from tasks.system import exits, files, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.run import program
 
@@ -50,6 +50,7 @@ def spawn(
     port_forwards.expose_ports(settings, init, component)
     cwd.mkdir(parents=True, exist_ok=True)
     enter = [program("nsenter"), f"--target={init.identity.pid}", *NAMESPACES, f"--wd={cwd}"]
+    written = files.size(log)
     outer = process.spawn(
         component,
         [*enter, "--", *argv],
@@ -58,14 +59,14 @@ def spawn(
         log=log,
         fingerprint=fingerprint,
         umask=COMPONENTS[component].umask,
+        exit_file=exits.path(settings.paths.run, component),
     )
     started = process.wait_for_program(
         outer, tuple(argv), lambda: procfs.children(outer.identity.pid), 30.0
     )
     if started is None:
-        raise Failure(
-            f"{component} did not start in the sandbox\n{process.tail(log)}", f"read {log}"
-        )
+        words = process.tail(log, start=written)
+        raise Failure(f"{component} did not start in the sandbox\n{words}", f"read {log}")
     return started
 
 
@@ -79,6 +80,11 @@ def ensure(settings: Settings) -> Record:
             init = _start(settings)
         port_forwards.ensure_main(settings, init)
     return init
+
+
+def repair_forwards(settings: Settings, name: str) -> None:
+    """Start the forwarders of a component in the sandbox that do not run."""
+    port_forwards.expose_ports(settings, ensure(settings), name)
 
 
 def stop(settings: Settings) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
 import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import Failure
+from tasks.system import lock_wait
 
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 """Errors of a disk that is full or read-only, and of a folder of another user."""
@@ -80,6 +81,8 @@ def remove(path: Path) -> None:
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
+        if not os.path.lexists(path):  # a read-only disk is noticed before a missing file
+            return
         from tasks.core import console  # noqa: PLC0415 - it loads doit, which few callers need
 
         console.warn(f"cannot remove {path}: {error.strerror}")
@@ -93,6 +96,11 @@ def digest(*parts: str | bytes) -> str:
         state.update(f"{len(data)}:".encode())
         state.update(data)
     return state.hexdigest()
+
+
+def size(path: Path) -> int:
+    """Return the size of a file in bytes, 0 when it does not exist."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def digest_file(path: Path) -> str:
@@ -152,33 +160,65 @@ def staged(target: Path) -> Iterator[Path]:
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive advisory lock on `path` (created when missing) for the block.
 
-    If it has to wait, it prints a line on stderr: a program may read stdout. If the disk is full or
-    read-only and `path` does not exist, it locks the nearest folder: a cluster must be stoppable.
-    Other users can read a folder that is created for the lock: only an instance is private.
+    While it waits, it prints on stderr which run has the lock: a program may read stdout. If the
+    disk is full or read-only and `path` does not exist, it locks the nearest folder until this run
+    exits: a cluster must be stoppable. Other users can read a folder that is created for the lock:
+    only an instance is private.
     """
-    with _lock_file(path) as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            from tasks.core import console  # noqa: PLC0415 - it loads doit, which few callers need
-
-            console.say(f"  waiting for another run that holds {path}", stream=sys.stderr)
-            fcntl.flock(stream, fcntl.LOCK_EX)
+    descriptor = open_lock(path)
+    try:
+        lock(descriptor, path)
         yield
+    finally:
+        os.close(descriptor)
 
 
-@contextmanager
-def _lock_file(path: Path) -> Iterator[int]:
+def is_locked(path: Path) -> bool:
+    """Return whether another run has the lock on `path`."""
+    try:
+        descriptor = os.open(_nearest(path), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def open_lock(path: Path) -> int:
+    """Open a lock file, created when missing, and return its descriptor; see `locked`."""
     try:
         with shared():
             path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        existing = next(place for place in (path, *path.parents) if place.exists())
-        descriptor = os.open(existing, os.O_RDONLY)
+        found = _nearest(path)
+        if found == path:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.dup(_open_once(found))
+
+
+def _nearest(path: Path) -> Path:
+    """Return a path, or its nearest folder that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+@functools.cache
+def _open_once(folder: Path) -> int:
+    """Open a folder once: locks of this run that share it must not wait for each other."""
+    return os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def lock(descriptor: int, path: Path, *, shared: bool = False) -> None:
+    """Lock an open lock file; see `locked`. Several runs can have a shared lock."""
+    operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with lock_wait.announced(descriptor, path):
+            fcntl.flock(descriptor, operation)

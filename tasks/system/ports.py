@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tasks.core.errors import Failure
 from tasks.system.procfs import argv_of
@@ -92,25 +93,35 @@ def describe(pid: int) -> str:
 
 
 def healthy(health: Health, timeout: float | None = None) -> bool:
-    """Return whether a component answers its health check with an accepted status.
+    """Return whether a component answers its health check with an accepted status."""
+    return answer(health, timeout) == "ready"
 
-    A `unix://` address is healthy when its socket accepts a connection. `timeout` (seconds)
-    replaces the timeout of the check.
+
+def answer(health: Health, timeout: float | None = None) -> Answer:
+    """Return the answer of a component to its health check.
+
+    A `unix://` address is ready when its socket accepts a connection. `timeout` (seconds) replaces
+    the timeout of the check.
     """
     timeout = health.timeout if timeout is None else timeout
     if health.url.startswith("unix://"):
         with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
             client.settimeout(timeout)
             client.connect(health.url.removeprefix("unix://"))
-            return True
-        return False
+            return "ready"
+        return "none"
     try:
-        with opener(health).open(health.url, timeout=timeout) as answer:
-            return answer.status in health.accept
+        with opener(health).open(health.url, timeout=timeout) as reply:
+            status = reply.status
     except urllib.error.HTTPError as error:
-        return error.code in health.accept
+        status = error.code
     except (OSError, http.client.HTTPException):
-        return False
+        return "none"
+    return "ready" if status in health.accept else "not ready"
+
+
+Answer = Literal["ready", "not ready", "none"]
+"""`not ready`: an HTTP status that is not accepted; `none`: no connection, or no reply in time."""
 
 
 def opener(health: Health) -> urllib.request.OpenerDirector:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from tasks.core.errors import Failure
-from tasks.system import files, inherited, procfs, signals
+from tasks.system import exits, files, inherited, procfs, signals
 from tasks.system.procfs import Identity
 from tasks.system.run import announce
 
@@ -77,35 +76,29 @@ def spawn(
     log: Path,
     fingerprint: str,
     umask: int = 0o077,
+    exit_file: Path | None = None,
 ) -> Record:
     """Start a process in a new session, append its output to `log`, and return its record.
 
-    Raises Failure when the program cannot be executed.
+    With `exit_file`, the file says how it exited. Raises Failure when the program cannot be
+    executed.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     cwd.mkdir(parents=True, exist_ok=True)
     announce(argv)
-    with log.open("ab") as out:
-        try:
-            child = subprocess.Popen(
-                list(argv),
-                env=dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                umask=umask,
-                preexec_fn=inherited.reset,  # noqa: PLW1509 - no other thread starts components
-            )
-        except OSError as error:
-            raise Failure(f"cannot start {component}: {argv[0]}: {error.strerror}") from error
-    child.returncode = 0  # it keeps running after us: subprocess must not wait for it or warn
-    identity = procfs.identify(child.pid)
+    written = files.size(log)
+    try:
+        pid = exits.start(component, argv, env, cwd=cwd, log=log, umask=umask, exit_file=exit_file)
+    except OSError as error:
+        if error.filename not in (None, argv[0]):  # the log
+            raise
+        raise Failure(f"cannot start {component}: {argv[0]}: {error.strerror}") from error
+    identity = procfs.identify(pid)
     if identity is None:
-        raise Failure(f"{component} exited immediately\n{tail(log)}", f"read {log}")
+        words = tail(log, start=written)
+        raise Failure(f"{component} exited immediately\n{words}", f"read {log}")
     # after execve(2), /proc shows neither argv nor environment for a moment
-    until(lambda: bool(procfs.argv_of(child.pid)), identity.alive, 5.0, every=0.001)
+    until(lambda: bool(procfs.argv_of(pid)), identity.alive, 5.0, every=0.001)
     return Record(
         component=component,
         identity=identity,
@@ -113,7 +106,7 @@ def spawn(
         env=dict(env),
         cwd=str(cwd),
         uid=os.getuid(),
-        exe=procfs.executable(child.pid) or str(Path(argv[0]).resolve()),
+        exe=procfs.executable(pid) or str(Path(argv[0]).resolve()),
         since=time.time(),
         fingerprint=fingerprint,
         log=str(log),
@@ -187,8 +180,9 @@ def load(run: Path, component: str) -> Record | None:
 
 
 def forget(run: Path, component: str) -> None:
-    """Remove a component's record."""
-    files.remove(record_path(run, component))
+    """Remove a component's record, and how it exited."""
+    for path in (record_path(run, component), exits.path(run, component)):
+        files.remove(path)
 
 
 def with_mode(record: Record, mode: Mode) -> Record:
@@ -223,6 +217,11 @@ def stop_marked(value: str, ladder: Sequence[tuple[int, float]], keep: Sequence[
 
 
 def tail(log: Path, lines: int = 15, start: int = 0) -> str:
+    """Return the last lines of a log that were written after byte `start`, as quoted text."""
+    return "\n".join(f"  | {line}" for line in last_lines(log, lines, start))
+
+
+def last_lines(log: Path, lines: int, start: int = 0) -> tuple[str, ...]:
     """Return the last lines of a log that were written after byte `start`."""
     try:
         with log.open("rb") as stream:
@@ -230,8 +229,8 @@ def tail(log: Path, lines: int = 15, start: int = 0) -> str:
             stream.seek(max(start, size - 64 * 1024))
             text = stream.read().decode(errors="replace")
     except OSError:
-        return ""
-    return "\n".join(f"  | {line}" for line in text.splitlines()[-lines:])
+        return ()
+    return tuple(text.splitlines()[-lines:])
 
 
 def until(

@@ -7,6 +7,7 @@ may exit between two reads; then a read returns nothing and never raises. See pr
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,21 @@ def identify(pid: int) -> Identity | None:
 def boot_id() -> str:
     """Return the id of this boot of the kernel."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a signal (SIGSTOP, SIGTSTP) stopped a process; false for a traced one."""
+    current = stat(Path(f"/proc/{pid}"))
+    return current is not None and current.state == "T"
+
+
+def start_time(pid: int) -> float | None:
+    """Return when a process was started, in epoch seconds; None when it does not exist."""
+    current = stat(Path(f"/proc/{pid}"))
+    if current is None:
+        return None
+    uptime = float(read(Path("/proc/uptime")).split()[0])
+    return time.time() - uptime + current.ticks / os.sysconf("SC_CLK_TCK")
 
 
 def executable(pid: int) -> str | None:

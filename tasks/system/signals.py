@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from tasks.system.procfs import Identity
+from tasks.system.procfs import Identity, is_stopped
 
 KILL = ((signal.SIGKILL, 10.0),)
 LADDER = ((signal.SIGTERM, 2.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0))
@@ -45,7 +45,8 @@ def deferred() -> Iterator[None]:
 def stop(identity: Identity, ladder: Sequence[tuple[int, float]] = LADDER) -> bool:
     """Stop a process with a ladder of (signal, seconds to wait); return whether it is gone.
 
-    A second SIGTERM makes a Kubernetes component exit at once even with watchers connected.
+    A second SIGTERM makes a Kubernetes component exit at once even with watchers connected. A
+    process that SIGSTOP stopped gets SIGCONT too, because it handles SIGTERM only when it runs.
     """
     try:
         handle = os.pidfd_open(identity.pid)
@@ -57,9 +58,26 @@ def stop(identity: Identity, ladder: Sequence[tuple[int, float]] = LADDER) -> bo
         for number, limit in ladder:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, number)
+                if is_stopped(identity.pid):
+                    signal.pidfd_send_signal(handle, signal.SIGCONT)
             if _gone(handle, identity, limit):
                 return True
         return not identity.alive()
+    finally:
+        os.close(handle)
+
+
+def resume(identity: Identity) -> bool:
+    """Send SIGCONT to a process that a signal stopped; return whether it was stopped."""
+    try:
+        handle = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if not identity.alive() or not is_stopped(identity.pid):
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGCONT)
+        return True
     finally:
         os.close(handle)
 

@@ -126,6 +126,7 @@ def patience(chosen: Settings, minor: str) -> float:
         patch.setattr(process, "until", watch)
         record = process.Record.__new__(process.Record)
         object.__setattr__(record, "identity", procfs.identify(os.getpid()))
+        object.__setattr__(record, "argv", component.argv)
         processes.wait_ready(component, record)
     return asked[0]
 

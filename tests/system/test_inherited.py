@@ -20,7 +20,7 @@ folder = Path(sys.argv[1])
 code = open("tests/system/inherited_state.py").read()
 env = process.environment("toy", folder, {})
 record = process.spawn("toy", (sys.executable, "-c", code), env, cwd=folder,
-    log=folder / "state", fingerprint="")
+    log=folder / "state", fingerprint="", exit_file=folder / "exit" if sys.argv[2:] else None)
 process.until(lambda: not record.identity.alive(), lambda: True, 60)
 """
 BAD = """
@@ -43,20 +43,21 @@ LOCALE = {
 }
 
 
-def state(folder: Path, shell: list[str], **env: str) -> dict[str, str]:
+def state(folder: Path, shell: list[str], reaper: list[str], **env: str) -> dict[str, str]:
     folder.mkdir()
-    program = [sys.executable, "-c", WITH_MASK, START, str(folder)]
+    program = [sys.executable, "-c", WITH_MASK, START, str(folder), *reaper]
     subprocess.run([*shell, *program], cwd=ROOT, env={**os.environ, **env}, check=True, timeout=60)
     found: dict[str, str] = json.loads((folder / "state").read_text())
     return found
 
 
-def test_a_bad_shell_makes_no_difference(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reaper", [[], ["with"]])
+def test_a_bad_shell_makes_no_difference(tmp_path: Path, reaper: list[str]) -> None:
     nice = (
         "nice -n 7" if inherited._has(inherited.CAP_SYS_NICE) else ""
     )  # nobody else takes it back
-    good = state(tmp_path / "good", ["sh", "-c", 'exec "$@"', "sh"])
-    bad = state(tmp_path / "bad", ["bash", "-c", BAD, "bash"], **LOCALE, NICE=nice)
+    good = state(tmp_path / "good", ["sh", "-c", 'exec "$@"', "sh"], reaper)
+    bad = state(tmp_path / "bad", ["bash", "-c", BAD, "bash"], reaper, **LOCALE, NICE=nice)
     path = good.pop("PATH"), bad.pop("PATH")
     assert bad == good
     assert all("/usr/sbin" in words.split(":") and "." not in words.split(":") for words in path)

@@ -16,7 +16,7 @@ from tasks.components.registry import COMPONENTS
 from tasks.runtime import processes
 from tasks.settings import load
 from tasks.settings.load import ROOT, Settings
-from tasks.system import files, process, workspace
+from tasks.system import exits, files, process, workspace
 from tasks.system.run import run
 
 SECRET = "secret in a log"
@@ -67,7 +67,9 @@ def spawn(made: Settings, name: str, script: str) -> str:
         assert process.until(lambda: log.stat().st_size > 0, record.identity.alive, 20.0)
     finally:
         os.kill(record.identity.pid, 9)
-        os.waitpid(record.identity.pid, 0)
+        written = exits.path(made.paths.run, name)
+        assert process.until(written.exists, lambda: True, 20.0)
+    assert mode(written) == 0o600
     return log.read_text().strip()
 
 
