@@ -1,5 +1,9 @@
 """Entry point of doit: PIPELINE lists all tasks in the order in which `doit list` prints them."""
 
+from tasks.cli import interrupts
+
+interrupts.install()  # before the other imports, which take most of the first second
+
 from tasks.addons import images, tasks as addons
 from tasks.build import generated, prune, sources, tasks as build
 from tasks.bundle import tasks as bundle

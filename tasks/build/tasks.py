@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tasks.build import go_build, prebuilt, prune, recipes, sources
+from tasks.build import go_build, prebuilt, prune, recipes, sources, store
 from tasks.build.go_command import Recipe
 from tasks.cli.task import Check, action, config_changed
 from tasks.components import registry
@@ -66,7 +66,10 @@ def build(settings: Settings, module: str) -> None:
         if _reuse_binary(settings, module, plan):  # another run built it while this one waited
             return
         plans = {name: _plan(settings, name) for name in modules}
-        missing = {name: plan for name, plan in plans.items() if not plan.path.is_file()}
+        missing = {name: plan for name, plan in plans.items() if not store.is_intact(plan.path)}
+        for name, plan in missing.items():
+            if plan.path.is_file():
+                console.say(f"  {name}: {plan.path} was cut off or changed: it is built again")
         _compile(settings, missing)
         prune.prune(settings)
 
@@ -79,7 +82,7 @@ def _reuse_binary(settings: Settings, module: str, plan: _Plan) -> bool:
     with prune.prune_lock(settings):
         recorded = _recorded_binary(settings, module, plan)
         path = recorded or plan.path
-        if not path.is_file():
+        if not store.is_intact(path):
             return False
         console.note("built already" if recorded else "kept from an earlier build")
         _record(settings, module, plan, path)
@@ -94,7 +97,7 @@ def _recorded_binary(settings: Settings, module: str, plan: _Plan) -> Path | Non
     """
     record = files.read_json(settings.paths.built(module)) or {}
     path = Path(record.get("path", ""))
-    if record.get("digest") != plan.digest or not path.is_file():
+    if record.get("digest") != plan.digest or not store.is_intact(path):
         return None
     if path == plan.path:
         return path
@@ -125,7 +128,7 @@ def _plan(settings: Settings, module: str) -> _Plan:
     built_root = bundle_record.built_root(settings, checkout.tree)
     if built_root is not None:
         bundled = _plan_with(settings, module, replace(recipe, root=built_root), digests)
-        if bundled.path.is_file():
+        if store.is_intact(bundled.path):
             return bundled
     return _plan_with(settings, module, recipe, digests)
 
@@ -172,6 +175,7 @@ def _store_binary(settings: Settings, module: str, plan: _Plan, compiled: Path) 
     with files.shared():
         path.parent.mkdir(parents=True, exist_ok=True)
     compiled.replace(path)
+    store.seal(path)
     with prune.prune_lock(settings):
         _record(settings, module, plan, path)
 
@@ -189,9 +193,9 @@ def _record(settings: Settings, module: str, plan: _Plan, path: Path) -> None:
 
 
 def is_built(settings: Settings, module: str) -> bool:
-    """Return whether the recorded binary of a module and the link to it still exist."""
+    """Return whether the recorded binary of a module exists with its content, and its link."""
     link = settings.paths.instance / "bin" / module
-    return load_binary(settings, module).path.is_file() and link.exists()
+    return store.is_intact(load_binary(settings, module).path) and link.exists()
 
 
 def task_build(settings: Settings) -> Iterator[dict[str, Any]]:
@@ -200,7 +204,9 @@ def task_build(settings: Settings) -> Iterator[dict[str, Any]]:
     for module in registry.modules():
         create = prebuilt.task if prebuilt.is_used(settings) else _compile_task
         task = create(settings, module)
-        exists = Check(f"the recorded binary of {module} exists", is_built, (settings, module))
+        exists = Check(
+            f"the recorded binary of {module} exists unchanged", is_built, (settings, module)
+        )
         yield {
             "name": module,
             **task,

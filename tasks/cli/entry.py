@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Any
 
-from tasks.cli import command_line, database, owner, task_names
+from tasks.cli import command_line, database, interrupts, owner, task_names
 from tasks.cli.reporter import Reporter
 from tasks.cli.task_names import Pipeline, Tasks
 from tasks.core import console, doit_run
@@ -65,8 +65,7 @@ def _names() -> set[str]:
 def configuration(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
     """Return DOIT_CONFIG, after installing signal handlers and doit's error messages."""
     set_verbosity(settings.logs.verbose)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    interrupts.install()
     if READ_ONLY_COMMANDS.intersection(sys.argv[1:2]):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # exit without an error after `| head`
     task_names.install(settings, pipeline)

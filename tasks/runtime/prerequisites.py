@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from tasks.certs import kubeconfig
 from tasks.components import containerd
 from tasks.components.registry import COMPONENTS
 from tasks.components.spec import StartCheck
+from tasks.core.doit_run import once_per_run
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, sandbox
 from tasks.settings.load import Settings
-from tasks.system import ports
+from tasks.system import ports, procfs
 from tasks.system.ports import Health
 
 RUNTIME_PROGRAMS = ("containerd", "runc")
 SANDBOX_PROGRAMS = ("ip", "unshare", "nsenter")
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
+"""What root needs for namespaces, mounts and networks, with the bit in CapEff of proc(5)."""
 PACKAGES = {
     "iptables": "iptables",
     "nft": "nftables",
@@ -41,7 +45,10 @@ def node_components(settings: Settings) -> list[str]:
 
 
 def missing(settings: Settings) -> list[str]:
-    """Return the prerequisites of a kubelet that this machine does not have: programs, `root`."""
+    """Return the prerequisites of a kubelet that this machine does not have.
+
+    They are programs, `root`, and capabilities that root in a container may not have.
+    """
     return _missing(settings, RUNTIME_PROGRAMS if containerd.runs(settings) else ())
 
 
@@ -67,6 +74,12 @@ def describe_not_started(settings: Settings) -> str:
         components, also = (
             ("kubelet and kube-proxy were", "iptables ") if start.proxy else ("kubelet was", "")
         )
+        if capabilities := [name for name in absent if name in CAPABILITIES]:
+            return (
+                f"{components} not started: {_are_missing(capabilities)}. To add"
+                f" {'them' if start.proxy else 'it'}: run doit up in a container that has"
+                " these capabilities (docker run --privileged)"
+            )
         return (
             f"{components} not started: {_are_missing(absent)}. To add"
             f" {'them' if start.proxy else 'it'}: apt-get install -y containerd runc"
@@ -74,7 +87,8 @@ def describe_not_started(settings: Settings) -> str:
         )
     absent = proxy_missing(settings) if start.proxy else []
     if absent:
-        packages = " ".join(dict.fromkeys(PACKAGES[name] for name in absent if name != "root"))
+        programs = [name for name in absent if name in PACKAGES]
+        packages = " ".join(dict.fromkeys(PACKAGES[name] for name in programs))
         install = f"apt-get install -y {packages}, then " if packages else ""
         lines.append(
             f"kube-proxy was not started: {_are_missing(absent)}. To add it: {install}run doit up"
@@ -133,8 +147,20 @@ def require_cgroups(settings: Settings) -> None:
 
 def _missing(settings: Settings, programs: tuple[str, ...]) -> list[str]:
     needed = programs + (SANDBOX_PROGRAMS if settings.node.sandbox else ())
-    absent = [name for name in needed if shutil.which(name) is None]
-    return [*(["root"] if os.geteuid() else []), *absent]
+    return [*_missing_privileges(), *(name for name in needed if not _is_installed(name))]
+
+
+@once_per_run
+def _is_installed(name: str) -> bool:
+    """Return whether a program is installed; one answer per run, also if that changes in it."""
+    return shutil.which(name) is not None
+
+
+def _missing_privileges() -> list[str]:
+    if os.geteuid():
+        return ["root"]
+    effective = int(procfs.status(Path("/proc/self"), "CapEff") or "0", 16)
+    return [name for name, bit in CAPABILITIES.items() if not effective >> bit & 1]
 
 
 START_CHECKS: Mapping[StartCheck, Callable[[Settings], None]] = {

@@ -24,9 +24,10 @@ from tasks.settings.load import Settings
 from tasks.system import exits, files, inherited, mounts, ports, process, procfs, resources, signals
 from tasks.system.process import Record, Spawn
 from tasks.system.procfs import Identity
-from tasks.system.run import program, run
+from tasks.system.run import Result, program, run
 
 _UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag: -?-?'?([a-z0-9-]+)")
+_REFUSAL = re.compile(r"invalid argument .* for|invalid value .* for flag|flag needs an argument")
 
 
 def desired_component(settings: Settings, name: str) -> Component:
@@ -58,7 +59,8 @@ def with_accepted_flags(settings: Settings, component: Component) -> Component:
     """Return the component without the flags that its binary does not know.
 
     --help does not list hidden flags, so the binary parses the complete command line with --help
-    appended. The result is stored per command line.
+    appended. The result is stored per command line. Raises Failure with the binary's own message
+    when it refuses the value of a flag.
     """
     cache = settings.paths.run / f"{component.name}.flags"
     digest = files.digest(*component.argv)
@@ -81,8 +83,17 @@ def _unknown_flags(component: Component) -> list[str]:
         result = run(*argv, "--help", check=False, timeout=60, env=env)
         match = _UNKNOWN_FLAG.search(result.stderr + result.stdout) if result.code else None
         if match is None or match[1] in unknown:
+            _require_accepted(component.name, result)
             return unknown
         unknown.append(match[1])
+
+
+def _require_accepted(name: str, result: Result) -> None:
+    """Raise Failure with what a binary prints when it refuses the value of a flag."""
+    lines = (result.stderr + result.stdout).splitlines() if result.code else []
+    refusals = [line.strip() for line in lines if _REFUSAL.search(line)]
+    if refusals:
+        raise Failure(f"{name} refuses its command line: {refusals[0]}", "correct this setting")
 
 
 def _flag_name(argument: str) -> str:

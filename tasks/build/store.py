@@ -1,0 +1,90 @@
+"""Binaries in bin/<digest>/: a small file next to each one says its content, so damage is seen."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tasks.core.errors import Failure
+from tasks.system import files
+
+
+def seal(path: Path) -> None:
+    """Write down the content of a complete binary."""
+    _write(path, files.digest_file(path))
+
+
+def touch(path: Path) -> None:
+    """Set the time at which a binary was last used; its content stays known."""
+    known = _read(path)
+    current = known is not None and known["changed"] == path.stat().st_ctime_ns
+    path.touch()
+    if known is not None and current:
+        _write(path, known["sha256"])
+
+
+def is_intact(path: Path) -> bool:
+    """Return whether a binary exists with the content it had when it was stored.
+
+    The content is read only when the file changed (ctime). A binary that an older stepkube stored
+    must have all sections that its ELF header names.
+    """
+    if not path.is_file():
+        return False
+    known, state = _read(path), path.stat()
+    if known is None:
+        complete = _is_complete(path)
+        if complete:
+            _try_seal(path, files.digest_file(path))
+        return complete
+    if known["size"] != state.st_size:
+        return False
+    if known["changed"] == state.st_ctime_ns:
+        return True
+    digest = files.digest_file(path)
+    if digest != known["sha256"]:
+        return False
+    _try_seal(path, digest)
+    return True
+
+
+def _seal_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.json")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    with suppress(Failure):
+        value = files.read_json(_seal_path(path))
+        if isinstance(value, dict) and value.keys() == {"sha256", "size", "changed"}:
+            return value
+    return None
+
+
+def _write(path: Path, digest: str) -> None:
+    state = path.stat()
+    value = {"sha256": digest, "size": state.st_size, "changed": state.st_ctime_ns}
+    files.write_json(_seal_path(path), value, 0o644)  # as readable as the binary
+
+
+def _try_seal(path: Path, digest: str) -> None:
+    with suppress(Failure, OSError):  # only the next check is slower
+        _write(path, digest)
+
+
+def _is_complete(path: Path) -> bool:
+    """Return whether an ELF file is as long as its sections; true for another kind of file."""
+    from elftools.common.exceptions import ELFError  # noqa: PLC0415 - `doit list` stays fast
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415
+
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        if stream.read(4) != b"\x7fELF":
+            return size > 0
+        stream.seek(0)
+        try:
+            headers = [section.header for section in ELFFile(stream).iter_sections()]
+        except (ELFError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+    stored = (header for header in headers if header.sh_type != "SHT_NOBITS")
+    return all(header.sh_offset + header.sh_size <= size for header in stored)
