@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.build import dwarf_check, go_build, go_command, recipes, sources
+from tasks.build import dwarf_check, go_build, go_command, recipes, sources, store
 from tasks.build import tasks as build
 from tasks.checkout import tasks as checkout
 from tasks.core import doit_run
@@ -72,6 +72,34 @@ def test_only_the_module_whose_files_changed_is_built_again(chosen: Settings) ->
     back = make(chosen, "kube-scheduler")
     assert back.path == scheduler.path
     assert back.path.stat().st_ino == stamp, "kept, not built again"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_binary_that_was_cut_off_is_built_again(chosen: Settings, known: bool) -> None:
+    built = make(chosen, "kube-scheduler")
+    assert build.is_built(chosen, "kube-scheduler")
+    content = built.path.read_bytes()
+    if not known:  # as an older stepkube stored it
+        store._seal_path(built.path).unlink()
+    built.path.write_bytes(content[: len(content) // 2])
+    assert not build.is_built(chosen, "kube-scheduler")
+    assert make(chosen, "kube-scheduler").path == built.path
+    assert built.path.read_bytes() == content and build.is_built(chosen, "kube-scheduler")
+
+
+def test_a_binary_that_was_changed_is_built_again(chosen: Settings) -> None:
+    built = make(chosen, "kube-scheduler")
+    content = built.path.read_bytes()
+    built.path.touch()
+    assert build.is_built(chosen, "kube-scheduler"), "only its time changed"
+    state = built.path.stat()
+    with built.path.open("r+b") as stream:
+        stream.seek(4096)
+        stream.write(b"changed")
+    os.utime(built.path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert not build.is_built(chosen, "kube-scheduler")
+    make(chosen, "kube-scheduler")
+    assert built.path.read_bytes() == content
 
 
 def test_a_binary_that_is_there_waits_for_no_other_run(chosen: Settings) -> None:

@@ -8,10 +8,11 @@ from tasks.cluster import tasks as cluster
 from tasks.components import forwarding, kubelet
 from tasks.components.base import Component
 from tasks.components.registry import COMPONENTS
+from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.runtime import prerequisites, processes, sandbox
 from tasks.settings import load
-from tasks.system import files
+from tasks.system import files, procfs
 from tasks.system.ports import Health
 from tests.support.doit import doit
 from tests.support.ports import free_port
@@ -29,7 +30,28 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     programs = {"containerd", "runc", "iptables", "ip", "unshare", "nsenter"}
     monkeypatch.setattr(shutil, "which", lambda name: name if name in programs else None)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(procfs, "status", lambda *_: "000001ffffffffff")  # every capability
     return programs
+
+
+def test_one_run_decides_once_about_the_node(tmp_path: Path, machine: set[str]) -> None:
+    made = chosen(tmp_path)
+    before = prerequisites.node_components(made)
+    machine -= {"containerd", "iptables"}
+    assert prerequisites.node_components(made) == before
+    doit_run.begin()
+    assert prerequisites.node_components(made) == []
+    machine |= {"containerd", "iptables"}
+    assert "containerd" in prerequisites.describe_not_started(made)
+
+
+def test_root_without_capabilities_has_no_node(
+    tmp_path: Path, machine: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(procfs, "status", lambda *_: "00000000a80425fb")  # of docker run
+    assert prerequisites.node_components(chosen(tmp_path)) == []
+    text = prerequisites.describe_not_started(chosen(tmp_path))
+    assert "CAP_SYS_ADMIN" in text and "--privileged" in text
 
 
 def test_without_a_runtime_the_node_is_not_started(tmp_path: Path, machine: set[str]) -> None:
@@ -102,6 +124,7 @@ def test_without_a_kubelet_kube_proxy_needs_no_runtime(tmp_path: Path, machine: 
     assert prerequisites.node_components(made) == ["kube-proxy"]
     assert "START_MODE=kubeletonly doit up" in prerequisites.describe_not_started(made)
     machine -= {"iptables", "unshare"}
+    doit_run.begin()
     assert prerequisites.node_components(made) == []
     text = prerequisites.describe_not_started(made)
     assert "kube-proxy was not started: iptables and unshare are missing" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,14 @@ from tasks.system import files
 WAITER = """
 import sys
 from pathlib import Path
-from tasks.system import files
+from tasks.system import files, lock_wait
+lock_wait.INTERVAL = 0.05
 with files.locked(Path(sys.argv[1])):
     print("has it")
 """
 
 
-def test_waiting_for_a_lock_prints_one_line_on_stderr(tmp_path: Path) -> None:
+def test_waiting_for_a_lock_says_who_has_it_on_stderr(tmp_path: Path) -> None:
     lock = tmp_path / "build.lock"
     argv = [sys.executable, "-c", WAITER, str(lock)]
     with files.locked(lock):
@@ -30,8 +32,10 @@ def test_waiting_for_a_lock_prints_one_line_on_stderr(tmp_path: Path) -> None:
         assert waiter.stderr is not None
         line = waiter.stderr.readline()
         assert "waiting" in line and line.endswith(f" {lock}\n")
+        assert f"pid {os.getpid()} (" in line and ":" in line
+        assert waiter.stderr.readline().startswith("  waiting"), "it keeps saying it"
         assert waiter.poll() is None
-    assert waiter.communicate(timeout=60) == ("has it\n", "")
+    assert waiter.communicate(timeout=60)[0] == "has it\n"
 
 
 def test_a_free_lock_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
