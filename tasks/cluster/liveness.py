@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from tasks.components.base import Component
@@ -45,7 +46,8 @@ def broken_forwards(settings: Settings, name: str) -> list[str]:
 def how_it_died(settings: Settings, record: Record) -> Exit:
     """Return how a component exited that has a record: `stop` and `down` remove the record."""
     log = Path(record.log)
-    return exits.load(settings.paths.run, record.component, record.since, log)
+    found = exits.load(settings.paths.run, record.component, record.since, log)
+    return replace(found, rebooted=record.identity.boot != procfs.boot_id())
 
 
 def report_death(settings: Settings, record: Record) -> None:

@@ -27,7 +27,10 @@ from tasks.system.procfs import Identity
 from tasks.system.run import Result, program, run
 
 _UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag: -?-?'?([a-z0-9-]+)")
-_REFUSAL = re.compile(r"invalid argument .* for|invalid value .* for flag|flag needs an argument")
+_REFUSAL = re.compile(
+    r"invalid argument .* for|invalid value .* for flag|flag needs an argument|"
+    r"unrecognized feature gate|cannot set feature gate"
+)
 
 
 def desired_component(settings: Settings, name: str) -> Component:
@@ -66,7 +69,7 @@ def with_accepted_flags(settings: Settings, component: Component) -> Component:
     digest = files.digest(*component.argv)
     result = files.read_json(cache) or {}
     if result.get("asked") != digest:
-        result = {"asked": digest, "refused": _unknown_flags(component)}
+        result = {"asked": digest, "refused": _unknown_flags(settings, component)}
         with suppress(Failure):  # it is a cache: a full disk hides no status
             files.write_json(cache, result)
         for flag in result["refused"]:
@@ -75,7 +78,7 @@ def with_accepted_flags(settings: Settings, component: Component) -> Component:
     return replace(component, argv=argv)
 
 
-def _unknown_flags(component: Component) -> list[str]:
+def _unknown_flags(settings: Settings, component: Component) -> list[str]:
     unknown: list[str] = []
     while True:
         argv = [item for item in component.argv if _flag_name(item) not in unknown]
@@ -84,6 +87,10 @@ def _unknown_flags(component: Component) -> list[str]:
         match = _UNKNOWN_FLAG.search(result.stderr + result.stdout) if result.code else None
         if match is None or match[1] in unknown:
             _require_accepted(component.name, result)
+            if COMPONENTS[component.name].built_module(settings):
+                # from 1.31, feature gates are checked after --help, but before --version
+                version = run(*argv, "--version", check=False, timeout=60, env=env)
+                _require_accepted(component.name, version)
             return unknown
         unknown.append(match[1])
 

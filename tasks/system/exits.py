@@ -26,9 +26,13 @@ class Exit:
     """Epoch seconds; without an exit file, when it last wrote to its log."""
     status: int | None
     """The exit code, or the number of the signal after a minus sign; None when not known."""
+    rebooted: bool = False
+    """Whether the machine was started again since then."""
 
     def __str__(self) -> str:
-        if self.status is None:
+        if self.rebooted:
+            how = "stopped with the machine"
+        elif self.status is None:
             how = "exited (status unknown)"
         elif self.status < 0:
             how = f"was killed by {signal.Signals(-self.status).name}"

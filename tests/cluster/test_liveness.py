@@ -170,6 +170,9 @@ def test_without_an_exit_file_the_log_says_when(gated: Settings) -> None:
     assert died.since == Path(found.log).stat().st_mtime
     written.write_text('{"at": 1.0, "status": 0}')
     assert "unknown" in row(gated).problem, "that was a process before it"
+    dead = record(gated)
+    process.save(gated.paths.run, replace(dead, identity=replace(dead.identity, boot="earlier")))
+    assert row(gated).mode == "died" and "machine" in row(gated).problem
 
 
 def test_a_component_that_died_in_the_debugger_has_no_running_debugger(gated: Settings) -> None:

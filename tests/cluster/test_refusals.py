@@ -24,13 +24,16 @@ SCRIPT = """#!/bin/sh
 case "$*" in
   *Wrong*) echo 'Error: invalid argument "Wrong" for "--gates" flag: no gate Wrong' >&2; exit 1 ;;
   *--help*) exit 0 ;;
+  *Late*) echo 'Error: unrecognized feature gate: Late' >&2; exit 1 ;;
+  *--version*) exit 0 ;;
 esac
 exec {python} {program} {port} ""
 """
 
 
+@pytest.mark.parametrize("wrong", ["Wrong", "Late"])
 def test_a_refused_flag_leaves_the_running_component(
-    gated: Settings, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gated: Settings, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     monkeypatch.setattr(processes, "with_accepted_flags", ACCEPT)
     toy = tmp_path / "toy"
@@ -47,9 +50,9 @@ def test_a_refused_flag_leaves_the_running_component(
     use("Right")
     assert cluster.reconcile(gated, "toy") is None
     before = process.load(gated.paths.run, "toy")
-    use("Wrong")
+    use(wrong)
     refused = cluster.reconcile(gated, "toy")
-    assert "no gate Wrong" in refused.message
+    assert f"gate{':' if wrong == 'Late' else ''} {wrong}" in refused.message
     assert before is not None and before.alive()
     assert process.load(gated.paths.run, "toy") == before
     use("Right")

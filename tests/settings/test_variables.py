@@ -30,7 +30,7 @@ from tasks.core.errors import Failure
 from tasks.explain import provenance
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
-from tasks.runtime import kubectl, processes
+from tasks.runtime import kubectl, prerequisites, processes
 from tasks.settings import groups
 from tasks.settings import load as settings
 from tasks.settings.load import Settings
@@ -60,6 +60,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that every program is installed, and that root asks."""
     monkeypatch.setattr(shutil, "which", lambda name, path=None: str(name))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(prerequisites, "CAPABILITIES", {})
 
 
 @pytest.fixture(name="places", scope="module")
