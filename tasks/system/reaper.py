@@ -16,7 +16,10 @@ import time
 
 def main() -> None:
     """Start the component, reply, wait, and write the exit file."""
-    request = json.loads(sys.stdin.buffer.read())
+    text = sys.stdin.buffer.read()
+    if not text:  # stepkube was killed before it sent the request
+        return
+    request = json.loads(text)
     os.chdir(request["cwd"])
     try:
         pid = _start(request["argv"], request["env"], request["log"])
