@@ -94,8 +94,7 @@ def _write_overlay(recipe: Recipe, scratch: Path) -> Path:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    with files.shared():
-        folder.mkdir(parents=True, exist_ok=True)
+    files.make_shared(folder)
     # left by a killed run: build.lock allows one compilation at a time
     for leftover in folder.glob(".building-*"):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -141,8 +141,7 @@ def task(settings: Settings, module: str) -> dict[str, Any]:
 
 
 def _copy(path: Path, target: Path) -> None:
-    with files.shared():
-        target.parent.mkdir(parents=True, exist_ok=True)
+    files.make_shared(target.parent)
     part = target.with_name(f".{target.name}.part")
     shutil.copyfile(path, part)
     part.chmod(0o755)

@@ -172,8 +172,7 @@ def _store_binary(settings: Settings, module: str, plan: _Plan, compiled: Path) 
     if sources.current_digests(settings, module, plan.sources) != plan.sources:
         console.say(f"  {module}: edited while it was compiled; the next run builds it again")
         path = plan.path.parent.with_name(f"{plan.path.parent.name}-edited") / module
-    with files.shared():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_shared(path.parent)
     compiled.replace(path)
     store.seal(path)
     with prune.prune_lock(settings):

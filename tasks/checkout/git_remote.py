@@ -102,8 +102,8 @@ class Remote:
     def _config(self) -> list[str]:
         """Return the `-c` arguments of git: stop stalled transfers, use the address's password.
 
-        An https address keeps TLS with verification, whatever the user's git configuration says:
-        the setting of the most specific address is used, and no redirect leads to http.
+        An https address keeps TLS with verification; the user's configuration cannot disable it.
+        git uses the setting of the most specific address. No redirect leads to http.
         """
         config = [
             "http.lowSpeedLimit=1",

@@ -101,8 +101,7 @@ class Store:
         console.progress(f"writing {folder}")
         missing = self._missing_paths(commit)
         options = ["--quiet", "--force", "--detach", *(["--no-checkout"] if missing else [])]
-        with files.shared():
-            folder.parent.mkdir(parents=True, exist_ok=True)
+        files.make_shared(folder.parent)
         self.git("worktree", "prune")
         try:
             result = self.git("worktree", "add", *options, folder, commit)

@@ -130,6 +130,12 @@ def shared() -> Iterator[None]:
         os.umask(before)
 
 
+def make_shared(folder: Path) -> None:
+    """Create a folder, and the missing ones above it, that other users can read but not write."""
+    with shared():
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
     """Give an empty folder for the block; it is removed at the end, unless it was renamed.
@@ -191,8 +197,7 @@ def is_locked(path: Path) -> bool:
 def open_lock(path: Path) -> int:
     """Open a lock file, created when missing, and return its descriptor; see `locked`."""
     try:
-        with shared():
-            path.parent.mkdir(parents=True, exist_ok=True)
+        make_shared(path.parent)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno not in UNWRITABLE:

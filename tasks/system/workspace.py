@@ -24,12 +24,11 @@ _OF_PODS = {"containerd", "kubelet", "pods"}
 def prepare(paths: Paths) -> None:
     """Create the workspace and the instance, and take rights that other users should not have.
 
-    Sets the umask of this process: what it creates is private, whatever shell it was started from.
+    Sets the umask of this process: the files it creates are private, with any umask of the shell.
     """
     os.umask(UMASK)
     instances = paths.home / "instances"
-    with files.shared():
-        instances.mkdir(parents=True, exist_ok=True)
+    files.make_shared(instances)
     paths.run.mkdir(parents=True, exist_ok=True)  # before files.locked, which would let others read
     for folder in (paths.home, instances):
         _remove(folder, _WRITABLE)

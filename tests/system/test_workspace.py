@@ -1,4 +1,4 @@
-"""Nobody else reads an instance or writes in the workspace, whatever umask the user has."""
+"""Nobody else reads an instance or writes in the workspace, with any umask."""
 
 import os
 import re
