@@ -72,9 +72,9 @@ def read_json(path: Path) -> Any:
 
 
 def remove(path: Path) -> None:
-    """Remove a file that says nothing of use any more; a read-only disk keeps it, with a warning.
+    """Remove a file that is out of date, such as the record of a stopped process.
 
-    A record of a process that was stopped is such a file.
+    If the disk is read-only, the file stays and a warning is printed.
     """
     try:
         path.unlink(missing_ok=True)
