@@ -121,6 +121,6 @@ def _task_data(text: Any) -> dict[str, Any]:
 
 
 def _is_damaged(error: sqlite3.Error) -> bool:
-    # a file with another table is no more of use than one that is no database
+    # a file with another table is as useless as a file that is not a database
     damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in damaged

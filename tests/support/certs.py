@@ -113,7 +113,7 @@ def handshake(
     server_ca: str = "server-ca",
     client_ca: str = "client-ca",
 ) -> dict[str, Any]:
-    """Let both sides verify each other strictly; return whom the server sees."""
+    """Let both sides verify each other strictly; return the name that the server sees."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     asking = context(folder, client, server_ca, server=False).wrap_bio(
         to_client, to_server, server_hostname=host
