@@ -72,7 +72,7 @@ def test_an_edit_rebuilds_and_restarts_one_component(cluster: Cluster) -> None:
 def test_a_killed_component_is_noticed_and_started_again(cluster: Cluster) -> None:
     before = cluster.pids()
     signals.stop(cluster.record("kube-scheduler").identity, ((9, 60.0),))
-    assert "stopped" in cluster.doit("status")
+    assert "was killed by SIGKILL" in cluster.doit("status")
     cluster.doit("up")
     after = cluster.pids()
     assert {name for name in before if before[name] != after[name]} == {"kube-scheduler"}
