@@ -24,6 +24,7 @@ from tasks.core.errors import Failure
 from tasks.editors import jsonc_edit, tree_files
 from tasks.editors.configurations import (
     EDITORS,
+    GOLAND,
     LAUNCH,
     NEW_LAUNCH,
     SNIPPET,
@@ -54,9 +55,11 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
     with files.locked(settings.paths.run / "ide.lock"):
         journals = tree_files.journals(settings)
         journal = journals.get(str(tree), tree_files.Journal())
+        exclude, prefix = tree_files.exclude_file(tree)
+        tree_files.require_inside(tree, exclude, _names(editors))
         texts: dict[Path, str] = {}
         if "vscode" in editors:
-            before = tree_files.without_tool_entries(tree / LAUNCH, journal)
+            before = tree_files.without_tool_entries(tree, journal)
             after = jsonc_edit.add(before if before.strip() else NEW_LAUNCH, launch(view))
             texts[tree / LAUNCH] = after
             journal = replace(journal, before=before, after=files.digest(after))
@@ -67,10 +70,9 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
         names = (LAUNCH, *TOOL_FILES)
         present = [name for name in names if tree / name in texts or (tree / name).exists()]
         tracked = tree_files.tracked(tree, present)
-        exclude, prefix = tree_files.exclude_file(tree)
         patterns = [f"/{prefix}{name}" for name in present if name not in tracked]
         if exclude is not None and (patterns or exclude.exists()):
-            texts[exclude] = with_patterns(tree_files.read(exclude), tree, patterns)
+            texts[exclude] = with_patterns(tree_files.read(exclude, tree), tree, patterns)
         missing = {str(place) for path in texts for place in tree_files.missing(path)}
         journal = replace(journal, made=tuple(sorted(missing.union(journal.made))))
         tree_files.save(settings, {**journals, str(tree): journal})
@@ -102,6 +104,12 @@ def _selected(editor: str) -> Collection[str]:
     if editor in EDITORS:
         return (editor,)
     raise Failure(f"--editor: {editor} is not supported", f"use all, {', '.join(EDITORS)}")
+
+
+def _names(editors: Collection[str]) -> list[str]:
+    """Return the files in the tree that belong to these editors."""
+    files_of = {"vscode": (LAUNCH,), "goland": tuple(GOLAND.values()), "nvim": (SNIPPET,)}
+    return [name for editor in editors for name in files_of[editor]]
 
 
 def _view(settings: Settings, checkout: Checkout, host: str, local_path: str) -> View:

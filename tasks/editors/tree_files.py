@@ -5,15 +5,12 @@ A journal in the instance's folder records the state of each tree before the fir
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tasks.core.errors import Failure
-from tasks.editors import jsonc_edit, jsonc_parser
+from tasks.editors import confined, jsonc_edit, jsonc_parser
 from tasks.editors.configurations import (
     LAUNCH,
     LISTS,
@@ -42,31 +39,59 @@ class Journal:
 
 
 def restore(tree: Path, journal: Journal) -> None:
-    """Remove the tool's files and entries from a tree; the user's stay."""
+    """Remove the tool's files and entries from a tree; the user's stay.
+
+    A file that a link leads out of the tree is not the tool's, and stays too.
+    """
     exclude, _ = exclude_file(tree)
-    restored = {tree / LAUNCH: without_tool_entries(tree / LAUNCH, journal)}
-    if exclude is not None:
-        restored[exclude] = with_patterns(read(exclude), tree, ())
+    restored = {}
+    if _is_inside(tree / LAUNCH, tree):
+        restored[tree / LAUNCH] = without_tool_entries(tree, journal)
+    if exclude is not None and _is_inside(exclude, tree):
+        restored[exclude] = with_patterns(read(exclude, tree), tree, ())
     for path, text in restored.items():
         is_empty = "".join(text.split()) in ("", "".join(NEW_LAUNCH.split()))
         if is_empty and str(path) in journal.made:
-            path.unlink(missing_ok=True)
+            confined.remove(path, _base(path, tree))
         elif path.exists():
             write(path, text, tree)
     for name in TOOL_FILES:
-        (tree / name).unlink(missing_ok=True)
-    for place in reversed(journal.made):
-        with suppress(OSError):  # it is a file, or a folder that is not empty
-            Path(place).rmdir()
+        if _is_inside(tree / name, tree):
+            confined.remove(tree / name, tree)
+    for place in map(Path, reversed(journal.made)):
+        if place.is_dir() and not place.is_symlink() and _is_inside(place, tree):
+            confined.remove(place, _base(place, tree))
 
 
-def without_tool_entries(path: Path, journal: Journal) -> str:
+def require_inside(tree: Path, exclude: Path | None, names: Iterable[str]) -> None:
+    """Raise Failure if a link leads one of some files out of the tree, or git's exclude file."""
+    for path in (*(tree / name for name in names), *([exclude] if exclude else [])):
+        confined.require(path, _base(path, tree))
+
+
+def _is_inside(path: Path, tree: Path) -> bool:
+    try:
+        confined.require(path, _base(path, tree))
+    except Failure:
+        return False
+    return True
+
+
+def _base(path: Path, tree: Path) -> Path:
+    """Return the folder that a path must not leave: the tree, or git's folder."""
+    if path.is_relative_to(tree) and ".git" not in path.relative_to(tree).parts:
+        return tree
+    return next(folder for folder in path.parents if folder.name != "info")
+
+
+def without_tool_entries(tree: Path, journal: Journal) -> str:
     """Return launch.json without the tool's entries, with all changes of the user.
 
     Raises Failure with the line when it cannot be parsed.
     """
+    path = tree / LAUNCH
     try:
-        text = path.read_bytes().decode() if path.exists() else ""
+        text = confined.read(path, tree).decode()
         if not text.strip():
             return text
         if files.digest(text) == journal.after:
@@ -101,9 +126,9 @@ def tracked(tree: Path, names: Iterable[str]) -> list[str]:
     return result.stdout.split("\0")[:-1]
 
 
-def read(path: Path) -> str:
+def read(path: Path, tree: Path) -> str:
     """Return a file's text, which `write` writes back byte for byte; empty if it does not exist."""
-    return path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
+    return confined.read(path, _base(path, tree)).decode(errors="surrogateescape")
 
 
 def missing(path: Path) -> list[Path]:
@@ -112,22 +137,13 @@ def missing(path: Path) -> list[Path]:
 
 
 def write(path: Path, text: str, tree: Path) -> bool:
-    """Write a file, or the file that its link points to; return whether it changed.
+    """Write a file, or the file in the tree that its link points to; return whether it changed.
 
     A file keeps its owner; a new file or folder gets the owner of the tree.
     """
-    path = path.resolve()
-    owner = (path if path.exists() else tree).stat()
-    mode = stat.S_IMODE(owner.st_mode) if path.exists() else 0o644
-    places = {path, *missing(path)}
-    with files.shared():
-        changed = files.write_if_changed(path, text.encode(errors="surrogateescape"), mode)
-    if not changed:
-        return False
-    for place in places:
-        with suppress(PermissionError):
-            os.chown(place, owner.st_uid, owner.st_gid)
-    return True
+    owner = tree.stat()
+    data = text.encode(errors="surrogateescape")
+    return confined.write(path, data, _base(path, tree), (owner.st_uid, owner.st_gid))
 
 
 def journals(settings: Settings) -> dict[str, Journal]:

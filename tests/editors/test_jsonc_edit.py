@@ -172,10 +172,8 @@ def test_a_launch_json_that_is_not_text_is_damaged(chosen: Settings, tree: Path)
     assert write(chosen).startswith(f"{path}:2: ")
 
 
-def test_a_linked_launch_json_stays_a_link_and_keeps_its_mode(
-    chosen: Settings, tree: Path, tmp_path: Path
-) -> None:
-    dotfile = tmp_path / "launch.json"
+def test_a_linked_launch_json_stays_a_link_and_keeps_its_mode(chosen: Settings, tree: Path) -> None:
+    dotfile = tree / "launch.json"
     dotfile.write_text("{}\n")
     dotfile.chmod(0o600)
     (tree / ".vscode").mkdir()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.editors import configurations, tree_files
+from tasks.editors import configurations, confined, tree_files
+from tasks.editors.configurations import SNIPPET
 from tasks.settings.load import Settings
 from tests.support import miniature
 from tests.support.launches import (
@@ -115,3 +116,56 @@ def test_a_tree_in_a_larger_repository_stays_clean(tmp_path: Path) -> None:
     miniature.commit(tmp_path / "mono", "first")
     assert not write(with_checkout(tmp_path, tree))
     assert status(tmp_path / "mono") == ""
+
+
+RUN = next(iter(configurations.GOLAND.values()))
+LINKS = [".vscode", ".vscode/launch.json", ".run", RUN, SNIPPET, ".git/info"]
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_link_that_leads_out_of_the_tree_is_refused(
+    chosen: Settings, tree: Path, tmp_path: Path, name: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("{}\n")
+    link = tree / name
+    link.parent.mkdir(exist_ok=True)
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.symlink_to(outside / "file" if link.suffix else outside)
+    before = contents(tree)
+    failed = write(chosen)
+    assert str(link) in failed and str(outside) in failed
+    assert contents(tree) == before
+    assert [path.name for path in outside.iterdir()] == ["file"]
+    assert (outside / "file").read_text() == "{}\n"
+    assert not clean(chosen)
+    assert link.is_symlink()
+    assert [path.name for path in outside.iterdir()] == ["file"]
+
+
+def test_another_editor_does_not_need_the_link(
+    chosen: Settings, tree: Path, tmp_path: Path
+) -> None:
+    (tree / ".vscode").symlink_to(tmp_path)
+    assert not write(chosen, editor="nvim")
+    assert (tree / SNIPPET).is_file() and not (tmp_path / "launch.json").exists()
+
+
+def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    path = tree / ".run/file"
+    real = confined.require(path, tree)
+    (tree / ".run").symlink_to(outside)
+    monkeypatch.setattr(confined, "require", lambda *_: real)
+    for attempt in (
+        lambda: confined.write(path, b"x", tree, (0, 0)),
+        lambda: confined.read(path, tree),
+    ):
+        with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+            attempt()
+    assert not list(outside.iterdir())
