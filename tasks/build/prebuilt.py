@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.build import dwarf_check, prune, store
+from tasks.build import dwarf_check, prune
 from tasks.cli.task import action, config_changed
 from tasks.core import console
 from tasks.core.errors import Failure
@@ -21,7 +21,7 @@ from tasks.kubernetes.tree import load_checkout
 from tasks.settings import groups
 from tasks.settings.load import Settings
 from tasks.settings.paths import user_path
-from tasks.system import files
+from tasks.system import files, sealed
 from tasks.system.resources import architecture
 from tasks.system.run import run
 
@@ -79,9 +79,9 @@ def copy_binary(settings: Settings, module: str) -> None:
 def _copy_and_record(settings: Settings, module: str, path: Path) -> None:
     digest = files.digest_file(path)
     copy = settings.paths.binaries / digest[:16] / module
-    if not store.is_intact(copy):
+    if not sealed.is_intact(copy):
         _copy(path, copy)
-        store.seal(copy)
+        sealed.seal(copy)
     version = reported_version(copy, path, module)
     _require_minor(settings, path, version)
     info = dwarf_check.inspect(copy)
@@ -103,7 +103,7 @@ def _copy_and_record(settings: Settings, module: str, path: Path) -> None:
 def publish(settings: Settings, module: str, record: Mapping[str, str]) -> None:
     """Write the record of a module's current binary and link it in the instance's bin folder."""
     path = Path(record["path"])
-    store.touch(path)
+    sealed.touch(path)
     files.write_json(settings.paths.built(module), dict(record))
     files.link(settings.paths.instance / "bin" / module, path)
 

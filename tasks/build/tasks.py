@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tasks.build import go_build, prebuilt, prune, recipes, sources, store
+from tasks.build import go_build, prebuilt, prune, recipes, sources
 from tasks.build.go_command import Recipe
 from tasks.cli.task import Check, action, config_changed
 from tasks.components import registry
@@ -21,7 +21,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
-from tasks.system import files, resources
+from tasks.system import files, resources, sealed
 
 DISK_GIB = 6.0
 """GiB that a first build of all modules needs, with Go's cache (measured with 1.20 and 1.35)."""
@@ -66,7 +66,7 @@ def build(settings: Settings, module: str) -> None:
         if _reuse_binary(settings, module, plan):  # another run built it while this one waited
             return
         plans = {name: _plan(settings, name) for name in modules}
-        missing = {name: plan for name, plan in plans.items() if not store.is_intact(plan.path)}
+        missing = {name: plan for name, plan in plans.items() if not sealed.is_intact(plan.path)}
         for name, plan in missing.items():
             if plan.path.is_file():
                 console.say(f"  {name}: {plan.path} was cut off or changed: it is built again")
@@ -82,7 +82,7 @@ def _reuse_binary(settings: Settings, module: str, plan: _Plan) -> bool:
     with prune.prune_lock(settings):
         recorded = _recorded_binary(settings, module, plan)
         path = recorded or plan.path
-        if not store.is_intact(path):
+        if not sealed.is_intact(path):
             return False
         console.note("built already" if recorded else "kept from an earlier build")
         _record(settings, module, plan, path)
@@ -97,7 +97,7 @@ def _recorded_binary(settings: Settings, module: str, plan: _Plan) -> Path | Non
     """
     record = files.read_json(settings.paths.built(module)) or {}
     path = Path(record.get("path", ""))
-    if record.get("digest") != plan.digest or not store.is_intact(path):
+    if record.get("digest") != plan.digest or not sealed.is_intact(path):
         return None
     if path == plan.path:
         return path
@@ -128,7 +128,7 @@ def _plan(settings: Settings, module: str) -> _Plan:
     built_root = bundle_record.built_root(settings, checkout.tree)
     if built_root is not None:
         bundled = _plan_with(settings, module, replace(recipe, root=built_root), digests)
-        if store.is_intact(bundled.path):
+        if sealed.is_intact(bundled.path):
             return bundled
     return _plan_with(settings, module, recipe, digests)
 
@@ -174,7 +174,7 @@ def _store_binary(settings: Settings, module: str, plan: _Plan, compiled: Path) 
         path = plan.path.parent.with_name(f"{plan.path.parent.name}-edited") / module
     files.make_shared(path.parent)
     compiled.replace(path)
-    store.seal(path)
+    sealed.seal(path)
     with prune.prune_lock(settings):
         _record(settings, module, plan, path)
 
@@ -194,7 +194,7 @@ def _record(settings: Settings, module: str, plan: _Plan, path: Path) -> None:
 def is_built(settings: Settings, module: str) -> bool:
     """Return whether the recorded binary of a module exists with its content, and its link."""
     link = settings.paths.instance / "bin" / module
-    return store.is_intact(load_binary(settings, module).path) and link.exists()
+    return sealed.is_intact(load_binary(settings, module).path) and link.exists()
 
 
 def task_build(settings: Settings) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes.releases import satisfies
 from tasks.kubernetes.tool_record import Tool
 from tasks.settings.load import Settings
-from tasks.system import files
+from tasks.system import files, sealed
 
 
 def provides(checkout: Mapping[str, str], requested: str) -> bool:
@@ -56,7 +56,7 @@ def bundled_tool(settings: Settings, name: str, tree: Path) -> tuple[Tool, dict[
         return None
     values = dict(record["tools"][name])
     root, path = values.pop("root", None), Path(values.pop("bin"))
-    if not path.exists():
+    if not (path.is_dir() or sealed.is_intact(path)):
         return None
     version, origin = values.pop("version"), values.pop("from")
     return Tool(name, version, path, Path(root) if root else None, origin), values

@@ -86,6 +86,12 @@ def go_programs() -> list[Path]:
     return [path for path in dict.fromkeys(found) if os.access(path, os.X_OK) and path.is_file()]
 
 
+def goroot_programs(root: Path) -> list[Path]:
+    """Return the programs of a GOROOT: go, compile, link and others."""
+    tools = (path for path in sorted(root.glob("pkg/tool/*/[!.]*")) if path.is_file())
+    return [root / "bin/go", *tools]
+
+
 def goproxy_for(go: Release, goproxy: str) -> str:
     """Return a value of GOPROXY that a Go release understands.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tasks.core.errors import Failure
 from tasks.gomod.release import Release, dotted, require_release
 from tasks.kubernetes.tool_record import Tool
 from tasks.settings.load import Settings
-from tasks.system import download, files
+from tasks.system import download, files, sealed
 from tasks.system.resources import architecture
 from tasks.toolchain import go_install
 
@@ -50,7 +51,7 @@ def _from_archive(settings: Settings, version: Release, digest: str) -> Tool:
     home = settings.paths.toolchain / f"cni-{dotted(version)}-{digest[:16]}"
     archive = settings.paths.cache / name
     with files.locked(settings.paths.toolchain / ".cni.lock"):
-        if not home.is_dir():
+        if not all(sealed.is_intact(home / plugin) for plugin in PLUGINS):
             origin = download.fetch(
                 [f"{base}/v{dotted(version)}/{name}" for base in settings.mirror.cni],
                 archive,
@@ -63,6 +64,7 @@ def _from_archive(settings: Settings, version: Release, digest: str) -> Tool:
                 with files.staged(home) as staging:
                     _unpack(archive, staging)
                     files.write(staging / "origin", origin)
+                    shutil.rmtree(home, ignore_errors=True)
             finally:
                 archive.unlink(missing_ok=True)
     return Tool("cni", dotted(version), home, None, (home / "origin").read_text())
@@ -85,6 +87,7 @@ def _unpack(archive: Path, folder: Path) -> None:
             stream = packed.extractfile(member) if member.isfile() and name in PLUGINS else None
             if stream:
                 files.write(folder / name, stream.read(), 0o755)
+                sealed.seal(folder / name)
     missing = [name for name in PLUGINS if not (folder / name).is_file()]
     if missing:
         raise Failure(

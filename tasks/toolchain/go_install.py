@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tasks.core import console
@@ -14,7 +14,7 @@ from tasks.gomod import goproxy
 from tasks.gomod.release import Release, dotted, release
 from tasks.kubernetes.tool_record import ORIGIN, Tool, go_env, installed_go, save_tool
 from tasks.settings.load import Settings
-from tasks.system import files, resources
+from tasks.system import files, resources, sealed
 from tasks.system.run import follow
 from tasks.toolchain import goroot
 from tasks.toolchain.versions import go_name
@@ -74,15 +74,21 @@ def build(
     """
     home = settings.paths.toolchain / f"{name}-{dotted(version)}"
     with files.locked(settings.paths.toolchain / f".{name}.lock"):
-        if not (home / ORIGIN).is_file():
+        if not _is_kept(home, programs):
             resources.require_disk(settings.paths.home, _DISK, f"building {name}")
             go = tools_go(settings, goproxy.needed_go(settings, module, version))
             with files.staged(home) as staging:
                 for file, package in programs.items():
                     _compile(settings, go, f"{module} v{dotted(version)}", package, staging / file)
+                    sealed.seal(staging / file)
                 files.write(staging / ORIGIN, f"{module}, built with go{go.version}")
                 shutil.rmtree(home, ignore_errors=True)
     return Tool(name, dotted(version), home, None, (home / ORIGIN).read_text())
+
+
+def _is_kept(home: Path, programs: Iterable[str]) -> bool:
+    """Return whether a folder of the toolchain is complete and its programs are undamaged."""
+    return (home / ORIGIN).is_file() and all(sealed.is_intact(home / name) for name in programs)
 
 
 def _compile(settings: Settings, go: Tool, require: str, package: str, out: Path) -> None:

@@ -13,9 +13,9 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.gomod import goproxy, modzip
 from tasks.gomod.release import Release, dotted, release, require_release
-from tasks.kubernetes.tool_record import ORIGIN, Tool, go_env, installed_go
+from tasks.kubernetes.tool_record import ORIGIN, Tool, go_env, goroot_programs, installed_go
 from tasks.settings.load import Settings
-from tasks.system import download, files
+from tasks.system import download, files, sealed
 from tasks.system.apt import Archive
 from tasks.system.resources import architecture
 from tasks.system.run import run
@@ -63,7 +63,7 @@ def kept_goroot(settings: Settings) -> Iterator[Tool]:
     found = [(version, file) for file in origin_files if (version := release(file.parent.name))]
     for version, file in sorted(found, reverse=True):
         root = file.parent
-        if (root / "bin/go").is_file():
+        if all(map(sealed.is_intact, goroot_programs(root))):
             yield Tool("go", go_name(version), root / "bin/go", root, file.read_text())
 
 

@@ -24,9 +24,8 @@ from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tool_record import Tool, go_env, load_tool, save_tool
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
-from tasks.system import files
 from tasks.system.run import run
-from tasks.toolchain import cni, go_install, goroot
+from tasks.toolchain import cni, damage, go_install, goroot
 from tasks.toolchain.versions import DWARF5, OLDEST_DELVE, delve_range, required_etcd, required_go
 
 __all__ = ["Tool", "go_env", "load_tool"]
@@ -39,6 +38,9 @@ DELVE = "github.com/go-delve/delve"
 
 def provide(settings: Settings, name: str, make: Callable[[Settings], Any]) -> Any:
     """Use the tool of the bundle that the tree comes from, else find, fetch or build one."""
+    damaged = damage.damaged_program(settings, name)
+    if damaged is not None:
+        console.say(f"  {name}: {damaged} is missing, damaged or not executable: it is made again")
     bundled = bundle_record.bundled_tool(settings, name, load_checkout(settings.paths.lock).tree)
     if bundled is None or (name == "etcd" and settings.etcd.version):
         return make(settings)
@@ -157,11 +159,6 @@ def _require_delve(version: Release, go: Tool) -> None:
         )
 
 
-def is_present(record: Path) -> bool:
-    """Return whether the program in a tool's record exists."""
-    return Path(files.read_json(record)["bin"]).exists()
-
-
 def _note(name: str, tool: Tool, required: str = "") -> None:
     needs = f" (the tree needs {required})" if required and required != tool.version else ""
     console.note(f"{name} from {tool.origin}{needs}")
@@ -193,7 +190,8 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
         file_dep: Sequence[str] = (),
     ) -> dict[str, Any]:
         record = settings.paths.tool(name)
-        exists = Check(f"the program named in {record} exists", is_present, (record,))
+        message = f"the programs of {record} exist undamaged"
+        intact = Check(message, damage.is_intact, (settings, name))
         return {
             "basename": "toolchain",
             "name": name,
@@ -202,7 +200,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
             "targets": [str(record)],
             "file_dep": list(file_dep),
             "task_dep": [after],
-            "uptodate": [config_changed(dict(config)), exists],
+            "uptodate": [config_changed(dict(config)), intact],
             "clean": True,
         }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.build import dwarf_check, go_build, go_command, recipes, sources, store
+from tasks.build import dwarf_check, go_build, go_command, recipes, sources
 from tasks.build import tasks as build
 from tasks.checkout import tasks as checkout
 from tasks.core import doit_run
@@ -19,7 +19,7 @@ from tasks.kubernetes import facts, tool_record
 from tasks.kubernetes.tree import Checkout
 from tasks.settings import load
 from tasks.settings.load import Settings
-from tasks.system import files, resources
+from tasks.system import files, resources, sealed
 from tasks.system.run import run
 from tests.support import miniature
 from tests.support.ports import instance_name
@@ -80,7 +80,7 @@ def test_a_binary_that_was_cut_off_is_built_again(chosen: Settings, known: bool)
     assert build.is_built(chosen, "kube-scheduler")
     content = built.path.read_bytes()
     if not known:  # as an older stepkube stored it
-        store._seal_path(built.path).unlink()
+        sealed._seal_path(built.path).unlink()
     built.path.write_bytes(content[: len(content) // 2])
     assert not build.is_built(chosen, "kube-scheduler")
     assert make(chosen, "kube-scheduler").path == built.path

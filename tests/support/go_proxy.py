@@ -32,7 +32,7 @@ version) echo "go version go{version} linux/{arch}";;
 env) echo "{root}";;
 build)
   while [ "$1" != -o ]; do shift; done
-  mkdir -p "$(dirname "$2")"; {{ env; cat go.mod; echo "$3"; }} > "$2"; echo "$3";;
+  mkdir -p "$(dirname "$2")"; {{ env; cat go.mod; echo "$3"; }} > "$2"; chmod +x "$2"; echo "$3";;
 esac
 """
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -215,15 +218,74 @@ def test_a_deleted_tool_is_built_again(tmp_path: Path) -> None:
     chosen = Proxy(tmp_path / "proxy").settings(tmp_path)
     kept = {task["name"]: task for task in toolchain._tasks(chosen)}["etcd"]["uptodate"][1]
     assert kept() is False
-    tool_record.save_tool(
-        chosen, Tool("etcd", "3.5.35", write(tmp_path, {"etcd": ""}) / "etcd", None, "")
-    )
+    program = write(tmp_path, {"etcd": "#!/bin/sh\n"}) / "etcd"
+    program.chmod(0o755)
+    tool_record.save_tool(chosen, Tool("etcd", "3.5.35", program, None, ""))
     assert kept() is True
     (tmp_path / "etcd").unlink()
     assert kept() is False
     chosen.paths.tool("etcd").write_text("{")
     assert kept() is False
     assert str(chosen.paths.tool("etcd")) in repr(kept)
+
+
+def cut(program: Path) -> None:
+    os.truncate(program, program.stat().st_size // 2)
+
+
+def empty(program: Path) -> None:
+    os.truncate(program, 0)
+
+
+def of_another_machine(program: Path) -> None:
+    data = bytearray(Path(sys.executable).resolve().read_bytes())
+    data[18:20] = (247).to_bytes(2, "little")  # e_machine: EM_BPF
+    program.write_bytes(data)
+
+
+DAMAGES = (cut, empty, of_another_machine, lambda program: program.chmod(0o644), Path.unlink)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(("name", "file"), [("etcd", "etcd"), ("delve", "dlv"), ("cni", "portmap")])
+def test_a_damaged_tool_is_seen_named_and_built_again(
+    stage: tuple[Proxy, load.Settings],
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    file: str,
+    damage: Callable[[Path], None],
+) -> None:
+    proxy, chosen = stage
+    proxy.release(cni.MODULE, "1.8.0", "1.9.1")
+    makers = {"etcd": toolchain.make_etcd, "delve": toolchain.make_delve, "cni": toolchain.make_cni}
+    toolchain.make_go(chosen)
+    assert makers[name](chosen) is None
+    intact = {task["name"]: task for task in toolchain._tasks(chosen)}[name]["uptodate"][1]
+    assert intact() is True
+    folder = tool_record.load_tool(chosen, name).bin
+    program = (folder if folder.is_dir() else folder.parent) / file
+    if damage is not cut:  # an older stepkube stored no content, and this program is a script
+        program.with_name(f".{file}.json").unlink()
+    damage(program)
+    assert intact() is False
+    assert toolchain.provide(chosen, name, makers[name]) is None
+    assert str(program) in capsys.readouterr().out
+    assert "require" in program.read_text() and intact() is True
+
+
+@pytest.mark.parametrize("damage", [cut, empty, of_another_machine])
+def test_a_damaged_program_of_the_machine_is_seen(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    chosen = Proxy(tmp_path / "proxy").settings(tmp_path)
+    program = tmp_path / "bin" / "etcd"
+    files.write(program, Path(sys.executable).resolve().read_bytes(), 0o755)
+    tool_record.save_tool(chosen, Tool("etcd", "3.5.35", program, None, ""))
+    intact = {task["name"]: task for task in toolchain._tasks(chosen)}["etcd"]["uptodate"][1]
+    assert intact() is True
+    assert [path.name for path in program.parent.iterdir()] == ["etcd"], "nothing is written there"
+    damage(program)
+    assert intact() is False
 
 
 def test_the_tasks_name_their_dependencies(tmp_path: Path) -> None:

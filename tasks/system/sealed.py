@@ -1,13 +1,26 @@
-"""Binaries in bin/<digest>/: a small file next to each one says its content, so damage is seen."""
+"""Programs of the workspace: a small file next to each one says its content, so damage is seen."""
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import Failure
 from tasks.system import files
+from tasks.system.resources import architecture
+
+_MACHINES = {
+    "386": "EM_386",
+    "amd64": "EM_X86_64",
+    "arm": "EM_ARM",
+    "arm64": "EM_AARCH64",
+    "ppc64le": "EM_PPC64",
+    "riscv64": "EM_RISCV",
+    "s390x": "EM_S390",
+}
+"""The e_machine of elf(5) for an architecture of Go."""
 
 
 def seal(path: Path) -> None:
@@ -25,16 +38,16 @@ def touch(path: Path) -> None:
 
 
 def is_intact(path: Path) -> bool:
-    """Return whether a binary exists with the content it had when it was stored.
+    """Return whether a binary can be executed and has the content it had when it was stored.
 
     The content is read only when the file changed (ctime). A binary that an older stepkube stored
-    must have all sections that its ELF header names.
+    must be complete.
     """
-    if not path.is_file():
+    if not path.is_file() or not os.access(path, os.X_OK):
         return False
     known, state = _read(path), path.stat()
     if known is None:
-        complete = _is_complete(path)
+        complete = is_complete(path)
         if complete:
             _try_seal(path, files.digest_file(path))
         return complete
@@ -72,8 +85,21 @@ def _try_seal(path: Path, digest: str) -> None:
         _write(path, digest)
 
 
-def _is_complete(path: Path) -> bool:
-    """Return whether an ELF file is as long as its sections; true for another kind of file."""
+def is_complete(path: Path) -> bool:
+    """Return whether a file can be executed, and an ELF file has all sections of its header.
+
+    The ELF file must be for the processor of this machine. Another kind of file, such as a script,
+    must not be empty.
+    """
+    if not path.is_file() or not os.access(path, os.X_OK):
+        return False
+    try:
+        return _has_all_sections(path)
+    except OSError:
+        return False
+
+
+def _has_all_sections(path: Path) -> bool:
     from elftools.common.exceptions import ELFError  # noqa: PLC0415 - `doit list` stays fast
     from elftools.elf.elffile import ELFFile  # noqa: PLC0415
 
@@ -83,8 +109,12 @@ def _is_complete(path: Path) -> bool:
             return size > 0
         stream.seek(0)
         try:
-            headers = [section.header for section in ELFFile(stream).iter_sections()]
+            elf = ELFFile(stream)
+            headers = [section.header for section in elf.iter_sections()]
+            machine = elf.header.e_machine
         except (ELFError, ValueError, KeyError, TypeError, AttributeError):
             return False
+    if machine != _MACHINES.get(architecture(), machine):
+        return False
     stored = (header for header in headers if header.sh_type != "SHT_NOBITS")
     return all(header.sh_offset + header.sh_size <= size for header in stored)
