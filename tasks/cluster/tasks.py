@@ -17,7 +17,7 @@ from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.debug import saved_breakpoints, swap
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import kubectl, prerequisites, processes, sandbox
+from tasks.runtime import kubectl, pods, prerequisites, processes, replacement, sandbox
 from tasks.settings.load import Settings
 from tasks.system import files, inherited, process
 
@@ -47,14 +47,16 @@ def reconcile(settings: Settings, name: str) -> None:
                 console.note("runs as configured")
                 return
             suspended = swap.suspend(settings, name)
-            processes.stop(settings, name, record)
-            record = processes.start(settings, component)
-            console.note(f"restarted: {reason}")
+            record, refused = replacement.replace_process(settings, component, record)
+            if refused is None:
+                console.note(f"restarted: {reason}")
             if suspended is not None:
                 debug_swap, breakpoints = suspended
                 swap.enter(settings, record, debug_swap)
                 saved_breakpoints.restore(debug_swap.local, breakpoints)
                 console.note(f"again in mode {debug_swap.mode} with {len(breakpoints)} breakpoints")
+            if refused is not None:
+                raise refused
             return
         if record is not None:
             liveness.report_death(settings, record)
@@ -135,7 +137,7 @@ def down(settings: Settings) -> None:
 def stop_all(settings: Settings) -> list[str]:
     """Stop the components in scope, their pods and the sandbox; return the names of what ran."""
     stopped = [name for name in reversed(components_in_scope(settings)) if _stop(settings, name)]
-    processes.stop_pods(settings)
+    pods.stop(settings)
     sandbox.stop_if_empty(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
         shutil.rmtree(settings.paths.etcd, ignore_errors=True)

@@ -81,7 +81,7 @@ def _execute(settings: Settings, record: Record, desired: Swap) -> Record:
     started = replace(record, identity=target, since=debugger.since)
     process.save(settings.paths.run, started)
     if not desired.hold:
-        processes.wait_ready(processes.desired_component(settings, name), started)
+        processes.wait_ready(processes.configured_component(settings, name), started)
     return _save_ready(settings, started, replace(desired, debugger=debugger.identity))
 
 

@@ -1,4 +1,4 @@
-"""Take a component out of Delve, or restart it.
+"""Take a component out of Delve, or stop both.
 
 A DAP client (an editor) can block Delve's RPC, so each request has a short timeout and signals to
 Delve follow.
@@ -12,7 +12,6 @@ from tasks import delve
 from tasks.core.errors import Failure
 from tasks.debug import journal, saved_breakpoints
 from tasks.debug.journal import Swap
-from tasks.runtime import processes
 from tasks.settings.load import Settings
 from tasks.system import process, signals
 from tasks.system.process import Record
@@ -65,13 +64,3 @@ def stop_with_debugger(settings: Settings, name: str, record: Record | None, swa
     for debugger in debuggers:
         signals.stop(debugger, ((signal.SIGTERM, 2.0), *signals.KILL))
     process.stop_marked(process.mark(name, settings.paths.instance), signals.KILL, ())
-
-
-def restart(settings: Settings, record: Record) -> Record:
-    """Start a component with its recorded argv and environment, and wait until it is ready."""
-    component = processes.desired_component(settings, record.component)
-    started = processes.spawn(
-        settings, record.component, record.argv, record.env, record.fingerprint
-    )
-    processes.wait_ready(component, started)
-    return started

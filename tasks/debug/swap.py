@@ -13,6 +13,7 @@ from tasks.core.errors import Failure
 from tasks.debug import attach, detach, journal, saved_breakpoints
 from tasks.debug.journal import Swap, as_mode, is_paused, load, modes, request
 from tasks.debug.preflight import require_possible
+from tasks.runtime import replacement
 from tasks.settings.load import Settings
 from tasks.system import firewall, process
 from tasks.system.process import Record
@@ -72,7 +73,7 @@ def leave(settings: Settings, name: str) -> Record | None:
     if record is not None:
         if not detach.detach(settings, record, swap):
             detach.stop_with_debugger(settings, name, record, swap)
-            record = detach.restart(settings, record)
+            record = replacement.restart(settings, record)
         record = process.with_mode(record, "normal")
         process.save(settings.paths.run, record)
     _finish(settings, name, swap)

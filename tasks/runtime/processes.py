@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from tasks.build.tasks import load_binary
-from tasks.components import kubelet_config
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
@@ -21,7 +20,7 @@ from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container, port_forwards, sandbox
 from tasks.runtime.host_queries import HOST_QUERIES
 from tasks.settings.load import Settings
-from tasks.system import exits, files, inherited, mounts, ports, process, procfs, resources, signals
+from tasks.system import exits, files, inherited, ports, process, procfs, resources, signals
 from tasks.system.process import Record, Spawn
 from tasks.system.procfs import Identity
 from tasks.system.run import Result, program, run
@@ -35,12 +34,17 @@ _REFUSAL = re.compile(
 
 def desired_component(settings: Settings, name: str) -> Component:
     """Return a component as it should run, without the flags that its binary does not know."""
+    component = configured_component(settings, name)
+    return with_accepted_flags(settings, component) if COMPONENTS[name].module else component
+
+
+def configured_component(settings: Settings, name: str) -> Component:
+    """Return a component with all its flags, also those that its binary does not accept."""
     spec = COMPONENTS[name]
     checkout = load_checkout(settings.paths.lock)
     context = Context(settings, checkout.minor, binary(settings, name))
     answers: dict[str, str] = {key: HOST_QUERIES[key].ask(settings) for key in spec.host_queries}
-    component = spec.build(replace(context, host_answers=answers))
-    return component if spec.module is None else with_accepted_flags(settings, component)
+    return spec.build(replace(context, host_answers=answers))
 
 
 def binary(settings: Settings, name: str) -> Path:
@@ -140,14 +144,25 @@ def is_current(record: Record, component: Component) -> bool:
 def start(settings: Settings, component: Component) -> Record:
     """Start a component that does not run, wait until it is ready, and return its record.
 
-    Raises Failure with the process that uses a port, or with the log when it does not become ready.
+    Raises Failure with the process that uses a port, or with its log if it does not become ready.
     """
     ports.require_short(component.name, component.sockets)
     ports.require_free(component.name, component.ports)
     prepare(component)
     env = process.environment(component.name, settings.paths.instance, component.env)
+    return launch(settings, component, component.argv, env, fingerprint(component))
+
+
+def launch(
+    settings: Settings,
+    component: Component,
+    argv: tuple[str, ...],
+    env: Mapping[str, str],
+    digest: str,
+) -> Record:
+    """Start a component with this command line, wait until it is ready, and return its record."""
     written = files.size(settings.paths.log(component.name))
-    record = spawn(settings, component.name, component.argv, env, fingerprint(component))
+    record = spawn(settings, component.name, argv, env, digest)
     wait_ready(component, record, written)
     exe = procfs.executable(record.identity.pid)
     if exe is not None and exe != record.exe:  # a script replaced itself with the program (exec)
@@ -160,8 +175,7 @@ def spawn(
     settings: Settings, name: str, argv: tuple[str, ...], env: Mapping[str, str], digest: str
 ) -> Record:
     """Start the process of a component, write its record and return it."""
-    log = settings.paths.log(name)
-    cwd = settings.paths.run / name
+    log, cwd = settings.paths.log(name), settings.paths.run / name
     if not COMPONENTS[name].in_container(settings):  # Docker sets the limits of a container
         digest = inherited.with_shortfall(digest)
     record = spawn_function(settings, name)(name, argv, env, cwd=cwd, log=log, fingerprint=digest)
@@ -189,8 +203,7 @@ def wait_ready(component: Component, record: Record, written: int = 0) -> None:
     health = COMPONENTS[component.name].health_of(component, record.argv)
     if process.until(lambda: ports.healthy(health), record.identity.alive, limit):
         return
-    log = Path(record.log)
-    alive = record.identity.alive()
+    log, alive = Path(record.log), record.identity.alive()
     problem = f"did not become ready within {limit:g} s" if alive else "exited"
     hint = component.advice or f"read {log}"
     full = resources.full_disk(log.parent, *component.folders)
@@ -229,19 +242,3 @@ def survivors(settings: Settings, name: str) -> list[Identity]:
         for identity in marked
         if Path(procfs.executable(identity.pid) or "").name.startswith(prefix)
     ]
-
-
-def stop_pods(settings: Settings) -> None:
-    """Stop the pods' containers and unmount their volumes, which outlive the kubelet.
-
-    Without a sandbox nothing else does it; a sandbox that stops takes all of them with it.
-    """
-    container.remove_pod_containers(settings)
-    for shim in (identity for name in COMPONENTS for identity in survivors(settings, name)):
-        for pid in procfs.children(shim.pid):
-            child = procfs.identify(pid)
-            if child is not None:
-                signals.stop(child, signals.KILL)
-        signals.stop(shim, signals.KILL)
-    for problem in mounts.unmount(kubelet_config.root(settings)):
-        console.warn(problem)

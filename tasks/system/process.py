@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from tasks.core.errors import Failure
-from tasks.system import exits, files, inherited, procfs, signals
+from tasks.system import exits, files, go_stacks, inherited, procfs, signals
 from tasks.system.procfs import Identity
 from tasks.system.run import announce
 
@@ -222,15 +222,15 @@ def tail(log: Path, lines: int = 15, start: int = 0) -> str:
 
 
 def last_lines(log: Path, lines: int, start: int = 0) -> tuple[str, ...]:
-    """Return the last lines of a log that were written after byte `start`."""
+    """Return the last lines of a log after byte `start`, without the stacks at its end."""
     try:
         with log.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(start, size - 64 * 1024))
+            stream.seek(max(start, size - 1024 * 1024))
             text = stream.read().decode(errors="replace")
     except OSError:
         return ()
-    return tuple(text.splitlines()[-lines:])
+    return tuple(go_stacks.without_stacks(text.splitlines())[-lines:])
 
 
 def until(

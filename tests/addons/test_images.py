@@ -11,7 +11,7 @@ from tasks.addons import images
 from tasks.components import containerd
 from tasks.core import doit_run
 from tasks.core.errors import Failure
-from tasks.runtime import processes
+from tasks.runtime import pods, processes
 from tasks.settings import load
 from tasks.system import files, process, procfs, signals
 
@@ -157,7 +157,7 @@ def test_stopping_containerd_does_not_stop_the_shims_of_pods(
         assert processes.stop(chosen, containerd.NAME)
         assert started["shim"].alive() and not started["child"].alive()
         assert processes.survivors(chosen, "containerd") == [started["shim"]]
-        processes.stop_pods(chosen)
+        pods.stop(chosen)
         assert not started["shim"].alive()
     finally:
         for identity in started.values():

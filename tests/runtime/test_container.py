@@ -21,7 +21,7 @@ from tasks.debug import swap
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
 from tasks.runtime import container as node_container
-from tasks.runtime import processes
+from tasks.runtime import pods, processes
 from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files, inherited, process, procfs
@@ -240,9 +240,9 @@ def test_a_container_that_cannot_start_is_reported_with_the_fix(
 def test_only_the_containers_of_this_nodes_pods_are_removed(box: Settings, tmp_path: Path) -> None:
     (kubelet_config.root(box) / "pods" / "uid-1").mkdir(parents=True)
     files.write(tmp_path / "docker" / "pods", "c1 uid-1\nc2 uid-2\nc3 \nc4 uid-1\n")
-    processes.stop_pods(box)
+    pods.stop(box)
     assert docker_calls(tmp_path, "rm") == ["rm --force c1 c4"]
-    processes.stop_pods(replace(box, node=replace(box.node, container_runtime="remote")))
+    pods.stop(replace(box, node=replace(box.node, container_runtime="remote")))
     assert len(docker_calls(tmp_path, "ps")) == 1, "Docker is not called for another runtime"
 
 
