@@ -18,7 +18,7 @@ from tasks.system import files, workspace
 
 READ_ONLY_COMMANDS = {"dumpdb", "help", "info", "list"}
 """The commands of doit that only print."""
-WITHOUT_WORKSPACE = {"config", "down", "status", "stop"}
+WITHOUT_WORKSPACE = {"config", "down", "resume", "status", "stop", "undebug"}
 """Tasks that work when the disk is full or read-only."""
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tasks import delve
+from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.debug import attach, detach, journal, saved_breakpoints
 from tasks.debug.journal import Swap, as_mode, is_paused, load, modes, request
@@ -69,15 +70,34 @@ def leave(settings: Settings, name: str) -> Record | None:
     record = process.load(settings.paths.run, name)
     if swap is None:
         return record
-    journal.write(settings, name, replace(swap, step="leaving"))
+    unwritten = _write_leaving(settings, name, swap)
     if record is not None:
         if not detach.detach(settings, record, swap):
+            if unwritten is not None:
+                raise unwritten
             detach.stop_with_debugger(settings, name, record, swap)
             record = replacement.restart(settings, record)
         record = process.with_mode(record, "normal")
-        process.save(settings.paths.run, record)
+        try:
+            process.save(settings.paths.run, record)
+        except Failure as failure:  # only the mode is old in the record
+            console.warn(failure.message)
     _finish(settings, name, swap)
     return record
+
+
+def _write_leaving(settings: Settings, name: str, swap: Swap) -> Failure | None:
+    """Write the step `leaving`; return the Failure of a full disk in mode attach, else None.
+
+    A detach needs no file. A restart does: the record of a new process must be written.
+    """
+    try:
+        journal.write(settings, name, replace(swap, step="leaving"))
+    except Failure as failure:
+        if swap.mode == "debug-exec":
+            raise
+        return failure
+    return None
 
 
 def recover(settings: Settings, name: str) -> bool:

@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,3 +164,39 @@ def test_a_swap_that_fails_restores_the_component(
     assert procfs.argv_of(current(chosen).identity.pid) == running.argv
     assert goes_on(chosen)
     assert ports.owner(registry.debug_port(chosen, "toy")) is None
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_full_disk_does_not_keep_a_component_in_the_debugger(
+    chosen: Settings, running: process.Record, monkeypatch: pytest.MonkeyPatch, paused: bool
+) -> None:
+    enter(chosen, "attach")
+    if paused:
+        set_breakpoint(chosen)
+    with full_disk(monkeypatch):
+        left = swap.leave(chosen, "toy")
+    assert left is not None and left.identity == running.identity and left.alive()
+    assert not delve.tracer(left.identity.pid)
+    assert swap.load(chosen, "toy") is None
+    assert goes_on(chosen)
+
+
+def test_a_restart_that_the_disk_has_no_room_for_changes_nothing(
+    chosen: Settings, running: process.Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = enter(chosen, "exec")
+    with full_disk(monkeypatch), pytest.raises(Failure, match="full"):
+        swap.leave(chosen, "toy")
+    assert current(chosen) == inside and inside.alive()
+    assert swap.leave(chosen, "toy") is not None
+    assert goes_on(chosen)
+
+
+@contextmanager
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def refuse(path: Path, *_: object) -> None:
+        raise Failure(f"cannot write {path}: the disk is full", "free disk space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write", refuse)
+        yield
