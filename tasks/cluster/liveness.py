@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,9 +39,9 @@ def health_of(component: Component, record: Record) -> Health:
     return COMPONENTS[component.name].health_of(component, record.argv)
 
 
-def broken_forwards(settings: Settings, name: str) -> list[str]:
-    """Return the port forwards of a component that do not run."""
-    return port_forwards.broken(settings, name) if COMPONENTS[name].in_sandbox(settings) else []
+def broken_forwards(settings: Settings, name: str) -> Mapping[str, str]:
+    """Return the broken port forwards of a component, each with its problem."""
+    return port_forwards.broken(settings, name) if COMPONENTS[name].in_sandbox(settings) else {}
 
 
 def how_it_died(settings: Settings, record: Record) -> Exit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def _health(settings: Settings, record: Record) -> tuple[str, int | None, str]:
         return "hung", port, f"hangs{_for(record)}: a signal stopped pid {pid} (SIGSTOP)"
     broken = liveness.broken_forwards(settings, name)
     if broken:
-        return "not ready", port, f"cannot be reached: {', '.join(broken)} does not run"
+        return "not ready", port, f"cannot be reached: {_list(broken)}"
     check = liveness.health_of(component, record)
     reply = ports.answer(check, timeout=3.0)
     if reply == "ready":
@@ -152,6 +153,10 @@ def _health(settings: Settings, record: Record) -> tuple[str, int | None, str]:
     if reply == "not ready" or age < component.ready_timeout or journal.load(settings, name):
         return "not ready", port, ""
     return "hung", port, f"hangs{_for(record)}: no answer from {check.url}"
+
+
+def _list(problems: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {problem}" for name, problem in problems.items())
 
 
 def _hung_since(record: Record) -> float | None:

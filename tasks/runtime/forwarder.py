@@ -4,6 +4,7 @@ Usage: forwarder.py NETNS MAPPING..., where MAPPING is one of
 in:ADDRESS:PORT:TARGET:PORT    listen on ADDRESS on the host, connect to TARGET in NETNS
 out:ADDRESS:PORT:TARGET:PORT   listen on ADDRESS in NETNS, connect to TARGET on the host
 proxy:ADDRESS:PORT             serve an HTTP proxy in NETNS that connects over the host's network
+alive:PATH                     accept and close connections to a Unix socket, to show that it works
 
 A socket belongs to the namespace in which it was created, see network_namespaces(7).
 """
@@ -69,6 +70,21 @@ async def serve_mapping(namespaces: Namespaces, mapping: str) -> None:
     listener.bind((address, int(port)))
     listener.listen(128)
     await _accept(listener, proxy if kind == "proxy" else forward)
+
+
+async def _serve_alive(path: str) -> None:
+    """Close each connection to a Unix socket; a program that hangs does not."""
+    with contextlib.suppress(FileNotFoundError):  # of a forwarder that was killed
+        os.unlink(path)  # noqa: PTH108
+
+    async def close(_: socket.socket) -> None:
+        pass
+
+    listener = socket.socket(socket.AF_UNIX)
+    listener.setblocking(False)
+    listener.bind(path)
+    listener.listen(128)
+    await _accept(listener, close)
 
 
 async def _accept(listener: socket.socket, serve: Serve) -> None:
@@ -181,7 +197,11 @@ async def _connect(
 
 async def _main(sandbox: str, mappings: list[str]) -> None:
     namespaces = Namespaces(sandbox)
-    await asyncio.gather(*(serve_mapping(namespaces, mapping) for mapping in mappings))
+    alive = [mapping.partition(":")[2] for mapping in mappings if mapping.startswith("alive:")]
+    served = [mapping for mapping in mappings if not mapping.startswith("alive:")]
+    await asyncio.gather(
+        *map(_serve_alive, alive), *(serve_mapping(namespaces, mapping) for mapping in served)
+    )
 
 
 if __name__ == "__main__":

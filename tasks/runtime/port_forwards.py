@@ -8,18 +8,24 @@ the host's ports are in use only while the component runs.
 from __future__ import annotations
 
 import os
+import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.components import forwarding
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
-from tasks.system import network, ports, process, procfs, signals
+from tasks.system import files, network, ports, process, procfs, signals
 from tasks.system.process import Record
 
 MAIN = "sandbox-relay"
 """The name of the main forwarder: of its record, log and mark."""
+ALIVE = "alive:"
+"""Start of the mapping that names the socket at which a forwarder shows that it works."""
+ANSWER_LIMIT = 3.0
+"""Seconds in which a forwarder must close a connection to that socket; usually it takes 1 ms."""
 LISTENING = "0A"
 """The state of a listening socket in /proc/PID/net/tcp, see proc(5)."""
 
@@ -59,23 +65,57 @@ def close_ports(settings: Settings, name: str) -> None:
     record = process.load(settings.paths.run, forwarder_name(name))
     if record is not None:
         signals.stop(record.identity)
-        process.forget(settings.paths.run, record.component)
+        forget(settings.paths.run, record.component)
 
 
-def broken(settings: Settings, name: str) -> list[str]:
-    """Return the forwarders that a component in the sandbox needs and that do not run."""
+def forget(run: Path, forwarder: str) -> None:
+    """Remove the record and the socket of a stopped forwarder."""
+    process.forget(run, forwarder)
+    files.remove(run / _socket_name(forwarder))
+
+
+def broken(settings: Settings, name: str) -> Mapping[str, str]:
+    """Return the broken forwarders of a component in the sandbox, each with its problem."""
     exposes = COMPONENTS[name].exposed_ports(settings)
     needed = [MAIN, *([forwarder_name(name)] if exposes else [])]
     records = {forwarder: process.load(settings.paths.run, forwarder) for forwarder in needed}
-    return [forwarder for forwarder, record in records.items() if not _runs(record)]
+    problems = {forwarder: _problem(record) for forwarder, record in records.items()}
+    return {forwarder: problem for forwarder, problem in problems.items() if problem}
 
 
-def _runs(forwarder: Record | None) -> bool:
-    return (
-        forwarder is not None
-        and forwarder.alive()
-        and not procfs.is_stopped(forwarder.identity.pid)
-    )
+def _problem(forwarder: Record | None) -> str:
+    """Return why a forwarder does not work; empty if it does.
+
+    It is not visible in its ports whether it works: the kernel accepts connections for it.
+    """
+    if forwarder is None or not forwarder.alive():
+        return "does not run"
+    if procfs.is_stopped(forwarder.identity.pid):
+        return "was stopped by a signal"
+    return "" if _answers(forwarder) else "hangs"
+
+
+def _answers(forwarder: Record) -> bool:
+    """Return whether a forwarder closes a connection to its socket in time.
+
+    One that an earlier release started has no socket: it is taken to work.
+    """
+    name = next((word for word in forwarder.argv if word.startswith(ALIVE)), None)
+    if name is None:
+        return True
+    # a path of any length works: a socket's own path has at most 107 bytes
+    path = f"/proc/{forwarder.identity.pid}/cwd/{name.removeprefix(ALIVE)}"
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(ANSWER_LIMIT)
+            client.connect(path)
+            return client.recv(1) == b""
+    except OSError:
+        return False
+
+
+def _socket_name(forwarder: str) -> str:
+    return f"{forwarder}.sock"
 
 
 def start_forwarder(settings: Settings, init: Record, name: str, mappings: list[str]) -> Record:
@@ -89,7 +129,8 @@ def start_forwarder(settings: Settings, init: Record, name: str, mappings: list[
     proxy_env = network.proxy_variables(os.environ) if name == MAIN else {}
     env = process.environment(name, paths.instance, proxy_env)
     log = paths.log(name)
-    argv = _command(init, mappings)
+    alive = [ALIVE + _socket_name(name)] if name.startswith(MAIN) else []
+    argv = _command(init, [*alive, *mappings])
     record = process.spawn(name, argv, env, cwd=paths.run, log=log, fingerprint="")
     listens = process.until(
         lambda: all(ports.owner(port) is not None for port in host_ports),
@@ -102,14 +143,15 @@ def start_forwarder(settings: Settings, init: Record, name: str, mappings: list[
 
 
 def _keep(forwarder: Record | None, init: Record, mappings: list[str]) -> bool:
-    """Stop a forwarder with other mappings, or one that a signal stopped; return if it still runs.
+    """Stop a forwarder with other mappings, or one that hangs; return whether it still runs.
 
     Only the arguments after the script are compared, because another installation of stepkube may
     have started the forwarder from another path.
     """
     if forwarder is None:
         return False
-    if forwarder.argv[2:] != _command(init, mappings)[2:] or not _runs(forwarder):
+    words = tuple(word for word in forwarder.argv[2:] if not word.startswith(ALIVE))
+    if words != _command(init, mappings)[2:] or _problem(forwarder):
         signals.stop(forwarder.identity)
     return forwarder.alive()
 

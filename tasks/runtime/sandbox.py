@@ -98,7 +98,7 @@ def stop(settings: Settings) -> bool:
             alive = identity.alive()
             signals.stop(identity, signals.KILL if name == INIT else signals.LADDER)
             ran = ran or alive
-        process.forget(settings.paths.run, name)
+        port_forwards.forget(settings.paths.run, name)
     return ran
 
 

@@ -21,6 +21,7 @@ from tasks.system.run import announce
 Mode = Literal["normal", "debug-attach", "debug-exec"]
 MARK = "STEPKUBE_COMPONENT"
 _ROUNDS = 5
+_WIDTH = 400  # cAdvisor logs lines of 7000 characters
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def stop_marked(value: str, ladder: Sequence[tuple[int, float]], keep: Sequence[
 
 def tail(log: Path, lines: int = 15, start: int = 0) -> str:
     """Return the last lines of a log that were written after byte `start`, as quoted text."""
-    return "\n".join(f"  | {line}" for line in last_lines(log, lines, start))
+    return "\n".join(f"  | {line[:_WIDTH]}" for line in last_lines(log, lines, start))
 
 
 def last_lines(log: Path, lines: int, start: int = 0) -> tuple[str, ...]:

@@ -218,7 +218,7 @@ def test_a_forwarder_that_does_not_run_is_shown_and_started_again(
             assert running is not None
             pid = running.identity.pid
             os.kill(pid, number)
-            gone = lambda pid=pid: not port_forwards._runs(process.load(folder, port_forwards.MAIN))  # noqa: E731
+            gone = lambda: bool(port_forwards.broken(gated, "toy"))  # noqa: E731
             assert process.until(gone, lambda: True, 10.0)
             broken = row(gated)
             assert broken.health == "not ready" and port_forwards.MAIN in broken.problem

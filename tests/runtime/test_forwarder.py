@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -197,3 +198,58 @@ def test_an_equal_forwarder_of_another_checkout_is_kept(
         assert running.alive() is stays
     finally:
         signals.stop(running.identity)
+
+
+def hang(pid: int) -> None:
+    """Let a process run on without being able to accept a connection."""
+    opened = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (opened, opened))
+
+
+@root_only
+def test_a_forwarder_that_hangs_is_named_and_started_again(
+    tmp_path: Path, echo: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = chosen_by(tmp_path)
+    monkeypatch.setattr(port_forwards, "ANSWER_LIMIT", 1.0)
+    port = free_port()
+    mapping = f"in:127.0.0.1:{port}:127.0.0.1:{echo}"
+    init = process.spawn(
+        "init", ["sleep", "600"], {}, cwd=tmp_path, log=tmp_path / "log", fingerprint=""
+    )
+    name = port_forwards.forwarder_name("kubelet")
+    started = [port_forwards.start_forwarder(chosen, init, name, [mapping])]
+    try:
+        assert port_forwards._problem(started[0]) == ""
+        assert port_forwards._keep(started[0], init, [mapping])
+        assert reply_to(port, b"before") == b"before"
+        hang(started[0].identity.pid)
+        assert port_forwards._problem(started[0]) == "hangs"
+        assert started[0].alive() and not procfs.is_stopped(started[0].identity.pid)
+        assert not port_forwards._keep(started[0], init, [mapping]), "it is replaced"
+        started.append(port_forwards.start_forwarder(chosen, init, name, [mapping]))
+        assert port_forwards._problem(started[1]) == ""
+        assert reply_to(port, b"after") == b"after"
+        process.save(chosen.paths.run, started[1])
+        port_forwards.close_ports(chosen, "kubelet")
+        assert not started[1].alive()
+        assert not list(chosen.paths.run.glob(f"{name}.*")), "no file of it is left"
+    finally:
+        for record in (*started, init):
+            signals.stop(record.identity)
+
+
+@root_only
+def test_a_forwarder_of_an_earlier_release_is_taken_to_work(tmp_path: Path) -> None:
+    record = process.spawn(
+        "x", ["sleep", "600"], {}, cwd=tmp_path, log=tmp_path / "log", fingerprint=""
+    )
+    try:
+        assert port_forwards._problem(record) == ""
+    finally:
+        signals.stop(record.identity)
+
+
+def chosen_by(tmp_path: Path) -> load.Settings:
+    """Return settings whose socket paths are longer than a socket's path may be."""
+    return load.load({"STEPKUBE_HOME": str(tmp_path / ("deep-" * 12) / ("er" * 20))})
