@@ -48,6 +48,8 @@ def how_it_died(settings: Settings, record: Record) -> Exit:
     """Return how a component exited that has a record: `stop` and `down` remove the record."""
     log = Path(record.log)
     found = exits.load(settings.paths.run, record.component, record.since, log)
+    if COMPONENTS[record.component].in_container(settings):
+        found = exits.of_container(found)
     return replace(found, rebooted=record.identity.boot != procfs.boot_id())
 
 

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.core import console
-from tasks.system import files, inherited
+from tasks.system import inherited
 
 _REAPER = Path(__file__).with_name("reaper.py")
 
@@ -49,19 +50,35 @@ def path(run: Path, component: str) -> Path:
     return run / f"{component}.exit"
 
 
+def part(exit_file: Path) -> Path:
+    """Return the path of the file that reaper.py renames to the exit file."""
+    return exit_file.with_name(f"{exit_file.name}.part")
+
+
 def load(run: Path, component: str, since: float, log: Path) -> Exit:
     """Return how a process that was started at `since` exited.
 
     An older exit file is of the process before it. A process that stepkube started before it had
     reaper.py has no exit file.
     """
-    value = files.read_json(path(run, component))
-    if isinstance(value, dict) and value.get("at", 0.0) >= since:
-        return Exit(value["at"], value["status"])
+    with suppress(OSError, ValueError, TypeError, KeyError):  # none, or not written yet
+        value = json.loads(path(run, component).read_text())
+        if value["at"] >= since:
+            return Exit(float(value["at"]), int(value["status"]))
     try:
         return Exit(log.stat().st_mtime, None)
     except OSError:
         return Exit(None, None)
+
+
+def of_container(client: Exit) -> Exit:
+    """Return how a program in a container exited, from the exit of its `docker run`.
+
+    Like a shell, Docker adds 128 to the number of a signal.
+    """
+    if client.status is None or client.status - 128 not in signal.valid_signals():
+        return client
+    return replace(client, status=128 - client.status)
 
 
 def start(
@@ -80,7 +97,8 @@ def start(
     """
     if exit_file is None:
         return _start_alone(argv, env, cwd, log, umask)
-    exit_file.unlink(missing_ok=True)
+    for file in (part(exit_file), exit_file):
+        file.unlink(missing_ok=True)
     request = {
         "argv": list(argv),
         "env": dict(env),

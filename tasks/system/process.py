@@ -182,7 +182,8 @@ def load(run: Path, component: str) -> Record | None:
 
 def forget(run: Path, component: str) -> None:
     """Remove a component's record, and how it exited."""
-    for path in (record_path(run, component), exits.path(run, component)):
+    exit_file = exits.path(run, component)
+    for path in (record_path(run, component), exits.part(exit_file), exit_file):
         files.remove(path)
 
 

@@ -13,6 +13,9 @@ import signal
 import sys
 import time
 
+ROOM = 64
+"""Bytes of the result and blanks, written at the start: the disk can be full at the exit."""
+
 
 def main() -> None:
     """Start the component, reply, wait, and write the exit file."""
@@ -21,19 +24,24 @@ def main() -> None:
         return
     request = json.loads(text)
     os.chdir(request["cwd"])
+    part = request["exit"] + ".part"
+    result = _open_part(part)
     try:
         pid = _start(request["argv"], request["env"], request["log"])
     except OSError as error:
+        if result is not None:
+            os.unlink(part)  # noqa: PTH108
         _reply(-(error.errno or 1))
         return
     _reply(pid)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    part = request["exit"] + ".part"
+    if result is None:
+        return
     try:
-        # pathlib and contextlib would need more memory
-        with open(part, "w", encoding="ascii", opener=_private) as stream:
-            json.dump({"at": time.time(), "status": status}, stream)
-        os.replace(part, request["exit"])  # noqa: PTH105
+        os.pwrite(result, json.dumps({"at": time.time(), "status": status}).encode(), 0)
+        # stepkube removes the part when it stops the component: then nothing is left behind
+        if os.path.samestat(os.fstat(result), os.stat(part)):  # noqa: PTH116
+            os.rename(part, request["exit"])  # noqa: PTH104
     except OSError:
         pass  # a full or read-only disk: how it exited stays unknown
 
@@ -67,9 +75,17 @@ def _start(argv: list[str], env: dict[str, str], log: str) -> int:
     return pid
 
 
-def _private(path: str, flags: int) -> int:
-    """Open a file that only its owner can read, whatever the umask of the component is."""
-    return os.open(path, flags, 0o600)
+def _open_part(path: str) -> int | None:
+    """Create the file of the result, with room for it; return None if the disk does not allow it.
+
+    Only its owner can read it, whatever the umask of the component is.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.write(descriptor, b" " * ROOM)
+    except OSError:
+        return None
+    return descriptor
 
 
 def _reply(number: int) -> None:

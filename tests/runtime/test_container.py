@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from tasks import delve
 from tasks.addons import images
 from tasks.check import tasks as check
+from tasks.cluster import liveness
 from tasks.components import docker, kubelet_config, registry
 from tasks.components.base import Context
 from tasks.core.errors import Failure
@@ -24,7 +26,7 @@ from tasks.runtime import container as node_container
 from tasks.runtime import pods, processes
 from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
-from tasks.system import files, inherited, process, procfs
+from tasks.system import exits, files, inherited, process, procfs
 from tests.support import toycluster
 from tests.support.ports import free_port
 
@@ -197,6 +199,17 @@ def test_the_record_is_of_the_program_not_of_docker(box: Settings, tmp_path: Pat
     assert not record.identity.alive() and not cidfile(box).exists()
     mark = process.mark("toy", box.paths.instance)
     assert process.marked(mark) == [], "the docker client was stopped too"
+
+
+def test_how_it_exited_is_known_and_forgotten(box: Settings) -> None:
+    record = processes.start(box, processes.desired_component(box, "toy"))
+    os.kill(record.identity.pid, signal.SIGKILL)
+    written = exits.path(box.paths.run, "toy")
+    assert process.until(written.exists, lambda: True, 60.0)
+    assert "SIGKILL" in str(liveness.how_it_died(box, record))
+    assert not processes.stop(box, "toy")
+    assert not [path for path in box.paths.run.glob("toy.*") if path.suffix in (".exit", ".part")]
+    assert not cidfile(box).exists()
 
 
 @pytest.mark.parametrize("how", ["attach", "exec"])

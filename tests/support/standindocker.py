@@ -27,7 +27,7 @@ def start(words: list[str]) -> int:
         cidfile.write("container")
     code = program.wait()
     Path(os.environ["STANDIN"], "container").unlink(missing_ok=True)
-    return code
+    return code if code >= 0 else 128 - code
 
 
 def main(words: list[str]) -> int:
