@@ -42,6 +42,11 @@ def forget_snapshot() -> None:
 
 @action
 def refresh(settings: Settings, module: str) -> None:
+    """Run `update` as a doit action."""
+    update(settings, module)
+
+
+def update(settings: Settings, module: str) -> None:
     """Update the source digests of a module; an unchanged file keeps its modification time."""
     target = settings.paths.sources(module)
     before = target.read_text() if target.is_file() else ""

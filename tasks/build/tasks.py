@@ -55,6 +55,11 @@ def load_binary(settings: Settings, module: str) -> Binary:
 
 @action
 def build(settings: Settings, module: str) -> None:
+    """Run `build_module` as a doit action."""
+    build_module(settings, module)
+
+
+def build_module(settings: Settings, module: str) -> None:
     """Build a module together with the other modules of this run, unless a binary exists."""
     run = doit_run.current()
     needed = [name.partition(":")[2] for name in run.selected_with_dependencies("build:")]
@@ -122,7 +127,7 @@ def _plan(settings: Settings, module: str) -> _Plan:
     checkout = load_checkout(settings.paths.lock)
     sources_file = settings.paths.sources(module)
     if not sources_file.is_file():
-        sources.refresh(settings, module)
+        sources.update(settings, module)
     digests = sources_file.read_text()
     recipe = recipes.recipe_for(settings, checkout, module, digests)
     built_root = bundle_record.built_root(settings, checkout.tree)

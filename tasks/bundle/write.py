@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import inspect
 import io
 import os
 import re
@@ -136,8 +135,8 @@ def _binaries(settings: Settings) -> dict[str, Path]:
     modules = {"kubectl", *(COMPONENTS[name].module for name in components)}
     found = {}
     for module in sorted(filter(None, modules)):
-        for step in (sources.refresh, build.build):
-            inspect.unwrap(step)(settings, module)  # without @action: a Failure ends this task
+        sources.update(settings, module)
+        build.build_module(settings, module)
         path = build.load_binary(settings, module).path
         found[f"bin/{path.parent.name}/{module}"] = path
     return found

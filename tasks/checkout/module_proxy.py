@@ -96,7 +96,7 @@ class ModuleProxy:
                 goproxy.read(self.settings, f"{MODULE}/@v/{version}.info")
             )
         except Failure as failure:
-            kind = NoSuchVersion if download.is_not_found(failure.message) else Unreachable
+            kind = NoSuchVersion if isinstance(failure, download.NotFound) else Unreachable
             raise kind(failure.message, failure.hint) from failure
         return {"Time": NO_DATE, **info}
 
@@ -105,7 +105,7 @@ class ModuleProxy:
         try:
             self._fetch_module(module, version, folder)
         except Failure as failure:
-            if not download.is_not_found(failure.message):
+            if not isinstance(failure, download.NotFound):
                 raise
             if not module.startswith(_SAMPLES):
                 raise NoSuchVersion(failure.message, failure.hint) from failure

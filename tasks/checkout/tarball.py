@@ -119,7 +119,7 @@ class Tarball:
 
     def _published_checksum(self, name: str) -> str:
         """Return the checksum in the file next to the archive: ADDRESS.sha256 or ADDRESS.sha512."""
-        mirror, errors = self.settings.mirror, list[str]()
+        mirror, failures = self.settings.mirror, list[Failure]()
         for suffix in (".sha256", ".sha512"):
             parts = urlsplit(self.location)
             address = parts._replace(path=parts.path + suffix).geturl()
@@ -128,14 +128,15 @@ class Tarball:
                     address, timeout=mirror.timeout, ca_bundle=mirror.ca_bundle, limit=1 << 20
                 ).decode(errors="replace")
             except Failure as failure:
-                errors.append(failure.message)
+                failures.append(failure)
                 continue
             return _listed_checksum(text, name, address)
-        if not any(download.is_not_found(error) for error in errors):
-            raise Unreachable("\n".join(errors))
+        errors = "\n".join(failure.message for failure in failures)
+        if not any(isinstance(failure, download.NotFound) for failure in failures):
+            raise Unreachable(errors)
         raise Failure(
             f"{self._source}: there is no checksum for {mask(self.location)}, so it is not used\n"
-            + "\n".join(errors),
+            f"{errors}",
             "set origin.tarball_sha256; or download and verify the archive, and set origin.tarball"
             " to the local file",
         )

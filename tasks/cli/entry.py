@@ -26,7 +26,7 @@ def settings() -> Settings:
     """Load the settings and create the instance's folder; exit with an error message on failure."""
     try:
         loaded = command_line.load_settings()
-        if not READ_ONLY_COMMANDS.intersection(_words()[:1]):
+        if not _only_prints():
             owner.require_owner(loaded.paths.instance, _names())
         _make_instance(loaded)
     except Failure as failure:
@@ -44,12 +44,14 @@ def _make_instance(settings: Settings) -> None:
     try:
         workspace.prepare(settings.paths)
     except OSError as error:
-        only_prints = READ_ONLY_COMMANDS.intersection(_words()[:1])
-        if error.errno in files.UNWRITABLE and (
-            only_prints or set() < _names() <= WITHOUT_WORKSPACE
-        ):
-            return
-        raise
+        works_without = _only_prints() or set() < _names() <= WITHOUT_WORKSPACE
+        if error.errno not in files.UNWRITABLE or not works_without:
+            raise
+
+
+def _only_prints() -> bool:
+    """Return whether the command of doit only prints."""
+    return bool(READ_ONLY_COMMANDS.intersection(_words()[:1]))
 
 
 def _words() -> list[str]:
@@ -66,7 +68,7 @@ def configuration(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
     """Return DOIT_CONFIG, after installing signal handlers and doit's error messages."""
     set_verbosity(settings.logs.verbose)
     interrupts.install()
-    if READ_ONLY_COMMANDS.intersection(sys.argv[1:2]):
+    if _only_prints():
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # exit without an error after `| head`
     task_names.install(settings, pipeline)
     database.install()

@@ -28,19 +28,20 @@ def require_addresses(settings: Settings) -> list[str]:
 
 
 def read(settings: Settings, path: str) -> str:
-    """Return `path` from the first proxy that has it. Raises Failure with every proxy's error."""
+    """Return `path` from the first proxy that has it. Raises Failure with all errors."""
     mirror = settings.mirror
-    errors: list[str] = []
+    failures: list[Failure] = []
     for address in require_addresses(settings):
         try:
             body = download.read(
                 f"{address}/{path}", timeout=mirror.timeout, ca_bundle=mirror.ca_bundle
             )
         except Failure as failure:
-            errors.append(failure.message)
+            failures.append(failure)
             continue
         return body.decode(errors="replace")
-    raise Failure("\n".join(errors), "check the network, or set mirror.goproxy to another proxy")
+    hint = "check the network, or set mirror.goproxy to another proxy"
+    raise download.combined(failures, hint)
 
 
 def releases(settings: Settings, module: str) -> list[Release]:

@@ -44,21 +44,23 @@ def lookup(
     cached = cache / trusted.name / key
     if cached.is_file():
         return hash_of(cached.read_text(), module, version)
-    errors: list[str] = []
+    failures: list[Failure] = []
     for base in [*(f"{proxy.rstrip('/')}/sumdb/{trusted.name}" for proxy in goproxy_urls), url]:
         try:
             record = verified_record(trusted, key, _reader(base, timeout, ca_bundle))
             module_hash = hash_of(record, module, version)
-        except Failure as failure:
-            prefix = "" if base in failure.message else f"{base}: "
-            errors.append(prefix + failure.message)
+        except Failure as error:
+            prefix = "" if base in error.message else f"{base}: "
+            failures.append(type(error)(prefix + error.message))
             continue
         files.write(cached, record)
         return module_hash
-    raise Failure(
-        f"no verified checksum of {module} {version}:\n" + "\n".join(errors),
+    failure = download.combined(
+        failures,
         "check the network, or set mirror.goproxy to a proxy that serves the checksum database",
     )
+    message = f"no verified checksum of {module} {version}:\n{failure.message}"
+    raise type(failure)(message, failure.hint)
 
 
 def database(text: str) -> tuple[Signer, str]:

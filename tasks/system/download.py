@@ -26,6 +26,10 @@ _TRIES = 5
 _TRANSFER_ERRORS = (OSError, http.client.HTTPException)
 
 
+class NotFound(Failure):
+    """The server answers, but it does not give the file: a status 4xx, or a missing local file."""
+
+
 class _Changed(Exception):  # noqa: N818 - not an error: the file is fetched from its start
     """The server's file is not the file that a previous transfer began."""
 
@@ -65,20 +69,26 @@ def fetch(
         with suppress(Failure):
             verify(target)
             return addresses[0]
-    errors: list[str] = []
+    failures: list[Failure] = []
     for url in addresses:
         try:
             _fetch_verified(url, part, verify, timeout, ca_bundle)
         except Failure as failure:
-            errors.append(failure.message)
-            continue
-        part.replace(target)
-        _state_file(part).unlink(missing_ok=True)
-        return url
-    raise Failure(
-        "\n".join(errors) or f"no address to download {target.name} from is configured",
+            failures.append(failure)
+        else:
+            part.replace(target)
+            _state_file(part).unlink(missing_ok=True)
+            return url
+    raise combined(
+        failures or [Failure(f"no address to download {target.name} from is configured")],
         f"check the network and the proxy variables, or set {key} to another address",
     )
+
+
+def combined(failures: Sequence[Failure], hint: str) -> Failure:
+    """Return one Failure for those of several addresses; NotFound if one of them is that."""
+    kind = NotFound if any(isinstance(one, NotFound) for one in failures) else Failure
+    return kind("\n".join(failure.message for failure in failures), hint)
 
 
 def read(url: str, *, timeout: float, ca_bundle: str = "", limit: int = 32 << 20) -> bytes:
@@ -93,11 +103,6 @@ def read(url: str, *, timeout: float, ca_bundle: str = "", limit: int = 32 << 20
     if len(body) > limit:
         raise Failure(f"{url}: the answer is longer than {limit} bytes")
     return body
-
-
-def is_not_found(message: str) -> bool:
-    """Return whether a Failure's message means that the server answers but has no such file."""
-    return re.search(r"answered 4\d\d|there is no such file", message) is not None
 
 
 def _fetch_verified(url: str, part: Path, verify: Verify, timeout: float, ca_bundle: str) -> None:
@@ -153,9 +158,9 @@ def _append(url: str, part: Path, offset: int, timeout: float, ca_bundle: str) -
             while chunk := response.read(_CHUNK):
                 stream.write(chunk)
                 done += len(chunk)
-                of_total = f" of {_megabytes(total)}" if total else ""
+                of_total = f" of {round(total / 1e6)}" if total else ""
                 name = url.rsplit("/", 1)[-1]
-                heartbeat.beat(f"{name}: {_megabytes(done)}{of_total} MB")
+                heartbeat.beat(f"{name}: {round(done / 1e6)}{of_total} MB")
     if done < total:
         raise ConnectionError(f"the transfer stopped after {done} of {total} bytes")
 
@@ -198,9 +203,11 @@ def _request(address: str) -> urllib.request.Request:
 
 def _failure(url: str, error: Exception) -> Failure:
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    is_absent = isinstance(cause, FileNotFoundError)
     if isinstance(error, urllib.error.HTTPError):
+        is_absent = 400 <= error.code < 500
         reason = f"the server answered {error.code} {error.reason}"
-    elif isinstance(cause, FileNotFoundError):
+    elif is_absent:
         reason = "there is no such file"
     elif isinstance(cause, ssl.SSLCertVerificationError):
         reason = (
@@ -209,10 +216,9 @@ def _failure(url: str, error: Exception) -> Failure:
         )
     else:
         reason = str(cause) or type(cause).__name__
-    return Failure(
-        f"{url}: {reason}{_proxy_note(url)}",
-        "check the network, the proxy variables and the mirrors",
-    )
+    kind = NotFound if is_absent else Failure
+    hint = "check the network, the proxy variables and the mirrors"
+    return kind(f"{url}: {reason}{_proxy_note(url)}", hint)
 
 
 def _proxy_note(url: str) -> str:
@@ -236,10 +242,6 @@ def _drop(part: Path) -> None:
 
 def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
-
-
-def _megabytes(size: int) -> int:
-    return round(size / 1e6)
 
 
 def _gib(size: int) -> float:

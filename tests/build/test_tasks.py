@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +41,16 @@ def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[S
     tool_record.save_tool(loaded, tool_record.Tool("go", go_version, root / "bin/go", root, "here"))
     yield loaded
     shutil.rmtree(loaded.paths.instance)
+
+
+def editing(file: Path, compile_: Callable[..., None]) -> Callable[..., None]:
+    """Return a compilation during which the user edits a file."""
+
+    def compile_and_edit(*words: object, **named: object) -> None:
+        compile_(*words, **named)
+        file.write_text("edited meanwhile\n")
+
+    return compile_and_edit
 
 
 def make(chosen: Settings, module: str) -> build.Binary:
@@ -135,12 +145,7 @@ def test_a_sibling_edited_during_compilation_is_used(
 ) -> None:
     file = Path(chosen.origin.path) / "pkg/scheduler/data/name.txt"
     original, compile_ = file.read_text(), go_build._go
-
-    def meddle(*words: object, **named: object) -> None:
-        compile_(*words, **named)  # type: ignore[arg-type]
-        file.write_text("edited meanwhile\n")
-
-    monkeypatch.setattr(go_build, "_go", meddle)
+    monkeypatch.setattr(go_build, "_go", editing(file, compile_))
     state = doit_run.current()
     state.dependencies, state.selected = {"build:kube-scheduler": ()}, ["build:kube-scheduler"]
     for module in ("kube-scheduler", "kube-apiserver"):
@@ -287,12 +292,7 @@ def test_an_edit_made_during_the_build_is_not_lost(
 ) -> None:
     file = Path(chosen.origin.path) / "pkg/scheduler/data/name.txt"
     original, compile_ = file.read_text(), go_build._go
-
-    def meddle(*words: object, **named: object) -> None:
-        compile_(*words, **named)  # type: ignore[arg-type]
-        file.write_text("edited meanwhile\n")
-
-    monkeypatch.setattr(go_build, "_go", meddle)
+    monkeypatch.setattr(go_build, "_go", editing(file, compile_))
     during = make(chosen, "kube-scheduler")
     assert during.path.parent.name.endswith("-edited")
     monkeypatch.setattr(go_build, "_go", compile_)
@@ -437,3 +437,10 @@ def test_the_record_names_what_was_built(chosen: Settings) -> None:
     value = json.loads(chosen.paths.built("kube-apiserver").read_text())
     assert value["version"].startswith("v1.28.3+")
     assert Path(value["path"]).is_file()
+
+
+def test_a_missing_module_is_named_also_when_only_the_build_reads_the_sources(
+    chosen: Settings,
+) -> None:
+    doit_run.begin()
+    assert "has no cmd/kubelet" in str(build.build(chosen, "kubelet"))

@@ -283,3 +283,21 @@ def test_a_redirect_to_https_is_followed_and_one_to_http_is_not(
 def test_sizes_are_in_gib_with_a_reserve() -> None:
     assert download._gib(resources.GIB) == 1.1
     assert download._gib(-1) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("paths", "kind"),
+    [(["/missing"], download.NotFound), (["/missing", ""], download.NotFound), ([""], Failure)],
+)
+def test_a_file_that_a_server_does_not_have_is_another_failure(
+    server: str, tmp_path: Path, paths: list[str], kind: type[Failure]
+) -> None:
+    urls = [server + path if path else "http://127.0.0.1:1/answered 404" for path in paths]
+    with pytest.raises(Failure) as caught:
+        fetch(urls, tmp_path / "file")
+    assert type(caught.value) is kind
+
+
+def test_a_missing_local_file_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(download.NotFound):
+        download.read((tmp_path / "none").as_uri(), timeout=1.0)
