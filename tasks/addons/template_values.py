@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 
 from tasks.core.errors import Failure
+from tasks.settings import ip_families
 from tasks.settings.addresses import address, wrong_address
 from tasks.settings.load import Settings
 
@@ -69,11 +69,10 @@ def _dns_server(settings: Settings) -> str:
     """
     server = address(settings, "dns.server_ip")
     ranges = settings.api.service_cluster_ip_range
-    with suppress(ValueError):  # kube-apiserver refuses an invalid range itself
-        networks = [ip_network(text.strip(), strict=False) for text in ranges.split(",")]
-        if not any(ip_address(server) in network for network in networks):
-            hint = "use another address, or change SERVICE_CLUSTER_IP_RANGE"
-            raise wrong_address(settings, "dns.server_ip", f"an address in {ranges}", hint)
+    networks = ip_families.networks(settings, ip_families.SERVICES)
+    if not any(ip_address(server) in network for network in networks):
+        hint = "use another address, or change SERVICE_CLUSTER_IP_RANGE"
+        raise wrong_address(settings, "dns.server_ip", f"an address in {ranges}", hint)
     return server
 
 

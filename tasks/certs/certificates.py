@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tasks.settings import addresses
+from tasks.settings import addresses, ip_families
 from tasks.settings.addresses import address, host, is_address
 from tasks.settings.load import Settings
 
@@ -41,7 +41,7 @@ def certificates(settings: Settings) -> tuple[Certificate, ...]:
     Raises Failure, which names the setting, for an invalid host, address or node name.
     """
     api, node = host(settings, "api.host"), host(settings, "kubelet.hostname_override")
-    api_ip, node_ip = address(settings, "api.host_ip"), address(settings, "node.address")
+    api_ip, node_ips = address(settings, "api.host_ip"), ip_families.node_addresses(settings)
     service_ip = address(settings, "api.first_service_cluster_ip")
     user = _NODE_USER.format(node)
     if len(user) > _COMMON_NAME_LIMIT:
@@ -51,7 +51,8 @@ def certificates(settings: Settings) -> tuple[Certificate, ...]:
             "short enough for a certificate",
             f"use at most {_COMMON_NAME_LIMIT - len(_NODE_USER.format(''))} characters",
         )
-    sandbox = (node_ip,) if settings.node.sandbox else ()
+    sandbox = node_ips if settings.node.sandbox else ()
+    services = ip_families.networks(settings, ip_families.SERVICES)
     etcd = addresses.loopback_for(host(settings, "etcd.host"))
     client_ca_signer = "server-ca" if settings.certs.single_ca else ""
     return (
@@ -69,6 +70,7 @@ def certificates(settings: Settings) -> tuple[Certificate, ...]:
                 api_ip,
                 api,
                 service_ip,
+                *(str(network[1]) for network in services[1:]),
                 *sandbox,
             ),
         ),
@@ -81,7 +83,7 @@ def certificates(settings: Settings) -> tuple[Certificate, ...]:
                 api_ip,
             ),
         ),
-        _serving("kubelet", user, ("localhost", "127.0.0.1", node, node_ip), "system:nodes"),
+        _serving("kubelet", user, ("localhost", "127.0.0.1", node, *node_ips), "system:nodes"),
         _client("admin", "system:admin", "system:masters"),
         _client("kubelet", user, "system:nodes"),
         _client("kube-proxy", "system:kube-proxy", "system:nodes"),

@@ -6,6 +6,7 @@ No token or other secret is written to a command line or to doit's database.
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import os
 import pwd
@@ -18,7 +19,6 @@ from tasks.certs import kubeconfig
 from tasks.core.errors import Failure
 from tasks.settings import cert_files
 from tasks.settings.load import Settings
-from tasks.settings.paths import absolute
 
 USER = "user"
 """Name of the kubeconfig with the credentials from AUTH_ARGS."""
@@ -51,16 +51,28 @@ def user_credentials(settings: Settings) -> dict[str, str]:
         field = name.removeprefix("--")
         if not name.startswith("--") or field not in FIELDS:
             shown = name if name.startswith("--") else "an argument without dashes"
+            near = difflib.get_close_matches(field, FIELDS, n=1) if shown == name else []
             raise Failure(
                 f"{shown} is not a credential that kube-apiserver can check",
-                "use " + ", ".join(f"--{known}=" for known in FIELDS),
+                f"did you mean --{near[0]}?"
+                if near
+                else "use " + ", ".join(f"--{known}=" for known in FIELDS),
             )
         if not equals:
             value = arguments.pop(0) if arguments else ""
         if not value:
             raise Failure(f"{name} has no value", f"write {name}=VALUE")
-        fields[field] = value if field == "token" else absolute(value)
+        if field in fields:
+            raise Failure(f"{name} is set twice", "remove one of them")
+        fields[field] = value if field == "token" else _path(settings, name, value)
     return fields
+
+
+def _path(settings: Settings, name: str, value: str) -> str:
+    try:
+        return settings.places["certs.auth_args"].path(value)
+    except ValueError as error:
+        raise Failure(f"{name} is not {error}", "correct the path") from None
 
 
 def credential_conflicts(settings: Settings) -> Iterator[Failure]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tasks.certs import credentials
 from tasks.check import container_runtime, folders, formats
-from tasks.components import admission
+from tasks.components import admission, shared_flags
+from tasks.components.base import Context
 from tasks.core.errors import Failure
 from tasks.kubernetes.facts import Minor
 from tasks.settings import groups
@@ -87,9 +88,7 @@ def _authorization(settings: Settings, minor: Minor) -> Iterator[Failure]:
                     " accepts only one of them",
                     f"unset {config} or {other}",
                 )
-        if minor == (1, 29) and "StructuredAuthorizationConfiguration=true" not in (
-            settings.start.feature_gates
-        ):
+        if minor == (1, 29) and not _gate(settings, minor, "StructuredAuthorizationConfiguration"):
             yield Failure(
                 f"{settings.source(config)}: Kubernetes 1.29 needs a feature gate for it",
                 "set FEATURE_GATES=StructuredAuthorizationConfiguration=true",
@@ -105,6 +104,12 @@ def _authorization(settings: Settings, minor: Minor) -> Iterator[Failure]:
             if not webhook
             else "set AUTHORIZATION_WEBHOOK_CONFIG_FILE",
         )
+
+
+def _gate(settings: Settings, minor: Minor, name: str) -> bool:
+    """Return whether the user switches a feature gate on."""
+    gates = shared_flags.feature_gates(Context(settings, minor, Path(os.devnull)))
+    return gates.get(name, False)
 
 
 def _admission(settings: Settings) -> Iterator[Failure]:
@@ -159,11 +164,7 @@ def _kubelet(settings: Settings, minor: Minor) -> Iterator[Failure]:
             " refuses to start with swap",
             "unset one of them",
         )
-    if (
-        kubelet.limited_swap
-        and minor < (1, 30)
-        and ("NodeSwap=true" not in settings.start.feature_gates)
-    ):
+    if kubelet.limited_swap and minor < (1, 30) and not _gate(settings, minor, "NodeSwap"):
         yield Failure(
             f"{settings.source('kubelet.limited_swap')}: Kubernetes before 1.30 needs a feature"
             " gate for it",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from collections.abc import Iterator
 
 from tasks.addons import template_values
-from tasks.components import shared_flags
+from tasks.check import ip_ranges
+from tasks.components import kubelet_config, shared_flags, user_flags
+from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
@@ -20,9 +21,9 @@ _DURATIONS = (
     "kubelet.runtime_request_timeout",
     "kubelet.cpumanager_reconcile_period",
     "kubelet.eviction_pressure_transition_period",
-    "kubelet.eviction_soft_grace_period",
     "controller_manager.claim_binder_sync_period",
 )
+_GRACE = "kubelet.eviction_soft_grace_period"
 _PORTS = re.compile(r"(\d+)(?:([-+])(\d+))?")
 _THRESHOLD = re.compile(r"\s*([a-zA-Z.]+)\s*<\s*\d+(\.\d+)?([KMGTPE]i|[kMGTPE]|%)?\s*")
 _GATE = re.compile(r"\s*\w+\s*=\s*(true|false|t|f|1|0)\s*", re.IGNORECASE)
@@ -45,7 +46,7 @@ def format_problems(settings: Settings, minor: Minor) -> Iterator[Failure]:
     """Yield a failure for every value with a wrong format."""
     yield from _addresses(settings)
     yield from _endpoints(settings)
-    yield from _services(settings)
+    yield from ip_ranges.problems(settings, minor)
     yield from _lists(settings)
     yield from _numbers(settings)
     yield from _dns(settings)
@@ -72,50 +73,6 @@ def _endpoints(settings: Settings) -> Iterator[Failure]:
             )
 
 
-def _networks(settings: Settings, key: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Return the IP address ranges of a setting. Raises Failure if an item is not a range."""
-    found = []
-    for text in settings.value(key).split(","):
-        try:
-            found.append(ipaddress.ip_network(text.strip(), strict=False))
-        except ValueError:
-            raise Failure(
-                f"{settings.source(key)}: {text!r} is not an IP address range",
-                "use for example 10.0.0.0/24",
-            ) from None
-    return found
-
-
-def _services(settings: Settings) -> Iterator[Failure]:
-    """Check that services with fixed addresses are in the address range of services."""
-    try:
-        _networks(settings, "controller_manager.cluster_cidr")
-        networks = _networks(settings, "api.service_cluster_ip_range")
-    except Failure as failure:
-        yield failure
-        return
-    variables = {
-        "api.first_service_cluster_ip": ("FIRST_SERVICE_CLUSTER_IP", 1),
-        "dns.server_ip": ("KUBE_DNS_SERVER_IP", 10),
-    }
-    for key, (variable, number) in variables.items():
-        try:
-            address = ipaddress.ip_address(settings.value(key))
-        except ValueError:
-            yield Failure(
-                f"{settings.source(key)}: {settings.value(key)!r} is not an IP address",
-                f"set for example {variable}={networks[0][number]}",
-            )
-            continue
-        if not any(address in network for network in networks):
-            yield Failure(
-                f"{settings.source(key)}: {address} is outside the address range of services,"
-                f" {settings.api.service_cluster_ip_range}"
-                f" ({settings.source('api.service_cluster_ip_range')})",
-                f"set for example {variable}={networks[0][number]}",
-            )
-
-
 def _lists(settings: Settings) -> Iterator[Failure]:
     """Check items of lists, more flags, and authorizers."""
     patterns = {
@@ -130,13 +87,8 @@ def _lists(settings: Settings) -> Iterator[Failure]:
                     f"{settings.source(key)}: {item!r} is not a {expected}",
                     f"use for example {example}",
                 )
-    for key in ("kubelet.flags", "cloud_controller_manager.flags"):
-        text = settings.value(key).lstrip()
-        if text and text[0] not in "-'\"":
-            yield Failure(
-                f"{settings.source(key)}: {text.split()[0]!r} is not a flag",
-                f"use for example --{text.split()[0]}",
-            )
+    for key in filter(None, (spec.user_flags for spec in COMPONENTS.values())):
+        yield from user_flags.problems(settings, key)
     for word in filter(None, settings.api.authorization_mode.split(",")):
         if word not in _AUTHORIZERS:
             near = difflib.get_close_matches(word, _AUTHORIZERS, n=1)
@@ -162,12 +114,21 @@ def _numbers(settings: Settings) -> Iterator[Failure]:
             f"{settings.source('api.node_port_range')}: {ports!r} is not a port range",
             "use for example 30000-32767",
         )
-    for key in _DURATIONS:
-        text = settings.value(key)
+    durations = [(key, settings.value(key)) for key in _DURATIONS]
+    periods = kubelet_config.grace_periods(settings)
+    for key, text in (*durations, *((_GRACE, period) for period in periods.values())):
         if text and not _DURATION.fullmatch(text):
             yield Failure(
                 f"{settings.source(key)}: {text!r} is not a duration", "use for example 90s"
             )
+    signals = {item.partition("<")[0].strip() for item in settings.kubelet.eviction_soft.split(",")}
+    for signal in signals.symmetric_difference(periods) - {""}:
+        yield Failure(
+            f"{settings.source(_GRACE)}: {signal} has"
+            f" {'a grace period but no' if signal in periods else 'no grace period for its'} soft"
+            " threshold (kubelet.eviction_soft)",
+            f"set {_GRACE} to a period for all signals, such as 90s, or to one for each",
+        )
 
 
 def _bounds(match: re.Match[str]) -> tuple[int, int]:

@@ -47,7 +47,7 @@ def load_settings() -> Settings:
                 f"the command line ({row.key}=): every user of this machine can read the value",
                 f"set it in the environment ({row.env}) or in {load.FILE}",
             )
-    return load.load(os.environ, arguments)
+    return load.load(os.environ, arguments, folder=start_folder())
 
 
 def settings_from_up_options(argv: Sequence[str]) -> dict[str, str]:

@@ -12,12 +12,20 @@ from tasks.addons.catalog import ADDONS
 from tasks.check import tasks as check
 from tasks.cli.command_line import UP_OPTIONS
 from tasks.cli.task import Check, action
-from tasks.cluster import foreground, instance_lock, liveness, summary
+from tasks.cluster import foreground, instance_lock, liveness, refusals, summary
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.debug import saved_breakpoints, swap
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import kubectl, pods, prerequisites, processes, replacement, sandbox
+from tasks.runtime import (
+    accepted_flags,
+    kubectl,
+    pods,
+    prerequisites,
+    processes,
+    replacement,
+    sandbox,
+)
 from tasks.settings.load import Settings
 from tasks.system import files, inherited, process
 
@@ -31,10 +39,12 @@ def reconcile(settings: Settings, name: str) -> None:
     check.require(settings, load_checkout(settings.paths.lock).minor)
     foreground.stop_cluster_on_exit(settings, partial(stop_all, settings))
     instance_lock.share(settings)
+    refusals.require_user_flags(settings, components_to_run(settings))
     for start_check in COMPONENTS[name].start_checks:
         prerequisites.START_CHECKS[start_check](settings)
     with files.locked(settings.paths.run / f"{name}.lock"):
         component = processes.desired_component(settings, name)
+        accepted_flags.require(settings, component)
         if swap.recover(settings, name):
             console.note("its debugger had exited: back in mode normal")
         record = process.load(settings.paths.run, name)
@@ -162,6 +172,7 @@ def _stop(settings: Settings, name: str) -> bool:
 
 def task_up(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the task that builds and starts the cluster."""
+    user_flags = refusals.modules_with_user_flags(settings, components_to_run(settings))
     yield {
         "basename": "up",
         "doc": "build what changed and start the cluster",
@@ -169,6 +180,8 @@ def task_up(settings: Settings) -> Iterator[dict[str, Any]]:
         "params": list(UP_OPTIONS),
         "task_dep": [
             *_credentials(settings),
+            # before the first component is restarted: these binaries check the user's flags
+            *(f"build:{module}" for _, module in user_flags),
             *(f"start:{name}" for name in components_to_run(settings)),
             *(f"addons:{name}" for name in ADDONS if settings.start.control_plane),
             *([] if settings.start.kubectl else ["build:kubectl"]),

@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.components import command_line, serving, shared_flags
+from tasks.components import command_line, serving, shared_flags, user_flags
 from tasks.components.base import Component, Context
 from tasks.components.spec import Program, Spec
 from tasks.core.errors import Failure
@@ -16,6 +16,7 @@ from tasks.settings.load import Settings
 from tasks.settings.paths import absolute, user_files
 
 NAME = "cloud-controller-manager"
+USER_FLAGS = "cloud_controller_manager.flags"
 AFTER = ("kube-apiserver",)
 _EXTERNAL = "start.external_cloud_provider"
 _PROVIDER, _CONFIG = "start.cloud_provider", "start.cloud_config"
@@ -56,7 +57,7 @@ def build(context: Context) -> Component:
     binary = user_binary(settings)
     argv = (
         *command_line.argv(NAME, context, desired_flags(context)),
-        *command_line.extra_flags(settings, "cloud_controller_manager.flags"),
+        *user_flags.arguments(settings, USER_FLAGS),
     )
     inputs = (
         *cert_files.kubeconfig_files(settings, "controller"),
@@ -162,6 +163,7 @@ SPEC = Spec(
     program=Program("module", NAME),
     build=build,
     flags=desired_flags,
+    user_flags=USER_FLAGS,
     after=AFTER,
     optional=runs,
     user_program=user_binary,

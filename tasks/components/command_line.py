@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.components.base import Context
-from tasks.core.errors import Failure
 from tasks.kubernetes import facts
-from tasks.settings.load import Settings
 from tasks.settings.paths import absolute
 
 Value = str | int | float | bool | Path
@@ -48,15 +45,3 @@ def text(value: Value) -> str:
 def file_flags(**files: str) -> dict[str, Value]:
     """Return the flags whose file is set, with absolute paths."""
     return {name: absolute(value) for name, value in files.items() if value}
-
-
-def extra_flags(settings: Settings, key: str) -> list[str]:
-    """Return the extra flags in a setting, split like a shell does.
-
-    Raises Failure when the quoting is invalid.
-    """
-    try:
-        return shlex.split(settings.value(key))
-    except ValueError as error:
-        source = settings.source(key)
-        raise Failure(f"{source}: {str(error).lower()}", "use shell quoting") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from tasks.components import command_line, image_mirrors
 from tasks.components.base import Component, Context
 from tasks.components.spec import Program, Spec
-from tasks.settings import templates
+from tasks.settings import ip_families, templates
 from tasks.settings.load import Settings
 from tasks.settings.paths import absolute
 from tasks.system import files
@@ -130,7 +130,8 @@ def configuration(settings: Settings, tools: Tools) -> str:
 
 def _proxy_env(settings: Settings) -> dict[str, str]:
     """Return the proxy and CA variables of containerd."""
-    ca_bundle = {"SSL_CERT_FILE": settings.mirror.ca_bundle} if settings.mirror.ca_bundle else {}
+    bundle = settings.mirror.ca_bundle
+    ca_bundle: dict[str, str] = {"SSL_CERT_FILE": bundle} if bundle else {}
     if not (settings.node.sandbox and settings.node.pull):
         return ca_bundle
     proxy = f"http://127.0.0.1:{PROXY_PORT}"
@@ -141,8 +142,13 @@ def network(settings: Settings) -> str:
     """Return the CNI configuration of the pod network: a bridge with addresses of cluster_cidr."""
     # the sandbox and its pods stop together, so a file in its /run never has a stale lease
     leases = Path("/run/cni-ipam") if settings.node.sandbox else settings.paths.instance / "ipam"
+    subnets = ip_families.items(settings.controller_manager.cluster_cidr)
+    defaults = ("::/0" if ":" in subnet else "0.0.0.0/0" for subnet in subnets)
     return templates.render(
-        "cni.conflist.j2", subnet=settings.controller_manager.cluster_cidr, leases=str(leases)
+        "cni.conflist.j2",
+        ranges=[[{"subnet": subnet}] for subnet in subnets],
+        routes=[{"dst": destination} for destination in dict.fromkeys(defaults)],
+        leases=str(leases),
     )
 
 

@@ -7,7 +7,7 @@ import ipaddress
 from tasks.components import containerd
 from tasks.components.kubelet_config import TRACING_PORT
 from tasks.core.errors import Failure
-from tasks.settings import addresses
+from tasks.settings import addresses, ip_families
 from tasks.settings.load import Settings
 
 
@@ -25,6 +25,7 @@ def mappings(settings: Settings) -> list[str]:
         found.append(f"out:127.0.0.1:{TRACING_PORT}:127.0.0.1:{TRACING_PORT}")
     if settings.node.pull:
         found.append(f"proxy:127.0.0.1:{containerd.PROXY_PORT}")
+    node = ip_families.node_addresses(settings)[0]
     for entry in settings.node.forward:
         host, _, inside = entry.partition(":")
         for number in (host, inside or host):
@@ -34,7 +35,7 @@ def mappings(settings: Settings) -> list[str]:
                     f"{source}: {entry!r} is not a port",
                     "use a port (30080) or HOST:SANDBOX (8080:30080), each from 1 to 65535",
                 )
-        found.append(f"in:127.0.0.1:{host}:{settings.node.address}:{inside or host}")
+        found.append(f"in:127.0.0.1:{host}:{node}:{inside or host}")
     return found
 
 

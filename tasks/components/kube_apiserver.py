@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks.components import admission, command_line, etcd, insecure_port, shared_flags
 from tasks.components.base import Component, Context
 from tasks.components.spec import Program, Spec
-from tasks.settings import addresses, cert_files
+from tasks.settings import addresses, cert_files, ip_families
 from tasks.settings.paths import user_files
 from tasks.system.ports import Health
 
@@ -133,7 +133,7 @@ def pause_limit(context: Context) -> str:
 def _runtime_config(context: Context) -> dict[str, command_line.Value]:
     """Return the flag for API groups: those of the user, and those that plugins need."""
     api = context.settings.api
-    groups = [api.runtime_config] if api.runtime_config else []
+    groups: list[str] = [api.runtime_config] if api.runtime_config else []
     if api.pod_priority_preemption and context.facts.pod_priority_alpha:
         groups.append("scheduling.k8s.io/v1alpha1=true")
     groups += admission.groups(context)
@@ -175,7 +175,7 @@ def _advertise(context: Context) -> dict[str, command_line.Value]:
     if settings.api.advertise_address:
         return {"advertise-address": settings.api.advertise_address}
     if settings.node.sandbox:
-        return {"advertise-address": settings.node.address}
+        return {"advertise-address": ip_families.node_addresses(settings)[0]}
     host_ip = settings.api.host_ip
     return {} if host_ip == "127.0.0.1" else {"advertise-address": host_ip}
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.components import command_line, containerd, docker, kubelet_config, shared_flags
+from tasks.components import (
+    command_line,
+    containerd,
+    docker,
+    kubelet_config,
+    shared_flags,
+    user_flags,
+)
 from tasks.components.base import Component, Context
 from tasks.components.spec import Program, Spec
-from tasks.settings import addresses, cert_files
+from tasks.settings import addresses, cert_files, ip_families
 from tasks.settings.groups import Node
 from tasks.settings.load import Settings
 from tasks.settings.paths import user_files
 from tasks.system.ports import Health
 
 NAME = "kubelet"
+USER_FLAGS = "kubelet.flags"
 AFTER = ("kube-apiserver", "containerd")
 
 
@@ -25,7 +33,7 @@ def desired_flags(context: Context) -> command_line.Flags:
         **shared_flags.logging_flags(settings),
         "chaos-chance": settings.kubelet.chaos_chance,
         "hostname-override": settings.kubelet.hostname_override,
-        **({"node-ip": settings.node.address} if settings.node.sandbox else {}),
+        **_node_address(settings),
         **_cloud(settings),
         "kubeconfig": settings.paths.kubeconfig("kubelet"),
         "keep-terminated-pod-volumes": settings.kubelet.keep_terminated_pod_volumes,
@@ -47,7 +55,7 @@ def build(context: Context) -> Component:
         name=NAME,
         argv=(
             *command_line.argv(NAME, context, desired_flags(context)),
-            *command_line.extra_flags(settings, "kubelet.flags"),
+            *user_flags.arguments(settings, USER_FLAGS),
         ),
         health=Health(addresses.url(endpoint.scheme, "127.0.0.1", healthz, endpoint.path)),
         after=AFTER if containerd.runs(settings) else AFTER[:1],
@@ -112,6 +120,15 @@ def _runtime(context: Context) -> dict[str, command_line.Value]:
     }
 
 
+def _node_address(settings: Settings) -> dict[str, command_line.Value]:
+    """Return the flag of the node's addresses; with a cloud provider, kubelets accept only one."""
+    if not settings.node.sandbox:
+        return {}
+    found = ip_families.node_addresses(settings)
+    in_cloud = settings.start.external_cloud_provider or settings.start.cloud_provider
+    return {"node-ip": found[0] if in_cloud else ",".join(found)}
+
+
 def _cloud(settings: Settings) -> dict[str, command_line.Value]:
     external = settings.start.external_cloud_provider
     default = settings.kubelet.hostname_override if external else ""
@@ -142,6 +159,7 @@ SPEC = Spec(
     program=Program("module", NAME),
     build=build,
     flags=desired_flags,
+    user_flags=USER_FLAGS,
     after=AFTER,
     part="kubelet",
     sandboxed=True,

@@ -55,7 +55,7 @@ def configuration(context: Context) -> str:
         eviction_hard=_thresholds(settings.kubelet.eviction_hard),
         eviction_soft=soft,
         # upstream's script has no variable for it, and without it the kubelet exits
-        eviction_soft_grace_period=dict.fromkeys(soft, settings.kubelet.eviction_soft_grace_period),
+        eviction_soft_grace_period=grace_periods(settings),
         feature_gates=shared_flags.feature_gates(context),
         # the container runtime may be paused too
         request_timeout=settings.kubelet.runtime_request_timeout
@@ -95,6 +95,18 @@ def _thresholds(text: str) -> dict[str, str]:
     """Return the quantities of eviction thresholds such as memory.available<100Mi, by signal."""
     pairs = (item.strip().split("<", 1) for item in text.split(",") if "<" in item)
     return {signal.strip(): quantity.strip() for signal, quantity in pairs}
+
+
+def grace_periods(settings: Settings) -> dict[str, str]:
+    """Return the grace periods of the soft eviction thresholds, by signal.
+
+    kubelet.eviction_soft_grace_period is one period for all signals, or has a period for each.
+    """
+    period = settings.kubelet.eviction_soft_grace_period
+    if "=" not in period:
+        return dict.fromkeys(_thresholds(settings.kubelet.eviction_soft), period)
+    pairs = (item.partition("=") for item in period.split(","))
+    return {signal.strip(): value.strip() for signal, _, value in pairs}
 
 
 def client_ca(settings: Settings) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tasks.components.base import Context
 from tasks.components.command_line import Value, text
+from tasks.settings import ip_families
 from tasks.settings.load import Settings
 from tasks.settings.paths import absolute
 
@@ -24,6 +25,8 @@ def feature_gates(context: Context) -> dict[str, bool]:
     gates = {name.strip(): value.strip().lower() in _TRUE for name, _, value in items if name}
     if settings.api.pod_priority_preemption and context.facts.pod_priority_alpha:
         gates["PodPriority"] = True
+    if context.facts.dual_stack == "alpha" and ip_families.is_dual_stack(settings):
+        gates.setdefault(ip_families.GATE, True)
     return gates
 
 

@@ -46,6 +46,8 @@ class Spec:
     """Returns the component; a pure function."""
     flags: Callable[[Context], Flags]
     """Returns the desired flags, including those that its version does not accept."""
+    user_flags: str = ""
+    """The key of the setting with flags of the user, which come last on the command line."""
     after: tuple[str, ...] = ()
     """The components that must be ready before it starts."""
     certs: tuple[str, ...] = ()

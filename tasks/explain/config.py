@@ -25,11 +25,64 @@ tracebacks to errors. Any other variable that begins with `STEPKUBE_` and is not
 error. So are an unknown key, and a key that is in the file twice. `version: 1.20` works with and
 without quotes.
 
-An empty variable counts as not set. "from" and "up to" name the Kubernetes versions that have a
+An empty variable counts as not set. A key without a value makes a text or a list empty; for other
+settings it counts as not set. "from" and "up to" name the Kubernetes versions that have a
 setting; for other versions it is an error. "The variable from" and "the variable up to" name the
 versions whose `hack/local-up-cluster.sh` reads the variable; for other versions the variable is an
 error, but the key works. `doit check` reports what is wrong with the settings before anything is
 built.
+
+## Values in stepkube.yaml
+
+Numbers, dates and words such as `off` are read as they are written: `version: 1.20`,
+`mirror.gosumdb: off` and a commit like `0123456` need no quotes. A setting with several parts is one
+text, or a list or mapping of YAML. An item of a list contains no comma.
+
+- `A=true,B=false` or `{A: true, B: false}`: `start.feature_gates`, `api.runtime_config`,
+  `kubelet.cpumanager_policy_options`, `logs.spec`.
+- `A,B` or `[A, B]`: `api.enable_admission_plugins`, `api.disable_admission_plugins`,
+  `api.authorization_mode`, `api.cors_allowed_origins`, `controller_manager.controllers`,
+  `mirror.goproxy`, `api.service_cluster_ip_range`, `controller_manager.cluster_cidr`,
+  `node.address`, and every setting whose default is a list.
+- `memory.available<100Mi` or `{memory.available: 100Mi}`: `kubelet.eviction_hard`,
+  `kubelet.eviction_soft`. `kubelet.eviction_soft_grace_period` is `90s` for all signals, or
+  `{memory.available: 90s}`.
+- `--max-pods=5 --node-labels=a=b` with shell quoting, a list of arguments, or
+  `{max-pods: 5, node-labels: {a: b}}`: `kubelet.flags`, `cloud_controller_manager.flags`,
+  `certs.auth_args`, `node.docker_opts`. A list as the value of a flag repeats the flag.
+
+```yaml
+start:
+  feature_gates: {AllAlpha: false, EphemeralContainers: true}
+kubelet:
+  eviction_hard: {memory.available: 100Mi, nodefs.available: 1Gi}
+  flags: [--max-pods=20, --node-labels=disk=ssd]
+```
+
+## Flags of components
+
+`kubelet.flags` and `cloud_controller_manager.flags` come last on the command line, so they have
+priority over the flags of stepkube. A flag of yours that the component does not know is an error
+that names the flag, its source and the most similar flag. `doit up` finds it before it restarts
+anything. stepkube leaves out only its own flags. A flag that has one value and is set twice is an
+error too; so is an argument that is not a flag.
+
+## Paths
+
+A relative path starts at the folder of its source: in `stepkube.yaml` at the folder of this file,
+in the environment and on the command line at the folder in which you called doit. This is also true
+for `STEPKUBE_HOME` and `STEPKUBE_CONFIG`. `~` is your home folder, `~NAME` that of another user.
+In `stepkube.yaml`, `$NAME` and `${NAME}` are variables of the environment, and `$$` is a dollar
+sign; a variable that is not set is an error. `start.kubectl` and `node.rkt_path` are names of
+programs if they contain no `/`. Sockets (`node.container_runtime_endpoint`) are absolute.
+
+## Two address ranges (dual stack)
+
+`api.service_cluster_ip_range` and `controller_manager.cluster_cidr` can have two ranges, one of
+IPv4 and one of IPv6, from Kubernetes 1.20 on. stepkube switches the feature gate IPv6DualStack on
+where it is off by default (1.20). Then pods, the node in its sandbox (`node.address`, by default
+`10.99.0.1,fd99:5eed::1`), and services with `ipFamilyPolicy: PreferDualStack` have an address of
+each family. The first range is that of the service `kubernetes`; with a sandbox it is IPv4.
 
 ## Differences from the script
 

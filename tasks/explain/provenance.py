@@ -20,7 +20,7 @@ from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Facts
-from tasks.settings import load
+from tasks.settings import ip_families, load
 from tasks.settings.load import Settings
 from tasks.settings.table import Row, table
 
@@ -178,7 +178,8 @@ def _alternatives(row: Row, value: Any) -> list[str]:
     if isinstance(value, int | float):
         return [str(value - 1 if value >= 65535 else value + 1)]
     # "probe<1" looks like an eviction threshold: text that is not a threshold is dropped
-    return [other for other in ("", "probe", "probe<1") if other != value]
+    valid = ("192.0.2.1",) if row.key == ip_families.NODE else ()
+    return [other for other in ("", "probe", "probe<1", *valid) if other != value]
 
 
 def _argument(value: Any) -> str:

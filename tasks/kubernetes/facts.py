@@ -60,6 +60,7 @@ class Facts:
     dockershim: bool
     rkt: bool
     cgroup_v2: bool
+    dual_stack: str
     health: Mapping[str, Endpoint]
     admission_removed: Mapping[str, str]
     note: str = ""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,25 +14,21 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import container, port_forwards, sandbox
+from tasks.runtime import accepted_flags, container, port_forwards, sandbox
 from tasks.runtime.host_queries import HOST_QUERIES
 from tasks.settings.load import Settings
 from tasks.system import exits, files, inherited, ports, process, procfs, resources, signals
 from tasks.system.process import Record, Spawn
 from tasks.system.procfs import Identity
-from tasks.system.run import Result, program, run
-
-_UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag: -?-?'?([a-z0-9-]+)")
-_REFUSAL = re.compile(
-    r"invalid argument .* for|invalid value .* for flag|flag needs an argument|"
-    r"unrecognized feature gate|cannot set feature gate"
-)
+from tasks.system.run import program
 
 
 def desired_component(settings: Settings, name: str) -> Component:
     """Return a component as it should run, without the flags that its binary does not know."""
     component = configured_component(settings, name)
-    return with_accepted_flags(settings, component) if COMPONENTS[name].module else component
+    if COMPONENTS[name].module is None:
+        return component
+    return accepted_flags.with_accepted_flags(settings, component)
 
 
 def configured_component(settings: Settings, name: str) -> Component:
@@ -60,55 +53,6 @@ def binary(settings: Settings, name: str) -> Path:
             return tool_record.load_tool(settings, spec.program.name).bin
         case "installed":
             return Path(program(spec.program.name))
-
-
-def with_accepted_flags(settings: Settings, component: Component) -> Component:
-    """Return the component without the flags that its binary does not know.
-
-    --help does not list hidden flags, so the binary parses the complete command line with --help
-    appended. The result is stored per command line. Raises Failure with the binary's own message
-    when it refuses the value of a flag.
-    """
-    cache = settings.paths.run / f"{component.name}.flags"
-    digest = files.digest(*component.argv)
-    result = files.read_json(cache) or {}
-    if result.get("asked") != digest:
-        result = {"asked": digest, "refused": _unknown_flags(settings, component)}
-        with suppress(Failure):  # it is a cache: a full disk hides no status
-            files.write_json(cache, result)
-        for flag in result["refused"]:
-            console.say(f"  {component.name} does not know --{flag}: left out")
-    argv = tuple(item for item in component.argv if _flag_name(item) not in result["refused"])
-    return replace(component, argv=argv)
-
-
-def _unknown_flags(settings: Settings, component: Component) -> list[str]:
-    unknown: list[str] = []
-    while True:
-        argv = [item for item in component.argv if _flag_name(item) not in unknown]
-        env = {"HOME": "/", "PATH": os.defpath}
-        result = run(*argv, "--help", check=False, timeout=60, env=env)
-        match = _UNKNOWN_FLAG.search(result.stderr + result.stdout) if result.code else None
-        if match is None or match[1] in unknown:
-            _require_accepted(component.name, result)
-            if COMPONENTS[component.name].built_module(settings):
-                # from 1.31, feature gates are checked after --help, but before --version
-                version = run(*argv, "--version", check=False, timeout=60, env=env)
-                _require_accepted(component.name, version)
-            return unknown
-        unknown.append(match[1])
-
-
-def _require_accepted(name: str, result: Result) -> None:
-    """Raise Failure with what a binary prints when it refuses the value of a flag."""
-    lines = (result.stderr + result.stdout).splitlines() if result.code else []
-    refusals = [line.strip() for line in lines if _REFUSAL.search(line)]
-    if refusals:
-        raise Failure(f"{name} refuses its command line: {refusals[0]}", "correct this setting")
-
-
-def _flag_name(argument: str) -> str:
-    return argument.removeprefix("--").partition("=")[0] if argument.startswith("--") else ""
 
 
 def fingerprint(component: Component) -> str:

@@ -18,8 +18,8 @@ from pathlib import Path
 from tasks.components import forwarding
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
-from tasks.runtime import port_forwards
-from tasks.settings import addresses, templates
+from tasks.runtime import port_forwards, sandbox_ipv6
+from tasks.settings import addresses, ip_families, templates
 from tasks.settings.load import Settings
 from tasks.system import exits, files, process, procfs, signals
 from tasks.system.process import Record
@@ -78,6 +78,7 @@ def ensure(settings: Settings) -> Record:
         if init is None or not init.alive():
             stop(settings)
             init = _start(settings)
+        sandbox_ipv6.ensure(settings, init)
         port_forwards.ensure_main(settings, init)
     return init
 
@@ -144,7 +145,7 @@ def _start(settings: Settings) -> Record:
         home=paths.home,
         ready=ready,
         pod_logs=paths.logs / "pods",
-        address=settings.node.address,
+        address=ip_families.node_addresses(settings)[0],
         gateway=_gateway(settings),
         api=forwarding.non_loopback_api_host(settings),
         api_is_address=addresses.is_address(forwarding.non_loopback_api_host(settings)),
@@ -183,5 +184,6 @@ def forward_port(settings: Settings, name: str, port: int) -> Record:
 
 def _gateway(settings: Settings) -> str:
     """Return an unused address of the node's network, for the default route."""
-    network = ipaddress.ip_network(f"{settings.node.address}/24", strict=False)
+    address = ip_families.node_addresses(settings)[0]
+    network = ipaddress.ip_network(f"{address}/24", strict=False)
     return str(network.broadcast_address - 1)

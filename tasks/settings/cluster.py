@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.settings.declare import option
+from tasks.settings.declare import Command, Flags, Pairs, UserPath, option
 
 LeaderElect = Literal["auto", "true", "false"]
 StartWord = Literal["all", "kubeletonly", "nokubelet", "nokubeproxy"]
@@ -24,10 +24,10 @@ class Start:
         " default)",
         "ENABLE_DAEMON",
     )
-    feature_gates: str = option(
+    feature_gates: Pairs = option(
         "AllAlpha=false", "feature gates of all components", "FEATURE_GATES"
     )
-    emulated_version: str = option(
+    emulated_version: Pairs = option(
         "",
         "older minor that the control plane emulates, such as 1.34",
         "EMULATED_VERSION",
@@ -41,10 +41,10 @@ class Start:
         "LEADER_ELECT",
         variable_since="1.29",
     )
-    kubectl: str = option(
+    kubectl: Command = option(
         "", "kubectl to use instead of a built one", "KUBECTL", variable_until="1.34"
     )
-    config_dir: str = option(
+    config_dir: UserPath = option(
         "",
         "folder in which each instance makes a folder for configuration files; empty means the"
         " instance's folder",
@@ -58,7 +58,7 @@ class Start:
         "KUBETEST_IN_DOCKER",
     )
     cloud_provider: str = option("", "name of an in-tree cloud provider", "CLOUD_PROVIDER")
-    cloud_config: str = option("", "configuration file of the cloud provider", "CLOUD_CONFIG")
+    cloud_config: UserPath = option("", "configuration file of the cloud provider", "CLOUD_CONFIG")
     external_cloud_provider: bool = option(
         False,
         "run cloud-controller-manager and let it manage the cloud",
@@ -114,7 +114,7 @@ class Addons:
 class Certs:
     """Certificates and keys."""
 
-    dir: str = option(
+    dir: UserPath = option(
         "", "folder of the certificates; empty means in the instance's folder", "CERT_DIR"
     )
     single_ca: bool = option(
@@ -138,13 +138,13 @@ class Certs:
         "KUBECONFIG_TOKEN",
         secret=True,
     )
-    auth_args: str = option(
+    auth_args: Flags = option(
         "",
         "options of `kubectl config set-credentials`, for an additional kubeconfig",
         "AUTH_ARGS",
         secret=True,
     )
-    service_account_key: str = option(
+    service_account_key: UserPath = option(
         "", "key that signs service account tokens; empty makes one", "SERVICE_ACCOUNT_KEY"
     )
 
@@ -154,13 +154,15 @@ class Logs:
     """Logs of the components."""
 
     level: int = option(3, "verbosity of the components", "LOG_LEVEL")
-    spec: str = option("", "verbosity per file, such as token_controller*=5", "LOG_SPEC")
+    spec: Pairs = option("", "verbosity per file, such as token_controller*=5", "LOG_SPEC")
     verbose: int = option(
         1,
         "from 2 on, stepkube prints every command it runs; from 5 on, tracebacks too",
         "KUBE_VERBOSE",
     )
-    dir: str = option("", "folder of the logs; empty means in the instance's folder", "LOG_DIR")
+    dir: UserPath = option(
+        "", "folder of the logs; empty means in the instance's folder", "LOG_DIR"
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.settings.declare import option
+from tasks.settings.declare import Flags, Items, Pairs, UserPath, option
 
 EtcdLevel = Literal["debug", "info", "warn", "error", "panic", "fatal"]
 
@@ -28,38 +28,38 @@ class Api:
         "", "address that kube-apiserver publishes in the cluster", "ADVERTISE_ADDRESS"
     )
     external_hostname: str = option("localhost", "host name in external URLs", "EXTERNAL_HOSTNAME")
-    cors_allowed_origins: str = option(
+    cors_allowed_origins: Items = option(
         "//127.0.0.1(:[0-9]+)?$,//localhost(:[0-9]+)?$",
         "regular expressions of web origins (CORS) that may call the API",
         "API_CORS_ALLOWED_ORIGINS",
     )
-    authorization_mode: str = option("Node,RBAC", "authorizers, in order", "AUTHORIZATION_MODE")
-    authorization_config: str = option(
+    authorization_mode: Items = option("Node,RBAC", "authorizers, in order", "AUTHORIZATION_MODE")
+    authorization_config: UserPath = option(
         "",
         "authorization configuration file; replaces authorization_mode",
         "AUTHORIZATION_CONFIG",
         since="1.29",
     )
-    authorization_webhook_config_file: str = option(
+    authorization_webhook_config_file: UserPath = option(
         "",
         "kubeconfig of the authorization webhook, for the mode Webhook",
         "AUTHORIZATION_WEBHOOK_CONFIG_FILE",
         variable_since="1.16",
     )
-    authentication_webhook_config_file: str = option(
+    authentication_webhook_config_file: UserPath = option(
         "",
         "kubeconfig of the token authentication webhook",
         "AUTHENTICATION_WEBHOOK_CONFIG_FILE",
         variable_since="1.16",
     )
-    runtime_config: str = option("", "API versions to enable or disable", "RUNTIME_CONFIG")
-    enable_admission_plugins: str = option(
+    runtime_config: Pairs = option("", "API versions to enable or disable", "RUNTIME_CONFIG")
+    enable_admission_plugins: Items = option(
         "", "admission plugins to add to the default list", "ENABLE_ADMISSION_PLUGINS"
     )
-    disable_admission_plugins: str = option(
+    disable_admission_plugins: Items = option(
         "", "admission plugins to disable", "DISABLE_ADMISSION_PLUGINS"
     )
-    admission_control_config_file: str = option(
+    admission_control_config_file: UserPath = option(
         "", "admission configuration file", "ADMISSION_CONTROL_CONFIG_FILE"
     )
     deny_security_context_admission: bool = option(
@@ -90,13 +90,13 @@ class Api:
         "ENABLE_APISERVER_BASIC_AUDIT",
         until="1.11",
     )
-    audit_policy_file: str = option(
+    audit_policy_file: UserPath = option(
         "",
         "audit policy file; if set, an audit log is written next to the other logs",
         "AUDIT_POLICY_FILE",
         variable_since="1.14",
     )
-    egress_selector_config_file: str = option(
+    egress_selector_config_file: UserPath = option(
         "",
         "configuration file of connections to nodes, etcd and control plane; empty means direct",
         "EGRESS_SELECTOR_CONFIG_FILE",
@@ -104,7 +104,7 @@ class Api:
         variable_since="1.21",
     )
     allow_privileged: bool = option(True, "allow privileged pods", "ALLOW_PRIVILEGED")
-    service_cluster_ip_range: str = option(
+    service_cluster_ip_range: Items = option(
         "10.0.0.0/24", "IP address range of services", "SERVICE_CLUSTER_IP_RANGE"
     )
     first_service_cluster_ip: str = option(
@@ -143,7 +143,7 @@ class Etcd:
 
     host: str = option("127.0.0.1", "address on which etcd listens", "ETCD_HOST")
     port: int = option(2379, "client port", "ETCD_PORT")
-    dir: str = option("", "data folder; empty means in the instance's folder", "ETCD_DIR")
+    dir: UserPath = option("", "data folder; empty means in the instance's folder", "ETCD_DIR")
     preserve: bool = option(
         True,
         "keep the cluster's objects after `doit down`",
@@ -162,7 +162,7 @@ class ControllerManager:
 
     secure_port: int = option(10257, "https port", "KCM_SECURE_PORT", variable_since="1.29")
     port: int = option(10252, "http port of releases without an https port", until="1.11")
-    controllers: str = option(
+    controllers: Items = option(
         "*", "controllers to run; * means all default ones", "KUBE_CONTROLLERS"
     )
     claim_binder_sync_period: str = option(
@@ -171,15 +171,15 @@ class ControllerManager:
     enable_hostpath_provisioner: bool = option(
         False, "create volumes in host folders", "ENABLE_HOSTPATH_PROVISIONER"
     )
-    cluster_signing_cert_file: str = option(
+    cluster_signing_cert_file: UserPath = option(
         "",
         "CA certificate that signs certificate requests; empty means the client CA",
         "CLUSTER_SIGNING_CERT_FILE",
     )
-    cluster_signing_key_file: str = option(
+    cluster_signing_key_file: UserPath = option(
         "", "key of cluster_signing_cert_file", "CLUSTER_SIGNING_KEY_FILE"
     )
-    cluster_cidr: str = option(
+    cluster_cidr: Items = option(
         "10.1.0.0/16", "IP address range of pods", "CLUSTER_CIDR", variable_since="1.16"
     )
     external_cloud_volume_plugin: str = option(
@@ -194,10 +194,10 @@ class ControllerManager:
 class CloudControllerManager:
     """cloud-controller-manager, which runs when EXTERNAL_CLOUD_PROVIDER is true."""
 
-    binary: str = option(
+    binary: UserPath = option(
         "", "program to run instead of the tree's", "EXTERNAL_CLOUD_PROVIDER_BINARY"
     )
-    flags: str = option(
+    flags: Flags = option(
         "", "more flags, with shell quoting", "CLOUD_CTLRMGR_FLAGS", variable_since="1.24"
     )
     configure_cloud_routes: bool = option(

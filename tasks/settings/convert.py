@@ -6,20 +6,22 @@ import difflib
 from typing import Any, Literal, get_args, get_origin
 
 from tasks.core.errors import Failure
+from tasks.settings import forms, user_paths
 from tasks.settings.declare import Pair
 from tasks.settings.table import Row
+from tasks.settings.user_paths import Place
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 
 
-def convert(raw: Any, row: Row, source: str) -> Any:
+def convert(raw: Any, row: Row, place: Place) -> Any:
     """Convert text or a YAML value to the type of its setting. Raises Failure naming the source."""
     kind = row.kind
     try:
         if get_origin(kind) is Literal:
-            text = str(raw).lower() if isinstance(raw, bool) else str(raw)
-            if text in get_args(kind):
-                return text
+            for text in (forms.text(raw), forms.boolean(raw)):
+                if text in get_args(kind):
+                    return text
             raise ValueError("one of " + ", ".join(filter(None, get_args(kind))))
         if kind is bool:
             return _boolean(raw)
@@ -31,19 +33,26 @@ def convert(raw: Any, row: Row, source: str) -> Any:
             item = get_args(kind)[0]
             if item is Pair and isinstance(raw, dict):
                 raw = [f"{name}={value}" for name, value in raw.items()]
-            return _items(_sequence(raw), item)
-        return "" if raw is None else _text(raw)
+            return _items(_sequence(raw), item, place)
+        if forms.has_form(kind):
+            return forms.joined(raw, kind)
+        text = forms.text(raw)
+        if user_paths.is_path(kind) and text != row.word:
+            return user_paths.resolve(text, kind, place)
+        return text
     except (ValueError, TypeError) as error:
         expected = {int: "a whole number", float: "a number"}.get(kind) or str(error)
         shown = "the value" if row.secret else repr(raw)
         raise Failure(
-            f"{source}: {shown} is not {expected}", f"correct {row.key} ({row.doc})"
+            f"{place.source}: {shown} is not {expected}", f"correct {row.key} ({row.doc})"
         ) from None
 
 
-def _items(raw: list[Any], kind: Any) -> tuple[str, ...]:
+def _items(raw: list[Any], kind: Any, place: Place) -> tuple[str, ...]:
     """Return the items of a list as text. Raises ValueError if one is not among the choices."""
-    items, choice = tuple(map(_text, raw)), get_args(kind)
+    items, choice = tuple(map(forms.text, raw)), get_args(kind)
+    if user_paths.is_path(kind):
+        items = tuple(user_paths.resolve(item, kind, place) for item in items)
     if choice and not items:
         raise ValueError(f"a list of {', '.join(choice)}")
     for item in items:
@@ -52,13 +61,6 @@ def _items(raw: list[Any], kind: Any) -> tuple[str, ...]:
             suggestion = f" (did you mean {near[0]}?)" if near else ""
             raise ValueError(f"a list of {', '.join(choice)}{suggestion}")
     return items
-
-
-def _text(raw: Any) -> str:
-    """Return a single value as text; a boolean in lower case, as in YAML."""
-    if isinstance(raw, dict | list):
-        raise ValueError("text")
-    return str(raw).lower() if isinstance(raw, bool) else str(raw)
 
 
 def _boolean(raw: Any) -> bool:
@@ -75,6 +77,8 @@ def _integer(raw: Any) -> int:
 
 
 def _sequence(raw: Any) -> list[Any]:
+    if raw is None:
+        return []
     if isinstance(raw, str):
         return [item.strip() for item in raw.split(",") if item.strip()]
     if isinstance(raw, list):

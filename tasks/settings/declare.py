@@ -7,6 +7,22 @@ from typing import Any, NewType
 
 Pair = NewType("Pair", str)
 """An item `key=value` of a list; in YAML the list can be a mapping."""
+Items = NewType("Items", str)
+"""A text with commas between its items; in YAML it can be a list."""
+Pairs = NewType("Pairs", str)
+"""A text `name=value,name=value`; in YAML it can be a mapping or a list."""
+Thresholds = NewType("Thresholds", str)
+"""A text `signal<quantity,signal<quantity`; in YAML it can be a mapping or a list."""
+Flags = NewType("Flags", str)
+"""Arguments with shell quoting; in YAML they can be a list, or a mapping of names to values."""
+UserPath = NewType("UserPath", str)
+"""A path; a relative one starts at the folder of its source, see user_paths.py."""
+Location = NewType("Location", str)
+"""A URL, or a path."""
+Command = NewType("Command", str)
+"""The name of a program, or its path."""
+Repository = NewType("Repository", str)
+"""A git URL, or the path of a local repository."""
 
 
 def option(
@@ -21,6 +37,7 @@ def option(
     renamed: str = "",
     ambient: bool = False,
     secret: bool = False,
+    word: str = "",
 ) -> Any:
     """Declare one setting as a field of its group's dataclass.
 
@@ -31,6 +48,7 @@ def option(
     - `renamed`: the variable's name in the other minors.
     - `ambient`: every shell has the variable, so it is never refused.
     - `secret`: the value is never printed.
+    - `word`: a value of a path that is not a path.
     """
     metadata = {
         "doc": doc,
@@ -42,5 +60,6 @@ def option(
         "renamed": renamed,
         "ambient": ambient,
         "secret": secret,
+        "word": word,
     }
     return field(default=default, metadata=metadata, repr=not secret)

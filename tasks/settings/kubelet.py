@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.settings.declare import option
+from tasks.settings.declare import Flags, Pairs, Thresholds, UserPath, option
 
 CgroupDriver = Literal["", "cgroupfs", "systemd"]
 CpuPolicy = Literal["", "none", "static"]
@@ -27,7 +27,7 @@ class Kubelet:
         "KUBELET_READ_ONLY_PORT",
         variable_since="1.21",
     )
-    flags: str = option("", "more flags, with shell quoting", "KUBELET_FLAGS")
+    flags: Flags = option("", "more flags, with shell quoting", "KUBELET_FLAGS")
     hostname_override: str = option("127.0.0.1", "name of the node", "HOSTNAME_OVERRIDE")
     fail_swap_on: bool = option(False, "refuse to start on a host with swap", "FAIL_SWAP_ON")
     cgroups_per_qos: bool = option(True, "make one cgroup per QoS class", "CGROUPS_PER_QOS")
@@ -44,7 +44,7 @@ class Kubelet:
     enable_controller_attach_detach: bool = option(
         True, "let kube-controller-manager attach volumes", "ENABLE_CONTROLLER_ATTACH_DETACH"
     )
-    eviction_hard: str = option(
+    eviction_hard: Thresholds = option(
         "memory.available<100Mi,nodefs.available<500Mi,nodefs.inodesFree<1%",
         "hard eviction thresholds; upstream's 10% of a large disk is more than needed",
         "EVICTION_HARD",
@@ -94,7 +94,7 @@ class Kubelet:
         "CPUMANAGER_RECONCILE_PERIOD",
         variable_since="1.29",
     )
-    cpumanager_policy_options: str = option(
+    cpumanager_policy_options: Pairs = option(
         "",
         "options of the policy static, such as full-pcpus-only=true",
         "CPUMANAGER_POLICY_OPTIONS",
@@ -108,7 +108,7 @@ class Kubelet:
         "RUNTIME_REQUEST_TIMEOUT",
         variable_since="1.15",
     )
-    resolv_conf: str = option(
+    resolv_conf: UserPath = option(
         "",
         "resolv.conf file for pods; empty means /etc/resolv.conf, or none in the sandbox",
         "KUBELET_RESOLV_CONF",
@@ -120,14 +120,16 @@ class Kubelet:
         "KUBELET_PROVIDER_ID",
         variable_since="1.16",
     )
-    pod_manifest_path: str = option(
+    pod_manifest_path: UserPath = option(
         "",
         "folder with manifests of static pods; empty means in the instance's folder",
         "POD_MANIFEST_PATH",
     )
-    eviction_soft: str = option("", "soft eviction thresholds", "EVICTION_SOFT")
-    eviction_soft_grace_period: str = option(
-        "90s", "time over a soft threshold before pods are evicted; the kubelet requires a value"
+    eviction_soft: Thresholds = option("", "soft eviction thresholds", "EVICTION_SOFT")
+    eviction_soft_grace_period: Pairs = option(
+        "90s",
+        "time over a soft threshold before pods are evicted: one for all signals, or"
+        " memory.available=90s for each",
     )
     authentication_webhook: bool = option(
         True, "let kube-apiserver authenticate clients", "KUBELET_AUTHENTICATION_WEBHOOK"
@@ -135,7 +137,7 @@ class Kubelet:
     authorization_webhook: bool = option(
         True, "let kube-apiserver authorize clients", "KUBELET_AUTHORIZATION_WEBHOOK"
     )
-    client_ca_file: str = option(
+    client_ca_file: UserPath = option(
         "", "CA of the kubelet's clients; empty means the cluster's client CA", "CLIENT_CA_FILE"
     )
     chaos_chance: float = option(

@@ -16,8 +16,9 @@ from typing import Any, get_origin
 from tasks.core.errors import Failure
 from tasks.settings import groups
 from tasks.settings.convert import convert
-from tasks.settings.paths import Paths, user_path
+from tasks.settings.paths import Paths
 from tasks.settings.table import Row, table
+from tasks.settings.user_paths import Place, variable
 from tasks.settings.yaml_file import read
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -65,6 +66,8 @@ class Settings:
     debug: groups.Debug = groups.Debug()
     sources: Mapping[str, str] = field(default_factory=dict)
     """The source of each value by key: command line, variable, file, or DEFAULT."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """The source of each value by key, with the folder at which a relative path in it starts."""
 
     def value(self, key: str) -> Any:
         """Return the value of a dotted key, such as `api.secure_port`."""
@@ -89,14 +92,16 @@ def load(
     environ: Mapping[str, str],
     arguments: Mapping[str, str] | None = None,
     file: Path | None = None,
+    folder: Path | None = None,
 ) -> Settings:
     """Read and validate the settings of all sources.
 
-    `arguments` are the `key=value` arguments of the command line. Raises Failure naming the source
+    `arguments` are the `key=value` arguments of the command line. Relative paths in them and in the
+    environment start at `folder`, in which the user called doit. Raises Failure naming the source
     and the key.
     """
-    arguments = arguments or {}
-    file = file or Path(environ.get("STEPKUBE_CONFIG") or ROOT / FILE)
+    arguments, folder = arguments or {}, folder or Path.cwd()
+    file = file or variable(environ, "STEPKUBE_CONFIG", folder) or ROOT / FILE
     rows = {row.key: row for row in table()}
     in_file = read(file, explicit="STEPKUBE_CONFIG" in environ)
     for source, keys in ((str(file), in_file), ("the command line", arguments)):
@@ -105,19 +110,25 @@ def load(
                 raise _unknown(key, rows, source)
     _refuse_unknown_variables(environ, rows)
     values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
+    places: dict[str, Place] = {}
     for key, row in rows.items():
         if key in arguments:
-            raw, source = arguments[key], f"the command line ({key}=)"
+            raw, place = arguments[key], Place(f"the command line ({key}=)", folder)
         elif _variable_is_set(row, environ):
-            raw, source = environ[row.env], f"the environment ({row.env})"
-        elif key in in_file:
-            raw, source = in_file[key], f"{file} ({key})"
+            raw, place = environ[row.env], Place(f"the environment ({row.env})", folder)
+        elif key in in_file and (in_file[key] is not None or can_be_empty(row)):
+            raw, place = in_file[key], Place(f"{file} ({key})", file.absolute().parent, environ)
         else:
-            raw, source = row.default, DEFAULT
-        values[key] = raw if source == DEFAULT else convert(raw, row, source)
-        sources[key] = source
-    return _assemble(values, sources, environ)
+            raw, place = row.default, Place(DEFAULT, folder)
+        values[key] = raw if place.source == DEFAULT else convert(raw, row, place)
+        places[key] = place
+    home = variable(environ, "STEPKUBE_HOME", folder) or ROOT / ".stepkube"
+    return _assemble(values, places, home)
+
+
+def can_be_empty(row: Row) -> bool:
+    """Return whether a setting can have an empty value: a text or a list."""
+    return row.is_text or get_origin(row.kind) is tuple
 
 
 def _variable_is_set(row: Row, environ: Mapping[str, str]) -> bool:
@@ -126,8 +137,8 @@ def _variable_is_set(row: Row, environ: Mapping[str, str]) -> bool:
     An empty variable counts as not set, as in upstream's script. Exception: an empty STEPKUBE_
     variable of a text or a list sets an empty value.
     """
-    can_be_empty = row.is_stepkube_variable and (row.kind is str or get_origin(row.kind) is tuple)
-    return row.env in environ and (bool(environ[row.env].strip()) or can_be_empty)
+    is_empty_value = row.is_stepkube_variable and can_be_empty(row)
+    return row.env in environ and (bool(environ[row.env].strip()) or is_empty_value)
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str], rows: Mapping[str, Row]) -> None:
@@ -165,9 +176,8 @@ def _unknown(key: str, rows: Mapping[str, Row], source: str) -> Failure:
     return Failure(f"{source}: there is no setting named {key}", hint)
 
 
-def _assemble(
-    values: Mapping[str, Any], sources: Mapping[str, str], environ: Mapping[str, str]
-) -> Settings:
+def _assemble(values: Mapping[str, Any], places: Mapping[str, Place], home: Path) -> Settings:
+    sources = {key: place.source for key, place in places.items()}
     by_group: dict[str, dict[str, Any]] = {group: {} for group in groups.GROUPS}
     for key, value in values.items():
         if "." in key:
@@ -187,7 +197,6 @@ def _assemble(
             f"{sources['instance']}: {name!r} is not a valid instance name",
             "use at most 32 lower-case letters, digits and dashes",
         )
-    home = user_path(environ.get("STEPKUBE_HOME") or ROOT / ".stepkube")
     instance = home / "instances" / name
     paths = Paths(
         home=home,
@@ -209,7 +218,8 @@ def _assemble(
         version=values["version"].strip() or "auto",
         name=name,
         paths=paths,
-        sources=dict(sources),
+        sources=sources,
+        places=places,
         **group_objects,
     )
 
@@ -236,4 +246,4 @@ def _config(value: str, instance: Path) -> Path:
 
 
 def _folder(value: str, default: Path) -> Path:
-    return user_path(value) if value else default
+    return Path(value) if value else default

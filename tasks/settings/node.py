@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.settings.declare import option
+from tasks.settings.declare import Command, Flags, Items, UserPath, option
 
 Runtime = Literal["remote", "docker", "rkt"]
 NetPlugin = Literal["", "cni", "kubenet"]
@@ -34,20 +34,22 @@ class Node:
         "socket of the CRI image service; empty means that of the runtime",
         "IMAGE_SERVICE_ENDPOINT",
     )
-    docker_opts: str = option(
+    docker_opts: Flags = option(
         "",
         "options for connecting to Docker, such as --host=unix:///var/run/docker.sock",
         "DOCKER_OPTS",
         until="1.23",
     )
-    docker_root: str = option(
+    docker_root: UserPath = option(
         "",
         "folder of Docker's state; empty means Docker's default",
         "DOCKER_ROOT",
         until="1.23",
         variable_since="1.11",
     )
-    rkt_path: str = option("", "path of rkt; empty means the rkt in PATH", "RKT_PATH", until="1.10")
+    rkt_path: Command = option(
+        "", "path of rkt; empty means the rkt in PATH", "RKT_PATH", until="1.10"
+    )
     rkt_stage1_image: str = option(
         "", "rkt's stage 1 image; empty means rkt's default", "RKT_STAGE1_IMAGE", until="1.10"
     )
@@ -57,21 +59,21 @@ class Node:
         "NET_PLUGIN",
         until="1.23",
     )
-    cni_config_dir: str = option(
+    cni_config_dir: UserPath = option(
         "",
         "folder with your CNI network configuration; empty means a bridge network",
         "CNI_CONFIG_DIR",
         variable_since="1.24",
         renamed="CNI_CONF_DIR",
     )
-    cni_conf_dir: str = option(
+    cni_conf_dir: UserPath = option(
         "",
         "older name of cni_config_dir",
         "CNI_CONF_DIR",
         variable_until="1.23",
         renamed="CNI_CONFIG_DIR",
     )
-    cni_bin_dir: str = option(
+    cni_bin_dir: UserPath = option(
         "",
         "folder of CNI plugins; empty means the installed ones, or else built ones",
         "CNI_BIN_DIR",
@@ -117,7 +119,7 @@ class Node:
         variable_since="1.24",
         variable_until="1.34",
     )
-    address: str = option("10.99.0.1", "address of the node inside its sandbox")
+    address: Items = option("10.99.0.1", "address of the node inside its sandbox")
     pull: bool = option(True, "let containerd in the sandbox pull images over the host's network")
     forward: tuple[str, ...] = option(
         (),

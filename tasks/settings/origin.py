@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.settings.declare import Pair, option
+from tasks.settings.declare import Items, Location, Pair, Repository, UserPath, option
 
 Order = Literal["auto", "path", "bundle", "tarball", "git", "apt", "goproxy"]
 
@@ -22,17 +22,17 @@ class Origin:
         "origin to use; auto means path if it is set, else the first that works of bundle,"
         " tarball, git, apt, goproxy",
     )
-    path: str = option("", "existing worktree, which is used in place")
-    bundle: str = option(
+    path: UserPath = option("", "existing worktree, which is used in place")
+    bundle: UserPath = option(
         "", "file from `doit bundle`, which is verified and imported", "STEPKUBE_BUNDLE"
     )
-    tarball: str = option("", "source archive: a local file or an http(s) URL")
+    tarball: Location = option("", "source archive: a local file or an http(s) URL")
     tarball_sha256: str = option(
         "",
         "SHA-256 of the source archive; empty means the .sha256 or .sha512 file next to it, which"
         " a URL must have",
     )
-    git: tuple[str, ...] = option(
+    git: tuple[Repository, ...] = option(
         ("https://github.com/kubernetes/kubernetes.git",),
         "git URLs or local repositories, tried in order",
     )
@@ -46,7 +46,7 @@ class Origin:
 class Mirror:
     """Mirrors for downloads; every download is verified."""
 
-    goproxy: str = option("https://proxy.golang.org,direct", "Go module proxies", "GOPROXY")
+    goproxy: Items = option("https://proxy.golang.org,direct", "Go module proxies", "GOPROXY")
     gosumdb: str = option(
         "sum.golang.org", "Go checksum database; off disables the check", "GOSUMDB"
     )
@@ -63,13 +63,13 @@ class Mirror:
     )
     rpm: str = option("", "host that replaces the host of the RPM distribution, for `doit mirror`")
     epel: str = option("", "host that replaces the host of EPEL, for `doit mirror`")
-    git: tuple[str, ...] = option((), "git URLs that are tried before those of origin.git")
+    git: tuple[Repository, ...] = option((), "git URLs that are tried before those of origin.git")
     images: tuple[Pair, ...] = option(
         (),
         "mirrors of image registries: mirror.example.org/k8s for all,"
         " registry.k8s.io=mirror.example.org/k8s for one",
     )
-    ca_bundle: str = option("", "file with additional CA certificates", "SSL_CERT_FILE")
+    ca_bundle: UserPath = option("", "file with additional CA certificates", "SSL_CERT_FILE")
     timeout: float = option(30.0, "seconds without data after which a download fails")
 
 
@@ -81,16 +81,17 @@ class Build:
         0, "number of parallel compilations; 0 means a number for the cores and memory"
     )
     version_stamp: str = option("", "version for the binaries if the tree does not contain it")
-    version_file: str = option(
+    version_file: UserPath = option(
         "",
         "file with KUBE_GIT_...='...' lines, which are used unchanged in the binaries",
         "KUBE_GIT_VERSION_FILE",
     )
-    output: str = option(
+    output: UserPath = option(
         "",
         "folder of existing binaries to use instead of a build; guess means the newest in _output"
         " of the tree",
         "GO_OUT",
+        word=GUESS,
     )
     keep: int = option(
         20, "gigabytes of built binaries to keep; the oldest unused ones beyond this are removed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from typing import Any, NewType, get_type_hints
 
 from tasks.settings import groups
 
@@ -25,6 +25,12 @@ class Row:
     renamed: str = ""
     ambient: bool = False
     secret: bool = False
+    word: str = ""
+
+    @property
+    def is_text(self) -> bool:
+        """Return whether the value is a text, so that it can be empty."""
+        return self.kind is str or isinstance(self.kind, NewType)
 
     @property
     def is_stepkube_variable(self) -> bool:

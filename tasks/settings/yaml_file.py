@@ -8,6 +8,7 @@ from typing import Any
 
 from tasks.core.errors import Failure
 from tasks.settings import groups as options
+from tasks.settings.forms import Unquoted
 
 
 def read(file: Path, explicit: bool) -> dict[str, Any]:
@@ -41,16 +42,22 @@ def read(file: Path, explicit: bool) -> dict[str, Any]:
 
 
 def _loader() -> Any:
-    """Return a YAML loader that reads 1.30 as text: as a number it would become 1.3."""
+    """Return a YAML loader that reads numbers, dates and booleans as they are written.
+
+    As a number, 1.30 would become 1.3, 0123456 (a commit) 42798, and 8080:53 (a port forward)
+    484853. `off` is a checksum database, or false.
+    """
     import yaml  # noqa: PLC0415 - `doit list` stays fast
 
     class Loader(yaml.SafeLoader):
-        """SafeLoader that reads floating-point numbers as text."""
+        """SafeLoader that reads only null as another kind of value than text."""
 
+    kept = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:merge", "tag:yaml.org,2002:null")
     Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":float")]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag in kept]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+    Loader.add_constructor(kept[0], lambda _, node: Unquoted(node.value))
     return Loader
 
 
@@ -80,9 +87,9 @@ def _flatten(tree: Any, file: Path) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if key in options.GROUPS:
-            if not isinstance(value, dict):
+            if not isinstance(value, dict | None):
                 raise Failure(f"{file}: {key} is a group of keys", f"write its keys below {key}:")
-            inner = {f"{key}.{name}": item for name, item in value.items()}
+            inner = {f"{key}.{name}": item for name, item in (value or {}).items()}
         else:
             inner = {str(key): value}
         for name in flat.keys() & inner.keys():

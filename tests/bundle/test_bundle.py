@@ -22,6 +22,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes import bundle_record, tool_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings import load as settings
+from tasks.settings.declare import UserPath
 from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import run
@@ -94,7 +95,7 @@ def test_import_restores_an_archive_unpacked_in_a_repository(
     outer = miniature.make(tmp_path / "outer", tags=("v1.20.0",))
     tree = outer / "unpacked"
     shutil.copytree(tree_of(made), tree, ignore=shutil.ignore_patterns(".git"))
-    local = replace(made, origin=replace(made.origin, path=str(tree)))
+    local = replace(made, origin=replace(made.origin, path=UserPath(str(tree))))
     assert checkout.make(local) is None
     (tree / "pkg/scheduler/scheduler.go").write_text("package scheduler // edited\n")
     other = load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="bundle")

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.components import registry
 from tasks.debug import swap
-from tasks.runtime import processes
+from tasks.runtime import accepted_flags, processes
 from tasks.settings.load import Settings
 from tasks.system import process
 from tests.support import toycluster, toyup
@@ -25,7 +25,7 @@ def gated(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterato
     made = toycluster.load(tmp_path, free_port())
     toycluster.write(made, tmp_path / "toy", tmp_path / "dlv", "1.26")
     monkeypatch.setitem(registry.COMPONENTS, "toy", toyup.spec(port))
-    monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
+    monkeypatch.setattr(accepted_flags, "with_accepted_flags", toycluster.accept)
     yield made
     swap.kill(made, "toy")
     processes.stop(made, "toy")

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.components import registry
 from tasks.debug import swap
-from tasks.runtime import processes
+from tasks.runtime import accepted_flags, processes
 from tasks.settings import load
 from tasks.settings.load import ROOT, Settings
 from tasks.system import files, ports, process, signals
@@ -28,7 +28,7 @@ def chosen(
     made = toycluster.load(tmp_path, free_port())
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
-    monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
+    monkeypatch.setattr(accepted_flags, "with_accepted_flags", toycluster.accept)
     return made
 
 

@@ -26,7 +26,7 @@ from tasks.explain import provenance
 from tasks.explain import tasks as explain
 from tasks.kubernetes.facts import Minor
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import processes
+from tasks.runtime import accepted_flags
 from tasks.settings import load
 from tasks.settings.load import Settings
 from tasks.system import files, process
@@ -160,7 +160,7 @@ def test_its_refusal_comes_before_the_start(
 
 
 def test_it_runs_and_is_stopped(made: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
+    monkeypatch.setattr(accepted_flags, "with_accepted_flags", toycluster.accept)
     assert cluster.reconcile(made, NAME) is None
     try:
         record = process.load(made.paths.run, NAME)

@@ -15,14 +15,14 @@ from tasks.components import registry
 from tasks.components.base import Component, Context
 from tasks.core.errors import Failure
 from tasks.debug import detach, journal, swap
-from tasks.runtime import processes
+from tasks.runtime import accepted_flags, processes
 from tasks.settings.load import Settings
 from tasks.system import files, process
 from tasks.system.ports import Health
 from tests.support import gated as program
 from tests.support import toyup
 
-ACCEPT = processes.with_accepted_flags
+ACCEPT = accepted_flags.with_accepted_flags
 SCRIPT = """#!/bin/sh
 case "$*" in
   *Wrong*) echo 'Error: invalid argument "Wrong" for "--gates" flag: no gate Wrong' >&2; exit 1 ;;
@@ -38,7 +38,7 @@ exec {python} {program} {port} ""
 def test_a_refused_flag_leaves_the_running_component(
     gated: Settings, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
-    monkeypatch.setattr(processes, "with_accepted_flags", ACCEPT)
+    monkeypatch.setattr(accepted_flags, "with_accepted_flags", ACCEPT)
     toy = tmp_path / "toy"
     text = SCRIPT.format(python=sys.executable, program=program.__file__, port=port)
     files.write(toy, text, 0o755)

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.components import registry
 from tasks.debug import swap
-from tasks.runtime import processes
+from tasks.runtime import accepted_flags, processes
 from tasks.settings.load import Settings
 from tasks.system import process
 from tests.support import toycluster
@@ -23,7 +23,7 @@ def chosen(
     made = toycluster.load(tmp_path, free_port())
     toycluster.write(made, toy, dlv, go_version)
     monkeypatch.setitem(registry.COMPONENTS, "toy", toycluster.spec(PORT))
-    monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
+    monkeypatch.setattr(accepted_flags, "with_accepted_flags", toycluster.accept)
     yield made
     swap.kill(made, "toy")
     processes.stop(made, "toy")

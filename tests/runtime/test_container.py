@@ -22,8 +22,8 @@ from tasks.core.errors import Failure
 from tasks.debug import swap
 from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
+from tasks.runtime import accepted_flags, pods, processes
 from tasks.runtime import container as node_container
-from tasks.runtime import pods, processes
 from tasks.settings import load as settings
 from tasks.settings.load import ROOT, Settings
 from tasks.system import exits, files, inherited, process, procfs
@@ -172,7 +172,7 @@ def contained(
     toycluster.write(made, toy, dlv, go_version)
     spec = replace(toycluster.spec(PORT), contained=True)
     monkeypatch.setitem(registry.COMPONENTS, "toy", spec)
-    monkeypatch.setattr(processes, "with_accepted_flags", toycluster.accept)
+    monkeypatch.setattr(accepted_flags, "with_accepted_flags", toycluster.accept)
     yield made
     swap.kill(made, "toy")
     processes.stop(made, "toy")

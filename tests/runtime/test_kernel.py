@@ -10,7 +10,7 @@ from tasks.components import kube_proxy
 from tasks.components.base import Context
 from tasks.core.errors import Failure
 from tasks.kubernetes.facts import Minor
-from tasks.runtime import kernel, processes
+from tasks.runtime import accepted_flags, kernel, processes
 from tasks.system import files
 from tests.support.builders import context
 
@@ -97,6 +97,6 @@ def test_a_desired_component_uses_the_probe_of_the_kernel(monkeypatch: pytest.Mo
     made = context("kube-proxy", "1.20", proxy__mode="ipvs")
     monkeypatch.setattr(processes, "load_checkout", lambda _: SimpleNamespace(minor=Minor(1, 20)))
     monkeypatch.setattr(processes, "binary", lambda *_: Path("/x"))
-    monkeypatch.setattr(processes, "with_accepted_flags", lambda _, component: component)
+    monkeypatch.setattr(accepted_flags, "with_accepted_flags", lambda _, component: component)
     files_ = processes.desired_component(made.settings, "kube-proxy").files
     assert 'mode: "iptables"' in next(iter(files_.values()))

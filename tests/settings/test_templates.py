@@ -91,7 +91,9 @@ class Anything(dict[str, Any]):
 def everything(text: str) -> dict[str, Any]:
     """Return values for all templates; a name of the tool's own stays as it is."""
     names = "crt key client_ca cluster_domain cluster_dns resolv_conf manifests cgroup_root address"
-    names += " request_timeout leases subnet kubeconfig hostname mode cluster_cidr root state"
+    names += (
+        " request_timeout leases ranges routes kubeconfig hostname mode cluster_cidr root state"
+    )
     names += " socket pause hosts plugins networks runc server authority title host prefix rpm epel"
     return {
         **dict.fromkeys(names.split(), text),

@@ -19,7 +19,7 @@ from tasks.components.base import Component, Context
 from tasks.components.spec import Program, Spec
 from tasks.core.errors import Failure
 from tasks.debug import journal, swap
-from tasks.runtime import processes
+from tasks.runtime import accepted_flags, processes
 from tasks.settings import load as settings
 from tasks.settings.load import Settings
 from tasks.system import files, process, signals
@@ -114,7 +114,7 @@ def main(words: list[str]) -> int:
     home, base, port, verb, victim, step = words
     made = load(Path(home), int(base))
     registry.COMPONENTS["toy"] = spec(int(port))
-    processes.with_accepted_flags = accept
+    accepted_flags.with_accepted_flags = accept
     dying = Dying(made, victim, int(step))
     for owner, name in (
         (journal, "write"),

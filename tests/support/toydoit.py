@@ -16,14 +16,14 @@ from tasks.cli import reporter
 from tasks.components import registry
 from tasks.core import console
 from tasks.debug import breakpoints
-from tasks.runtime import processes
+from tasks.runtime import accepted_flags
 from tests.support import toycluster
 
 
 def main(home: str, base: str, port: str, *words: str) -> int:
     """Run doit with the toy as the only component, and a step before that is loud."""
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
-    processes.with_accepted_flags = toycluster.accept
+    accepted_flags.with_accepted_flags = toycluster.accept
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
 

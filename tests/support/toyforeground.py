@@ -11,7 +11,7 @@ from tasks.cluster import foreground
 from tasks.cluster import tasks as cluster
 from tasks.components import registry
 from tasks.core import console, doit_run
-from tasks.runtime import processes
+from tasks.runtime import accepted_flags, processes
 from tasks.settings import load
 from tests.support import toycluster
 
@@ -26,7 +26,7 @@ def main(home: str, base: str, port: str, broken: str = "") -> None:
     )
     registry.COMPONENTS["toy"] = toycluster.spec(int(port))
     foreground.POLL_INTERVAL = 0.05
-    processes.with_accepted_flags = toycluster.accept
+    accepted_flags.with_accepted_flags = toycluster.accept
     state = doit_run.current()
     state.dependencies, state.selected = {"up": ()}, ("up",)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -19,7 +19,7 @@ from tasks.cluster import tasks as cluster
 from tasks.components import registry
 from tasks.components.base import Component, Context
 from tasks.components.spec import Program, Spec
-from tasks.runtime import processes
+from tasks.runtime import accepted_flags
 from tasks.system import lock_wait
 from tasks.system.ports import Health
 from tests.support import gated, toycluster
@@ -44,7 +44,7 @@ def main(home: str, base: str, port: str, fifo: str, *words: str) -> int:
     toy = spec(int(port), fifo)
     registry.COMPONENTS.clear()
     registry.COMPONENTS["toy"] = toy
-    processes.with_accepted_flags = toycluster.accept
+    accepted_flags.with_accepted_flags = toycluster.accept
     check.require = lambda *_: None
     lock_wait.INTERVAL = 0.05
     interrupts.install()
