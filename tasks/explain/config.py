@@ -35,8 +35,8 @@ built.
 ## Values in stepkube.yaml
 
 Numbers, dates and words such as `off` are read as they are written: `version: 1.20`,
-`mirror.gosumdb: off` and a commit like `0123456` need no quotes. A setting with several parts is one
-text, or a list or mapping of YAML. An item of a list contains no comma.
+`mirror.gosumdb: off` and a commit like `0123456` need no quotes. A setting with several parts is
+one text, or a list or mapping of YAML. An item of a list contains no comma.
 
 - `A=true,B=false` or `{A: true, B: false}`: `start.feature_gates`, `api.runtime_config`,
   `kubelet.cpumanager_policy_options`, `logs.spec`.
