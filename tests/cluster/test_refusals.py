@@ -13,9 +13,11 @@ import pytest
 from tasks.cluster import tasks as cluster
 from tasks.components import registry
 from tasks.components.base import Component, Context
+from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.debug import detach, journal, swap
 from tasks.runtime import accepted_flags, processes
+from tasks.settings.declare import Flags
 from tasks.settings.load import Settings
 from tasks.system import files, process
 from tasks.system.ports import Health
@@ -60,6 +62,32 @@ def test_a_refused_flag_leaves_the_running_component(
     assert process.load(gated.paths.run, "toy") == before
     use("Right")
     assert cluster.is_running(gated, "toy")
+
+
+def test_a_flag_of_the_user_for_another_component_leaves_every_component(
+    gated: Settings, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kubelet would refuse its flag only after the toy has been restarted."""
+    kubelet = tmp_path / "kubelet"
+    text = "#!/bin/sh\ncase $* in *--prt*) echo unknown flag: --prt >&2; exit 1;; esac\n"
+    files.write(kubelet, text + "echo '      --port int32   a port'\n", 0o755)
+    record = {"module": "kubelet", "path": str(kubelet), "digest": "", "go": "", "version": ""}
+    files.write_json(gated.paths.built("kubelet"), record)
+    assert cluster.reconcile(gated, "toy") is None
+    before = process.load(gated.paths.run, "toy")
+    monkeypatch.setitem(registry.COMPONENTS, "toy", toyup.spec(port, env={"NEW": "1"}))
+    monkeypatch.setattr(cluster, "components_to_run", lambda _: ["toy", "kubelet"])
+    monkeypatch.setattr(accepted_flags, "with_accepted_flags", ACCEPT)
+    run = doit_run.current()
+    run.dependencies, run.selected = {"up": ["build:kubelet"], "build:kubelet": []}, ["up"]
+    flags = replace(gated.kubelet, flags=Flags("--prt=5"))
+    refused = cluster.reconcile(replace(gated, kubelet=flags), "toy")
+    assert "--prt" in refused.message and "--port?" in refused.message
+    assert before is not None and before.alive()
+    assert process.load(gated.paths.run, "toy") == before
+    flags = replace(gated.kubelet, flags=Flags("--port=5"))
+    assert cluster.reconcile(replace(gated, kubelet=flags), "toy") is None
+    assert process.load(gated.paths.run, "toy") != before, "and a right flag stops nothing"
 
 
 def test_a_start_that_fails_quotes_the_new_process_only(gated: Settings, tmp_path: Path) -> None:
