@@ -81,7 +81,12 @@ def _lists(settings: Settings) -> Iterator[Failure]:
         "start.feature_gates": (_GATE, "feature gate", "AllAlpha=false"),
     }
     for key, (pattern, expected, example) in patterns.items():
+        names: set[str] = set()
         for item in filter(None, settings.value(key).split(",")):
+            name = re.split("[=<]", item)[0].strip()
+            if name in names:
+                yield Failure(f"{settings.source(key)}: {name} is set twice", "remove one of them")
+            names.add(name)
             if not pattern.fullmatch(item):
                 yield Failure(
                     f"{settings.source(key)}: {item!r} is not a {expected}",

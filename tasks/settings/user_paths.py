@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ class Place:
     source: str
     folder: Path
     """The folder at which a relative path starts."""
-    variables: Mapping[str, str] | None = None
+    variables: Mapping[str, str] | None = field(default=None, repr=False)
     """The variables that a path can contain; None if the shell has already replaced them."""
 
     def path(self, text: str) -> str:

@@ -66,6 +66,29 @@ def test_what_is_wrong_in_every_version_is_judged_without_one(tmp_path: Path, ve
         assert judged(**right).returncode == 0, right
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FEATURE_GATES", "A=true,A=false"),
+        ("EVICTION_HARD", "memory.available<1Gi,memory.available<2Gi"),
+    ],
+)
+def test_a_name_that_is_set_twice_is_refused(tmp_path: Path, variable: str, value: str) -> None:
+    (failure,) = check.problems(load(tmp_path, **{variable: value}), Minor(1, 20))
+    assert variable in failure.message and "twice" in failure.message
+
+
+def test_a_grace_period_belongs_to_a_soft_threshold(tmp_path: Path) -> None:
+    def messages(period: str) -> list[str]:
+        key = "STEPKUBE_KUBELET_EVICTION_SOFT_GRACE_PERIOD"
+        made = load(tmp_path, EVICTION_SOFT="memory.available<1Gi", **{key: period})
+        return [str(failure) for failure in check.problems(made, Minor(1, 20))]
+
+    assert messages("2m") == messages("memory.available=2m") == []
+    assert any("nodefs.available" in message for message in messages("nodefs.available=2m"))
+    assert any("soon" in message for message in messages("memory.available=soon"))
+
+
 def test_what_was_checked_out_tells_the_version_of_a_branch(tmp_path: Path) -> None:
     chosen = load(tmp_path, STEPKUBE_VERSION="master")
     assert check.minor(chosen) is None
