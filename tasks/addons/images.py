@@ -16,7 +16,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container
 from tasks.settings.load import Settings
-from tasks.system import files, process
+from tasks.system import files, process, state
 from tasks.system.run import Result, program, run
 
 LIMIT = 900.0
@@ -126,7 +126,7 @@ def pause_source(settings: Settings) -> Path:
 
 def is_pause_loaded(settings: Settings) -> bool:
     """Tell whether the runtime was given the pause image of this tree."""
-    known = files.read_json(_record(settings)) or {}
+    known = state.load(_record(settings), dict[str, str]) or {}
     same = known.get("source") == files.digest_file(pause_source(settings))
     return same and (not docker.runs(settings) or _in_docker(settings))
 

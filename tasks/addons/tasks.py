@@ -22,7 +22,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime.kubectl import kubectl
 from tasks.settings.load import Settings
-from tasks.system import files, process
+from tasks.system import files, process, state
 from tasks.system.run import Result
 
 NAMESPACE_WAIT = 30.0
@@ -55,11 +55,7 @@ def rendered(settings: Settings, name: str) -> Path:
 
 def load(settings: Settings, name: str) -> Record | None:
     """Return the record of an addon, or None if it created no object."""
-    value = files.read_json(_record(settings, name))
-    if value is None:
-        return None
-    objects = tuple(Object(**item) for item in value.pop("objects"))
-    return Record(objects, **value)
+    return state.load(_record(settings, name), Record)
 
 
 def forget(settings: Settings) -> None:

@@ -11,16 +11,16 @@ from typing import Any
 from tasks.cli.task import action
 from tasks.core import console
 from tasks.settings.load import Settings
-from tasks.system import files, process, resources
+from tasks.system import files, process, resources, state
 
 
 def folders_in_use(settings: Settings) -> set[Path]:
     """Return the folders of binaries that any instance has recorded as current or runs."""
     folders = set()
     for record in settings.paths.home.glob("instances/*/build/*.json"):
-        value = files.read_json(record)
-        if value:
-            folders.add(Path(value["path"]).parent)
+        built = state.load(record, dict[str, str], lambda value: "path" in value)
+        if built is not None:
+            folders.add(Path(built["path"]).parent)
     for record in settings.paths.home.glob("instances/*/run/*.json"):
         running = process.load(record.parent, record.stem)
         if running is not None and running.alive():

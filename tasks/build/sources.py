@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,22 @@ from tasks.core.errors import Failure
 from tasks.kubernetes import facts, tool_record
 from tasks.kubernetes.tree import Checkout, Snapshot, load_checkout, snapshot
 from tasks.settings.load import Settings
-from tasks.system import files
+from tasks.system import damage, files, state
 from tasks.system.run import run
 
 GO_WITH_LIST_DEPS = (1, 11)
 """First Go that has `go list -deps`."""
+_DIGESTS = re.compile(r"([0-9a-f]{40,64}  [^\n]+\n)*")
+
+
+@dataclass(frozen=True)
+class _Packages:
+    """The packages of a module; an older stepkube wrote some of the fields only."""
+
+    tree: str
+    folders: tuple[str, ...] = ()
+    embedded: tuple[str, ...] | None = None
+    packages: tuple[str, ...] | None = None
 
 
 @once_per_run
@@ -49,10 +61,25 @@ def refresh(settings: Settings, module: str) -> None:
 def update(settings: Settings, module: str) -> None:
     """Update the source digests of a module; an unchanged file keeps its modification time."""
     target = settings.paths.sources(module)
-    before = target.read_text() if target.is_file() else ""
+    before = recorded_digests(settings, module)
     after = current_digests(settings, module, before)
     if files.write_if_changed(target, after) and before:
         console.note(describe_changes(before, after))
+
+
+def recorded_digests(settings: Settings, module: str) -> str:
+    """Return the source digests of a module as written; empty if there are none. See state.load."""
+    path = settings.paths.sources(module)
+    try:
+        text = damage.read_text(path)
+        if _DIGESTS.fullmatch(text):
+            return text
+        damage.set_aside(path, "it has a line without a digest")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except damage.DamagedError as error:
+        damage.set_aside(path, error)
+    return ""
 
 
 def current_digests(settings: Settings, module: str, before: str) -> str:
@@ -63,26 +90,23 @@ def current_digests(settings: Settings, module: str, before: str) -> str:
     """
     checkout = load_checkout(settings.paths.lock)
     recorded = _load_packages(settings, module)
-    if recorded and recorded["tree"] == str(checkout.tree):
-        folders, embedded = set(recorded["folders"]), set(recorded["embedded"])
+    if recorded and recorded.embedded is not None and recorded.tree == str(checkout.tree):
+        folders, embedded = set(recorded.folders), set(recorded.embedded)
         digests = _tree_snapshot(checkout).digests(folders, embedded)
         if digests == before:
             return digests
     folders, embedded, packages = list_packages(settings, checkout, module)
-    value = {
-        "tree": str(checkout.tree),
-        "folders": sorted(folders),
-        "embedded": sorted(embedded),
-        "packages": packages,
-    }
-    files.write_json(_packages_file(settings, module), value)
+    value = _Packages(
+        str(checkout.tree), tuple(sorted(folders)), tuple(sorted(embedded)), tuple(packages)
+    )
+    files.write_json(_packages_file(settings, module), asdict(value))
     return _tree_snapshot(checkout).digests(folders, embedded)
 
 
 def package_count(settings: Settings, modules: Sequence[str]) -> int:
     """Return the number of packages of these modules, including the standard library's."""
-    packages = (_load_packages(settings, module)["packages"] for module in modules)
-    return len(set[str]().union(*packages))
+    recorded = (_load_packages(settings, module) for module in modules)
+    return len(set[str]().union(*(known.packages or () for known in recorded if known)))
 
 
 def list_packages(
@@ -173,10 +197,10 @@ def _packages_file(settings: Settings, module: str) -> Path:
     return settings.paths.sources(module).with_suffix(".packages")
 
 
-def _load_packages(settings: Settings, module: str) -> dict[str, Any]:
-    """Return the recorded packages of a module; empty if another version of stepkube wrote them."""
-    value: dict[str, Any] = files.read_json(_packages_file(settings, module)) or {}
-    return value if isinstance(value.get("packages"), list) and "embedded" in value else {}
+def _load_packages(settings: Settings, module: str) -> _Packages | None:
+    """Return the recorded packages of a module; None if an older stepkube wrote them."""
+    known = state.load(_packages_file(settings, module), _Packages)
+    return known if known and None not in (known.embedded, known.packages) else None
 
 
 def describe_changes(before: str, after: str) -> str:

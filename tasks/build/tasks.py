@@ -21,7 +21,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
-from tasks.system import files, resources, sealed
+from tasks.system import files, resources, sealed, state
 
 DISK_GIB = 6.0
 """GiB that a first build of all modules needs, with Go's cache (measured with 1.20 and 1.35)."""
@@ -47,10 +47,14 @@ class Binary:
 
 def load_binary(settings: Settings, module: str) -> Binary:
     """Return the current binary of a module. Raises Failure if the module has not been built."""
-    value = files.read_json(settings.paths.built(module))
-    if value is None:
+    binary = _recorded(settings, module)
+    if binary is None:
         raise Failure(f"{module} has not been built yet", f"run: doit build:{module}")
-    return Binary(**{**value, "path": Path(value["path"])})
+    return binary
+
+
+def _recorded(settings: Settings, module: str) -> Binary | None:
+    return state.load(settings.paths.built(module), Binary)
 
 
 @action
@@ -100,10 +104,10 @@ def _recorded_binary(settings: Settings, module: str, plan: _Plan) -> Path | Non
     Another task of this run can have compiled it. A binary whose source files were edited during
     the compilation is returned only while the tree still has the edit.
     """
-    record = files.read_json(settings.paths.built(module)) or {}
-    path = Path(record.get("path", ""))
-    if record.get("digest") != plan.digest or not sealed.is_intact(path):
+    record = _recorded(settings, module)
+    if record is None or record.digest != plan.digest or not sealed.is_intact(record.path):
         return None
+    path = record.path
     if path == plan.path:
         return path
     still_edited = sources.current_digests(settings, module, plan.sources) != plan.sources
@@ -125,10 +129,10 @@ class _Plan:
 
 def _plan(settings: Settings, module: str) -> _Plan:
     checkout = load_checkout(settings.paths.lock)
-    sources_file = settings.paths.sources(module)
-    if not sources_file.is_file():
+    digests = sources.recorded_digests(settings, module)
+    if not digests:
         sources.update(settings, module)
-    digests = sources_file.read_text()
+        digests = sources.recorded_digests(settings, module)
     recipe = recipes.recipe_for(settings, checkout, module, digests)
     built_root = bundle_record.built_root(settings, checkout.tree)
     if built_root is not None:

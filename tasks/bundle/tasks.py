@@ -11,8 +11,8 @@ from tasks.bundle import read, write
 from tasks.cli.task import Check, action, option
 from tasks.core import doit_run
 from tasks.core.errors import Failure
+from tasks.kubernetes import bundle_record
 from tasks.settings.load import Settings
-from tasks.system import files
 
 
 @action
@@ -39,9 +39,10 @@ def is_imported(settings: Settings) -> bool:
         return False
     if not place:
         return True
-    record = files.read_json(settings.paths.bundle)
-    path = read.find_bundle(place)
-    known = {key: record[key] for key in ("file", "size", "changed")}
+    record, path = bundle_record.read(settings), read.find_bundle(place)
+    if record is None:
+        return False
+    known = {"file": record["file"], "size": record["size"], "changed": record["changed"]}
     same = known == read.state(path) if path.is_file() else known["file"] == str(path)
     return same and Path(record["checkout"]["tree"]).is_dir()
 

@@ -103,7 +103,7 @@ def _default_name(version: str, binaries: bool) -> str:
 def _tool(settings: Settings, name: str) -> tuple[dict[str, str], dict[str, Path]]:
     """Return the record of a tool with paths in the bundle, and its files by path in the bundle."""
     tool = tool_record.load_tool(settings, name)
-    record: dict[str, str] = dict(files.read_json(settings.paths.tool(name)))
+    record = tool_record.read(settings.paths.tool(name)) or {}
     folder = f"toolchain/{name if name == 'go' else name + '-'}{tool.version}"
     if tool.root is not None:
         found = {f"{folder}/{path}": file for path, file in _walk(tool.root)}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tasks.checkout.base import NoSuchVersion, Unreachable
-from tasks.kubernetes.bundle_record import provides
+from tasks.kubernetes.bundle_record import Imported, provides
 from tasks.kubernetes.tree import Checkout
 from tasks.settings.load import Settings
 
@@ -16,7 +14,7 @@ from tasks.settings.load import Settings
 class FromBundle:
     """The tree of the bundle that the instance imported last."""
 
-    def __init__(self, settings: Settings, record: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Settings, record: Imported) -> None:
         self.settings = settings
         self.record = record
         self.name = f"the bundle {record['file']}"

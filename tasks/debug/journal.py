@@ -7,10 +7,10 @@ between two steps, `status` is still correct and `swap.leave` can still restore 
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -19,7 +19,7 @@ from tasks.components.registry import debug_port
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
-from tasks.system import files, process, procfs
+from tasks.system import files, process, procfs, state
 from tasks.system.process import Mode, Record
 from tasks.system.procfs import Identity
 
@@ -83,22 +83,41 @@ def path(settings: Settings, name: str) -> Path:
 def load(settings: Settings, name: str) -> Swap | None:
     """Return the swap in a component's journal, or None if the component is not being debugged.
 
-    Raises Failure for a journal with other keys.
+    A damaged journal is set aside. It is made again if the component runs: it is under Delve, or
+    has breakpoints that a dead Delve left.
     """
-    value = files.read_json(path(settings, name))
-    if value is None:
+    return state.load(
+        path(settings, name),
+        Swap,
+        lambda swap: is_address(swap.listen),
+        rebuild=partial(_find, settings, name),
+    )
+
+
+def is_address(listen: str) -> bool:
+    """Return whether a text is `address:port`."""
+    port = listen.rpartition(":")[2]
+    return port.isascii() and port.isdecimal() and 0 < int(port) < 65536
+
+
+def _find(settings: Settings, name: str) -> Swap | None:
+    """Return a new journal of a swap, from its Delve; a broken one if Delve does not run."""
+    record = process.load(settings.paths.run, name)
+    if record is None or not record.alive():
         return None
-    try:
-        debugger = value.pop("debugger")
-        firewall = tuple(value.pop("firewall"))
-        identity = Identity(**debugger) if debugger else None
-        return Swap(**value, firewall=firewall, debugger=identity)
-    except (KeyError, TypeError) as error:
-        file = path(settings, name)
-        raise Failure(
-            f"{file} is not a journal of this version of stepkube: {error}",
-            f"run: rm {shlex.quote(str(file))}",
-        ) from error
+    listen = f"127.0.0.1:{debug_port(settings, name)}"
+    for debugger in debuggers(settings, name, Swap("debug-exec", listen)):
+        argv = procfs.argv_of(debugger.pid)
+        flags = argv[: argv.index("--")] if "--" in argv else argv
+        values = dict(item.partition("=")[::2] for item in flags)
+        return Swap(
+            "debug-exec" if argv[1:2] == ("exec",) else "debug-attach",
+            values.get("--listen", listen),
+            any_user=values.get("--only-same-user") == "false",
+            step="ready",
+            debugger=debugger,
+        )
+    return Swap("debug-attach", listen, step="leaving", debugger=Identity("", 0, 0))
 
 
 def write(settings: Settings, name: str, swap: Swap) -> None:

@@ -12,8 +12,9 @@ from tasks.build.tasks import load_binary
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.debug.journal import Swap
+from tasks.kubernetes import tool_record
 from tasks.settings.load import Settings
-from tasks.system import files, ports
+from tasks.system import ports
 from tasks.system.process import Record
 
 YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
@@ -47,7 +48,7 @@ def check_go_version(settings: Settings, name: str) -> bool:
     module = spec.module
     if module is None:
         raise Failure(f"{name} is not built from the Kubernetes source", "debug another component")
-    value = files.read_json(settings.paths.tool("delve")) or {}
+    value = tool_record.read(settings.paths.tool("delve")) or {}
     built = go_command.go_minor(load_binary(settings, module).go)
     if built > go_command.go_minor(str(value.get("max_go", "99.0"))):
         raise Failure(

@@ -20,7 +20,7 @@ from tasks.editors.configurations import (
     with_patterns,
 )
 from tasks.settings.load import Settings
-from tasks.system import files
+from tasks.system import files, state
 from tasks.system.git import Git
 
 JOURNAL = "ide.json"
@@ -148,11 +148,7 @@ def write(path: Path, text: str, tree: Path) -> bool:
 
 def journals(settings: Settings) -> dict[str, Journal]:
     """Return the journals of all trees that this instance wrote to, by path of the tree."""
-    value = files.read_json(settings.paths.instance / JOURNAL) or {}
-    return {
-        tree: Journal(tuple(item["made"]), item["before"], item["after"])
-        for tree, item in value.items()
-    }
+    return state.load(settings.paths.instance / JOURNAL, dict[str, Journal]) or {}
 
 
 def save(settings: Settings, journals_by_tree: Mapping[str, Journal]) -> None:

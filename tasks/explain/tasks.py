@@ -19,10 +19,9 @@ from tasks.core.errors import Failure
 from tasks.explain import upstream
 from tasks.explain.provenance import DROPPED, FILE, FLAGS, Cause, Item, trace
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import processes
+from tasks.runtime import processes, refused_flags
 from tasks.runtime.host_queries import HOST_QUERIES
 from tasks.settings.load import Settings
-from tasks.system import files
 
 WIDTH = 58
 """Columns of an item before its causes."""
@@ -165,9 +164,7 @@ def _with_host_answers(name: str, context: Context) -> tuple[Context, dict[Cause
 
 def _refused(settings: Settings, component: Component) -> frozenset[str]:
     """Return the flags that the binary refused when this command line was last checked."""
-    record = files.read_json(settings.paths.run / f"{component.name}.flags") or {}
-    same = record.get("asked") == files.digest(*component.argv)
-    return frozenset(record["refused"]) if same else frozenset()
+    return frozenset(refused_flags.load(settings.paths.run, component) or ())
 
 
 def _flag(argument: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tasks.core.errors import Failure
 from tasks.host.plan import Change, HostFile
-from tasks.system import files
+from tasks.system import files, state
 
 SUFFIX = ".stepkube.bak"
 
@@ -55,22 +55,14 @@ class Journal:
 
 def load(home: Path) -> Journal:
     """Return the journal of a workspace; empty if nothing has been changed."""
-    value = files.read_json(home / "host.json")
-    if value is None:
-        return Journal()
-    return Journal(
-        {path: Entry(item["before"], tuple(item["ours"])) for path, item in value["files"].items()},
-        value["manager"],
-        tuple(value["packages"]),
-        tuple(value["services"]),
-        {port: tuple(command) for port, command in value["ports"].items()},
-    )
+    effect = f"the originals of changed files are next to them (NAME{SUFFIX})"
+    return state.load(home / "host.json", Journal, effect=effect) or Journal()
 
 
 def save(home: Path, journal: Journal) -> None:
     """Write the journal; remove its file if it is empty."""
     if journal == Journal():
-        (home / "host.json").unlink(missing_ok=True)
+        files.remove(home / "host.json")
     else:
         files.write_json(home / "host.json", asdict(journal))
 

@@ -4,13 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-from tasks.core.errors import Failure
+from tasks.kubernetes import tool_record
 from tasks.kubernetes.releases import satisfies
 from tasks.kubernetes.tool_record import Tool
 from tasks.settings.load import Settings
-from tasks.system import files, sealed
+from tasks.system import sealed, state
+
+
+class Imported(TypedDict):
+    """The record of an imported bundle."""
+
+    file: str
+    size: int
+    changed: int
+    """The bundle's time of modification, in ns."""
+    checkout: dict[str, str]
+    tools: dict[str, dict[str, str]]
+
+
+def read(settings: Settings) -> Imported | None:
+    """Return the record of the imported bundle; None when there is none."""
+    return state.load(
+        settings.paths.bundle, Imported, _is_complete, effect="import the bundle again"
+    )
+
+
+def _is_complete(record: Imported) -> bool:
+    known = {"tree", "root", "version", "commit", "requested"} <= record["checkout"].keys()
+    return known and all(map(tool_record.is_complete, record["tools"].values()))
 
 
 def provides(checkout: Mapping[str, str], requested: str) -> bool:
@@ -20,7 +43,7 @@ def provides(checkout: Mapping[str, str], requested: str) -> bool:
     return len(requested) >= 7 and checkout["commit"].startswith(requested)
 
 
-def imported_bundle(settings: Settings) -> Mapping[str, Any] | None:
+def imported_bundle(settings: Settings) -> Imported | None:
     """Return the record of the imported bundle.
 
     None without a bundle, and if the user configured another origin.
@@ -28,11 +51,7 @@ def imported_bundle(settings: Settings) -> Mapping[str, Any] | None:
     origin = settings.origin
     if origin.order not in ("auto", "bundle") or (origin.path and origin.order == "auto"):
         return None
-    try:
-        record: Mapping[str, Any] | None = files.read_json(settings.paths.bundle)
-    except Failure:
-        return None
-    return record
+    return read(settings)
 
 
 def built_root(settings: Settings, tree: Path) -> Path | None:

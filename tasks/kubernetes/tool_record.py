@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.errors import Failure
 from tasks.gomod.release import Release, release
 from tasks.settings.load import Settings
-from tasks.system import files, network
+from tasks.system import files, network, state
 from tasks.system.inherited import SYSTEM_PATH
 from tasks.system.resources import architecture
 from tasks.system.run import run
@@ -45,13 +45,23 @@ def load_tool(settings: Settings, name: str) -> Tool:
 
     Raises Failure if the instance has no such tool yet.
     """
-    record = files.read_json(settings.paths.tool(name))
+    record = read(settings.paths.tool(name))
     if record is None:
         raise Failure(f"there is no {name} yet", f"run: doit toolchain:{name}")
     root = record.get("root")
     return Tool(
         name, record["version"], Path(record["bin"]), Path(root) if root else None, record["from"]
     )
+
+
+def read(path: Path) -> dict[str, str] | None:
+    """Return the record of a tool as it is on disk; None when it does not exist."""
+    return state.load(path, dict[str, str], is_complete)
+
+
+def is_complete(record: Mapping[str, str]) -> bool:
+    """Return whether a record of a tool has the keys that every tool needs."""
+    return {"version", "bin", "from"} <= record.keys()
 
 
 def save_tool(settings: Settings, tool: Tool, **more: str) -> None:

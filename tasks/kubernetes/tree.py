@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks.core.errors import Failure
 from tasks.kubernetes.facts import Minor
-from tasks.system import files
+from tasks.system import state
 from tasks.system.git import Git
 
 LARGE = 64 << 20
@@ -59,15 +59,10 @@ def is_version(text: str) -> bool:
 
 def load_checkout(lock: Path) -> Checkout:
     """Read the checkout of an instance from its lock file. Raises Failure if there is none yet."""
-    value = files.read_json(lock)
-    if value is None:
+    checkout = state.load(lock, Checkout, lambda found: found.tree.is_absolute())
+    if checkout is None:
         raise Failure("there is no checkout yet", "run: doit checkout")
-    names = ("version", "commit", "origin", "requested")
-    return Checkout(
-        tree=Path(value["tree"]),
-        **{name: value[name] for name in names},
-        **{name: value.get(name, "") for name in ("repository", "state")},
-    )
+    return checkout
 
 
 def is_source(path: Path) -> bool:

@@ -6,7 +6,6 @@ import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from tasks.components import user_flags
@@ -16,8 +15,8 @@ from tasks.components.user_flags import Flag
 from tasks.core import console
 from tasks.core.doit_run import once_per_run
 from tasks.core.errors import Failure
+from tasks.runtime import refused_flags
 from tasks.settings.load import Settings
-from tasks.system import files
 from tasks.system.run import Result, run
 
 _UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag: -?-?'?([^\s'=]+)")
@@ -44,16 +43,14 @@ def with_accepted_flags(settings: Settings, component: Component) -> Component:
     """
     users = _user_arguments(settings, component)
     argv = component.argv[: len(component.argv) - len(users)]
-    cache = settings.paths.run / f"{component.name}.flags"
-    digest = files.digest(*argv)
-    result = files.read_json(cache) or {}
-    if result.get("asked") != digest:
-        result = {"asked": digest, "refused": _unknown_flags(settings, component.name, argv)}
-        with suppress(Failure):  # it is a cache: a full disk hides no status
-            files.write_json(cache, result)
-        for flag in result["refused"]:
+    own = replace(component, argv=argv)
+    refused: Sequence[str] | None = refused_flags.load(settings.paths.run, own)
+    if refused is None:
+        refused = _unknown_flags(settings, component.name, argv)
+        refused_flags.save(settings.paths.run, own, refused)
+        for flag in refused:
             console.say(f"  {component.name} does not know --{flag}: left out")
-    accepted = tuple(item for item in argv if _flag_name(item) not in result["refused"])
+    accepted = tuple(item for item in argv if _flag_name(item) not in refused)
     return replace(component, argv=(*accepted, *users))
 
 

@@ -6,6 +6,7 @@ debugged like any other component.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
-from tasks.system import exits, files, process, procfs, signals
+from tasks.system import damage, exits, files, process, procfs, signals
 from tasks.system.process import Record
 from tasks.system.run import Result, program, run
 
@@ -90,10 +91,11 @@ def spawn(
 def remove(settings: Settings, name: str) -> None:
     """Remove a component's container, running or not, if there is one."""
     cid = _cidfile(settings, name)
-    if cid.is_file():
+    container = _container_id(cid)
+    if container:
         with suppress(Failure):  # without Docker, the container does not exist
-            run_docker(settings, "rm", "--force", cid.read_text().strip(), check=False)
-        files.remove(cid)
+            run_docker(settings, "rm", "--force", container, check=False)
+    files.remove(cid)
 
 
 def remove_pod_containers(settings: Settings) -> None:
@@ -151,11 +153,19 @@ def _pull_if_missing(settings: Settings, image: str) -> None:
 
 def _pids(settings: Settings, cidfile: Path) -> list[int]:
     """Return a list with the pid of a container's first process; empty if it does not run."""
-    container = cidfile.read_text().strip() if cidfile.is_file() else ""
+    container = _container_id(cidfile)
     if not container:
         return []
     result = run_docker(settings, "inspect", "--format={{.State.Pid}}", container, check=False)
     return [int(result.stdout)] if result.code == 0 and result.stdout.strip() else []
+
+
+def _container_id(cidfile: Path) -> str:
+    """Return the id of a container from the file that Docker wrote; empty without a valid file."""
+    text = ""
+    with suppress(OSError, damage.DamagedError):
+        text = damage.read_text(cidfile).strip()
+    return text if re.fullmatch(r"[0-9A-Za-z][\w.-]*", text) else ""
 
 
 def _cidfile(settings: Settings, name: str) -> Path:

@@ -16,9 +16,10 @@ from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import accepted_flags, container, port_forwards, sandbox
 from tasks.runtime.host_queries import HOST_QUERIES
+from tasks.runtime.spawn import Spawn
 from tasks.settings.load import Settings
 from tasks.system import exits, files, inherited, ports, process, procfs, resources, signals
-from tasks.system.process import Record, Spawn
+from tasks.system.process import Record
 from tasks.system.procfs import Identity
 from tasks.system.run import program
 
@@ -70,7 +71,7 @@ def fingerprint(component: Component) -> str:
 def prepare(component: Component) -> None:
     """Write a component's configuration files, create its folders, remove outdated state files."""
     for path, text in component.state_files.items():
-        if path.is_file() and text not in path.read_text():
+        if path.is_file() and text not in path.read_text(errors="replace"):
             console.say(f"  removed {path}: it was written with another policy")
             path.unlink()
     for folder in component.folders:

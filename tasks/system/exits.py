@@ -9,12 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.core import console
-from tasks.system import inherited
+from tasks.system import files, inherited, state
 
 _REAPER = Path(__file__).with_name("reaper.py")
 
@@ -36,13 +35,25 @@ class Exit:
         elif self.status is None:
             how = "exited (status unknown)"
         elif self.status < 0:
-            how = f"was killed by {signal.Signals(-self.status).name}"
+            how = f"was killed by {_signal_name(-self.status)}"
         else:
             how = f"exited with code {self.status}"
         if self.at is None:
             return how
         ago = console.duration(max(0.0, time.time() - self.at))
         return f"{how} at {time.strftime('%H:%M:%S', time.localtime(self.at))}, {ago} ago"
+
+
+@dataclass(frozen=True)
+class _File:
+    """The content of an exit file; the fields are as in Exit."""
+
+    at: float
+    status: int
+
+
+def _signal_name(number: int) -> str:
+    return signal.Signals(number).name if number in signal.valid_signals() else f"signal {number}"
 
 
 def path(run: Path, component: str) -> Path:
@@ -61,10 +72,9 @@ def load(run: Path, component: str, since: float, log: Path) -> Exit:
     An older exit file is of the process before it. A process that stepkube started before it had
     reaper.py has no exit file.
     """
-    with suppress(OSError, ValueError, TypeError, KeyError):  # none, or not written yet
-        value = json.loads(path(run, component).read_text())
-        if value["at"] >= since:
-            return Exit(float(value["at"]), int(value["status"]))
+    known = state.load(path(run, component), _File)
+    if known is not None and known.at >= since:
+        return Exit(known.at, known.status)
     try:
         return Exit(log.stat().st_mtime, None)
     except OSError:
@@ -98,7 +108,7 @@ def start(
     if exit_file is None:
         return _start_alone(argv, env, cwd, log, umask)
     for file in (part(exit_file), exit_file):
-        file.unlink(missing_ok=True)
+        files.remove(file)
     request = {
         "argv": list(argv),
         "env": dict(env),

@@ -8,7 +8,6 @@ import functools
 import hashlib
 import json
 import os
-import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,15 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import Failure
-from tasks.system import lock_wait
+from tasks.system import damage, lock_wait
 
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 """Errors of a disk that is full or read-only, and of a folder of another user."""
+_NO_FOLDER = (FileExistsError, NotADirectoryError)
 UNWRITABLE_HINT = "free disk space, or set STEPKUBE_HOME to a folder that you can write to"
 
 
 def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
-    """Write a file under a temporary name and rename it into place, with exactly `mode`."""
+    """Write a file under a temporary name and rename it into place, with exactly `mode`.
+
+    A folder in its place is set aside.
+    """
     data = content.encode() if isinstance(content, str) else content
     temporary = ""
     try:
@@ -36,9 +39,13 @@ def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        if path.is_dir() and not path.is_symlink():
+            damage.set_aside(path, "it is a folder")
         Path(temporary).replace(path)
     except OSError as error:
-        raise Failure(f"cannot write {path}: {error.strerror}", UNWRITABLE_HINT) from error
+        in_the_way = f"remove what is in the place of the folder {path.parent}"
+        hint = in_the_way if isinstance(error, _NO_FOLDER) else UNWRITABLE_HINT
+        raise Failure(f"cannot write {path}: {error.strerror}", hint) from error
     finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
@@ -58,26 +65,16 @@ def write_json(path: Path, value: Any, mode: int = 0o600) -> bool:
     return write_if_changed(path, json.dumps(value, indent=1, sort_keys=True) + "\n", mode)
 
 
-def read_json(path: Path) -> Any:
-    """Return the parsed file, None when it does not exist. Raises Failure for a damaged file."""
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise Failure(
-            f"{path} is damaged: {error}",
-            f"remove it and run the task again: rm {shlex.quote(str(path))}",
-        ) from error
-
-
 def remove(path: Path) -> None:
     """Remove a file that is out of date, such as the record of a stopped process.
 
-    If the disk is read-only, the file stays and a warning is printed.
+    If the disk is read-only, the file stays and a warning is printed. A folder in its place is set
+    aside.
     """
     try:
         path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        damage.set_aside(path, "it is a folder")
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
@@ -114,6 +111,8 @@ def link(path: Path, target: Path) -> None:
     if path.is_symlink() and path.readlink() == target:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir() and not path.is_symlink():
+        damage.set_aside(path, "it is a folder")
     fresh = path.with_name(f".{path.name}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
@@ -182,7 +181,7 @@ def locked(path: Path) -> Iterator[None]:
 def is_locked(path: Path) -> bool:
     """Return whether another run has the lock on `path`."""
     try:
-        descriptor = os.open(_nearest(path), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(_nearest(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return False
     try:
@@ -198,6 +197,10 @@ def open_lock(path: Path) -> int:
     """Open a lock file, created when missing, and return its descriptor; see `locked`."""
     try:
         make_shared(path.parent)
+        if path.is_dir():  # it can be locked too
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if os.path.lexists(path) and not path.is_file():
+            damage.set_aside(path, "it is not a regular file")
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno not in UNWRITABLE:

@@ -6,15 +6,15 @@ The identity of a process is in procfs.py, how it is stopped in signals.py.
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 from tasks.core.errors import Failure
-from tasks.system import exits, files, go_stacks, inherited, procfs, signals
+from tasks.system import exits, files, go_stacks, inherited, procfs, signals, state
 from tasks.system.procfs import Identity
 from tasks.system.run import announce
 
@@ -50,22 +50,6 @@ class Record:
             return False
         exe = procfs.executable(self.identity.pid)
         return exe is None or exe == self.exe
-
-
-class Spawn(Protocol):
-    """A function that starts a component: on the host (spawn), in the sandbox, in a container."""
-
-    def __call__(
-        self,
-        component: str,
-        argv: Sequence[str],
-        env: Mapping[str, str],
-        *,
-        cwd: Path,
-        log: Path,
-        fingerprint: str,
-    ) -> Record:
-        """Start the component, append its output to `log`, and return its record."""
 
 
 def spawn(
@@ -164,20 +148,37 @@ def save(run: Path, record: Record) -> None:
 def load(run: Path, component: str) -> Record | None:
     """Return a component's record, or None when it does not exist.
 
-    Raises Failure when the file is damaged.
+    A damaged record is set aside. It is made again if the process runs.
     """
-    value: dict[str, Any] | None = files.read_json(record_path(run, component))
-    if value is None:
+    return state.load(
+        record_path(run, component),
+        Record,
+        lambda record: record.component == component and bool(record.argv),
+        rebuild=partial(_find, run, component),
+    )
+
+
+def _find(run: Path, component: str) -> Record | None:
+    """Return a new record of a running component, which is found by its mark.
+
+    The fingerprint is not known: the next `up` restarts the component.
+    """
+    identity = procfs.main_process(marked(mark(component, run.parent)))
+    if identity is None:
         return None
-    try:
-        identity = Identity(**value.pop("identity"))
-        argv = tuple(value.pop("argv"))
-        return Record(identity=identity, argv=argv, **value)
-    except (KeyError, TypeError) as error:
-        path = record_path(run, component)
-        raise Failure(
-            f"{path} is not a record of this version: {error}", f"run: rm {shlex.quote(str(path))}"
-        ) from error
+    pid, log = identity.pid, run.parent / "logs" / f"{component}.log"
+    return Record(
+        component=component,
+        identity=identity,
+        argv=procfs.argv_of(pid),
+        env=procfs.environ_of(pid),
+        cwd=procfs.link(pid, "cwd") or str(run / component),
+        uid=os.getuid(),
+        exe=procfs.executable(pid) or procfs.argv_of(pid)[0],
+        since=procfs.start_time(pid) or time.time(),
+        fingerprint="",
+        log=procfs.link(pid, "fd/1") or str(log),
+    )
 
 
 def forget(run: Path, component: str) -> None:

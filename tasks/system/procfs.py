@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+STARTERS = frozenset({"docker", "nsenter", "unshare"})
+"""Programs that start a component and wait for it; they have its mark too."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,16 @@ def start_time(pid: int) -> float | None:
 
 def executable(pid: int) -> str | None:
     """Return the path of a process's program, or None when it cannot be read."""
+    return link(pid, "exe")
+
+
+def link(pid: int, name: str) -> str | None:
+    """Return the path that a link such as `cwd` leads to; None for a pipe or if not readable."""
     try:
-        return str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)")
+        target = str(Path(f"/proc/{pid}/{name}").readlink()).removesuffix(" (deleted)")
     except OSError:
         return None
+    return target if target.startswith("/") else None
 
 
 def argv_of(pid: int) -> tuple[str, ...]:
@@ -86,6 +96,23 @@ def environ_of(pid: int) -> dict[str, str]:
 def children(pid: int) -> list[int]:
     """Return the pids of a process's direct children."""
     return [int(child) for task in threads(pid) for child in read(task / "children").split()]
+
+
+def main_process(identities: Iterable[Identity]) -> Identity | None:
+    """Return the process of a component among the processes that have its mark.
+
+    nsenter(1) and `dlv exec` have the component as their child; the component's children, such as
+    containerd-shim, came later.
+    """
+    found = {identity.pid: identity for identity in identities}
+    starters = {pid for pid in found if _starts_another(argv_of(pid))}
+    inner = {child for pid in starters for child in children(pid)} & found.keys() - starters
+    candidates = inner or found.keys() - starters
+    return min((found[pid] for pid in candidates), key=lambda one: one.ticks, default=None)
+
+
+def _starts_another(argv: tuple[str, ...]) -> bool:
+    return argv[:1] != () and (Path(argv[0]).name in STARTERS or argv[1:2] == ("exec",))
 
 
 def threads(pid: int) -> list[Path]:

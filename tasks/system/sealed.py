@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from tasks.core.errors import Failure
-from tasks.system import files
+from tasks.system import files, state
 from tasks.system.resources import architecture
 
 _MACHINES = {
@@ -23,6 +23,16 @@ _MACHINES = {
 """The e_machine of elf(5) for an architecture of Go."""
 
 
+@dataclass(frozen=True)
+class _Content:
+    """The content of a binary; the fields are the JSON keys of the file next to it."""
+
+    sha256: str
+    size: int
+    changed: int
+    """Its ctime in ns, to see whether the content must be read again."""
+
+
 def seal(path: Path) -> None:
     """Write down the content of a complete binary."""
     _write(path, files.digest_file(path))
@@ -31,10 +41,10 @@ def seal(path: Path) -> None:
 def touch(path: Path) -> None:
     """Set the time at which a binary was last used; its content stays known."""
     known = _read(path)
-    current = known is not None and known["changed"] == path.stat().st_ctime_ns
+    current = known is not None and known.changed == path.stat().st_ctime_ns
     path.touch()
     if known is not None and current:
-        _write(path, known["sha256"])
+        _write(path, known.sha256)
 
 
 def is_intact(path: Path) -> bool:
@@ -45,18 +55,18 @@ def is_intact(path: Path) -> bool:
     """
     if not path.is_file() or not os.access(path, os.X_OK):
         return False
-    known, state = _read(path), path.stat()
+    known, status = _read(path), path.stat()
     if known is None:
         complete = is_complete(path)
         if complete:
             _try_seal(path, files.digest_file(path))
         return complete
-    if known["size"] != state.st_size:
+    if known.size != status.st_size:
         return False
-    if known["changed"] == state.st_ctime_ns:
+    if known.changed == status.st_ctime_ns:
         return True
     digest = files.digest_file(path)
-    if digest != known["sha256"]:
+    if digest != known.sha256:
         return False
     _try_seal(path, digest)
     return True
@@ -66,18 +76,14 @@ def _seal_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.json")
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    with suppress(Failure):
-        value = files.read_json(_seal_path(path))
-        if isinstance(value, dict) and value.keys() == {"sha256", "size", "changed"}:
-            return value
-    return None
+def _read(path: Path) -> _Content | None:
+    return state.load(_seal_path(path), _Content, effect="the binary is checked again")
 
 
 def _write(path: Path, digest: str) -> None:
-    state = path.stat()
-    value = {"sha256": digest, "size": state.st_size, "changed": state.st_ctime_ns}
-    files.write_json(_seal_path(path), value, 0o644)  # as readable as the binary
+    status = path.stat()
+    content = _Content(digest, status.st_size, status.st_ctime_ns)
+    files.write_json(_seal_path(path), asdict(content), 0o644)  # as readable as the binary
 
 
 def _try_seal(path: Path, digest: str) -> None:

@@ -62,7 +62,8 @@ def _folders(folder: Path) -> list[Path]:
 
 def _remove_below(top: Path, bits: int) -> None:
     """Remove bits from the modes of a file, or of a folder after everything in it."""
-    for name, _, names, folder in os.fwalk(top, topdown=False):
+    walk = os.fwalk(top, topdown=False) if top.is_dir() else ()  # it would wait for a pipe
+    for name, _, names, folder in walk:
         if _OF_PODS.isdisjoint(Path(name).relative_to(top).parts):
             for file in (*names, "."):
                 _remove(file, bits, folder)

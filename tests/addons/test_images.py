@@ -34,7 +34,7 @@ def running(chosen: load.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         process.Record(
             component=containerd.NAME,
             identity=mine,
-            argv=(),
+            argv=("containerd",),
             env={},
             cwd="/",
             uid=0,

@@ -49,7 +49,7 @@ class Workspace:
         """Record a process as the running etcd."""
         identity, exe = procfs.identify(pid), procfs.executable(pid)
         assert identity is not None and exe is not None
-        record = process.Record("etcd", identity, (), {}, "/", 0, exe, 0.0, "", "")
+        record = process.Record("etcd", identity, ("etcd",), {}, "/", 0, exe, 0.0, "", "")
         process.save(self.chosen.paths.run, record)
 
     def answer(self, *lines: str) -> None:

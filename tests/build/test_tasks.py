@@ -181,10 +181,10 @@ def test_an_unchanged_manifest_keeps_its_time_and_says_nothing(chosen: Settings)
 def test_package_lists_of_another_version_are_made_again(chosen: Settings) -> None:
     sources.refresh(chosen, "kube-scheduler")
     memory = chosen.paths.sources("kube-scheduler").with_suffix(".packages")
-    found = files.read_json(memory)
+    found = json.loads(memory.read_text())
     files.write_json(memory, {**found, "packages": len(found["packages"])})
     assert sources.refresh(chosen, "kube-scheduler") is None
-    assert files.read_json(memory) == found
+    assert json.loads(memory.read_text()) == found
 
 
 def test_embedded_files_and_new_packages_count(chosen: Settings) -> None:

@@ -108,7 +108,7 @@ def test_import_restores_an_archive_unpacked_in_a_repository(
 def test_import_keeps_the_tree_state(bundle: Path, tmp_path: Path) -> None:
     other = load(tmp_path / "two", STEPKUBE_ORIGIN_ORDER="bundle")
     assert import_into(other, bundle) == ""
-    record = files.read_json(other.paths.bundle)
+    record = json.loads(other.paths.bundle.read_text())
     record["checkout"]["state"] = "archive"
     files.write_json(other.paths.bundle, record)
     got = checkout.check_out(other)
@@ -131,7 +131,7 @@ def test_imported_tools_are_not_made_again(ready: Settings, bundle: Path, tmp_pa
         mine, theirs = tool_record.load_tool(ready, name), tool_record.load_tool(other, name)
         assert (theirs.version, theirs.origin) == (mine.version, mine.origin)
         assert theirs.bin.is_relative_to(other.paths.toolchain) and theirs.bin.exists()
-    assert files.read_json(other.paths.tool("delve"))["max_go"] == "1.27"
+    assert json.loads(other.paths.tool("delve").read_text())["max_go"] == "1.27"
     assert os.access(tool_record.load_tool(other, "etcd").bin, os.X_OK)
     named = replace(other, etcd=replace(other.etcd, version="3.5.30"))
     calls: list[str] = []

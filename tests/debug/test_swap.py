@@ -1,5 +1,6 @@
 """The debug swap on a small real program, with a real Delve: in, out, and every way to break it."""
 
+import json
 import os
 import signal
 import socket
@@ -133,7 +134,7 @@ def test_ports_of_debuggers_are_odd(tmp_path: Path) -> None:
 def test_a_go_unknown_to_delve_is_refused_before_a_swap(
     chosen: Settings, running: process.Record, built_by: str, words: str
 ) -> None:
-    value = files.read_json(chosen.paths.built("toy"))
+    value = json.loads(chosen.paths.built("toy").read_text())
     files.write_json(chosen.paths.built("toy"), {**value, "go": built_by})
     with pytest.raises(Failure, match=words):
         enter(chosen, "attach")
@@ -143,7 +144,7 @@ def test_a_go_unknown_to_delve_is_refused_before_a_swap(
 def test_a_stripped_binary_is_refused_before_anything_is_touched(
     chosen: Settings, toy_stripped: Path
 ) -> None:
-    value = files.read_json(chosen.paths.built("toy"))
+    value = json.loads(chosen.paths.built("toy").read_text())
     files.write_json(chosen.paths.built("toy"), {**value, "path": str(toy_stripped)})
     running = processes.start(chosen, processes.desired_component(chosen, "toy"))
     with pytest.raises(Failure, match="debug"):
@@ -155,7 +156,7 @@ def test_a_stripped_binary_is_refused_before_anything_is_touched(
 def test_a_swap_that_fails_restores_the_component(
     chosen: Settings, running: process.Record, tmp_path: Path
 ) -> None:
-    broken = files.read_json(chosen.paths.tool("delve"))
+    broken = json.loads(chosen.paths.tool("delve").read_text())
     files.write(tmp_path / "dlv", "#!/bin/sh\necho cannot do this >&2\nexit 1\n", 0o755)
     files.write_json(chosen.paths.tool("delve"), {**broken, "bin": str(tmp_path / "dlv")})
     with pytest.raises(Failure):

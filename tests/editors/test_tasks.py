@@ -156,7 +156,8 @@ def test_staging_modules_are_mapped_for_the_editor(
 
 def test_binaries_of_a_bundle_are_mapped_to_their_build_path(chosen: Settings, tree: Path) -> None:
     checkout = {"version": "v1.28.3", "commit": "0" * 40, "requested": "auto", "tree": str(tree)}
-    record = {"file": "k.tar.gz", "checkout": {**checkout, "root": "/built/there"}, "tools": {}}
+    bundled = {"file": "k.tar.gz", "size": 1, "changed": 1, "tools": {}}
+    record = {**bundled, "checkout": {**checkout, "root": "/built/there"}}
     files.write_json(chosen.paths.bundle, record)
     assert not write(chosen)
     for entry in launch(tree)["configurations"]:

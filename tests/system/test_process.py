@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import Failure
-from tasks.system import files, ports, process, procfs, signals
+from tasks.system import ports, process, procfs, signals
 from tasks.system.ports import Health
 
 HEADLESS = """
@@ -193,10 +193,3 @@ def test_a_busy_port_names_its_owner(tmp_path: Path, spawned: list[process.Recor
     assert f"port {port} is in use by pid {record.identity.pid}" in caught.value.message
     assert sys.executable in caught.value.message
     assert not ports.healthy(Health(f"http://127.0.0.1:{port}/"), timeout=0.2)
-
-
-def test_a_damaged_record_names_the_command_that_removes_it(tmp_path: Path) -> None:
-    files.write(tmp_path / "etcd.json", "{")
-    with pytest.raises(Failure) as caught:
-        process.load(tmp_path, "etcd")
-    assert f"rm {tmp_path / 'etcd.json'}" in caught.value.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -33,13 +34,13 @@ def test_records_are_written_and_read(tmp_path: Path) -> None:
     tool_record.save_tool(chosen, go)
     tool_record.save_tool(chosen, delve, min_go="1.25", max_go="1.27")
     assert [tool_record.load_tool(chosen, name) for name in ("go", "delve")] == [go, delve]
-    assert files.read_json(chosen.paths.tool("go")) == {
+    assert json.loads(chosen.paths.tool("go").read_text()) == {
         "version": "1.15.15",
         "root": "/go",
         "bin": "/go/bin/go",
         "from": "here",
     }
-    assert files.read_json(chosen.paths.tool("delve"))["max_go"] == "1.27"
+    assert json.loads(chosen.paths.tool("delve").read_text())["max_go"] == "1.27"
 
 
 @pytest.fixture
@@ -164,11 +165,11 @@ def test_the_newest_delve_is_built_and_kept(stage: tuple[Proxy, load.Settings]) 
     proxy, chosen = stage
     toolchain.make_go(chosen)
     assert toolchain.make_delve(chosen) is None
-    made = files.read_json(chosen.paths.tool("delve"))
+    made = json.loads(chosen.paths.tool("delve").read_text())
     assert (made["version"], made["min_go"], made["max_go"]) == ("1.27.2", "1.25", "1.27")
     (proxy.folder / toolchain.DELVE / "@v/list").unlink()
     assert toolchain.make_delve(chosen) is None
-    assert files.read_json(chosen.paths.tool("delve")) == made
+    assert json.loads(chosen.paths.tool("delve").read_text()) == made
 
 
 def test_a_go_that_no_delve_supports_is_refused_before_a_build(
