@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tasks.core import doit_run
@@ -18,6 +19,12 @@ from tasks.system import files, process, procfs
 from tasks.system.run import run
 from tasks.toolchain import go_install
 from tests.support.failures import in_words
+
+hypothesis.settings.register_profile(
+    "suite", max_examples=40, derandomize=True, database=None, deadline=None
+)
+hypothesis.settings.register_profile("long", max_examples=5000, database=None, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 HERE = Path(__file__).resolve().parent
 DELVE = "v1.27.2"  # its module zip and those it needs are verified by Go's checksum database

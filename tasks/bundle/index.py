@@ -90,10 +90,14 @@ def parse(data: bytes, bundle: str) -> Index:
         for text in (index.checkout[name] for name in ("version", "commit", "head")):
             if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+-]*", text):
                 raise ValueError(text)
+        if not all(
+            type(entry.size) is int and 0 <= entry.size < 1 << 50 for entry in members.values()
+        ):
+            raise ValueError("a size")
         names = [*members]
         for record in index.tools.values():
             names += [record[key] for key in ("bin", "root") if key in record]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Failure(
             f"{bundle} is not a bundle: cannot read {NAME} ({error!r})", NOT_A_BUNDLE_HINT
         ) from error

@@ -26,7 +26,7 @@ from tasks.settings.load import Settings
 from tasks.system import files, resources
 
 _CHUNK = 1 << 20
-_DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error)
+_DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError)
 
 
 @action

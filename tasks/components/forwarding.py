@@ -29,7 +29,7 @@ def mappings(settings: Settings) -> list[str]:
     for entry in settings.node.forward:
         host, _, inside = entry.partition(":")
         for number in (host, inside or host):
-            if not number.isdigit() or not 0 < int(number) < 65536:
+            if not (number.isascii() and number.isdecimal()) or not 0 < int(number) < 65536:
                 source = settings.source("node.forward")
                 raise Failure(
                     f"{source}: {entry!r} is not a port",

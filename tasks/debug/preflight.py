@@ -68,7 +68,7 @@ def listen_address(text: str, default: str, *, allow_remote: bool) -> str:
     if not text:
         return default
     host, _, number = text.rpartition(":")
-    if not number.isdigit() or not 0 < int(number) < 65536:
+    if not (number.isascii() and number.isdecimal()) or not 0 < int(number) < 65536:
         raise Failure(
             f"--listen {text}: {number!r} is not a port", "use for example --listen 39999"
         )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
+import reprlib
 from typing import Any, Literal, get_args, get_origin
 
 from tasks.core.errors import Failure
@@ -18,6 +21,7 @@ def convert(raw: Any, row: Row, place: Place) -> Any:
     """Convert text or a YAML value to the type of its setting. Raises Failure naming the source."""
     kind = row.kind
     try:
+        _require_plain(raw)
         if get_origin(kind) is Literal:
             for text in (forms.text(raw), forms.boolean(raw)):
                 if text in get_args(kind):
@@ -28,7 +32,7 @@ def convert(raw: Any, row: Row, place: Place) -> Any:
         if kind is int:
             return _integer(raw)
         if kind is float:
-            return float(raw)
+            return _number(raw)
         if get_origin(kind) is tuple:
             item = get_args(kind)[0]
             if item is Pair and isinstance(raw, dict):
@@ -40,9 +44,9 @@ def convert(raw: Any, row: Row, place: Place) -> Any:
         if user_paths.is_path(kind) and text != row.word:
             return user_paths.resolve(text, kind, place)
         return text
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         expected = {int: "a whole number", float: "a number"}.get(kind) or str(error)
-        shown = "the value" if row.secret else repr(raw)
+        shown = "the value" if row.secret else reprlib.repr(raw)
         raise Failure(
             f"{place.source}: {shown} is not {expected}", f"correct {row.key} ({row.doc})"
         ) from None
@@ -73,7 +77,37 @@ def _boolean(raw: Any) -> bool:
 def _integer(raw: Any) -> int:
     if isinstance(raw, bool | float):
         raise TypeError
+    if isinstance(raw, str) and not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", raw):
+        raise TypeError
     return int(raw)
+
+
+def _number(raw: Any) -> float:
+    if not math.isfinite(number := float(raw)):
+        raise TypeError
+    return number
+
+
+def _require_plain(raw: Any) -> None:
+    """Raise ValueError for what no program can get as an argument, and no file can contain."""
+    if isinstance(raw, dict):
+        _require_plain([*raw, *raw.values()])
+    elif isinstance(raw, list):
+        for item in raw:
+            _require_plain(item)
+    elif isinstance(raw, bytes):
+        raise ValueError("text")
+    elif isinstance(raw, str) and "\0" in raw:
+        raise ValueError("text without NUL bytes")
+    elif isinstance(raw, str) and not raw.isascii():
+        _require_utf8(raw)
+
+
+def _require_utf8(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("UTF-8 text") from None
 
 
 def _sequence(raw: Any) -> list[Any]:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.core.errors import Failure
+
 
 def user_path(text: str | Path) -> Path:
-    """Return a path from the user as an absolute path, with ~ expanded."""
-    return Path(text).expanduser().absolute()
+    """Return a path from the user as an absolute path, with ~ expanded.
+
+    Raises Failure for a user without a home folder.
+    """
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        user = str(text).partition("/")[0]
+        raise Failure(f"{text}: {user} has no home folder", "write the full path") from error
 
 
 @dataclass(frozen=True)

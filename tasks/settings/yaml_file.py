@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ from typing import Any
 from tasks.core.errors import Failure
 from tasks.settings import groups as options
 from tasks.settings.forms import Unquoted
+
+_LIMIT = 1 << 20
+_MOST_NODES = 100_000
 
 
 def read(file: Path, explicit: bool) -> dict[str, Any]:
@@ -20,9 +25,11 @@ def read(file: Path, explicit: bool) -> dict[str, Any]:
     import yaml  # noqa: PLC0415 - `doit list` stays fast
 
     try:
-        text = file.read_text()
+        text = _read(file)
+        node = yaml.compose(text, yaml.SafeLoader)
+        _require_small(node)
         tree = yaml.load(text, _loader())  # noqa: S506 - a safe loader with fewer kinds
-        repeated = next(_repeated(yaml.compose(text, yaml.SafeLoader)), None)
+        repeated = next(_repeated(node), None)
     except FileNotFoundError:
         if explicit:
             raise Failure(f"{file} does not exist", "correct STEPKUBE_CONFIG or unset it") from None
@@ -32,13 +39,38 @@ def read(file: Path, explicit: bool) -> dict[str, Any]:
             f"cannot read {file}: {error.strerror}",
             "make the file readable, or set STEPKUBE_CONFIG to another file",
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+    except RecursionError as error:
+        raise Failure(f"{file} is nested too deeply", "write one value per key") from error
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise Failure(f"{file} is not valid YAML: {reason}", "correct that line") from error
     if repeated:
         key, line = repeated
         raise Failure(f"{file}: duplicate key {key} (again in line {line})", "remove one of them")
     return _flatten(tree, file)
+
+
+def _read(file: Path) -> str:
+    """Return the text of a file. Raises OSError if it is not one: reading a pipe could wait."""
+    if file.exists() and not file.is_file() and file != Path(os.devnull):
+        raise OSError(errno.EINVAL, "it is not a file")
+    with file.open("rb") as stream:
+        data = stream.read(_LIMIT + 1)
+    if len(data) > _LIMIT:
+        raise ValueError(f"it is larger than {_LIMIT >> 20} MiB")
+    return data.decode()
+
+
+def _require_small(top: Any) -> None:
+    """Raise ValueError if aliases make a file much larger, or if a value contains itself."""
+    nodes, count = [top], 0
+    while nodes:
+        count += 1
+        if count > _MOST_NODES:
+            raise ValueError("it has too many values: aliases repeat them")
+        value = getattr(nodes.pop(), "value", None)
+        for item in value if isinstance(value, list) else ():
+            nodes += item if isinstance(item, tuple) else (item,)
 
 
 def _loader() -> Any:

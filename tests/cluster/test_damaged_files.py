@@ -27,7 +27,7 @@ from tasks.kubernetes import bundle_record, tool_record, tree
 from tasks.runtime import container, refused_flags
 from tasks.settings import load
 from tasks.settings.load import Settings
-from tasks.system import exits, files, process, procfs, signals
+from tasks.system import exits, files, process, procfs, sealed, signals
 from tests.support import builders, damages
 from tests.support.damages import BUILT, DAMAGES, MODULE
 from tests.support.doit import doit

@@ -1,0 +1,63 @@
+"""Values that no program can use are refused with their key or file, never with a traceback."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tasks.core.errors import Failure
+from tasks.settings import load
+
+EXPLODING = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n"
+    for old, new in zip("abcdef", "bcdefg", strict=True)
+)
+FILES = {
+    "a date": b"version: 2020-13-45\n",
+    "a tag": b"version: !!python/object:os.system x\n",
+    "a number with a tag": b"version: !!int abc\n",
+    "bytes": b"api:\n  bind_addr: \xff\xfe\n",
+    "NUL": b"version: \0\n",
+    "nested": b"[" * 20_000,
+    "exploding": EXPLODING.encode(),
+    "recursive": b"version: &a [*a]\n",
+    "a key of another kind": b"? [a, b]\n: c\n",
+    "duplicate key": b"version: a\nversion: b\n",
+    "large": b"#" * (2 << 20),
+}
+
+
+@pytest.mark.parametrize("content", FILES.values(), ids=FILES)
+def test_a_file_with_such_a_value_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "stepkube.yaml"
+    file.write_bytes(content)
+    with pytest.raises(Failure) as caught:
+        load.load({"STEPKUBE_CONFIG": str(file)})
+    assert str(file) in caught.value.message and caught.value.hint
+    assert len(caught.value.message) < 1000
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_not_a_file_is_not_read(tmp_path: Path, make: object) -> None:
+    file = tmp_path / "stepkube.yaml"
+    make(file)  # type: ignore[operator]
+    with pytest.raises(Failure) as caught:
+        load.load({"STEPKUBE_CONFIG": str(file)})
+    assert str(file) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("API_PORT", "٦٤٤٣"),
+        ("API_PORT", "9" * 5000),
+        ("LOG_DIR", "/tmp/\udcff"),
+        ("LOG_DIR", "~nobody-known/x"),
+        ("STEPKUBE_BUILD_KEEP", "nan"),
+    ],
+)
+def test_a_variable_with_such_a_value_is_named(variable: str, value: str) -> None:
+    with pytest.raises(Failure) as caught:
+        load.load({variable: value, "STEPKUBE_CONFIG": "/dev/null"})
+    assert variable in caught.value.message or value in caught.value.message
+    assert len(caught.value.message) < 500
