@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from tasks.bundle import index
+from tasks.check import conflicts, formats
 from tasks.core import redact
 from tasks.core.errors import Failure
 from tasks.debug.journal import Swap
 from tasks.editors import jsonc_parser
 from tasks.gomod.release import release
-from tasks.kubernetes import releases, version_stamp
+from tasks.kubernetes import facts, releases, version_stamp
 from tasks.settings import load, yaml_file
 from tasks.settings.table import table
 from tasks.system import state
@@ -40,6 +41,17 @@ def test_settings_of_the_command_line(key: str, value: str) -> None:
     with suppress(Failure):
         made = load.load({"STEPKUBE_HOME": "/nowhere"}, {key: value}, Path("/dev/null"))
         assert made.is_given(key)
+        minor = facts.minor("1.28").minor
+        assert all(map(str, conflicts.conflicts(made, minor)))
+        assert all(map(str, formats.format_problems(made, minor)))
+
+
+@pytest.mark.parametrize("value", ["10.0.0.1", "fd00::/128", "10.0.0.0/29"])
+def test_a_service_range_without_room_is_refused(value: str) -> None:
+    arguments = {"api.service_cluster_ip_range": value}
+    made = load.load({"STEPKUBE_HOME": "/nowhere"}, arguments, Path("/dev/null"))
+    problems = list(formats.format_problems(made, facts.minor("1.28").minor))
+    assert any("api.service_cluster_ip_range" in problem.message for problem in problems)
 
 
 @given(some.lists(some.sampled_from(YAML), max_size=12).map("".join) | some.text(max_size=40))

@@ -16,6 +16,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import container
 from tasks.settings.load import Settings
+from tasks.settings.paths import expanded
 from tasks.system import files, process, state
 from tasks.system.run import Result, program, run
 
@@ -75,7 +76,7 @@ def imported_images(output: str) -> list[str]:
 @action
 def load(settings: Settings, archive: str) -> None:
     """Load an archive into the container runtime and print the names of its images."""
-    path = Path(archive).expanduser()
+    path = expanded(archive)
     if not path.is_file():
         raise Failure(
             f"--archive: {archive} does not exist" if archive else "--archive is missing",

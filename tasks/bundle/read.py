@@ -23,6 +23,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes.tool_record import ORIGIN
 from tasks.kubernetes.tree import require_kubernetes
 from tasks.settings.load import Settings
+from tasks.settings.paths import expanded
 from tasks.system import files, resources
 
 _CHUNK = 1 << 20
@@ -67,7 +68,7 @@ def import_bundle(settings: Settings, file: str) -> None:
 
 def find_bundle(place: str) -> Path:
     """Return the absolute path of a bundle; a relative path starts where the user called doit."""
-    return (start_folder() / Path(place).expanduser()).absolute()
+    return (start_folder() / expanded(place)).absolute()
 
 
 def state(path: Path) -> dict[str, Any]:

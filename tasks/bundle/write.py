@@ -26,6 +26,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
+from tasks.settings.paths import expanded
 from tasks.system import files, resources
 
 TOOLS = ("go", "etcd", "delve", "cni")
@@ -43,7 +44,7 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
     """Write the bundle under a temporary name and rename it when complete; write its .sha256."""
     checkout = load_checkout(settings.paths.lock)
     _require_vendor(checkout.tree)
-    name = Path(output or _default_name(checkout.version, binaries)).expanduser()
+    name = expanded(output or _default_name(checkout.version, binaries))
     target = (start_folder() / name).absolute()
     if target.is_dir():
         raise Failure(f"--output: {target} is a folder", "use the path of a file")

@@ -17,7 +17,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes.facts import Minor
 from tasks.settings import groups
 from tasks.settings.load import Settings
-from tasks.settings.paths import absolute
+from tasks.settings.paths import absolute, expanded
 
 FILES = (
     "api.admission_control_config_file",
@@ -65,7 +65,7 @@ def _files(settings: Settings) -> Iterator[Failure]:
             "set it to a folder of existing binaries, or unset it: then stepkube builds them",
         )
     kubectl = settings.start.kubectl
-    if kubectl and shutil.which(str(Path(kubectl).expanduser())) is None:
+    if kubectl and shutil.which(str(expanded(kubectl))) is None:
         yield Failure(
             f"{settings.source('start.kubectl')}: {kubectl} is not an executable program",
             "set it to a kubectl program, or unset it: then stepkube builds kubectl",

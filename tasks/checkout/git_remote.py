@@ -12,6 +12,7 @@ from tasks.checkout.base import Unreachable
 from tasks.core import console, redact
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
+from tasks.settings.paths import expanded
 from tasks.system import git, network
 from tasks.system.git import Git
 from tasks.system.run import follow, run
@@ -147,7 +148,7 @@ def git_version() -> tuple[int, int]:
 
 def _absolute(url: str) -> str:
     """Return a local path as an absolute path: git resolves a relative one in its own folder."""
-    path = Path(url).expanduser()
+    path = expanded(url)
     if "://" not in url and path.exists():
         return os.path.abspath(path)  # noqa: PTH100 - symbolic links must not be resolved
     return url

@@ -12,6 +12,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
+from tasks.settings.paths import expanded
 from tasks.system.process import tail
 from tasks.system.run import Result, program, run
 
@@ -23,7 +24,7 @@ def client(settings: Settings) -> str | Path:
     """Return the kubectl to use: the user's, or the one that was built."""
     path = settings.start.kubectl
     if path:
-        return program(str(Path(path).expanduser()))
+        return program(str(expanded(path)))
     return load_binary(settings, "kubectl").path
 
 

@@ -9,12 +9,14 @@ from tasks.core.errors import Failure
 
 
 def user_path(text: str | Path) -> Path:
-    """Return a path from the user as an absolute path, with ~ expanded.
+    """Return a path from the user as an absolute path, with ~ expanded."""
+    return expanded(text).absolute()
 
-    Raises Failure for a user without a home folder.
-    """
+
+def expanded(text: str | Path) -> Path:
+    """Return a path with ~ expanded. Raises Failure for a user without a home folder."""
     try:
-        return Path(text).expanduser().absolute()
+        return Path(text).expanduser()
     except RuntimeError as error:
         user = str(text).partition("/")[0]
         raise Failure(f"{text}: {user} has no home folder", "write the full path") from error
