@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.build import dwarf_check, go_command, layout
+from tasks.build import dwarf_check, go_command, layout, overlay
 from tasks.build.go_command import Recipe
 from tasks.core import console
 from tasks.core.errors import Failure
@@ -32,9 +31,10 @@ def compile_modules(
     tree_layout = layout.layout_of(settings.paths, load_checkout(settings.paths.lock))
     with _scratch(settings.paths.binaries) as scratch:
         env = go_command.environment(go_env(settings, go), tree_layout, cgo=recipe.cgo, out=scratch)
-        overlay = _write_overlay(recipe, scratch)
+        replacements = scratch / "overlay"
+        env |= overlay.write(recipe.overlay, go_command.go_minor(recipe.go), replacements)
         targets = [tree_layout.target(module) for module in modules]
-        argv = recipe.arguments(resources.jobs(settings.build.jobs), scratch, overlay, targets)
+        argv = recipe.arguments(resources.jobs(settings.build.jobs), scratch, replacements, targets)
         _go(go.bin, argv, env, tree_layout.root, ", ".join(modules), total=total)
         for module in modules:
             dwarf_check.prove_debuggable(scratch / module)
@@ -78,18 +78,6 @@ def _go(
         )
         raise Failure(f"go could not build {names} in {folder}\n{tail}", hint)
     console.note(f"{packages} packages compiled for {names}")
-
-
-def _write_overlay(recipe: Recipe, scratch: Path) -> Path:
-    """Write the file for `go build -overlay` and the files it names; return its path."""
-    replace = {}
-    for number, (path, text) in enumerate(sorted(recipe.overlay.items())):
-        replacement = scratch / f"overlay-{number}.go"
-        files.write(replacement, text)
-        replace[path] = str(replacement)
-    target = scratch / "overlay.json"
-    files.write(target, json.dumps({"Replace": replace}))
-    return target
 
 
 @contextmanager

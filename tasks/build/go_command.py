@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.build import overlay
 from tasks.build.layout import Layout
+from tasks.build.overlay import GO_WITH_GCFLAGS_PATTERN
 from tasks.kubernetes import version_stamp
 from tasks.kubernetes.facts import Facts
 from tasks.kubernetes.tree import Checkout
@@ -19,10 +21,6 @@ from tasks.system import files
 
 GO_WITH_OUTPUT_FOLDER = (1, 13)
 """First Go in which `go build -o FOLDER/` builds several programs; older ones: `go install`."""
-GO_WITH_GCFLAGS_PATTERN = (1, 10)
-"""First Go in which -gcflags takes a pattern; since then go has a cache of compiled packages."""
-GO_WITH_OVERLAY = (1, 16)
-"""First Go that has -overlay."""
 GO_WITH_BUILDVCS = (1, 18)
 """First Go that runs git itself; git can refuse a tree that belongs to another user."""
 
@@ -50,7 +48,7 @@ class Recipe:
         stamp = [f"{key}={value}" for key, value in sorted(self.stamp.items())]
         # Relative paths: trees in other folders with the same source files share the binary.
         relative = {path.rpartition("/k8s.io/")[2]: text for path, text in self.overlay.items()}
-        overlay = [part for item in sorted(relative.items()) for part in item]
+        replaced = [part for item in sorted(relative.items()) for part in item]
         return files.digest(
             sources,
             self.go,
@@ -59,14 +57,17 @@ class Recipe:
             ",".join(self.tags),
             str(self.cgo),
             *stamp,
-            *overlay,
+            *replaced,
             *(["whole"] if self.static_libc else []),
         )
 
-    def arguments(self, jobs: int, out: Path, overlay: Path, targets: Sequence[str]) -> list[str]:
+    def arguments(
+        self, jobs: int, out: Path, replacements: Path, targets: Sequence[str]
+    ) -> list[str]:
         """Return the arguments of `go` that build `targets` into the folder `out`.
 
-        A Go older than 1.13 gets `out` from GOBIN (see `environment`).
+        A Go older than 1.13 gets `out` from GOBIN (see `environment`). `replacements` is the folder
+        of the replaced source files.
         """
         minor = go_minor(self.go)
         stamp = " ".join(f"-X {key}={value}" for key, value in sorted(self.stamp.items()))
@@ -80,8 +81,7 @@ class Recipe:
         arguments += tags(self.tags, self.go)
         if minor >= GO_WITH_BUILDVCS:
             arguments.append("-buildvcs=false")
-        if self.overlay:
-            arguments += ["-overlay", str(overlay)]
+        arguments += overlay.arguments(self.overlay, self.root, minor, replacements)
         if minor >= GO_WITH_OUTPUT_FOLDER:
             arguments += ["-o", f"{out}/"]
         return [*arguments, *targets]
@@ -102,7 +102,7 @@ def recipe(
     *,
     dirty: bool,
     date: str,
-    overlay: Mapping[str, str],
+    replaced: Mapping[str, str],
     static_libc: bool = False,
 ) -> Recipe:
     """Return the recipe of a module.
@@ -116,7 +116,7 @@ def recipe(
         tags=facts.build_tags,
         cgo=module not in facts.static_modules,
         stamp=stamp(checkout, facts.version_packages, dirty=dirty, date=date),
-        overlay=overlay if go_minor(go) >= GO_WITH_OVERLAY else {},
+        overlay=replaced,
         static_libc=static_libc,
     )
 
@@ -142,24 +142,3 @@ def go_minor(version: str) -> tuple[int, int]:
     """Return major and minor of a Go version: (1, 15) for 1.15.15; (0, 0) for other text."""
     match = re.match(r"(\d+)\.(\d+)", version)
     return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
-OLD_DEADLINE = "requestTimeoutUpperBound = 34 * time.Second"
-NEW_DEADLINE = "requestTimeoutUpperBound = 24 * time.Hour"
-DEADLINE_FILE = "k8s.io/apiserver/pkg/endpoints/handlers/rest.go"
-
-
-def write_deadline_overlay(tree: Path) -> dict[str, str]:
-    """Return replaced files that raise kube-apiserver's fixed limit for writes from 34 s to 24 h.
-
-    Empty if the tree has no such limit (up to 1.20) or if its code is not OLD_DEADLINE.
-    """
-    replaced: dict[str, str] = {}
-    for root in ("staging/src", "vendor"):
-        path = tree / root / DEADLINE_FILE
-        if not path.is_file():
-            continue
-        text = path.read_text()
-        if text.count(OLD_DEADLINE) == 1:
-            replaced[str(path)] = text.replace(OLD_DEADLINE, NEW_DEADLINE)
-    return replaced

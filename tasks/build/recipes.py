@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.build import go_command, layout
+from tasks.build import go_command, layout, overlay
 from tasks.build.go_command import Recipe
 from tasks.components import registry
 from tasks.core.doit_run import once_per_run
@@ -28,7 +28,7 @@ def recipe_for(settings: Settings, checkout: Checkout, module: str, digests: str
         load_tool(settings, "go").version,
         dirty=dirty,
         date=commit_date(checkout),
-        overlay=_deadline_overlay(root) if settings.debug.lift_write_deadline else {},
+        replaced=_lifted_limits(root) if settings.debug.lift_write_deadline else {},
         # a container has another C library than this host
         static_libc=registry.is_contained(settings, module),
     )
@@ -53,5 +53,5 @@ def _changed_files(checkout: Checkout) -> frozenset[str]:
 
 
 @once_per_run
-def _deadline_overlay(tree: Path) -> Mapping[str, str]:
-    return go_command.write_deadline_overlay(tree)
+def _lifted_limits(tree: Path) -> Mapping[str, str]:
+    return overlay.lifted_limits(tree)

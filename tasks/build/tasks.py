@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tasks.build import go_build, prebuilt, prune, recipes, sources
+from tasks.build import go_build, overlay, prebuilt, prune, recipes, sources
 from tasks.build.go_command import Recipe
 from tasks.cli.task import Check, action, config_changed
 from tasks.components import registry
@@ -155,6 +155,9 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
     resources.require_memory(resources.GIB_PER_JOB / 1.5, "compiling")
     if any(plan.recipe.cgo for plan in plans.values()):
         go_build.require_c_compiler([name for name, plan in plans.items() if plan.recipe.cgo])
+    apiserver = plans.get("kube-apiserver")
+    if settings.debug.lift_write_deadline and apiserver:
+        overlay.warn_if_limited(apiserver.recipe.overlay)
     groups: list[list[str]] = []
     for module, plan in plans.items():
         group = next((g for g in groups if plans[g[0]].recipe == plan.recipe), None)

@@ -42,7 +42,6 @@ class Facts:
     build_tags: tuple[str, ...]
     static_modules: tuple[str, ...]
     version_packages: tuple[str, ...]
-    write_deadline_file: str
     insecure_port: str
     issued_tokens: bool
     pod_priority_alpha: bool

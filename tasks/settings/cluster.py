@@ -176,5 +176,5 @@ class Debug:
         " evict no pod",
     )
     lift_write_deadline: bool = option(
-        True, "build kube-apiserver without its fixed limit of 34 s for writes"
+        True, "build kube-apiserver without its fixed time limits for writes, such as 34 s"
     )

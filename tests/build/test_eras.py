@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from tasks.build.sources import refresh
 from tasks.checkout import tasks as checkout
 from tasks.cluster import tasks as cluster
 from tasks.cluster.status import rows
-from tasks.core import doit_run
+from tasks.core import console, doit_run
 from tasks.editors import tasks as editors
 from tasks.gomod import release, sumdb
 from tasks.kubernetes import tool_record
@@ -114,7 +115,7 @@ def run_through(one: Settings, era: eras.Era, said: pytest.CaptureFixture[str]) 
         assert answer["gitVersion"] == era.version
         assert answer["gitCommit"] == miniature.git(tree, "rev-parse", "HEAD")
         assert (answer["gitTreeState"], answer["gitMinor"]) == ("clean", f"1.{era.minor[1]}")
-        assert answer["limit"] == ("24h0m0s" if era.deadline else "1m0s")
+        assert_lifted(tree, answer)
     for name in eras.MODULES:
         cluster.reconcile(one, name)
     assert refusal not in said.readouterr().out, "the second time it is known"
@@ -122,6 +123,15 @@ def run_through(one: Settings, era: eras.Era, said: pytest.CaptureFixture[str]) 
     cluster.down(one)
     assert not any(record and record.alive() for record in records)
     assert all(owner(row.port or 0) is None for row in running.values())
+
+
+def assert_lifted(tree: Path, answer: dict[str, str]) -> None:
+    """Check that no limit for writes is left, and that the debug information names the file."""
+    assert answer["limit"] == "24h0m0s"
+    file, _, line = answer["where"].rpartition(":")
+    real = tree / f"staging/src/{eras.LIMIT}/rest.go"
+    assert Path(file).resolve() == real.resolve()
+    assert "this line" in real.read_text().splitlines()[int(line) - 1]
 
 
 def assert_paths_lead_to_the_checkout(one: Settings, binary: Path) -> None:
@@ -150,6 +160,55 @@ def test_an_era_is_built_started_asked_and_ended(
     assert versions.required_etcd(tree) == era.etcd
     run_through(one, era, capsys)
     assert miniature.git(tree, "status", "--porcelain", "--ignored") == "", "nothing was written"
+
+
+OLD_GO = ((eras.ERAS[0], "1.10.8"), (eras.ERAS[2], "1.15.15"))
+"""Eras with a GOPATH and with go.mod, and a Go that has no -overlay."""
+
+
+@pytest.fixture(params=OLD_GO, ids=lambda one: f"{one[0].version}, go{one[1]}")
+def old(request: pytest.FixtureRequest, chosen: Maker, tmp_path: Path) -> Settings:
+    """Return settings whose Go is driven as an old one is, in a tree with blanks in its path."""
+    era, version = request.param
+    one = chosen(eras.make(tmp_path / "a tree", era, unique=tmp_path.name))
+    tool_record.save_tool(one, replace(tool_record.load_tool(one, "go"), version=version))
+    return one
+
+
+def compiled(one: Settings, said: pytest.CaptureFixture[str]) -> int:
+    """Build kube-apiserver, restart it, and return how many packages were compiled."""
+    said.readouterr()
+    make(one, "kube-apiserver")
+    found = re.search(r"(\d+) packages compiled", said.readouterr().out)
+    cluster.reconcile(one, "kube-apiserver")
+    return int(found[1]) if found else 0
+
+
+def test_a_go_without_overlay_lifts_the_limit(
+    old: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "note", print)
+    tree = load_checkout(old.paths.lock).tree
+    real = tree / f"staging/src/{eras.LIMIT}/rest.go"
+    compiled(old, capsys)
+    assert_lifted(tree, ask(old, "kube-apiserver"))
+    assert miniature.git(tree, "status", "--porcelain", "--ignored") == "", "nothing was written"
+    assert (
+        dwarf_check.prove_debuggable(build.load_binary(old, "kube-apiserver").path).optimized == 0
+    )
+
+    mini = tree / "pkg/mini/mini.go"
+    mini.write_text(f"{mini.read_text()}\n// edited\n")
+    assert compiled(old, capsys) == 2, "mini and main"
+    real.write_text(real.read_text().replace("// Limit is", "// More.\n\n// Limit is"))
+    assert compiled(old, capsys) == 3, "handlers, mini and main"
+    assert_lifted(tree, ask(old, "kube-apiserver"))
+
+    stock = replace(old, debug=replace(old.debug, lift_write_deadline=False))
+    assert compiled(stock, capsys) == 3
+    assert ask(stock, "kube-apiserver")["limit"] in ("30s", "34s")
+    assert compiled(old, capsys) == 0, "kept from an earlier build"
+    assert_lifted(tree, ask(old, "kube-apiserver"))
 
 
 def test_a_go_work_above_the_tree_is_none_of_its_business(chosen: Maker, tmp_path: Path) -> None:

@@ -352,7 +352,7 @@ def test_the_stamp_tells_clean_from_dirty() -> None:
 def test_flags_of_every_go(go: str, flags: str) -> None:
     made = recipe("kube-apiserver", go)
     assert made.gcflags == flags
-    words = made.arguments(2, Path("/out"), Path("/overlay"), ["./cmd/kube-apiserver"])
+    words = made.arguments(2, Path("/out"), Path("/replaced"), ["./cmd/kube-apiserver"])
     assert "-trimpath" not in " ".join(words)
     assert "-s" not in words[words.index("-ldflags") + 1].split()
 
@@ -360,7 +360,7 @@ def test_flags_of_every_go(go: str, flags: str) -> None:
 def test_a_whole_program_is_linked_with_the_c_library_in_it() -> None:
     for static in (False, True):
         made = replace(recipe("kubelet", "1.10.8"), static_libc=static)
-        words = made.arguments(2, Path("/out"), Path("/overlay"), ["./cmd/kubelet"])
+        words = made.arguments(2, Path("/out"), Path("/replaced"), ["./cmd/kubelet"])
         linked = words[words.index("-ldflags") + 1]
         assert linked.startswith("-linkmode external -extldflags -static -X ") is static
 
@@ -372,21 +372,11 @@ def test_every_part_of_a_recipe_is_part_of_the_digest() -> None:
         base.digest("other sources"),
         recipe("kube-apiserver", "1.25.6").digest("sources"),
         recipe("kubelet", "1.25.5").digest("sources"),
-        recipe("kube-apiserver", "1.25.5", overlay={"a": "b"}).digest("sources"),
+        recipe("kube-apiserver", "1.25.5", replaced={"/tree/a": "b"}).digest("sources"),
         recipe("kube-apiserver", "1.25.5", dirty=True).digest("sources"),
         replace(base, static_libc=True).digest("sources"),
     ]
     assert len({base.digest("sources"), *others}) == len(others) + 1
-
-
-def test_the_write_deadline_is_lifted_where_it_stands(tmp_path: Path) -> None:
-    file = tmp_path / "staging/src" / go_command.DEADLINE_FILE
-    files.write(file, f"const {go_command.OLD_DEADLINE}\n")
-    lifted = go_command.write_deadline_overlay(tmp_path)
-    assert lifted == {str(file): f"const {go_command.NEW_DEADLINE}\n"}
-    assert file.read_text() == f"const {go_command.OLD_DEADLINE}\n"
-    file.write_text("const another = 1\n")
-    assert go_command.write_deadline_overlay(tmp_path) == {}
 
 
 def test_too_little_disk_is_said_with_the_fix(tmp_path: Path) -> None:
@@ -418,7 +408,7 @@ def tree_at(version: str) -> Checkout:
 
 
 def recipe(
-    module: str, go: str, *, dirty: bool = False, overlay: dict[str, str] | None = None
+    module: str, go: str, *, dirty: bool = False, replaced: dict[str, str] | None = None
 ) -> go_command.Recipe:
     return go_command.recipe(
         module,
@@ -428,8 +418,17 @@ def recipe(
         go,
         dirty=dirty,
         date="d",
-        overlay=overlay or {},
+        replaced=replaced or {},
     )
+
+
+def test_a_limit_of_writes_that_stays_is_named(
+    chosen: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(chosen, "kube-scheduler")
+    assert "rest.go" not in capsys.readouterr().err
+    make(chosen, "kube-apiserver")
+    assert "handlers/rest.go" in capsys.readouterr().err
 
 
 def test_the_record_names_what_was_built(chosen: Settings) -> None:

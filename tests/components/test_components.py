@@ -200,6 +200,19 @@ def test_pause_tolerant() -> None:
 
 
 @pytest.mark.parametrize("minor", MINORS)
+def test_only_a_build_without_the_limit_can_be_paused_for_hours(minor: str) -> None:
+    limit = COMPONENTS["kube-apiserver"].pause_limit
+    assert limit is not None
+    assert not limit(context("kube-apiserver", minor))
+    for key, value in {
+        "debug__lift_write_deadline": "false",
+        "debug__pause_tolerant": "false",
+        "build__output": "/prebuilt",
+    }.items():
+        assert limit(context("kube-apiserver", minor, **{key: value})), key
+
+
+@pytest.mark.parametrize("minor", MINORS)
 def test_not_pause_tolerant_is_stock(minor: str) -> None:
     stock = {"debug__pause_tolerant": "false"}
     long = {

@@ -97,8 +97,6 @@ def test_facts_change_with_the_minor() -> None:
     assert facts.minor("1.18").build_tags == ()
     assert facts.minor("1.19").build_tags == ("selinux",)
     assert facts.minor("1.20").build_tags == ("selinux", "notest")
-    assert not facts.minor("1.20").write_deadline_file
-    assert facts.minor("1.21").write_deadline_file.endswith("handlers/rest.go")
     assert facts.minor("1.23").dockershim
     assert not facts.minor("1.24").dockershim
 

@@ -25,7 +25,7 @@ THIRD = "example.org/third"
 class Era:
     """A release, how it is built, where its version is kept, and what its files ask for.
 
-    `says_go` is the file that names the Go; `deadline` tells whether there is one to lift.
+    `says_go` is the file that names the Go.
     """
 
     version: str
@@ -34,7 +34,6 @@ class Era:
     go: str
     says_go: tuple[str, str]
     etcd: str
-    deadline: bool = False
 
     @property
     def minor(self) -> facts.Minor:
@@ -62,11 +61,10 @@ ERAS = (
         "1.17.3",
         _cross("v1.23.0-go1.17.3-bullseye.0\n"),
         "3.5.1",
-        deadline=True,
     ),
-    Era("v1.28.3", "vendor", BASE, "1.20.10", _dependencies("1.20.10"), "3.5.9", deadline=True),
-    Era("v1.30.0", "workspace", BASE, "1.22.2", (".go-version", "1.22.2\n"), "3.5.12", True),
-    Era("v1.35.0", "workspace", BASE, "1.25.5", (".go-version", "1.25.5\n"), "3.6.6", True),
+    Era("v1.28.3", "vendor", BASE, "1.20.10", _dependencies("1.20.10"), "3.5.9"),
+    Era("v1.30.0", "workspace", BASE, "1.22.2", (".go-version", "1.22.2\n"), "3.5.12"),
+    Era("v1.35.0", "workspace", BASE, "1.25.5", (".go-version", "1.25.5\n"), "3.6.6"),
 )
 
 
@@ -103,12 +101,7 @@ def _files(era: Era, unique: str) -> dict[str, str]:
         "hack/lib/golang.sh": "  minimum_go_version=go1.2.3\n",
         era.says_go[0]: era.says_go[1],
         _place(era.stamped): (HERE / "mini/version.go.txt").read_text(),
-        f"staging/src/{LIMIT}/rest.go": (
-            'package handlers\n\nimport "time"\n\nconst (\n\t// as upstream has it\n'
-            f"\trequestTimeoutUpperBound = {34 if era.deadline else 60} * time.Second\n)\n\n"
-            "// Limit is how long a write may take.\n"
-            "func Limit() string { return time.Duration(requestTimeoutUpperBound).String() }\n"
-        ),
+        f"staging/src/{LIMIT}/rest.go": _rest(minor),
         f"vendor/{THIRD}/third.go": f'package third\n\nconst Name = "third {unique}"\n',
         "pkg/mini/mini.go": (HERE / "mini/mini.go.txt")
         .read_text()
@@ -127,6 +120,27 @@ def _files(era: Era, unique: str) -> dict[str, str]:
             f'func main() {{\n\tmini.Run("{module}", {", ".join(known)})\n}}\n'
         )
     return found | _modules(era)
+
+
+def _rest(minor: facts.Minor) -> str:
+    """Return the file with the limit of a write, as upstream has it in this minor."""
+    seconds = 30 if minor < (1, 12) else 34
+    limit = (
+        f"func parseTimeout(str string) time.Duration {{\n\treturn {seconds} * time.Second\n}}\n"
+        if minor < (1, 21)
+        else f"const (\n\trequestTimeoutUpperBound = {seconds} * time.Second\n)\n"
+    )
+    value = 'parseTimeout("")' if minor < (1, 21) else "time.Duration(requestTimeoutUpperBound)"
+    return (
+        'package handlers\n\nimport (\n\t"runtime"\n\t"strconv"\n\t"time"\n)\n\n'
+        f"{limit}\n"
+        "// Limit is how long a write may take.\n"
+        f"func Limit() string {{ return {value}.String() }}\n\n"
+        "// Where is the place of its own code.\n"
+        "func Where() string {\n"
+        "\t_, file, line, _ := runtime.Caller(0) // this line\n"
+        '\treturn file + ":" + strconv.Itoa(line)\n}\n'
+    )
 
 
 def _place(package: str) -> str:
