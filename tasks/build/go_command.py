@@ -17,6 +17,7 @@ from tasks.build.overlay import GO_WITH_GCFLAGS_PATTERN
 from tasks.kubernetes import version_stamp
 from tasks.kubernetes.facts import Facts
 from tasks.kubernetes.tree import Checkout
+from tasks.settings.groups import Cgo
 from tasks.system import files
 
 GO_WITH_OUTPUT_FOLDER = (1, 13)
@@ -93,8 +94,13 @@ def tags(names: Sequence[str], go: str) -> list[str]:
     return ["-tags", separator.join(names)] if names else []
 
 
+def uses_cgo(module: str, facts: Facts, choice: Cgo) -> bool:
+    """Return whether C code is linked into a module; `choice` is build.cgo."""
+    linked = choice == "always" or (choice == "auto" and facts.needs_c)
+    return linked and module not in facts.static_modules
+
+
 def recipe(
-    module: str,
     checkout: Checkout,
     root: Path,
     facts: Facts,
@@ -103,6 +109,7 @@ def recipe(
     dirty: bool,
     date: str,
     replaced: Mapping[str, str],
+    cgo: bool = False,
     static_libc: bool = False,
 ) -> Recipe:
     """Return the recipe of a module.
@@ -114,10 +121,10 @@ def recipe(
         root=root,
         gcflags="all=-N -l" if go_minor(go) >= GO_WITH_GCFLAGS_PATTERN else "-N -l",
         tags=facts.build_tags,
-        cgo=module not in facts.static_modules,
+        cgo=cgo,
         stamp=stamp(checkout, facts.version_packages, dirty=dirty, date=date),
         overlay=replaced,
-        static_libc=static_libc,
+        static_libc=cgo and static_libc,
     )
 
 

@@ -20,15 +20,16 @@ def recipe_for(settings: Settings, checkout: Checkout, module: str, digests: str
     """Return the current recipe of a module; `digests` are its source digests."""
     changed, root = _changed_files(checkout), layout.layout_of(settings.paths, checkout).root
     dirty = any(line.split("  ", 1)[1] in changed for line in digests.splitlines())
+    facts = facts_of(checkout.minor)
     return go_command.recipe(
-        module,
         _stamped(checkout),
         root,
-        facts_of(checkout.minor),
+        facts,
         load_tool(settings, "go").version,
         dirty=dirty,
         date=commit_date(checkout),
         replaced=_lifted_limits(root) if settings.debug.lift_write_deadline else {},
+        cgo=go_command.uses_cgo(module, facts, settings.build.cgo),
         # a container has another C library than this host
         static_libc=registry.is_contained(settings, module),
     )

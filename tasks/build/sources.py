@@ -39,6 +39,7 @@ class _Packages:
     folders: tuple[str, ...] = ()
     embedded: tuple[str, ...] | None = None
     packages: tuple[str, ...] | None = None
+    cgo: bool | None = None
 
 
 @once_per_run
@@ -90,14 +91,16 @@ def current_digests(settings: Settings, module: str, before: str) -> str:
     """
     checkout = load_checkout(settings.paths.lock)
     recorded = _load_packages(settings, module)
-    if recorded and recorded.embedded is not None and recorded.tree == str(checkout.tree):
+    cgo = go_command.uses_cgo(module, facts.minor(checkout.minor), settings.build.cgo)
+    same = recorded and (recorded.tree, recorded.cgo) == (str(checkout.tree), cgo)
+    if recorded and recorded.embedded is not None and same:
         folders, embedded = set(recorded.folders), set(recorded.embedded)
         digests = _tree_snapshot(checkout).digests(folders, embedded)
         if digests == before:
             return digests
     folders, embedded, packages = list_packages(settings, checkout, module)
     value = _Packages(
-        str(checkout.tree), tuple(sorted(folders)), tuple(sorted(embedded)), tuple(packages)
+        str(checkout.tree), tuple(sorted(folders)), tuple(sorted(embedded)), tuple(packages), cgo
     )
     files.write_json(_packages_file(settings, module), asdict(value))
     return _tree_snapshot(checkout).digests(folders, embedded)
@@ -126,7 +129,7 @@ def list_packages(
     go = tool_record.load_tool(settings, "go")
     minor_facts = facts.minor(checkout.minor)
     tree_layout = layout.layout_of(settings.paths, checkout)
-    cgo = module not in minor_facts.static_modules
+    cgo = go_command.uses_cgo(module, minor_facts, settings.build.cgo)
     env = go_command.environment(tool_record.go_env(settings, go), tree_layout, cgo=cgo)
     embeds = "{{range .EmbedFiles}}\t{{.}}{{end}}" if go_minor(go.version) >= (1, 16) else ""
     template = "{{.ImportPath}}\t{{if not .Standard}}{{.Dir}}" + embeds + "{{end}}"

@@ -238,6 +238,7 @@ def _compile_task(settings: Settings, module: str) -> dict[str, Any]:
             config_changed(
                 {
                     "lift_write_deadline": settings.debug.lift_write_deadline,
+                    "cgo": settings.build.cgo,
                     "whole": registry.is_contained(settings, module),
                 }
             ),

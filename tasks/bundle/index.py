@@ -35,6 +35,14 @@ class Entry:
     executable: bool = False
 
 
+NO_LIBC = "none"
+
+
+def host_libc() -> str:
+    """Return name and version of this machine's C library."""
+    return " ".join(platform.libc_ver())
+
+
 @dataclass(frozen=True)
 class Index:
     """The content of manifest.json; the fields are its JSON keys."""
@@ -52,8 +60,8 @@ class Index:
     """Records of the toolchain, with paths relative to the workspace."""
     members: Mapping[str, Entry]
     """All files except the index, by path in the bundle."""
-    libc: str = field(default_factory=lambda: " ".join(platform.libc_ver()))
-    """C library that the binaries are linked against, such as "glibc 2.36"."""
+    libc: str = field(default_factory=host_libc)
+    """C library that the binaries are linked against, such as "glibc 2.36"; NO_LIBC for none."""
     format: int = FORMAT
     """Version of this format."""
 
@@ -137,6 +145,8 @@ def require_fit(index: Index, architecture: str, version: str, bundle: str) -> N
 
 def runs_here(libc: str) -> bool:
     """Return whether binaries that are linked against a C library run on this machine."""
+    if libc == NO_LIBC:
+        return True
     name, _, version = libc.partition(" ")
     installed_name, installed_version = platform.libc_ver()
     return name == installed_name and _numbers(version) <= _numbers(installed_version)

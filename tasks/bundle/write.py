@@ -62,7 +62,9 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
         for tool in TOOLS:
             records[tool], tool_files = _tool(settings, tool)
             members |= tool_files
-        members |= _binaries(settings) if binaries else {}
+        built = _binaries(settings) if binaries else {}
+        members |= built
+        linked = any(map(needs_libc, built.values()))
         contents = Index(
             architecture=resources.architecture(),
             checkout={
@@ -72,6 +74,7 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
             },
             tools=records,
             members={path: _entry(file) for path, file in sorted(members.items())},
+            libc=index.host_libc() if linked else index.NO_LIBC,
         )
         need = round(contents.size / resources.GIB + 0.1, 2)
         resources.require_disk(target.parent, need, "the bundle")
@@ -141,6 +144,19 @@ def _binaries(settings: Settings) -> dict[str, Path]:
         path = build.load_binary(settings, module).path
         found[f"bin/{path.parent.name}/{module}"] = path
     return found
+
+
+def needs_libc(binary: Path) -> bool:
+    """Return whether a binary is linked against a C library; true for a file of another format."""
+    from elftools.common.exceptions import ELFError  # noqa: PLC0415 - `doit list` stays fast
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415
+
+    try:
+        with binary.open("rb") as stream:
+            segments = ELFFile(stream).iter_segments()
+            return any(segment.header.p_type == "PT_INTERP" for segment in segments)
+    except ELFError:
+        return True
 
 
 def _entry(file: Path) -> Entry:

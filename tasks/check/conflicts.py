@@ -14,6 +14,7 @@ from tasks.check import container_runtime, folders, formats
 from tasks.components import admission, shared_flags
 from tasks.components.base import Context
 from tasks.core.errors import Failure
+from tasks.kubernetes import facts
 from tasks.kubernetes.facts import Minor
 from tasks.settings import groups
 from tasks.settings.load import Settings
@@ -45,6 +46,7 @@ def conflicts(settings: Settings, minor: Minor) -> Iterator[Failure]:
     yield from _signer(settings)
     yield from formats.format_problems(settings, minor)
     yield from _kubelet(settings, minor)
+    yield from _cgo(settings, minor)
     yield from _refused(settings)
     yield from container_runtime.runtime_conflicts(settings, minor)
     yield from credentials.credential_conflicts(settings)
@@ -169,6 +171,15 @@ def _kubelet(settings: Settings, minor: Minor) -> Iterator[Failure]:
             f"{settings.source('kubelet.limited_swap')}: Kubernetes before 1.30 needs a feature"
             " gate for it",
             "set FEATURE_GATES=NodeSwap=true",
+        )
+
+
+def _cgo(settings: Settings, minor: Minor) -> Iterator[Failure]:
+    if settings.build.cgo == "never" and facts.minor(minor).needs_c:
+        since = facts.first_minor("needs_c", False)
+        yield Failure(
+            f"{settings.source('build.cgo')}: the kubelet of Kubernetes {minor} needs C code",
+            f"unset build.cgo, or use Kubernetes {since} or newer",
         )
 
 

@@ -41,6 +41,7 @@ class Facts:
     build_mode: str
     build_tags: tuple[str, ...]
     static_modules: tuple[str, ...]
+    needs_c: bool
     version_packages: tuple[str, ...]
     insecure_port: str
     issued_tokens: bool

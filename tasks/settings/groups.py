@@ -19,7 +19,7 @@ from tasks.settings.dns import Dns
 from tasks.settings.kube_proxy import Proxy
 from tasks.settings.kubelet import Kubelet
 from tasks.settings.node import Node
-from tasks.settings.origin import GUESS, Build, Mirror, Order, Origin
+from tasks.settings.origin import GUESS, Build, Cgo, Mirror, Order, Origin
 
 __all__ = [
     "GROUPS",
@@ -28,6 +28,7 @@ __all__ = [
     "Api",
     "Build",
     "Certs",
+    "Cgo",
     "CloudControllerManager",
     "ControllerManager",
     "Debug",

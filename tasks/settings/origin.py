@@ -9,6 +9,8 @@ from tasks.settings.declare import Items, Location, Pair, Repository, UserPath, 
 
 Order = Literal["auto", "path", "bundle", "tarball", "git", "apt", "goproxy"]
 
+Cgo = Literal["auto", "always", "never"]
+
 GUESS = "guess"
 """Value of build.output: use the newest binaries in _output of the tree, like upstream's -O."""
 
@@ -79,6 +81,11 @@ class Build:
 
     jobs: int = option(
         0, "number of parallel compilations; 0 means a number for the cores and memory"
+    )
+    cgo: Cgo = option(
+        "auto",
+        "link C code into the modules that upstream's make links with it, such as the kubelet; auto"
+        " means only up to 1.19",
     )
     version_stamp: str = option("", "version for the binaries if the tree does not contain it")
     version_file: UserPath = option(

@@ -12,12 +12,15 @@ import pytest
 
 from tasks.build import dwarf_check, go_build, go_command, recipes, sources
 from tasks.build import tasks as build
+from tasks.bundle.write import needs_libc
 from tasks.checkout import tasks as checkout
+from tasks.components import registry
 from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts, tool_record
 from tasks.kubernetes.tree import Checkout
 from tasks.settings import load
+from tasks.settings.groups import Cgo
 from tasks.settings.load import Settings
 from tasks.system import files, resources, sealed
 from tasks.system.run import run
@@ -324,6 +327,7 @@ def test_no_c_compiler_is_said_before_anything_is_compiled(
     main = Path(chosen.origin.path) / "cmd/kubelet/main.go"
     main.parent.mkdir()
     main.write_text("package main\n\nfunc main() {}\n")
+    chosen = replace(chosen, build=replace(chosen.build, cgo="always"))
     doit_run.begin()
     sources.refresh(chosen, "kubelet")
     monkeypatch.setenv("PATH", str(Path(shutil.which("git") or "").parent / "nowhere"))
@@ -350,7 +354,7 @@ def test_the_stamp_tells_clean_from_dirty() -> None:
     ("go", "flags"), [("1.9.3", "-N -l"), ("1.10", "all=-N -l"), ("1.25.5", "all=-N -l")]
 )
 def test_flags_of_every_go(go: str, flags: str) -> None:
-    made = recipe("kube-apiserver", go)
+    made = recipe(go)
     assert made.gcflags == flags
     words = made.arguments(2, Path("/out"), Path("/replaced"), ["./cmd/kube-apiserver"])
     assert "-trimpath" not in " ".join(words)
@@ -359,21 +363,21 @@ def test_flags_of_every_go(go: str, flags: str) -> None:
 
 def test_a_whole_program_is_linked_with_the_c_library_in_it() -> None:
     for static in (False, True):
-        made = replace(recipe("kubelet", "1.10.8"), static_libc=static)
+        made = recipe("1.10.8", cgo=True, static_libc=static)
         words = made.arguments(2, Path("/out"), Path("/replaced"), ["./cmd/kubelet"])
         linked = words[words.index("-ldflags") + 1]
         assert linked.startswith("-linkmode external -extldflags -static -X ") is static
 
 
 def test_every_part_of_a_recipe_is_part_of_the_digest() -> None:
-    base = recipe("kube-apiserver", "1.25.5")
-    assert base.digest("sources") == recipe("kube-apiserver", "1.25.5").digest("sources")
+    base = recipe("1.25.5")
+    assert base.digest("sources") == recipe("1.25.5").digest("sources")
     others = [
         base.digest("other sources"),
-        recipe("kube-apiserver", "1.25.6").digest("sources"),
-        recipe("kubelet", "1.25.5").digest("sources"),
-        recipe("kube-apiserver", "1.25.5", replaced={"/tree/a": "b"}).digest("sources"),
-        recipe("kube-apiserver", "1.25.5", dirty=True).digest("sources"),
+        recipe("1.25.6").digest("sources"),
+        recipe("1.25.5", cgo=True).digest("sources"),
+        recipe("1.25.5", replaced={"/tree/a": "b"}).digest("sources"),
+        recipe("1.25.5", dirty=True).digest("sources"),
         replace(base, static_libc=True).digest("sources"),
     ]
     assert len({base.digest("sources"), *others}) == len(others) + 1
@@ -408,10 +412,14 @@ def tree_at(version: str) -> Checkout:
 
 
 def recipe(
-    module: str, go: str, *, dirty: bool = False, replaced: dict[str, str] | None = None
+    go: str,
+    *,
+    dirty: bool = False,
+    replaced: dict[str, str] | None = None,
+    cgo: bool = False,
+    static_libc: bool = False,
 ) -> go_command.Recipe:
     return go_command.recipe(
-        module,
         tree_at("v1.28.0"),
         Path("/tree"),
         facts.minor("1.28"),
@@ -419,7 +427,48 @@ def recipe(
         dirty=dirty,
         date="d",
         replaced=replaced or {},
+        cgo=cgo,
+        static_libc=static_libc,
     )
+
+
+@pytest.mark.parametrize(
+    ("minor", "choice", "linked"),
+    [
+        ("1.10", "auto", {"kubelet"}),
+        ("1.19", "auto", {"kubelet", "cloud-controller-manager"}),
+        ("1.20", "auto", set()),
+        ("1.36", "auto", set()),
+        ("1.36", "always", {"kubelet", "cloud-controller-manager"}),
+        ("1.36", "never", set()),
+    ],
+)
+def test_c_code_is_linked_only_where_it_is_needed(
+    minor: str, choice: Cgo, linked: set[str]
+) -> None:
+    modules = registry.modules()
+    found = {one for one in modules if go_command.uses_cgo(one, facts.minor(minor), choice)}
+    assert found == linked
+
+
+def test_a_module_without_c_is_built_without_a_c_compiler(
+    chosen: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(chosen.origin.path) / "cmd/kubelet"
+    files.write(
+        folder / "main.go", 'package main\n\nimport _ "net"\n\nfunc main() { println(kind) }\n'
+    )
+    files.write(
+        folder / "c.go", '//go:build cgo\n\npackage main\n\nimport "C"\n\nvar kind = "with C"\n'
+    )
+    files.write(folder / "go.go", '//go:build !cgo\n\npackage main\n\nvar kind = "without C"\n')
+    with_c = replace(chosen, build=replace(chosen.build, cgo="always"))
+    linked = make(with_c, "kubelet").path
+    assert run(linked).stderr == "with C\n" and needs_libc(linked)
+    monkeypatch.setenv("CC", "/no/such/cc")
+    without = make(chosen, "kubelet").path
+    assert run(without).stderr == "without C\n"
+    assert not needs_libc(without)
 
 
 def test_a_limit_of_writes_that_stays_is_named(

@@ -214,6 +214,7 @@ def test_parse_reads_what_dump_writes() -> None:
     assert one.modules() == ["kubelet"] and one.size == 1
     assert index.runs_here(" ".join(platform.libc_ver()))
     assert not index.runs_here("musl 1.2")
+    assert index.runs_here(index.NO_LIBC)
 
 
 def test_is_same_source_compares_commit_and_edits(made: Settings, tmp_path: Path) -> None:

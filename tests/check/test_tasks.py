@@ -147,6 +147,14 @@ def test_a_kubectl_that_is_not_there_is_found_before_the_build(tmp_path: Path) -
     assert not check.problems(load(tmp_path, KUBECTL=sys.executable), Minor(1, 20))
 
 
+def test_a_kubelet_that_needs_c_cannot_be_built_without(tmp_path: Path) -> None:
+    never = load(tmp_path, STEPKUBE_BUILD_CGO="never")
+    (failure,) = check.problems(never, Minor(1, 19))
+    assert "STEPKUBE_BUILD_CGO" in failure.message and "1.20" in failure.hint
+    assert not check.problems(never, Minor(1, 20))
+    assert not check.problems(load(tmp_path, STEPKUBE_BUILD_CGO="always"), Minor(1, 19))
+
+
 def test_a_runtime_of_the_user_needs_no_containerd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(
