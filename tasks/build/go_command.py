@@ -47,9 +47,6 @@ class Recipe:
     def digest(self, sources: str) -> str:
         """Return the digest of a binary that is built from these source digests."""
         stamp = [f"{key}={value}" for key, value in sorted(self.stamp.items())]
-        # Relative paths: trees in other folders with the same source files share the binary.
-        relative = {path.rpartition("/k8s.io/")[2]: text for path, text in self.overlay.items()}
-        replaced = [part for item in sorted(relative.items()) for part in item]
         return files.digest(
             sources,
             self.go,
@@ -58,7 +55,8 @@ class Recipe:
             ",".join(self.tags),
             str(self.cgo),
             *stamp,
-            *replaced,
+            # without paths: trees in other folders with the same source files share the binary
+            *sorted(set(self.overlay.values())),
             *(["whole"] if self.static_libc else []),
         )
 

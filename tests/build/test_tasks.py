@@ -383,6 +383,14 @@ def test_every_part_of_a_recipe_is_part_of_the_digest() -> None:
     assert len({base.digest("sources"), *others}) == len(others) + 1
 
 
+def test_a_replaced_file_of_a_bundles_tree_has_the_same_digest() -> None:
+    here, there = (
+        recipe("1.15", replaced={f"{tree}/plugin/pkg/a.go": "b"}).digest("sources")
+        for tree in ("/here", "/there")
+    )
+    assert here == there
+
+
 def test_too_little_disk_is_said_with_the_fix(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         resources.require_disk(tmp_path / "not" / "yet", 1e9, "a first build")

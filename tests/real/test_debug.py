@@ -1,6 +1,7 @@
 """Several components under the debugger at once, rebuilt, restarted, and given back."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,37 @@ def test_a_rebuild_restarts_it_in_its_mode_with_its_breakpoints(cluster: Cluster
     cluster.doit("undebug:kube-scheduler")
     cluster.doit("up")
     cluster.kubectl("delete", "pod", "scheduled", "--force", "--grace-period=0")
+
+
+@pytest.mark.parametrize(
+    ("function", "seconds"),
+    [
+        ("k8s.io/kubernetes/pkg/registry/core/configmap.strategy.PrepareForCreate", 40),
+        (
+            "k8s.io/apiserver/pkg/admission/plugin/resourcequota.(*quotaEvaluator).checkAttributes",
+            12,
+        ),
+    ],
+    ids=["write", "quota"],
+)
+def test_a_write_that_is_paused_beyond_upstreams_limit_is_stored(
+    cluster: Cluster, function: str, seconds: int
+) -> None:
+    cluster.doit("debug:kube-apiserver")
+    name = f"paused-{seconds}"
+    with delve.Delve(address(cluster, "kube-apiserver")) as client:
+        with client.halted():
+            client.break_at(function=function)
+        writer = cluster.kubectl_in_background("create", "configmap", name)
+        assert wait_stop(client, 120).function == function
+        time.sleep(seconds)  # the limit is one of time
+        client.clear_all()
+        client.resume()
+        out, _ = writer.communicate(timeout=120)
+    assert writer.returncode == 0, out
+    assert name in cluster.kubectl("get", "configmap", name)
+    cluster.kubectl("delete", "configmap", name)
+    cluster.doit("undebug:kube-apiserver")
 
 
 def test_stop_at_entry_holds_a_real_component_before_main(cluster: Cluster) -> None:
