@@ -11,7 +11,7 @@ from tasks.components.base import Component
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.debug import journal
-from tasks.runtime import port_forwards, sandbox
+from tasks.runtime import connectors, port_forwards, sandbox
 from tasks.settings.load import Settings
 from tasks.system import exits, ports, process, procfs, signals
 from tasks.system.exits import Exit
@@ -23,12 +23,14 @@ ANSWER_LIMIT = 10.0
 
 
 def works(settings: Settings, component: Component, record: Record) -> bool:
-    """Return whether a running component is ready now; one that is being debugged always is."""
-    name = component.name
-    if journal.load(settings, name) is not None:
-        return True
+    """Return whether a running component is ready now; one that is being debugged always is.
+
+    Without its connector, no component is ready.
+    """
+    if journal.load(settings, component.name) is not None:
+        return not connectors.broken(settings, record)
     return (
-        not broken_forwards(settings, name)
+        not broken_helpers(settings, record)
         and not procfs.is_stopped(record.identity.pid)
         and ports.healthy(health_of(component, record))
     )
@@ -39,9 +41,11 @@ def health_of(component: Component, record: Record) -> Health:
     return COMPONENTS[component.name].health_of(component, record.argv)
 
 
-def broken_forwards(settings: Settings, name: str) -> Mapping[str, str]:
-    """Return the broken port forwards of a component, each with its problem."""
-    return port_forwards.broken(settings, name) if COMPONENTS[name].in_sandbox(settings) else {}
+def broken_helpers(settings: Settings, record: Record) -> Mapping[str, str]:
+    """Return the broken port forwards of a component, or its connector, each with its problem."""
+    if COMPONENTS[record.component].in_sandbox(settings):
+        return port_forwards.broken(settings, record.component)
+    return connectors.broken(settings, record)
 
 
 def how_it_died(settings: Settings, record: Record) -> Exit:
@@ -68,9 +72,11 @@ def repair(settings: Settings, component: Component, record: Record) -> str:
     paused in the debugger, is never restarted.
     """
     name, pid = component.name, record.identity.pid
+    for connector in connectors.repair(settings, record):
+        console.note(f"started {connector} again")
     if journal.load(settings, name) is not None:
         return ""
-    forwards = broken_forwards(settings, name)
+    forwards = broken_helpers(settings, record)
     if forwards:
         sandbox.repair_forwards(settings, name)
         console.note(f"started its port forward again: {', '.join(forwards)}")

@@ -140,9 +140,9 @@ def _health(settings: Settings, record: Record) -> tuple[str, int | None, str]:
         return "paused", port, ""
     if procfs.is_stopped(pid):
         return "hung", port, f"hangs{_for(record)}: a signal stopped pid {pid} (SIGSTOP)"
-    broken = liveness.broken_forwards(settings, name)
+    broken = liveness.broken_helpers(settings, record)
     if broken:
-        return "not ready", port, f"cannot be reached: {_list(broken)}"
+        return "not ready", port, f"cannot be reached or connect: {_list(broken)}"
     check = liveness.health_of(component, record)
     reply = ports.answer(check, timeout=3.0)
     if reply == "ready":

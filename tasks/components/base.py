@@ -40,6 +40,8 @@ class Component:
     """State files of an earlier run, and a text: a file without that text is removed."""
     sockets: tuple[Path, ...] = ()
     """The paths of the sockets it listens on; the length of a socket's path is limited."""
+    networks: tuple[str, ...] = ()
+    """The networks of the sandbox that it connects to from the host, see runtime/connectors.py."""
     image: str = ""
     """The image of its container; empty when it does not run in one."""
     ready_timeout: float = READY_TIMEOUT

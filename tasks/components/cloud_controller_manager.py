@@ -165,6 +165,7 @@ SPEC = Spec(
     flags=desired_flags,
     user_flags=USER_FLAGS,
     after=AFTER,
+    host_queries=("connections",),
     optional=runs,
     user_program=user_binary,
     validate=check,

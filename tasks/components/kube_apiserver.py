@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tasks.components import admission, command_line, etcd, insecure_port, shared_flags
+from tasks.components import (
+    admission,
+    command_line,
+    connections,
+    etcd,
+    insecure_port,
+    shared_flags,
+)
 from tasks.components.base import Component, Context
 from tasks.components.spec import Program, Spec
 from tasks.settings import addresses, cert_files, ip_families
@@ -111,7 +118,8 @@ def build(context: Context) -> Component:
         ),
         ports=(port, *insecure_port.ports(context)),
         ready_timeout=float(settings.api.wait),
-        notes=insecure_port.warnings(context),
+        networks=connections.networks(context),
+        notes=(*insecure_port.warnings(context), *connections.notes(context)),
     )
 
 
@@ -212,6 +220,7 @@ SPEC = Spec(
     build=build,
     flags=desired_flags,
     after=AFTER,
+    host_queries=("connections",),
     port_group="api",
     debug_offset=9,
     pause_limit=pause_limit,

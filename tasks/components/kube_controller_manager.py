@@ -106,6 +106,7 @@ SPEC = Spec(
     build=build,
     flags=desired_flags,
     after=AFTER,
+    host_queries=("connections",),
     debug_offset=7,
     certs=(
         "server-ca",

@@ -43,6 +43,7 @@ SPEC = Spec(
     build=build,
     flags=desired_flags,
     after=AFTER,
+    host_queries=("connections",),
     debug_offset=5,
     certs=(
         "server-ca",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tasks.components import connections
 from tasks.components.base import Component, Context
 from tasks.components.command_line import Value
 from tasks.components.shared_flags import debug_env
@@ -65,4 +66,6 @@ def controller(
         env=debug_env(context.settings),
         inputs=(*inputs, *client_authorities(context.settings)),
         ports=(port,),
+        networks=connections.networks(context),
+        notes=connections.notes(context),
     )

@@ -14,7 +14,7 @@ from tasks.system.ports import Health
 
 Part = Literal["control-plane", "kubelet", "kube-proxy"]
 """A part of the cluster that START_MODE enables or disables."""
-HostQuery = Literal["cni", "ipvs"]
+HostQuery = Literal["cni", "connections", "ipvs"]
 """The name of a query of this machine, see runtime/host_queries.py."""
 StartCheck = Literal["cgroups", "container-runtime", "api-server"]
 """The name of a check before a start, see runtime/prerequisites.py."""

@@ -109,6 +109,7 @@ def view(context: Context, build: Build) -> View:
         "starts after": component.after,
         FLAGS: component.argv[1:],
         DROPPED: tuple(f"--{flag}={text(desired[flag])}" for flag in spec.dropped(context)),
+        "connects to in the sandbox": component.networks,
         "container image": (component.image,) if component.image else (),
         "environment": tuple(f"{name}={value}" for name, value in component.env.items()),
         "reads": tuple(map(str, component.inputs)),

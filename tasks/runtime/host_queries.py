@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tasks.components import containerd, spec
 from tasks.kubernetes import tool_record
-from tasks.runtime import kernel
+from tasks.runtime import connectors, kernel
 from tasks.settings.load import Settings
 
 
@@ -30,6 +30,12 @@ def _cni(settings: Settings) -> str:
 
 HOST_QUERIES: Mapping[spec.HostQuery, HostQuery] = {
     "cni": HostQuery("CNI plugins", _cni, lambda _: "/probe"),
+    # the answer is empty if the kernel can do it
+    "connections": HostQuery(
+        "connections to the sandbox",
+        lambda _: connectors.why_impossible(),
+        lambda why: "" if why else "none",
+    ),
     # the answer is empty if IPVS is available
     "ipvs": HostQuery("IPVS", lambda _: kernel.why_no_ipvs(), lambda why: "" if why else "none"),
 }

@@ -14,7 +14,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import accepted_flags, container, port_forwards, sandbox
+from tasks.runtime import accepted_flags, connectors, container, port_forwards, sandbox
 from tasks.runtime.host_queries import HOST_QUERIES
 from tasks.runtime.spawn import Spawn
 from tasks.settings.load import Settings
@@ -57,7 +57,7 @@ def binary(settings: Settings, name: str) -> Path:
 
 
 def fingerprint(component: Component) -> str:
-    """Return the digest of everything a process is started with: argv, env, files, inputs."""
+    """Return the digest of everything a process is started with: argv, env, files, networks."""
     rendered = [f"{path}={text}" for path, text in sorted(component.files.items())]
     inputs = [
         f"{path}={files.digest_file(path) if path.is_file() else 'missing'}"
@@ -65,7 +65,7 @@ def fingerprint(component: Component) -> str:
     ]
     env = [f"{key}={value}" for key, value in sorted(component.env.items())]
     image = [component.image] if component.image else []
-    return files.digest(*component.argv, *env, *rendered, *inputs, *image)
+    return files.digest(*component.argv, *env, *rendered, *inputs, *image, *component.networks)
 
 
 def prepare(component: Component) -> None:
@@ -135,6 +135,8 @@ def spawn_function(settings: Settings, name: str) -> Spawn:
         return partial(sandbox.spawn, settings)
     if spec.in_container(settings):
         return partial(container.spawn, settings)
+    if connectors.networks(settings, name):
+        return partial(connectors.spawn, settings)
     exit_file = exits.path(settings.paths.run, name)
     return partial(process.spawn, umask=spec.umask, exit_file=exit_file)
 
@@ -175,6 +177,8 @@ def stop(settings: Settings, name: str, record: Record | None = None) -> bool:
     container.remove(settings, name)
     if COMPONENTS[name].in_sandbox(settings):
         port_forwards.close_ports(settings, name)
+    else:
+        connectors.stop(settings, name)
     return ran
 
 

@@ -288,6 +288,13 @@ def test_the_cni_plugins_are_a_cause_for_containerd() -> None:
     }
 
 
+def test_networks_of_the_sandbox_have_the_cause_that_their_setting_is() -> None:
+    sections = traced("kube-scheduler", "1.20", load({"CLUSTER_CIDR": "10.7.0.0/16"}))
+    found = causes(sections, "connects to in the sandbox", "10.7.0.0/16")
+    assert found["controller_manager.cluster_cidr"] == from_environment("CLUSTER_CIDR")
+    assert "node.sandbox" in found
+
+
 @pytest.fixture(scope="module", name="effective")
 def effective_settings() -> set[str]:
     """Return the settings that change a component of any minor, with usual or unusual settings."""

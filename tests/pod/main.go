@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-const usage = "usage: pod pause | serve ADDRESS | get URL... | cat FILE... | write FILE TEXT |" +
+const usage = "usage: pod pause | serve ADDRESS | extend ADDRESS CERTIFICATE KEY | get URL... | cat FILE... | write FILE TEXT |" +
 	" rm FILE | echo | eat MEBIBYTES | exit CODE [TEXT]"
 
 func main() {
@@ -54,6 +54,8 @@ func pod(words []string) error {
 		return cat(rest)
 	case verb == "serve" && len(rest) == 1:
 		return serve(rest[0])
+	case verb == "extend" && len(rest) == 3:
+		return extend(rest[0], rest[1], rest[2])
 	case verb == "write" && len(rest) == 2:
 		return os.WriteFile(rest[0], []byte(rest[1]), 0o644)
 	case verb == "rm" && len(rest) == 1:

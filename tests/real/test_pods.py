@@ -94,14 +94,6 @@ def before(cluster: Cluster) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def program(go: Path, go_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("pod") / "pod"
-    source = HERE.parent / "pod"
-    run(go, "build", "-ldflags=-s -w", "-o", made, ".", cwd=source, env=go_env, timeout=600)
-    return made
-
-
-@pytest.fixture(scope="module")
 def node(cluster: Cluster, before: dict[str, str], program: Path) -> Iterator[Node]:
     """Bring the node up, load the image, and start every pod of the tests."""
     made = Node(cluster, program, free_port())
