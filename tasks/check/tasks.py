@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.check import conflicts, ports, transport, versions
+from tasks.check import conflicts, networks, ports, transport, versions
 from tasks.cli.task import action
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
@@ -96,7 +96,7 @@ def minor(settings: Settings) -> Minor | None:
 
 @action
 def check(settings: Settings) -> None:
-    """Refuse invalid settings and warn about downloads without TLS.
+    """Refuse invalid settings, warn about downloads without TLS and networks used twice.
 
     If the minor is unknown, the task checkout checks the rest.
     """
@@ -105,7 +105,7 @@ def check(settings: Settings) -> None:
         require_for_any_minor(settings)
     else:
         require(settings, known_minor)
-    for warning in transport.warnings(settings):
+    for warning in (*transport.warnings(settings), *networks.warnings(settings)):
         console.warn(warning)
 
 
