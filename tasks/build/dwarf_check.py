@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import Failure
+from tasks.system import files
 
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
 GCFLAGS = "-gcflags 'all=-N -l'"
+_SECTIONS = {".debug_info", ".debug_line", ".debug_abbrev", ".symtab"}
 _DEBUG_FLAGS = ("-N", "-l")
 _COMPILER = re.compile(r"Go cmd/compile ([^;]*)(?:; (.*))?", re.DOTALL)
 
@@ -68,6 +70,38 @@ def prove_debuggable(path: Path) -> DebugInfo:
             f"build with {GCFLAGS} (make: GOGCFLAGS='all=-N -l' or DBG=1)",
         )
     return info
+
+
+def prove_once(path: Path, proof: Path) -> None:
+    """Raise Failure if a binary cannot be debugged; see `prove_debuggable`.
+
+    The file `proof` is written after the first binary. Later binaries, built with the same flags by
+    the same Go, must only have the sections: go passes the flags to the compiler of each package.
+    """
+    if not (proof.is_file() and _section_names(path) >= _SECTIONS):
+        prove_debuggable(path)
+        files.write(proof, "")
+
+
+def _section_names(path: Path) -> set[str]:
+    """Return the names of the sections with content of an ELF file; empty for other files.
+
+    It reads a few hundred bytes, which a check of each new binary can afford.
+    """
+    try:
+        with path.open("rb") as stream:
+            header = stream.read(64)
+            (start,) = struct.unpack_from("<Q", header, 40)
+            size, count, names_at = struct.unpack_from("<HHH", header, 58)
+            stream.seek(start)
+            table = stream.read(size * count)
+            sections = [struct.unpack_from("<IIQQQQ", table, size * i) for i in range(count)]
+            stream.seek(sections[names_at][4])
+            names = stream.read(sections[names_at][5])
+    except (OSError, IndexError, struct.error):
+        return set()
+    texts = (names[s[0] :].partition(b"\0")[0] for s in sections if s[5])
+    return {text.decode(errors="replace").replace(".z", ".", 1) for text in texts}
 
 
 def inspect(path: Path) -> DebugInfo:

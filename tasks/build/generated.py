@@ -1,12 +1,18 @@
-"""Generated OpenAPI code of a tree: task `generated` runs make where it is missing."""
+"""Generated code of a tree: task `generated` runs make where it is missing or out of date.
+
+Up to 1.25 upstream's make generates code before it compiles: conversion, defaults, deep copies,
+OpenAPI.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.build import digest_list, generator_inputs, sources
+from tasks.build.edits import OPENAPI
 from tasks.cli.task import Check, action
 from tasks.core import console
 from tasks.core.errors import Failure
@@ -16,8 +22,6 @@ from tasks.settings.load import Settings
 from tasks.system import files, resources
 from tasks.system.run import follow, program
 
-OPENAPI = Path("pkg/generated/openapi/zz_generated.openapi.go")
-"""Ignored by git and missing up to 1.23; kube-apiserver does not compile without it."""
 COPY_GIB = 1.5
 """GiB that the copy of the tree and the output of make need."""
 MAKEFILES = ("Makefile.generated_files", "build/root/Makefile.generated_files")
@@ -26,20 +30,47 @@ MAKEFILES = ("Makefile.generated_files", "build/root/Makefile.generated_files")
 
 @action
 def generate(settings: Settings) -> None:
-    """Run upstream's make to generate the OpenAPI code, if it is missing in the tree.
+    """Run upstream's make to generate code that is missing in the tree or older than its API types.
 
-    make runs in a copy of the tree. The tree itself gets only one new file, which git ignores.
+    make runs in a copy of the tree. The tree itself gets only the generated files that differ.
     """
     tree = load_checkout(settings.paths.lock).tree
-    if not _is_missing(tree):
+    if not _has_target(tree):
         return
+    if not (tree / OPENAPI).is_file():
+        _update(settings, tree, _made(settings, tree, ()))
+    inputs = generator_inputs.read(settings)
+    if changed := inputs.changed:
+        console.note(f"API types changed: {digest_list.first_of(changed)}")
+        kept = generator_inputs.kept_code(settings, inputs)
+        _update(settings, tree, _made(settings, tree, changed) if kept is None else kept)
+    generator_inputs.save(settings, inputs)
+
+
+def _made(settings: Settings, tree: Path, changed: Collection[str]) -> dict[str, bytes]:
+    """Return the files by path that make generates from a tree, with these changed files."""
     program("make")
     resources.require_disk(settings.paths.cache, COPY_GIB, "make generated_files")
     with files.scratch(settings.paths.cache / "generated") as copy:
         shutil.copytree(tree, copy, symlinks=True, ignore=_not_copied, dirs_exist_ok=True)
+        for path in changed:  # make compares times only
+            if (copy / path).is_file():
+                (copy / path).touch()
         _run_make(settings, copy)
-        files.write(tree / OPENAPI, (copy / OPENAPI).read_bytes(), 0o644)
-    console.note(f"generated {OPENAPI}")
+        return {path: (copy / path).read_bytes() for path in generator_inputs.outputs(copy)}
+
+
+def _update(settings: Settings, tree: Path, made: Mapping[str, bytes]) -> None:
+    """Write the generated files that differ into the tree."""
+    written = [path for path, content in made.items() if _write(tree / path, content)]
+    if written:
+        sources.look_again(settings)
+        console.note(f"generated {digest_list.first_of(written)}")
+
+
+def _write(path: Path, content: bytes) -> bool:
+    mode = path.stat().st_mode & 0o777 if path.is_file() else 0o644
+    return files.write_if_changed(path, content, mode)
 
 
 def _not_copied(folder: str, names: list[str]) -> set[str]:
@@ -53,7 +84,12 @@ def _run_make(settings: Settings, tree: Path) -> None:
     for name in ("GOPATH", "GOFLAGS", "GOCACHE", "GOMODCACHE"):
         env.pop(name, None)
     shim = _write_rsync_shim(settings.paths.cache / "shim")
-    env |= {"GOPROXY": "off", "FORCE_HOST_GO": "y", "PATH": f"{env['PATH']}:{shim}"}
+    env |= {
+        "GOPROXY": "off",
+        "FORCE_HOST_GO": "y",
+        "UPDATE_API_KNOWN_VIOLATIONS": "true",
+        "PATH": f"{env['PATH']}:{shim}",
+    }
     heartbeat, output = console.Heartbeat(), list[str]()
     console.say("  make generated_files: builds upstream's generators first, which takes minutes")
 
@@ -78,25 +114,26 @@ def _write_rsync_shim(folder: Path) -> Path:
     return folder
 
 
-def _is_missing(tree: Path) -> bool:
-    has_target = any((tree / name).exists() for name in MAKEFILES)
-    return has_target and not (tree / OPENAPI).is_file()
+def _has_target(tree: Path) -> bool:
+    return any((tree / name).exists() for name in MAKEFILES)
 
 
-def is_generated(lock: Path) -> bool:
-    """Return whether the checkout has all generated code."""
-    return not _is_missing(load_checkout(lock).tree)
+def is_generated(settings: Settings) -> bool:
+    """Return whether the checkout has all generated code, made from its current API types."""
+    tree = load_checkout(settings.paths.lock).tree
+    if not _has_target(tree):
+        return True
+    return (tree / OPENAPI).is_file() and generator_inputs.is_known(settings)
 
 
 def task_generated(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the task that generates missing code of the tree."""
+    """Yield the task that generates code of the tree."""
     yield {
         "basename": "generated",
-        "doc": "generate the code that is missing in the tree",
+        "doc": "generate code that is missing in the tree or out of date",
         "actions": [(generate, [settings])],
         "file_dep": [str(settings.paths.lock)],
         "task_dep": ["toolchain:go"],
-        "uptodate": [
-            Check("the tree has its generated code", is_generated, (settings.paths.lock,))
-        ],
+        "meta": {"quiet": True},
+        "uptodate": [Check("the generated code fits the tree", is_generated, (settings,))],
     }

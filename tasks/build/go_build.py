@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tasks.build import dwarf_check, go_command, layout, overlay
@@ -21,12 +21,14 @@ from tasks.system.run import follow, program
 
 @contextmanager
 def compile_modules(
-    settings: Settings, modules: Sequence[str], recipe: Recipe, total: int
+    settings: Settings, earlier: Mapping[str, Path | None], recipe: Recipe, total: int
 ) -> Iterator[Path]:
     """Compile modules and yield a temporary folder with their binaries, which can be debugged.
 
-    `total` is the number of packages of these modules. Raises Failure with go's last output.
+    `earlier` has the newest binary of each module: go does not link a binary again that would be
+    the same. `total` is the number of packages. Raises Failure with go's last output.
     """
+    modules = tuple(earlier)
     go = load_tool(settings, "go")
     tree_layout = layout.layout_of(settings.paths, load_checkout(settings.paths.lock))
     with _scratch(settings.paths.binaries) as scratch:
@@ -35,10 +37,21 @@ def compile_modules(
         env |= overlay.write(recipe.overlay, go_command.go_minor(recipe.go), replacements)
         targets = [tree_layout.target(module) for module in modules]
         argv = recipe.arguments(resources.jobs(settings.build.jobs), scratch, replacements, targets)
+        if go_command.go_minor(recipe.go) >= go_command.GO_WITH_CONTENT_IDS:
+            for module, binary in earlier.items():
+                _offer(binary, scratch / module)
         _go(go.bin, argv, env, tree_layout.root, ", ".join(modules), total=total)
         for module in modules:
-            dwarf_check.prove_debuggable(scratch / module)
+            proof = settings.paths.cache / "proofs" / recipe.flags_digest(module)
+            dwarf_check.prove_once(scratch / module, proof)
         yield scratch
+
+
+def _offer(binary: Path | None, target: Path) -> None:
+    """Copy an earlier binary to where go writes the new one."""
+    with suppress(OSError):  # without it, go links
+        if binary is not None:
+            shutil.copy(binary, target)
 
 
 def require_c_compiler(modules: Sequence[str]) -> None:

@@ -22,6 +22,8 @@ from tasks.system import files
 
 GO_WITH_OUTPUT_FOLDER = (1, 13)
 """First Go in which `go build -o FOLDER/` builds several programs; older ones: `go install`."""
+GO_WITH_CONTENT_IDS = (1, 10)
+"""First Go that compares contents to see whether a binary is current; older ones compare times."""
 GO_WITH_BUILDVCS = (1, 18)
 """First Go that runs git itself; git can refuse a tree that belongs to another user."""
 
@@ -59,6 +61,11 @@ class Recipe:
             *sorted(set(self.overlay.values())),
             *(["whole"] if self.static_libc else []),
         )
+
+    def flags_digest(self, module: str) -> str:
+        """Return a digest of all that decides whether a binary can be debugged."""
+        flags = (self.go, self.gcflags, ",".join(self.tags), str(self.cgo), str(self.static_libc))
+        return files.digest(module, *flags)[:16]
 
     def arguments(
         self, jobs: int, out: Path, replacements: Path, targets: Sequence[str]

@@ -43,11 +43,11 @@ def prune(settings: Settings) -> int:
 
 def _prune(settings: Settings, in_use: Collection[Path]) -> int:
     sizes = {
-        folder: sum(file.stat().st_size for file in folder.iterdir())
+        folder: sum(file.lstat().st_size for file in folder.iterdir())
         for folder in settings.paths.binaries.glob("[!.]*")
     }
     oldest_first = sorted(
-        sizes, key=lambda folder: max((f.stat().st_mtime for f in folder.iterdir()), default=0)
+        sizes, key=lambda folder: max((f.lstat().st_mtime for f in folder.iterdir()), default=0)
     )
     total, removed = sum(sizes.values()), 0
     for folder in oldest_first:
@@ -56,6 +56,9 @@ def _prune(settings: Settings, in_use: Collection[Path]) -> int:
         if folder not in in_use:
             shutil.rmtree(folder)
             removed += sizes[folder]
+    for link in settings.paths.binaries.glob("[!.]*/*"):  # to a binary that is removed now
+        if link.is_symlink() and not link.exists():
+            link.unlink()
     return removed
 
 

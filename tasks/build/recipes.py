@@ -5,28 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.build import go_command, layout, overlay
+from tasks.build import digest_list, edits, go_command, layout, overlay, sources
 from tasks.build.go_command import Recipe
 from tasks.components import registry
 from tasks.core.doit_run import once_per_run
 from tasks.kubernetes import version_stamp
 from tasks.kubernetes.facts import minor as facts_of
 from tasks.kubernetes.tool_record import load_tool
-from tasks.kubernetes.tree import Checkout, changed_files
+from tasks.kubernetes.tree import Checkout
 from tasks.settings.load import Settings
 
 
 def recipe_for(settings: Settings, checkout: Checkout, module: str, digests: str) -> Recipe:
     """Return the current recipe of a module; `digests` are its source digests."""
-    changed, root = _changed_files(checkout), layout.layout_of(settings.paths, checkout).root
-    dirty = any(line.split("  ", 1)[1] in changed for line in digests.splitlines())
+    root = layout.layout_of(settings.paths, checkout).root
     facts = facts_of(checkout.minor)
     return go_command.recipe(
         _stamped(checkout),
         root,
         facts,
         load_tool(settings, "go").version,
-        dirty=dirty,
+        dirty=edits.is_edited(
+            checkout.git,
+            digest_list.parse_digests(digests),
+            sources.commit_file(settings, checkout),
+        ),
         date=commit_date(checkout),
         replaced=_lifted_limits(root) if settings.debug.lift_write_deadline else {},
         cgo=go_command.uses_cgo(module, facts, settings.build.cgo),
@@ -46,11 +49,6 @@ def commit_date(checkout: Checkout) -> str:
 @once_per_run
 def _stamped(checkout: Checkout) -> Checkout:
     return version_stamp.with_new_commits(checkout)
-
-
-@once_per_run
-def _changed_files(checkout: Checkout) -> frozenset[str]:
-    return frozenset(changed_files(checkout.git)[0])
 
 
 @once_per_run

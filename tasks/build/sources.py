@@ -1,56 +1,48 @@
 """Source digests of a module: the files it is built from, each with its git blob digest.
 
-`sources:<module>` reads the tree in every run, but writes the *.sources file only after a file of
-the module changed. `build:<module>` depends on that file.
+`sources:<module>` looks at these files in every run, but writes the *.sources file only after one
+of them changed. `build:<module>` depends on that file.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.build import go_command, layout
-from tasks.build.go_command import go_minor
+from tasks.build import digest_list, file_table, go_command, layout, package_list
+from tasks.build.file_table import FileTable, State
+from tasks.build.package_list import PackageList
 from tasks.cli.task import action
 from tasks.components import registry
-from tasks.core import console
-from tasks.core.doit_run import forget, once_per_run
-from tasks.core.errors import Failure
+from tasks.core import console, doit_run
+from tasks.core.doit_run import once_per_run
 from tasks.kubernetes import facts, tool_record
-from tasks.kubernetes.tree import Checkout, Snapshot, load_checkout, snapshot
+from tasks.kubernetes.tree import Checkout, load_checkout
 from tasks.settings.load import Settings
 from tasks.system import damage, files, state
-from tasks.system.run import run
 
-GO_WITH_LIST_DEPS = (1, 11)
-"""First Go that has `go list -deps`."""
+GO_ROOT = "$GOROOT"
+"""Path in source digests that stands for the Go toolchain and its standard library."""
+GO_MODULES = "$GOMODCACHE"
+"""Start of the paths of Go's module cache in source digests."""
+
+
 _DIGESTS = re.compile(r"([0-9a-f]{40,64}  [^\n]+\n)*")
 
 
-@dataclass(frozen=True)
-class _Packages:
-    """The packages of a module; an older stepkube wrote some of the fields only."""
-
-    tree: str
-    folders: tuple[str, ...] = ()
-    embedded: tuple[str, ...] | None = None
-    packages: tuple[str, ...] | None = None
-    cgo: bool | None = None
-
-
 @once_per_run
-def _tree_snapshot(checkout: Checkout) -> Snapshot:
+def _table(folder: Path) -> FileTable:
     """Return the files of the tree, as of the first call in this run."""
-    return snapshot(checkout.git)
+    return file_table.opened(folder / "files.json")
 
 
-def forget_snapshot() -> None:
-    """Read the tree again at the next call, to see edits made in the meantime."""
-    forget(_tree_snapshot)
+def look_again(settings: Settings) -> None:
+    """Look at the files of the tree again, to see edits made in the meantime."""
+    _table(folder_of(settings, load_checkout(settings.paths.lock))).look()
 
 
 @action
@@ -63,9 +55,9 @@ def update(settings: Settings, module: str) -> None:
     """Update the source digests of a module; an unchanged file keeps its modification time."""
     target = settings.paths.sources(module)
     before = recorded_digests(settings, module)
-    after = current_digests(settings, module, before)
+    after = current_digests(settings, module)
     if files.write_if_changed(target, after) and before:
-        console.note(describe_changes(before, after))
+        console.note(digest_list.describe_changes(before, after))
 
 
 def recorded_digests(settings: Settings, module: str) -> str:
@@ -83,140 +75,157 @@ def recorded_digests(settings: Settings, module: str) -> str:
     return ""
 
 
-def current_digests(settings: Settings, module: str, before: str) -> str:
-    """Return the source digests of a module in the current tree.
+@dataclass(frozen=True)
+class _Seal:
+    """The state of the file table in which source digests were current."""
 
-    `go list` runs only if a file of the recorded packages changed since `before`: no other change
-    can alter the list of packages.
+    serial: str
+    digest: str
+    """Digest of the source digests."""
+
+
+def current_digests(settings: Settings, module: str) -> str:
+    """Return the source digests of a module in the current tree."""
+    checkout = load_checkout(settings.paths.lock)
+    folder = folder_of(settings, checkout)
+    table = _table(folder)
+    key = package_list.key_of(settings, checkout, module)
+    seal = folder / f"{key[:16]}.{settings.name}.json"
+    known = state.load(seal, _Seal)
+    if known and known.serial == table.serial:
+        text = recorded_digests(settings, module)
+        if files.digest(text) == known.digest:
+            table.save()
+            return text  # no file that counts has changed since
+    listed = _packages(settings, checkout, module)
+    text = _digests(settings, checkout, listed, table)
+    table.save()
+    if listed.structure and listed.vendored:
+        files.write_json(seal, asdict(_Seal(table.serial, files.digest(text))))
+    return text
+
+
+def states(settings: Settings, module: str) -> list[State]:
+    """Return the states of a module's files: a file that is written gets another state."""
+    checkout = load_checkout(settings.paths.lock)
+    listed = _packages(settings, checkout, module)
+    paths, _ = listed.watched(os.path.realpath(checkout.tree))
+    return _table(folder_of(settings, checkout)).states(paths)
+
+
+def has_edits_since(settings: Settings, module: str, before: Sequence[State]) -> bool:
+    """Return whether a file of a module was written, added or removed since `states`."""
+    if current_digests(settings, module) != recorded_digests(settings, module):
+        return True
+    now = states(settings, module)
+    pairs = zip(before, now, strict=False)
+    return len(now) != len(before) or any(a not in (b, file_table.UNKNOWN) for a, b in pairs)
+
+
+def serial(settings: Settings) -> str:
+    """Return a text that differs after each change of a file that counts."""
+    return _table(folder_of(settings, load_checkout(settings.paths.lock))).serial
+
+
+def tagged_files(settings: Settings) -> dict[str, str]:
+    """Return the files that generators read, with their digests.
+
+    A generator reads all files of a package if one of them has its tag.
     """
     checkout = load_checkout(settings.paths.lock)
-    recorded = _load_packages(settings, module)
-    cgo = go_command.uses_cgo(module, facts.minor(checkout.minor), settings.build.cgo)
-    same = recorded and (recorded.tree, recorded.cgo) == (str(checkout.tree), cgo)
-    if recorded and recorded.embedded is not None and same:
-        folders, embedded = set(recorded.folders), set(recorded.embedded)
-        digests = _tree_snapshot(checkout).digests(folders, embedded)
-        if digests == before:
-            return digests
-    folders, embedded, packages = list_packages(settings, checkout, module)
-    value = _Packages(
-        str(checkout.tree), tuple(sorted(folders)), tuple(sorted(embedded)), tuple(packages), cgo
-    )
-    files.write_json(_packages_file(settings, module), asdict(value))
-    return _tree_snapshot(checkout).digests(folders, embedded)
+    table, root = _table(folder_of(settings, checkout)), f"{os.path.realpath(checkout.tree)}/"
+    tagged = {path.rpartition("/")[0] for path, entry in table.files.items() if entry[3]}
+    return {
+        path.removeprefix(root): entry[1]
+        for path, entry in table.files.items()
+        if entry[1]
+        and path.startswith(root)
+        and path.endswith(".go")
+        and "/zz_generated" not in path
+        and path.rpartition("/")[0] in tagged
+    }
 
 
 def package_count(settings: Settings, modules: Sequence[str]) -> int:
     """Return the number of packages of these modules, including the standard library's."""
-    recorded = (_load_packages(settings, module) for module in modules)
-    return len(set[str]().union(*(known.packages or () for known in recorded if known)))
+    checkout = load_checkout(settings.paths.lock)
+    packages = (_packages(settings, checkout, module).packages for module in modules)
+    return len(set[str]().union(*packages))
 
 
-def list_packages(
-    settings: Settings, checkout: Checkout, module: str
-) -> tuple[set[str], set[str], list[str]]:
-    """Return the folders of a module's packages, those of embedded files, and all packages' names.
-
-    The first folders include the second, but not those of the standard library, which depends only
-    on the Go version. Raises Failure if the module does not exist or `go list` fails.
-    """
-    tree = checkout.tree
-    if not (tree / "cmd" / module).is_dir():
-        raise Failure(
-            f"{tree} has no cmd/{module}",
-            "use a Kubernetes version that has this module",
-        )
-    go = tool_record.load_tool(settings, "go")
-    minor_facts = facts.minor(checkout.minor)
-    tree_layout = layout.layout_of(settings.paths, checkout)
-    cgo = go_command.uses_cgo(module, minor_facts, settings.build.cgo)
-    env = go_command.environment(tool_record.go_env(settings, go), tree_layout, cgo=cgo)
-    embeds = "{{range .EmbedFiles}}\t{{.}}{{end}}" if go_minor(go.version) >= (1, 16) else ""
-    template = "{{.ImportPath}}\t{{if not .Standard}}{{.Dir}}" + embeds + "{{end}}"
-    tags = go_command.tags(minor_facts.build_tags, go.version)
-    target = tree_layout.target(module)
-
-    if not tree_layout.vendored:
-        cache = env["GOMODCACHE"]
-        console.say(f"  {module}: downloads Go modules that are missing in {cache}")
-
-    def go_list(*arguments: str) -> str:
-        hint = f"check for missing files in {tree}"
-        if not tree_layout.vendored:
-            hint += "; its vendor/ is incomplete: set mirror.goproxy to a proxy that answers"
-        argv = (str(go.bin), "list", *tags, *arguments)
-        result = run(*argv, cwd=tree_layout.root, env=env, check=False)
-        if result.code:
-            message = f"{shlex.join(argv)} exited with {result.code}\n{result.tail()}"
-            raise Failure(message, _module_hint(tree, result.stderr) or hint)
-        return result.stdout
-
-    if go_minor(go.version) >= GO_WITH_LIST_DEPS:
-        listing = go_list("-deps", "-f", template, target)
-    else:
-        deps = go_list("-f", "{{range .Deps}}{{.}} {{end}}", target).split()
-        listing = go_list("-f", template, *deps, target)
-    return _parse_listing(listing, (tree_layout.root, tree.resolve()))
+def folder_of(settings: Settings, checkout: Checkout) -> Path:
+    """Return the folder in which facts about a tree are kept; instances can share a tree."""
+    name = files.digest(os.path.realpath(checkout.tree))[:16]
+    return settings.paths.cache / "sources" / name
 
 
-def _module_hint(tree: Path, output: str) -> str:
-    """Return the fix if go.mod was edited alone; empty if go names another problem."""
-    if re.search(r"go\.(mod|work) requires go >=|invalid go version|unknown directive", output):
-        return f"correct the go line of {tree}/go.mod, or set {tree}/.go-version to a newer Go"
-    if re.search(r"inconsistent vendoring|updates to go\.(mod|work|sum)|missing go\.sum", output):
-        return (
-            f"go.mod was edited without vendor/: in {shlex.quote(str(tree))}, run"
-            " hack/update-vendor.sh, or undo the edit, run: git checkout go.mod"
-        )
-    return ""
+def commit_file(settings: Settings, checkout: Checkout) -> Path:
+    """Return the file with the digests of the files of the tree's commit."""
+    return folder_of(settings, checkout) / "commit.json"
 
 
-def _parse_listing(listing: str, roots: Sequence[Path]) -> tuple[set[str], set[str], list[str]]:
-    """Return folders relative to one of the roots, and packages, from the output of `go list`."""
-    folders: set[Path] = set()
-    embedded: set[Path] = set()
-    packages = []
-    for line in listing.splitlines():
-        package, folder, *names = line.split("\t")
-        packages.append(package)
-        if folder:
-            folders.add(Path(folder))
-            embedded |= {(Path(folder) / name).parent for name in names}
-    return _relative(folders | embedded, roots), _relative(embedded, roots), packages
+@once_per_run
+def _lists() -> dict[str, tuple[str, PackageList]]:
+    """Return the package lists of this run by key, each with the serial for which it is current."""
+    return {}
 
 
-def _relative(folders: set[Path], roots: Sequence[Path]) -> set[str]:
-    """Return each folder, and the one a link leads to, relative to the roots that contain it."""
-    return {
-        str(path.relative_to(root))
-        for folder in folders
-        for path in {folder, folder.resolve()}
-        for root in roots
-        if path.is_relative_to(root)
-    }
+def _packages(settings: Settings, checkout: Checkout, module: str) -> PackageList:
+    """Return the packages of a module; `go list` runs only if its answer can have changed."""
+    folder, root = folder_of(settings, checkout), os.path.realpath(checkout.tree)
+    table, key = _table(folder), package_list.key_of(settings, checkout, module)
+    serial, known = _lists().get(key, ("", None))
+    if known is not None and serial == table.serial:
+        return known
+    known = _kept(settings, checkout, module)
+    if known is not None and known.is_current(root, table):
+        _lists()[key] = table.serial, known
+        return known
+    minor_facts, choice = facts.minor(checkout.minor), settings.build.cgo
+    cgo = go_command.uses_cgo(module, minor_facts, choice)
+    run = doit_run.current()
+    needed = [name.partition(":")[2] for name in run.selected_with_dependencies("sources:")]
+    others = [
+        name
+        for name in needed
+        if name != module
+        and go_command.uses_cgo(name, minor_facts, choice) == cgo
+        and (checkout.tree / "cmd" / name).is_dir()
+        and not ((kept := _kept(settings, checkout, name)) and kept.is_current(root, table))
+    ]
+    read = package_list.read(settings, checkout, [module, *others], table)
+    for listed in read.values():
+        package_list.save(folder / f"{listed.key[:16]}.json", listed)
+        if listed.structure:
+            _lists()[listed.key] = table.serial, listed
+    return read[module]
 
 
-def _packages_file(settings: Settings, module: str) -> Path:
-    return settings.paths.sources(module).with_suffix(".packages")
+def _kept(settings: Settings, checkout: Checkout, module: str) -> PackageList | None:
+    key = package_list.key_of(settings, checkout, module)
+    known = package_list.kept(folder_of(settings, checkout) / f"{key[:16]}.json")
+    completed = known and not known.vendored and layout.layout_of(settings.paths, checkout).vendored
+    return None if completed else known
 
 
-def _load_packages(settings: Settings, module: str) -> _Packages | None:
-    """Return the recorded packages of a module; None if an older stepkube wrote them."""
-    known = state.load(_packages_file(settings, module), _Packages)
-    return known if known and None not in (known.embedded, known.packages) else None
-
-
-def describe_changes(before: str, after: str) -> str:
-    """Return a message with the files that differ between two lists of source digests."""
-    old, new = _parse_digests(before), _parse_digests(after)
-    changed = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
-    first = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
-    return f"{len(changed)} file{'s' * (len(changed) != 1)} changed: {first}"
-
-
-def _parse_digests(text: str) -> dict[str, str]:
-    pairs = (line.split("  ", 1) for line in text.splitlines())
-    return {path: blob for blob, path in pairs}
+def _digests(settings: Settings, checkout: Checkout, listed: PackageList, table: FileTable) -> str:
+    """Return `digest  path` lines. Paths are the same on each machine: a bundle is moved."""
+    root = os.path.realpath(checkout.tree)
+    go_root = f"{os.path.realpath(str(tool_record.load_tool(settings, 'go').root))}/"
+    go_modules = f"{os.path.realpath(settings.paths.cache / 'gomod')}/"
+    lines, of_go = [], []
+    for name in listed.files:
+        path = os.path.join(root, name)  # noqa: PTH118
+        if not (digest := table.files[path][1]):
+            continue
+        if path.startswith(go_root):
+            of_go.append(f"{digest}  {path.removeprefix(go_root)}\n")
+        elif path.startswith(go_modules):
+            lines.append(f"{digest}  {GO_MODULES}/{path.removeprefix(go_modules)}\n")
+        else:
+            lines.append(f"{digest}  {name}\n")
+    lines.append(f"{file_table.blob_digest(''.join(of_go).encode())}  {GO_ROOT}\n")
+    return "".join(lines)
 
 
 def task_sources(settings: Settings) -> Iterator[dict[str, Any]]:
@@ -228,7 +237,7 @@ def task_sources(settings: Settings) -> Iterator[dict[str, Any]]:
             "doc": f"detect changed source files of {module}",
             "actions": [(refresh, [settings, module])],
             "targets": [str(settings.paths.sources(module))],
-            "task_dep": ["checkout", "toolchain:go"],
+            "task_dep": ["checkout", "toolchain:go", "generated"],
             "uptodate": [False],
             "clean": True,
             "meta": {"quiet": True},

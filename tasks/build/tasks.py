@@ -8,17 +8,16 @@ recipe are compiled in one invocation of go.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.build import go_build, overlay, prebuilt, prune, recipes, sources
-from tasks.build.go_command import Recipe
+from tasks.build import go_build, overlay, prebuilt, prune, sources, store
+from tasks.build.plan import EDITED, Plan, plan_of
 from tasks.cli.task import Check, action, config_changed
 from tasks.components import registry
 from tasks.core import console, doit_run
 from tasks.core.errors import Failure
-from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.system import files, resources, sealed, state
@@ -44,6 +43,12 @@ class Binary:
     origin: str = ""
     """Path from which a prebuilt binary was copied; empty for a built one."""
 
+    @property
+    def folder(self) -> str:
+        """Name of the folder in bin/ in which a build with this digest looks for the binary."""
+        name = self.path.parent.name
+        return name if name.endswith(EDITED) else self.digest[:16]
+
 
 def load_binary(settings: Settings, module: str) -> Binary:
     """Return the current binary of a module. Raises Failure if the module has not been built."""
@@ -68,14 +73,18 @@ def build_module(settings: Settings, module: str) -> None:
     run = doit_run.current()
     needed = [name.partition(":")[2] for name in run.selected_with_dependencies("build:")]
     modules = [name for name in registry.modules() if name == module or name in needed]
-    plan = _plan(settings, module)
+    plan = plan_of(settings, module)
     if _reuse_binary(settings, module, plan):
         return
     with files.locked(settings.paths.cache / "build.lock"):
         if _reuse_binary(settings, module, plan):  # another run built it while this one waited
             return
-        plans = {name: _plan(settings, name) for name in modules}
-        missing = {name: plan for name, plan in plans.items() if not sealed.is_intact(plan.path)}
+        plans = {name: plan_of(settings, name) for name in modules}
+        missing = {
+            name: plan
+            for name, plan in plans.items()
+            if not sealed.is_intact(store.followed(plan.path))
+        }
         for name, plan in missing.items():
             if plan.path.is_file():
                 console.say(f"  {name}: {plan.path} was cut off or changed: it is built again")
@@ -83,14 +92,14 @@ def build_module(settings: Settings, module: str) -> None:
         prune.prune(settings)
 
 
-def _reuse_binary(settings: Settings, module: str, plan: _Plan) -> bool:
+def _reuse_binary(settings: Settings, module: str, plan: Plan) -> bool:
     """Record an existing binary of the plan; return False if none exists.
 
     It does not take build.lock, so it does not wait while another run compiles.
     """
     with prune.prune_lock(settings):
         recorded = _recorded_binary(settings, module, plan)
-        path = recorded or plan.path
+        path = recorded or store.followed(plan.path)
         if not sealed.is_intact(path):
             return False
         console.note("built already" if recorded else "kept from an earlier build")
@@ -98,7 +107,7 @@ def _reuse_binary(settings: Settings, module: str, plan: _Plan) -> bool:
         return True
 
 
-def _recorded_binary(settings: Settings, module: str, plan: _Plan) -> Path | None:
+def _recorded_binary(settings: Settings, module: str, plan: Plan) -> Path | None:
     """Return the recorded binary if its digest is the plan's, otherwise None.
 
     Another task of this run can have compiled it. A binary whose source files were edited during
@@ -110,44 +119,11 @@ def _recorded_binary(settings: Settings, module: str, plan: _Plan) -> Path | Non
     path = record.path
     if path == plan.path:
         return path
-    still_edited = sources.current_digests(settings, module, plan.sources) != plan.sources
+    still_edited = sources.current_digests(settings, module) != plan.sources
     return path if still_edited else None
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Inputs and result of a build of a module in the current tree."""
-
-    recipe: Recipe
-    sources: str
-    """Source digests."""
-    digest: str
-    """Digest of the source digests and the recipe."""
-    path: Path
-    """Path of the binary in the workspace."""
-
-
-def _plan(settings: Settings, module: str) -> _Plan:
-    checkout = load_checkout(settings.paths.lock)
-    digests = sources.recorded_digests(settings, module)
-    if not digests:
-        sources.update(settings, module)
-        digests = sources.recorded_digests(settings, module)
-    recipe = recipes.recipe_for(settings, checkout, module, digests)
-    built_root = bundle_record.built_root(settings, checkout.tree)
-    if built_root is not None:
-        bundled = _plan_with(settings, module, replace(recipe, root=built_root), digests)
-        if sealed.is_intact(bundled.path):
-            return bundled
-    return _plan_with(settings, module, recipe, digests)
-
-
-def _plan_with(settings: Settings, module: str, recipe: Recipe, digests: str) -> _Plan:
-    digest = recipe.digest(digests)
-    return _Plan(recipe, digests, digest, settings.paths.binaries / digest[:16] / module)
-
-
-def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
+def _compile(settings: Settings, plans: Mapping[str, Plan]) -> None:
     """Compile modules; those with the same recipe in one invocation of go."""
     first = not any(settings.paths.binaries.glob("[!.]*"))
     gib, purpose = (DISK_GIB, "a first build") if first else (NEXT_DISK_GIB, "a build")
@@ -167,31 +143,51 @@ def _compile(settings: Settings, plans: Mapping[str, _Plan]) -> None:
             group.append(module)
     for group in groups:
         total = sources.package_count(settings, group)
-        with go_build.compile_modules(settings, group, plans[group[0]].recipe, total) as folder:
+        earlier = {module: _newest_binary(settings, module) for module in group}
+        states = {module: sources.states(settings, module) for module in group}
+        with go_build.compile_modules(settings, earlier, plans[group[0]].recipe, total) as folder:
+            sources.look_again(settings)
             for module in group:
-                _store_binary(settings, module, plans[module], folder / module)
+                edited = sources.has_edits_since(settings, module, states[module])
+                _store_binary(settings, module, plans[module], folder / module, edited)
 
 
-def _store_binary(settings: Settings, module: str, plan: _Plan, compiled: Path) -> None:
+def _newest_binary(settings: Settings, module: str) -> Path | None:
+    """Return the recorded binary of a module, if it exists unchanged."""
+    record = _recorded(settings, module)
+    usable = record and not record.origin and sealed.is_intact(record.path)
+    return record.path if record and usable else None
+
+
+def _store_binary(
+    settings: Settings, module: str, plan: Plan, compiled: Path, edited: bool
+) -> None:
     """Move a compiled binary to the path of its plan and record it.
 
+    A binary that is the same as the recorded one is only linked, and the recorded one stays in use.
     If its source files were edited during the compilation, the binary goes to another folder
     (suffix -edited), because the digest does not describe it. The *.sources file is not updated,
     so that the next run sees the edit.
     """
-    sources.forget_snapshot()
     path = plan.path
-    if sources.current_digests(settings, module, plan.sources) != plan.sources:
+    if edited:
         console.say(f"  {module}: edited while it was compiled; the next run builds it again")
-        path = plan.path.parent.with_name(f"{plan.path.parent.name}-edited") / module
-    files.make_shared(path.parent)
-    compiled.replace(path)
-    sealed.seal(path)
+        path = plan.path.parent.with_name(f"{plan.path.parent.name}{EDITED}") / module
+    newest = _newest_binary(settings, module)
+    same = newest is not None and store.build_id(newest) == store.build_id(compiled) != ""
     with prune.prune_lock(settings):
-        _record(settings, module, plan, path)
+        files.make_shared(path.parent)
+        if same and newest is not None and newest != path:
+            store.link(path, newest)
+            console.note(f"{module}: the edit does not change the binary")
+        else:
+            path.unlink(missing_ok=True)
+            compiled.replace(path)
+            sealed.seal(path)
+        _record(settings, module, plan, store.followed(path))
 
 
-def _record(settings: Settings, module: str, plan: _Plan, path: Path) -> None:
+def _record(settings: Settings, module: str, plan: Plan, path: Path) -> None:
     """Write the record of a binary and link it in the instance's bin folder."""
     value = {
         "module": module,

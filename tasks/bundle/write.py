@@ -141,8 +141,8 @@ def _binaries(settings: Settings) -> dict[str, Path]:
     for module in sorted(filter(None, modules)):
         sources.update(settings, module)
         build.build_module(settings, module)
-        path = build.load_binary(settings, module).path
-        found[f"bin/{path.parent.name}/{module}"] = path
+        binary = build.load_binary(settings, module)
+        found[f"bin/{binary.folder}/{module}"] = binary.path
     return found
 
 

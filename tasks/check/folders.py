@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tasks.build import prebuilt
-from tasks.build.generated import OPENAPI
+from tasks.build.edits import OPENAPI
 from tasks.core.errors import Failure
 from tasks.kubernetes.facts import Minor
 from tasks.settings.load import Settings

@@ -1,12 +1,11 @@
-"""A Kubernetes source tree: its lock file, its version, and the digests of its files."""
+"""A Kubernetes source tree: its lock file and its version."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.errors import Failure
@@ -120,84 +119,3 @@ def guess_version(tree: Path, commit: str) -> str:
 
 def _log_minor(log: Path) -> int:
     return int(log.stem.rpartition(".")[2])
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The files of a worktree at one moment; see `snapshot`."""
-
-    git: Git
-    tracked: Mapping[str, str]
-    """Blob digest in git's index by path, without the deleted files."""
-    changed: frozenset[str]
-    """Edited and untracked files."""
-    _hashed: dict[str, str] = field(default_factory=dict)
-
-    def digests(self, folders: Set[str], embedded: Set[str]) -> str:
-        """Return `digest  path` lines of the files that a build of these packages can see.
-
-        `folders` are the folders of the packages, `embedded` those with files for go:embed. Tests
-        are left out: editing one must not rebuild a component. The Go module files always count. An
-        untracked file counts if Go can compile or embed it: others can be large or unreadable.
-        """
-
-        def counts(path: str) -> bool:
-            folder, _, name = path.rpartition("/")
-            if path in MODULE_FILES or folder not in folders or name.endswith("_test.go"):
-                return path in MODULE_FILES
-            return path in self.tracked or folder in embedded or name.endswith(SOURCE_SUFFIXES)
-
-        blobs = self.blobs({path for path in (*self.tracked, *self.changed) if counts(path)})
-        return "".join(f"{blobs[path]}  {path}\n" for path in sorted(blobs))
-
-    def blobs(self, paths: Set[str]) -> dict[str, str]:
-        """Return path -> blob digest of these files; only changed files are read, and only once."""
-        unread = sorted(path for path in paths & self.changed if path not in self._hashed)
-        if unread:
-            listed = "".join(f"{_quoted(path)}\n" for path in unread)
-            words = ("hash-object", "--stdin-paths")
-            hashes = self.git.run(*words, stdin=listed).stdout.split()
-            self._hashed.update(zip(unread, hashes, strict=True))
-        return {path: self._hashed.get(path) or self.tracked[path] for path in paths}
-
-
-def snapshot(git: Git) -> Snapshot:
-    """Return the files of a worktree as they are now; it costs one look at git's index."""
-    index = git.run("ls-files", "--stage", "-z").stdout
-    digests: dict[str, str] = {}
-    for entry in index.split("\0")[:-1]:
-        columns, _, path = entry.partition("\t")
-        digests[path] = columns.split()[1]
-    changed, deleted = changed_files(git)
-    for path in deleted:
-        digests.pop(path, None)
-    return Snapshot(git, digests, frozenset(changed))
-
-
-def _quoted(path: str) -> str:
-    """Return a path as git reads it from a line, also if the path has line breaks."""
-    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
-def changed_files(git: Git) -> tuple[list[str], list[str]]:
-    """Return the changed files of a worktree: edited and untracked ones, and deleted ones."""
-    options = ("--untracked-files=all", "--no-renames", "--ignore-submodules=all")
-    status = git.run("status", "--porcelain=v1", "-z", *options).stdout
-    changed, deleted = [], []
-    for entry in status.split("\0")[:-1]:
-        path = entry[3:]
-        with suppress(PermissionError):  # of a folder that this user cannot read
-            if (git.folder / path).is_file():
-                changed.append(path)
-            elif not (git.folder / path).exists():
-                deleted.append(path)
-    return changed, deleted
-
-
-MODULE_FILES = frozenset({"go.mod", "go.sum", "go.work", "go.work.sum", "vendor/modules.txt"})
-SOURCE_SUFFIXES = (
-    *(".go", ".c", ".cc", ".cpp", ".cxx", ".m", ".h", ".hh", ".hpp", ".hxx"),
-    *(".f", ".F", ".for", ".f90", ".s", ".S", ".sx", ".syso"),
-)
-"""Suffixes of the files that go compiles in a package; see `go help packages`."""

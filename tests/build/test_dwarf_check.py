@@ -84,3 +84,25 @@ def test_damaged_debug_information_is_refused(toy: Path, tmp_path: Path, name: s
 def test_a_program_in_c_is_not_taken_for_go() -> None:
     with pytest.raises(Failure, match=r"not a Go program|no debug information"):
         dwarf_check.prove_debuggable(Path("/bin/sh").resolve())
+
+
+def test_all_units_are_read_once_per_recipe(
+    toy: Path,
+    toy_stripped: Path,
+    toy_optimised: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    proof = tmp_path / "proofs/toy"
+    with pytest.raises(Failure, match="optimised"):
+        dwarf_check.prove_once(toy_optimised, proof)
+    assert not proof.exists()
+    dwarf_check.prove_once(toy, proof)
+    with pytest.raises(Failure, match="no debug information"):
+        dwarf_check.prove_once(toy_stripped, proof)
+    text = tmp_path / "text"
+    text.write_text("no binary")
+    with pytest.raises(Failure, match="64-bit ELF"):
+        dwarf_check.prove_once(text, proof)
+    monkeypatch.setattr(dwarf_check, "inspect", lambda _: pytest.fail("read again"))
+    dwarf_check.prove_once(toy, proof)

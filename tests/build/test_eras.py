@@ -275,7 +275,7 @@ def test_an_unpacked_archive_inside_another_repository(chosen: Maker, tmp_path: 
     assert (answer["gitVersion"], answer["gitTreeState"]) == (era.version, "archive")
     assert answer["gitCommit"] == miniature.git(own, "rev-parse", "HEAD")
     file = tree / "pkg/mini/mini.go"
-    file.write_text(f"{file.read_text()}\n// edited\n")
+    file.write_text(f"{file.read_text()}\nvar Edited = 1\n")
     make(one, "kube-scheduler")
     assert build.load_binary(one, "kube-scheduler").path != before.path
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.build import prune
+from tasks.build import prune, store
 from tasks.settings import load
 from tasks.system import files, resources
 
@@ -35,3 +35,15 @@ def test_within_the_limit_nothing_goes(tmp_path: Path) -> None:
     kept = binary(tmp_path, "a", 1)
     assert prune.prune(made) == 0
     assert kept.exists()
+
+
+def test_a_link_to_a_binary_goes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "GIB", 1100)
+    made = load.load({"STEPKUBE_HOME": str(tmp_path), "STEPKUBE_BUILD_KEEP": "1"})
+    old, new = binary(tmp_path, "old", 1), binary(tmp_path, "new", 2)
+    link = tmp_path / "bin/other/kubelet"
+    store.link(link, old)
+    assert store.followed(link) == old and store.followed(old) == old
+    assert prune.prune(made) == 1000
+    assert new.exists() and not old.exists() and not link.is_symlink()
+    assert prune.prune(made) == 0

@@ -3,65 +3,36 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tasks.build import dwarf_check, go_build, go_command, recipes, sources
+from tasks.build import (
+    dwarf_check,
+    edits,
+    file_table,
+    go_build,
+    go_command,
+    recipes,
+    sources,
+)
 from tasks.build import tasks as build
+from tasks.build.file_table import UNKNOWN, FileTable
+from tasks.build.plan import EDITED
 from tasks.bundle.write import needs_libc
-from tasks.checkout import tasks as checkout
 from tasks.components import registry
 from tasks.core import doit_run
 from tasks.core.errors import Failure
-from tasks.kubernetes import facts, tool_record
-from tasks.kubernetes.tree import Checkout
-from tasks.settings import load
+from tasks.kubernetes import facts
+from tasks.kubernetes.tree import Checkout, load_checkout
 from tasks.settings.groups import Cgo
 from tasks.settings.load import Settings
 from tasks.system import files, resources, sealed
+from tasks.system.process import until
 from tasks.system.run import run
-from tests.support import miniature
-from tests.support.ports import instance_name
-
-
-@pytest.fixture
-def chosen(tmp_path: Path, cache: Path, go: Path, go_version: str) -> Iterator[Settings]:
-    """Yield settings whose tree is a miniature; Go's cache is shared with earlier runs."""
-    name = instance_name()
-    made = miniature.make(tmp_path / "tree", unique=name)
-    environ = {
-        "STEPKUBE_HOME": str(cache / "home"),
-        "STEPKUBE_INSTANCE": name,
-        "STEPKUBE_ORIGIN_PATH": str(made),
-    }
-    loaded = load.load(environ)
-    assert checkout.make(loaded) is None
-    root = Path(run(go, "env", "GOROOT").stdout.strip())
-    tool_record.save_tool(loaded, tool_record.Tool("go", go_version, root / "bin/go", root, "here"))
-    yield loaded
-    shutil.rmtree(loaded.paths.instance)
-
-
-def editing(file: Path, compile_: Callable[..., None]) -> Callable[..., None]:
-    """Return a compilation during which the user edits a file."""
-
-    def compile_and_edit(*words: object, **named: object) -> None:
-        compile_(*words, **named)
-        file.write_text("edited meanwhile\n")
-
-    return compile_and_edit
-
-
-def make(chosen: Settings, module: str) -> build.Binary:
-    doit_run.begin()
-    assert sources.refresh(chosen, module) is None
-    said = build.build(chosen, module)
-    assert said is None, said
-    return build.load_binary(chosen, module)
+from tests.support.builds import make
 
 
 def test_a_build_is_debuggable_stamped_and_runs(chosen: Settings) -> None:
@@ -85,6 +56,72 @@ def test_only_the_module_whose_files_changed_is_built_again(chosen: Settings) ->
     back = make(chosen, "kube-scheduler")
     assert back.path == scheduler.path
     assert back.path.stat().st_ino == stamp, "kept, not built again"
+
+
+def test_an_edit_of_a_comment_keeps_the_binary(chosen: Settings) -> None:
+    built = make(chosen, "kube-scheduler")
+    file = Path(chosen.origin.path) / "pkg/scheduler/scheduler.go"
+    file.write_text(file.read_text().replace("name }", "name } // edited"))
+    state = built.path.stat()
+    edited = make(chosen, "kube-scheduler")
+    assert edited.path == built.path and edited.digest != built.digest
+    assert (built.path.stat().st_ino, built.path.stat().st_size) == (state.st_ino, state.st_size)
+    assert make(chosen, "kube-scheduler") == edited
+    assert build.is_built(chosen, "kube-scheduler")
+    file.write_text(file.read_text().replace("return name", 'return "code " + name'))
+    assert "code" in run(make(chosen, "kube-scheduler").path).stderr
+    assert chosen.name in run(built.path).stderr
+
+
+def test_touched_files_are_read_once(chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_table, "FEW", 0)
+    make(chosen, "kube-scheduler")
+    (Path(chosen.origin.path) / "pkg/scheduler/scheduler.go").touch()
+    folder = sources.folder_of(chosen, load_checkout(chosen.paths.lock))
+
+    def settled() -> bool:
+        doit_run.begin()
+        sources.refresh(chosen, "kube-scheduler")
+        return UNKNOWN not in [
+            entry[0] for entry in json.loads(table.read_text())["files"].values()
+        ]
+
+    table = folder / "files.json"
+    assert until(settled, lambda: True, 60.0)
+    monkeypatch.setattr(FileTable, "_read_file", lambda *_: pytest.fail("read again"))
+    doit_run.begin()
+    assert sources.refresh(chosen, "kube-scheduler") is None
+
+
+def test_a_bundle_finds_a_binary_by_the_digest_that_describes_it(chosen: Settings) -> None:
+    built = make(chosen, "kube-scheduler")
+    assert built.folder == built.path.parent.name
+    other = replace(built, digest="f" * 64)
+    assert other.folder == "f" * 16
+    edited = replace(built, path=built.path.parent.with_name(f"x{EDITED}") / "kube-scheduler")
+    assert edited.folder == f"x{EDITED}"
+
+
+def test_an_edit_that_is_undone_during_the_build_is_not_lost(
+    chosen: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(chosen, "kube-scheduler")
+    file = Path(chosen.origin.path) / "pkg/scheduler/data/name.txt"
+    original, compile_ = file.read_text(), go_build._go
+    file.write_text("first\n")
+
+    def meddle(*words: object, **named: object) -> None:
+        file.write_text("second\n")
+        compile_(*words, **named)  # type: ignore[arg-type]
+        file.write_text("first\n")
+
+    sources.refresh(chosen, "kube-scheduler")
+    monkeypatch.setattr(go_build, "_go", meddle)
+    assert build.build(chosen, "kube-scheduler") is None
+    monkeypatch.setattr(go_build, "_go", compile_)
+    assert "first" in run(make(chosen, "kube-scheduler").path).stderr
+    file.write_text(original)
+    assert chosen.name in run(make(chosen, "kube-scheduler").path).stderr
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -148,7 +185,12 @@ def test_a_sibling_edited_during_compilation_is_used(
 ) -> None:
     file = Path(chosen.origin.path) / "pkg/scheduler/data/name.txt"
     original, compile_ = file.read_text(), go_build._go
-    monkeypatch.setattr(go_build, "_go", editing(file, compile_))
+
+    def meddle(*words: object, **named: object) -> None:
+        compile_(*words, **named)  # type: ignore[arg-type]
+        file.write_text("edited meanwhile\n")
+
+    monkeypatch.setattr(go_build, "_go", meddle)
     state = doit_run.current()
     state.dependencies, state.selected = {"build:kube-scheduler": ()}, ["build:kube-scheduler"]
     for module in ("kube-scheduler", "kube-apiserver"):
@@ -181,13 +223,15 @@ def test_an_unchanged_manifest_keeps_its_time_and_says_nothing(chosen: Settings)
     assert manifest.stat().st_mtime_ns == before
 
 
-def test_package_lists_of_another_version_are_made_again(chosen: Settings) -> None:
-    sources.refresh(chosen, "kube-scheduler")
-    memory = chosen.paths.sources("kube-scheduler").with_suffix(".packages")
-    found = json.loads(memory.read_text())
-    files.write_json(memory, {**found, "packages": len(found["packages"])})
-    assert sources.refresh(chosen, "kube-scheduler") is None
-    assert json.loads(memory.read_text()) == found
+def test_damaged_and_foreign_facts_about_a_tree_are_read_again(chosen: Settings) -> None:
+    make(chosen, "kube-scheduler")
+    digests = chosen.paths.sources("kube-scheduler").read_text()
+    folder = sources.folder_of(chosen, load_checkout(chosen.paths.lock))
+    for content in ("{", "[]", '{"files": 1}', '{"format": 1, "files": {"a": 1}}'):
+        for file in folder.glob("*.json"):
+            files.write(file, content)
+        make(chosen, "kube-scheduler")
+        assert chosen.paths.sources("kube-scheduler").read_text() == digests
 
 
 def test_embedded_files_and_new_packages_count(chosen: Settings) -> None:
@@ -281,13 +325,13 @@ def test_untracked_files_count_only_if_go_reads_them(chosen: Settings) -> None:
     make(chosen, "kube-scheduler")
     assert manifest.read_text() == before
     (tree / "pkg/scheduler/more.go").write_text("package scheduler\n")
-    (tree / "pkg/scheduler/data/more").write_text("")
+    (tree / "pkg/scheduler/data/more").write_text("go:embed does not name it")
     doit_run.begin()
     assert sources.refresh(chosen, "kube-scheduler") is None
     added = {line.split("  ")[1] for line in manifest.read_text().splitlines()} - {
         line.split("  ")[1] for line in before.splitlines()
     }
-    assert added == {"pkg/scheduler/more.go", "pkg/scheduler/data/more"}
+    assert added == {"pkg/scheduler/more.go"}
 
 
 def test_an_edit_made_during_the_build_is_not_lost(
@@ -295,7 +339,12 @@ def test_an_edit_made_during_the_build_is_not_lost(
 ) -> None:
     file = Path(chosen.origin.path) / "pkg/scheduler/data/name.txt"
     original, compile_ = file.read_text(), go_build._go
-    monkeypatch.setattr(go_build, "_go", editing(file, compile_))
+
+    def meddle(*words: object, **named: object) -> None:
+        compile_(*words, **named)  # type: ignore[arg-type]
+        file.write_text("edited meanwhile\n")
+
+    monkeypatch.setattr(go_build, "_go", meddle)
     during = make(chosen, "kube-scheduler")
     assert during.path.parent.name.endswith("-edited")
     monkeypatch.setattr(go_build, "_go", compile_)
@@ -332,7 +381,7 @@ def test_no_c_compiler_is_said_before_anything_is_compiled(
     sources.refresh(chosen, "kubelet")
     monkeypatch.setenv("PATH", str(Path(shutil.which("git") or "").parent / "nowhere"))
     monkeypatch.setattr(recipes, "_stamped", lambda one: one)
-    monkeypatch.setattr(recipes, "_changed_files", lambda _: frozenset())
+    monkeypatch.setattr(edits, "is_edited", lambda *_: False)
     monkeypatch.setattr(recipes, "commit_date", lambda _: "2026-01-01T00:00:00Z")
     failure = str(build.build(chosen, "kubelet"))
     assert "kubelet" in failure and "gcc is not installed" in failure

@@ -14,7 +14,6 @@ from tasks.build import layout
 from tasks.checkout import git_store
 from tasks.checkout import tasks as checkout
 from tasks.core.errors import Failure
-from tasks.kubernetes import tree
 from tasks.settings import load
 from tests.support import miniature
 from tests.support.doit import doit
@@ -264,7 +263,7 @@ def test_nothing_is_written_to_the_users_worktree(tmp_path: Path, remote: Path) 
     os.utime(remote / "file-1.txt", (1, 1))  # git would like to note that in its index
     before = index.read_bytes()
     got = checkout.check_out(chosen(tmp_path, "", STEPKUBE_ORIGIN_PATH=str(remote)))
-    assert tree.changed_files(got.git) == ([], [])
+    assert miniature.changed_files(got.git) == ([], [])
     assert index.read_bytes() == before
 
 
@@ -305,8 +304,8 @@ def test_a_mirror_without_dispensable_files_is_accepted(
     assert "missing in the repository, but not needed: " in output
     assert "api/openapi-spec/swagger.json" in output and "large [1].json" in output
     assert not (got.tree / "api/openapi-spec/swagger.json").exists()
-    assert tree.changed_files(got.git) == ([], [])
-    assert tree.snapshot(got.git).tracked.keys() >= {"go.mod", "cmd/kube-apiserver/main.go"}
+    assert miniature.changed_files(got.git) == ([], [])
+    assert miniature.blobs(got.tree, got.git).keys() >= {"go.mod", "cmd/kube-apiserver/main.go"}
 
 
 def test_a_mirror_without_needed_files_is_incomplete(

@@ -14,7 +14,7 @@ import pytest
 
 from tasks.addons import images
 from tasks.addons import tasks as addons
-from tasks.build import sources
+from tasks.build import package_list, sources
 from tasks.build import tasks as build
 from tasks.check import mirrors
 from tasks.cluster import instance_lock
@@ -60,7 +60,9 @@ READERS: dict[str, Callable[[Settings], object]] = {
     "origin.lock": lambda made: tree.load_checkout(made.paths.lock),
     "bundle.json": bundle_record.imported_bundle,
     f"{MODULE}.sources": lambda made: sources.recorded_digests(made, MODULE),
-    f"{MODULE}.packages": lambda made: sources.package_count(made, [MODULE]),
+    f"{MODULE}.packages": lambda made: package_list.kept(
+        made.paths.sources(MODULE).with_suffix(".packages")
+    ),
     "go.json": lambda made: tool_record.load_tool(made, "go"),
     "delve.json": lambda made: tool_record.load_tool(made, "delve"),
     "dns.json": lambda made: addons.load(made, "dns"),

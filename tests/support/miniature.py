@@ -1,13 +1,14 @@
 """A git tree laid out like Kubernetes, with tiny mains: what build and checkout need to see."""
 
 import atexit
+import os
 import shutil
 import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
 
-from tasks.kubernetes import tree
+from tasks.build.file_table import blob_digest
 from tasks.system.git import Git
 
 FILES = {
@@ -72,6 +73,23 @@ def git(folder: Path, *words: str) -> str:
 
 
 def blobs(folder: Path, repository: Git | None = None) -> dict[str, str]:
-    """Return path -> blob digest of every file of a worktree."""
-    seen = tree.snapshot(repository or Git(folder))
-    return seen.blobs(seen.tracked.keys() | seen.changed)
+    """Return path -> blob digest of every file of a worktree that git does not ignore."""
+    options = ("--cached", "--others", "--exclude-standard", "-z")
+    listed = (repository or Git(folder)).run("ls-files", *options).stdout.split("\0")[:-1]
+    contents = {}
+    for path in listed:
+        place = folder / path
+        if place.is_symlink():
+            contents[path] = str(place.readlink()).encode()
+        elif place.is_file():
+            contents[path] = place.read_bytes()
+    return {path: blob_digest(content) for path, content in contents.items()}
+
+
+def changed_files(repository: Git) -> tuple[list[str], list[str]]:
+    """Return the files of a worktree that git shows as edited or new, and as deleted."""
+    options = ("--untracked-files=all", "--no-renames", "--ignore-submodules=all")
+    status = repository.run("status", "--porcelain=v1", "-z", *options).stdout
+    paths = [entry[3:] for entry in status.split("\0")[:-1]]
+    gone = [path for path in paths if not os.path.lexists(repository.folder / path)]
+    return [path for path in paths if path not in gone], gone
