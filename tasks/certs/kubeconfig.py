@@ -28,4 +28,7 @@ def certificate(crt: Path, key: Path) -> dict[str, str]:
 
 def content(server: str, authority: Path, user: Mapping[str, str]) -> str:
     """Return the text of a kubeconfig whose one user has these fields."""
-    return templates.render(TEMPLATE.name, server=server, authority=str(authority), user=user)
+    secret = "token" in user
+    return templates.render(
+        TEMPLATE.name, secret, server=server, authority=str(authority), user=user
+    )

@@ -5,6 +5,7 @@ Only actions and checks import this module, because `cryptography` is slow to lo
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -28,6 +29,7 @@ from tasks.certs.certificates import Certificate
 AUTHORITY_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(hours=43800)
 RENEW_BEFORE = timedelta(days=30)
+_NEVER = (math.inf, math.inf)
 _CLOCK_SKEW = timedelta(hours=1)
 _PURPOSES = {
     "server": [ExtendedKeyUsageOID.SERVER_AUTH],
@@ -77,29 +79,29 @@ def issue(desired: Certificate, ca: Pair | None) -> Pair:
     return Pair(builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM), _pem(key))
 
 
-def matches(desired: Certificate, pair: Pair, ca: Pair | None) -> bool:
-    """Return whether `pair` has the desired content, and is valid for RENEW_BEFORE or longer.
+def validity(desired: Certificate, pair: Pair, ca: Pair | None) -> tuple[float, float]:
+    """Return from when until when `pair` can be used, in epoch seconds.
 
+    It ends RENEW_BEFORE the end of the certificate; it is empty if the content is not as desired.
     Raises errors of `cryptography` for a damaged file, or if another key signed the certificate.
     """
     if ca and desired.usage == "authority":
-        return pair == ca
+        return (-math.inf, math.inf) if pair == ca else _NEVER
     certificate = x509.load_pem_x509_certificate(pair.crt)
     issuer = x509.load_pem_x509_certificate(ca.crt) if ca else certificate
     public = _private(pair.key).public_key()
     signer = issuer.public_key()
     if not isinstance(signer, rsa.RSAPublicKey):
-        return False
+        return _NEVER
     certificate.verify_directly_issued_by(issuer)
-    now = datetime.now(UTC)
-    return (
-        certificate.not_valid_before_utc <= now
-        and now + RENEW_BEFORE < certificate.not_valid_after_utc
-        and certificate.subject == _subject(desired)
-        # The key identifiers in the extensions differ if the key or the authority is another one.
-        and [(item.value, item.critical) for item in certificate.extensions]
-        == _extensions(desired, public, signer)
-    )
+    extensions = [(item.value, item.critical) for item in certificate.extensions]
+    # The key identifiers in the extensions differ if the key or the authority is another one.
+    if certificate.subject != _subject(desired) or extensions != _extensions(
+        desired, public, signer
+    ):
+        return _NEVER
+    end = certificate.not_valid_after_utc - RENEW_BEFORE
+    return certificate.not_valid_before_utc.timestamp(), end.timestamp()
 
 
 def new_key() -> bytes:

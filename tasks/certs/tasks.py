@@ -5,6 +5,8 @@ The names of files, users and groups are those of hack/local-up-cluster.sh.
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -14,6 +16,7 @@ from typing import Any
 from tasks.certs import credentials, kubeconfig, ownership
 from tasks.certs.certificates import Certificate, PairPaths, certificates
 from tasks.cli.task import Check, action, config_changed
+from tasks.core import derived
 from tasks.core.errors import Failure
 from tasks.settings.cert_files import CLIENTS, kubeconfig_files, pair, service_account_key
 from tasks.settings.load import Settings
@@ -22,14 +25,29 @@ from tasks.system import files
 
 def is_valid(desired: Certificate, paths: PairPaths, ca: PairPaths | None) -> bool:
     """Return whether the pair on disk is complete, has the desired content and 30 more days."""
-    from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
-
+    inputs = [*paths, *(ca or ()), *_checkers()]
     try:
-        return pki.matches(desired, pki.read(*paths), pki.read(*ca) if ca else None)
+        start, end = derived.value(
+            f"validity of {paths[0]} as {desired!r}", inputs, partial(_validity, desired, paths, ca)
+        )
+        return bool(start <= time.time() < end)
     except PermissionError:
         raise  # do not replace a file that this user cannot read
     except Exception:  # missing, damaged, or signed by an old authority
         return False
+
+
+def _validity(desired: Certificate, paths: PairPaths, ca: PairPaths | None) -> tuple[float, float]:
+    from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
+
+    return pki.validity(desired, pki.read(*paths), pki.read(*ca) if ca else None)
+
+
+@functools.cache
+def _checkers() -> tuple[Path, ...]:
+    """Return the files whose code decides what is valid: another release can decide differently."""
+    ours = (Path(__file__).with_name(name) for name in ("pki.py", "certificates.py"))
+    return (*ours, *derived.origin("cryptography"))
 
 
 @action
@@ -69,9 +87,14 @@ def make(desired: Certificate, paths: PairPaths, ca: PairPaths | None, reuse: bo
 
 def is_public_key_of(key: Path, public: Path) -> bool:
     """Return whether `public` is the public key of the private key `key`."""
-    from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
-    return pki.public_key_of(key.read_bytes()) == public.read_bytes()
+    def derive() -> bytes:
+        from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
+
+        return pki.public_key_of(key.read_bytes())
+
+    inputs = [key, *_checkers()]
+    return bool(derived.value(f"public key of {key}", inputs, derive) == public.read_bytes())
 
 
 @action

@@ -14,6 +14,11 @@ from doit.dependency import SqliteDB
 from tasks.core import console
 
 TABLE = "create table if not exists doit (task_id text not null primary key, task_data json)"
+SAVE = (
+    "insert into doit values (?, ?) on conflict (task_id) do update"
+    " set task_data = excluded.task_data where task_data is not excluded.task_data"
+)
+"""Saves a row; one that did not change costs no write."""
 _LOCK_TIMEOUT = 30.0
 """Seconds to wait for another run that writes the database."""
 
@@ -95,6 +100,8 @@ def _opened(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(name, timeout=_LOCK_TIMEOUT)
     connection.row_factory = _as_dict
     try:
+        # after a power cut the file may be damaged, and it is made again: it is a cache
+        connection.execute("pragma synchronous = off")
         connection.execute(TABLE)
         connection.execute("select task_id, task_data from doit limit 1").fetchall()
     except sqlite3.Error:

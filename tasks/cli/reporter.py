@@ -11,6 +11,7 @@ from typing import IO, Any
 from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
+from tasks.cli import database
 from tasks.core import console, doit_run
 
 
@@ -109,10 +110,10 @@ def checkpoint() -> None:
     from doit.globals import Globals  # noqa: PLC0415 - set by doit when a run starts
 
     backend = Globals.dep_manager.backend if Globals.dep_manager else None
-    if backend is None or not hasattr(backend, "_dirty"):
+    if backend is None or not getattr(backend, "_dirty", None):
         return
     rows = [(name, backend.codec.encode(backend._cache[name])) for name in backend._dirty]
-    backend._conn.executemany("insert or replace into doit values (?, ?)", rows)
+    backend._conn.executemany(database.SAVE, rows)
     backend._conn.commit()
     backend._dirty.clear()
 

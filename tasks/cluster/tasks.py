@@ -19,7 +19,7 @@ from tasks.debug import saved_breakpoints, swap
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import (
     accepted_flags,
-    kubectl,
+    node,
     pods,
     prerequisites,
     processes,
@@ -123,7 +123,7 @@ def up(settings: Settings) -> None:
     if any(COMPONENTS[name].makes_node for name in names):
         if settings.node.sandbox:
             sandbox.ensure(settings)  # its forwarder may have exited, or have other ports now
-        kubectl.wait_node_ready(settings)
+        node.wait_ready(settings)
     for line in summary.lines(settings, names):
         console.say(line)
     if foreground.stays_in_foreground(settings):

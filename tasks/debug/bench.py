@@ -8,10 +8,8 @@ number of refused requests.
 from __future__ import annotations
 
 import functools
-import http.client
 import itertools
 import json
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from tasks.cli.task import action
 from tasks.components import registry
 from tasks.core import console
 from tasks.debug import swap
+from tasks.runtime import api_request
 from tasks.settings.load import Settings
 from tasks.system import files
 
@@ -48,6 +47,8 @@ class Probe:
 
     def run(self) -> None:
         """Repeat the request until `stopping` is true."""
+        import http.client  # noqa: PLC0415 - `doit list` stays fast
+
         for number in itertools.count():
             if self.stopping:
                 return
@@ -69,20 +70,8 @@ class Probe:
     def send(self, number: int) -> int:
         """Send one request and return the HTTP status code of the answer."""
         method, path, body = self.request(number)
-        certs = self.settings.paths.certs
-        context = ssl.create_default_context(cafile=str(certs / "server-ca.crt"))
-        context.load_cert_chain(certs / "client-admin.crt", certs / "client-admin.key")
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.settings.api.secure_port, timeout=60, context=context
-        )
-        try:
-            headers = {"Content-Type": "application/json"}
-            connection.request(method, path, body or None, headers)
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status
-        finally:
-            connection.close()
+        status, _ = api_request.send(self.settings, method, path, body)
+        return status
 
 
 def readyz(settings: Settings) -> Probe:

@@ -1,23 +1,15 @@
-"""kubectl: the program, calls to it, and the wait for a Ready node."""
+"""kubectl: the program, and calls to it as the cluster's administrator."""
 
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 from tasks.build.tasks import load_binary
-from tasks.components import kubelet
-from tasks.core import console
-from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.settings.paths import expanded
-from tasks.system.process import tail
 from tasks.system.run import Result, program, run
-
-NODE_READY_TIMEOUT = 120.0
-"""Seconds for a node to become Ready; a 1.20 kubelet takes 12."""
 
 
 def client(settings: Settings) -> str | Path:
@@ -52,26 +44,3 @@ def _home(settings: Settings) -> Path:
     """Return kubectl's folder: what it caches of a server is wrong for one of another version."""
     version = load_checkout(settings.paths.lock).version
     return settings.paths.cache / "kubectl" / f"{settings.name}-{version}"
-
-
-def wait_node_ready(settings: Settings) -> None:
-    """Wait until the node is Ready, by polling: `kubectl wait` exists only since 1.11.
-
-    Raises Failure with the end of the kubelet's log after NODE_READY_TIMEOUT seconds.
-    """
-    name = settings.kubelet.hostname_override
-    condition = '--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}'
-    deadline = time.monotonic() + NODE_READY_TIMEOUT
-    while True:
-        result = kubectl(settings, "get", "node", name, condition, check=False)
-        if result.stdout.strip() == "True" or time.monotonic() > deadline:
-            break
-        time.sleep(1.0)
-    if result.stdout.strip() != "True":
-        log, last = settings.paths.log(kubelet.NAME), result.tail(1)
-        raise Failure(
-            f"node {name} did not become Ready within {NODE_READY_TIMEOUT:g} s: {last}\n"
-            f"{tail(log)}",
-            f"read {log}",
-        )
-    console.say(f"  node {name} is Ready")

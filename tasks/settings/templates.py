@@ -6,23 +6,39 @@ Every value passes a filter of the file's language, so that no text of a user be
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.core import derived
 from tasks.settings.load import ROOT
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+FOLDER = ROOT / "templates"
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _SPECIAL = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
 
 
-def render(name: str, **values: Any) -> str:
-    """Return the text of a template, rendered with values."""
-    return environment().get_template(name).render(**values)
+def render(name: str, secret: bool = False, /, **values: Any) -> str:
+    """Return the text of a template, rendered with values.
+
+    The text is cached, unless a value is `secret`: loading jinja2 takes longer than all rendering.
+    """
+
+    def text() -> str:
+        return environment().get_template(name).render(**values)
+
+    if secret:
+        return text()
+    listed = json.dumps(values, sort_keys=True, default=repr)
+    key = f"text of {name} with {hashlib.sha256(listed.encode()).hexdigest()}"
+    inputs = [FOLDER / name, Path(__file__), *derived.origin("jinja2")]
+    return str(derived.value(key, inputs, text))
 
 
 def scalar(value: object) -> str:
@@ -73,7 +89,7 @@ def environment() -> Environment:
     import jinja2  # noqa: PLC0415 - `doit list` stays fast
 
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROOT / "templates"),
+        loader=jinja2.FileSystemLoader(FOLDER),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,

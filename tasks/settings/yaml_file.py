@@ -22,6 +22,8 @@ def read(file: Path, explicit: bool) -> dict[str, Any]:
     A file that does not exist has no keys, but with `explicit` (the user set its path) that is a
     failure. Raises Failure naming the file and the line or key.
     """
+    if not explicit and not file.exists():
+        return {}
     import yaml  # noqa: PLC0415 - `doit list` stays fast
 
     try:
@@ -31,9 +33,7 @@ def read(file: Path, explicit: bool) -> dict[str, Any]:
         tree = yaml.load(text, _loader())  # noqa: S506 - a safe loader with fewer kinds
         repeated = next(_repeated(node), None)
     except FileNotFoundError:
-        if explicit:
-            raise Failure(f"{file} does not exist", "correct STEPKUBE_CONFIG or unset it") from None
-        return {}
+        raise Failure(f"{file} does not exist", "correct STEPKUBE_CONFIG or unset it") from None
     except OSError as error:
         raise Failure(
             f"cannot read {file}: {error.strerror}",

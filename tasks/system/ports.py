@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import errno
-import http.client
 import os
 import shlex
 import socket
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tasks.core.errors import Failure
 from tasks.system.procfs import argv_of
+
+if TYPE_CHECKING:
+    from urllib.request import OpenerDirector
 
 _LONGEST = 107
 """The maximum length of a socket's path in bytes, see unix(7)."""
@@ -110,6 +109,9 @@ def answer(health: Health, timeout: float | None = None) -> Answer:
             client.connect(health.url.removeprefix("unix://"))
             return "ready"
         return "none"
+    import http.client  # noqa: PLC0415 - `doit list` stays fast
+    import urllib.error  # noqa: PLC0415 - `doit list` stays fast
+
     try:
         with opener(health).open(health.url, timeout=timeout) as reply:
             status = reply.status
@@ -124,8 +126,11 @@ Answer = Literal["ready", "not ready", "none"]
 """`not ready`: an HTTP status that is not accepted; `none`: no connection, or no reply in time."""
 
 
-def opener(health: Health) -> urllib.request.OpenerDirector:
+def opener(health: Health) -> OpenerDirector:
     """Return the HTTP client of a health check. Raises OSError for an unreadable certificate."""
+    import ssl  # noqa: PLC0415 - `doit list` stays fast
+    import urllib.request  # noqa: PLC0415 - `doit list` stays fast
+
     context = ssl._create_unverified_context()  # noqa: S323
     if health.certificate is not None:
         context.load_cert_chain(*health.certificate)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 from pathlib import Path
 
@@ -81,4 +80,4 @@ ARCHITECTURES = {
 
 def architecture() -> str:
     """Return this machine's architecture by its Go name (GOARCH)."""
-    return ARCHITECTURES.get(platform.machine(), platform.machine())
+    return ARCHITECTURES.get(os.uname().machine, os.uname().machine)
