@@ -14,7 +14,7 @@ from tasks.components import containerd, docker
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import container
+from tasks.runtime import container, readiness
 from tasks.settings.load import Settings
 from tasks.settings.paths import expanded
 from tasks.system import files, process, state
@@ -53,6 +53,7 @@ def _import(settings: Settings, archive: Path) -> Result:
             "node.container_runtime_endpoint is set: stepkube does not run this container runtime",
             "load the archive with the tools of that runtime",
         )
+    readiness.require(containerd.NAME)
     runtime = process.load(settings.paths.run, containerd.NAME)
     if runtime is None or not runtime.alive():
         raise Failure(f"containerd of the instance {settings.name} does not run", "run: doit up")

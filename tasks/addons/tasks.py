@@ -17,6 +17,7 @@ from typing import Any
 from tasks.addons import catalog
 from tasks.addons.catalog import ADDONS, Object
 from tasks.cli.task import Check, action
+from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
@@ -185,6 +186,12 @@ def task_addons(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per addon that applies it, or removes it if it is off."""
     yield {"name": None, "doc": "apply addons such as DNS, and remove addons that are off"}
     local = settings.start.control_plane
+    # an addon has an effect only when the controllers run; `up` starts them before it applies it
+    control_plane = [
+        f"start:{spec.name}"
+        for spec in COMPONENTS.values()
+        if spec.part == "control-plane" and spec.selected(settings)
+    ]
     for name, addon in ADDONS.items():
         yield {
             "name": name,
@@ -192,7 +199,7 @@ def task_addons(settings: Settings) -> Iterator[dict[str, Any]]:
             "actions": [(apply, [settings, name])],
             "file_dep": [str(rendered(settings, name))],
             "task_dep": [
-                *(["start:kube-apiserver"] if local else []),
+                *(control_plane if local else []),
                 *([] if settings.start.kubectl else ["build:kubectl"]),
                 "certs:client-admin",
                 "certs:kubeconfig-admin",

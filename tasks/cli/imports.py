@@ -54,8 +54,11 @@ class _Loader(SourceFileLoader):
     """Loads a module at its first use, with its compiled code from the cache."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Let the first use of the module load it."""
-        module.__class__ = _Lazy
+        """Let the first use of the module load it; a package only gets its docstring now."""
+        if self.is_package(module.__name__):
+            self.load(module)
+        else:
+            module.__class__ = _Lazy
 
     def load(self, module: ModuleType) -> None:
         """Load the module now."""
@@ -73,7 +76,7 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder:
-    """Finds the modules below tasks/; packages, which contain only a docstring, are Python's."""
+    """Finds the packages and modules below tasks/."""
 
     @staticmethod
     def find_spec(
@@ -81,10 +84,12 @@ class _Finder:
     ) -> ModuleSpec | None:
         if not name.startswith("tasks."):
             return None
-        file = derived.ROOT.joinpath(*name.split(".")).with_suffix(".py")
-        if not file.is_file():
-            return None
-        return importlib.util.spec_from_file_location(name, file, loader=_Loader(name, str(file)))
+        base = derived.ROOT.joinpath(*name.split("."))
+        for file in (base.with_suffix(".py"), base / "__init__.py"):
+            if file.is_file():
+                loader = _Loader(name, str(file))
+                return importlib.util.spec_from_file_location(name, file, loader=loader)
+        return None
 
 
 def install() -> None:

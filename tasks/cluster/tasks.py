@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from tasks.runtime import (
     pods,
     prerequisites,
     processes,
+    readiness,
     replacement,
     sandbox,
 )
@@ -42,9 +44,11 @@ def reconcile(settings: Settings, name: str) -> None:
     refusals.require_user_flags(settings, components_to_run(settings))
     for start_check in COMPONENTS[name].start_checks:
         prerequisites.START_CHECKS[start_check](settings)
-    with files.locked(settings.paths.run / f"{name}.lock"):
+    with ExitStack() as locks:
+        locks.enter_context(readiness.locked(settings, name))
         component = processes.desired_component(settings, name)
         accepted_flags.require(settings, component)
+        readiness.require(*component.after)
         if swap.recover(settings, name):
             console.note("its debugger had exited: back in mode normal")
         record = process.load(settings.paths.run, name)
@@ -74,7 +78,7 @@ def reconcile(settings: Settings, name: str) -> None:
         processes.stop(settings, name, record)
         for note in component.notes:
             console.note(note)
-        record = processes.start(settings, component)
+        record = readiness.start(settings, component, locks)
         console.note(f"pid {record.identity.pid}")
 
 
@@ -83,12 +87,11 @@ def is_running(settings: Settings, name: str) -> bool:
     instance_lock.share_in_run(settings)
     record = process.load(settings.paths.run, name)
     debug_swap = swap.load(settings, name)
-    is_broken = debug_swap is not None and debug_swap.broken
-    if record is None or not record.alive() or is_broken:
+    if record is None or not record.alive() or (debug_swap and debug_swap.broken):
         return False
+    readiness.require(*COMPONENTS[name].after)  # one that is starting would not answer
     component = processes.desired_component(settings, name)
-    current = processes.is_current(record, component)
-    return current and liveness.works(settings, component, record)
+    return processes.is_current(record, component) and liveness.works(settings, component, record)
 
 
 def components_to_run(settings: Settings) -> list[str]:
@@ -116,6 +119,7 @@ def up(settings: Settings) -> None:
     With ENABLE_DAEMON=false, it then watches the components until a signal arrives.
     """
     foreground.stop_cluster_on_exit(settings, partial(stop_all, settings))
+    readiness.require_all()
     names = components_to_run(settings)
     for name in reversed(components_in_scope(settings)):
         if name not in names and _stop(settings, name):
@@ -146,6 +150,7 @@ def down(settings: Settings) -> None:
 
 def stop_all(settings: Settings) -> list[str]:
     """Stop the components in scope, their pods and the sandbox; return the names of what ran."""
+    readiness.release_all()
     stopped = [name for name in reversed(components_in_scope(settings)) if _stop(settings, name)]
     pods.stop(settings)
     sandbox.stop_if_empty(settings)
@@ -179,7 +184,7 @@ def task_up(settings: Settings) -> Iterator[dict[str, Any]]:
         "actions": [(up, [settings])],
         "params": list(UP_OPTIONS),
         "task_dep": [
-            *_credentials(settings),
+            "certs" if settings.start.control_plane else "certs:kubeconfig-admin",
             # before the first component is restarted: these binaries check the user's flags
             *(f"build:{module}" for _, module in user_flags),
             *(f"start:{name}" for name in components_to_run(settings)),
@@ -190,11 +195,6 @@ def task_up(settings: Settings) -> Iterator[dict[str, Any]]:
         "meta": {"quiet": True},
         "clean": [(down, [settings])],
     }
-
-
-def _credentials(settings: Settings) -> list[str]:
-    """Return the certificate tasks of `up`: all, or the one for kubectl without a control plane."""
-    return ["certs"] if settings.start.control_plane else ["certs:kubeconfig-admin"]
 
 
 def task_start(settings: Settings) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tasks.build.tasks import load_binary
 from tasks.kubernetes.tree import load_checkout
+from tasks.runtime import readiness
 from tasks.settings.load import Settings
 from tasks.settings.paths import expanded
 from tasks.system.run import Result, program, run
@@ -24,6 +25,7 @@ def kubectl(
     settings: Settings, *arguments: str, stdin: str | None = None, check: bool = True
 ) -> Result:
     """Run kubectl as the cluster's administrator, for at most 60 s. Raises Failure like run()."""
+    readiness.require("kube-apiserver")
     kubeconfig = f"--kubeconfig={settings.paths.kubeconfig('admin')}"
     cache = _home(settings) / "cache"
     words = (client(settings), kubeconfig, f"--cache-dir={cache}", *arguments)

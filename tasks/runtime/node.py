@@ -56,4 +56,4 @@ def _problem(settings: Settings, name: str) -> str:
     ready = next((item for item in conditions if item["type"] == "Ready"), None)
     if ready is None:
         return "the kubelet has not reported its state"
-    return "" if ready["status"] == "True" else ready.get("message", "it is not Ready")
+    return "" if ready["status"] == "True" else ready.get("message") or "it is not Ready"

@@ -89,13 +89,24 @@ def is_current(record: Record, component: Component) -> bool:
 def start(settings: Settings, component: Component) -> Record:
     """Start a component that does not run, wait until it is ready, and return its record.
 
-    Raises Failure with the process that uses a port, or with its log if it does not become ready.
+    Raises Failure as `begin` and `finish` do.
+    """
+    record, written = begin(settings, component)
+    return finish(settings, component, record, written)
+
+
+def begin(settings: Settings, component: Component) -> tuple[Record, int]:
+    """Start a component that does not run; return its record and the size of its log before.
+
+    It is not ready yet: see `finish`. Raises Failure with the process that uses a port.
     """
     ports.require_short(component.name, component.sockets)
     ports.require_free(component.name, component.ports)
     prepare(component)
     env = process.environment(component.name, settings.paths.instance, component.env)
-    return launch(settings, component, component.argv, env, fingerprint(component))
+    written = files.size(settings.paths.log(component.name))
+    record = spawn(settings, component.name, component.argv, env, fingerprint(component))
+    return record, written
 
 
 def launch(
@@ -108,6 +119,15 @@ def launch(
     """Start a component with this command line, wait until it is ready, and return its record."""
     written = files.size(settings.paths.log(component.name))
     record = spawn(settings, component.name, argv, env, digest)
+    return finish(settings, component, record, written)
+
+
+def finish(settings: Settings, component: Component, record: Record, written: int) -> Record:
+    """Wait until a started component is ready and return its record.
+
+    Raises Failure with its log, without the `written` bytes of earlier processes, when it does not
+    become ready.
+    """
     wait_ready(component, record, written)
     exe = procfs.executable(record.identity.pid)
     if exe is not None and exe != record.exe:  # a script replaced itself with the program (exec)

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -162,17 +162,18 @@ def staged(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, before_wait: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Hold an exclusive advisory lock on `path` (created when missing) for the block.
 
-    While it waits, it prints on stderr which run has the lock: a program may read stdout. If the
-    disk is full or read-only and `path` does not exist, it locks the nearest folder until this run
-    exits: a cluster must be stoppable. Other users can read a folder that is created for the lock:
-    only an instance is private.
+    If another run has the lock, it calls `before_wait`, which can release locks for which the other
+    run may be waiting. While it waits, it prints on stderr which run has the lock: a program may
+    read stdout. If the disk is full or read-only and `path` does not exist, it locks the nearest
+    folder until this run exits: a cluster must be stoppable. Other users can read a folder that is
+    created for the lock: only an instance is private.
     """
     descriptor = open_lock(path)
     try:
-        lock(descriptor, path)
+        lock(descriptor, path, before_wait=before_wait)
         yield
     finally:
         os.close(descriptor)
@@ -222,11 +223,18 @@ def _open_once(folder: Path) -> int:
     return os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def lock(descriptor: int, path: Path, *, shared: bool = False) -> None:
+def lock(
+    descriptor: int,
+    path: Path,
+    *,
+    shared: bool = False,
+    before_wait: Callable[[], object] = lambda: None,
+) -> None:
     """Lock an open lock file; see `locked`. Several runs can have a shared lock."""
     operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
     except BlockingIOError:
+        before_wait()
         with lock_wait.announced(descriptor, path):
             fcntl.flock(descriptor, operation)

@@ -237,7 +237,7 @@ def last_lines(log: Path, lines: int, start: int = 0) -> tuple[str, ...]:
 
 
 def until(
-    ready: Callable[[], bool], alive: Callable[[], bool], limit: float, every: float = 0.1
+    ready: Callable[[], bool], alive: Callable[[], bool], limit: float, every: float = 0.05
 ) -> bool:
     """Poll `ready` until it is true (True), the process exits or `limit` seconds pass (False)."""
     deadline = time.monotonic() + limit

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from doit.exceptions import TaskFailed
 from tasks.certs import certificates, pki
 from tasks.certs import tasks as certs
 from tasks.cli.task import Check
+from tasks.core import derived
 from tasks.core.errors import Failure
 from tasks.settings import cert_files
 from tasks.settings import load as settings
@@ -201,6 +203,44 @@ def test_two_at_once_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         thread.join()
     assert len(calls) == 1
     assert certs.is_valid(*args)
+
+
+def test_a_check_is_not_repeated_until_a_file_or_the_time_changes(
+    made: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(derived, "_SETTLED", 0)
+    monkeypatch.setattr(derived, "_cache", derived.Cache())
+    make(made)
+    wanted = next(one for one in certificates.certificates(made) if one.stem == "client-admin")
+    args = (wanted, cert_files.pair(made, wanted.stem), cert_files.pair(made, wanted.ca))
+    assert certs.is_valid(*args)
+    calls: list[Any] = []
+    validity = pki.validity
+
+    def count(*args: Any) -> tuple[float, float]:
+        calls.append(args)
+        return validity(*args)
+
+    monkeypatch.setattr(pki, "validity", count)
+    assert certs.is_valid(*args) and calls == []
+    assert not certs.is_valid(replace(wanted, groups=()), *args[1:]) and len(calls) == 1
+    now = time.time()
+    end = read(folder, "client-admin").not_valid_after_utc.timestamp()
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: end - pki.RENEW_BEFORE.total_seconds() + 1)
+        assert not certs.is_valid(*args)
+        clock.setattr(time, "time", lambda: now - 2 * 3600)
+        assert not certs.is_valid(*args), "it is from the future"
+    key = folder / "client-admin.key"
+    key.write_bytes((folder / "client-kubelet.key").read_bytes())
+    assert not certs.is_valid(*args)
+    public = folder / "service-account.pub"
+    account = cert_files.service_account_key(made)
+    assert certs.is_public_key_of(account, public)
+    monkeypatch.setattr(pki, "public_key_of", lambda _: b"asked again")
+    assert certs.is_public_key_of(account, public)
+    public.write_bytes(b"another")
+    assert not certs.is_public_key_of(account, public)
 
 
 def test_what_may_not_be_read_is_not_replaced(

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from jinja2 import nodes
 
+from tasks.core import derived
 from tasks.settings import templates
 from tasks.settings.load import ROOT
 
@@ -147,6 +148,26 @@ class Ports:
 
     healthz_port = 1
     metrics_port = 2
+
+
+def test_a_text_is_kept_unless_a_value_is_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(derived, "_SETTLED", 0)
+    kept = derived.Cache(tmp_path / "cache")
+    monkeypatch.setattr(derived, "_cache", kept)
+    values = {"server": "https://a", "authority": "/ca"}
+    name = "kubeconfig.yaml.j2"
+    text = templates.render(name, **values, user={"client-key": "/key"})
+    secret = templates.render(name, True, **values, user={"token": "t0ken"})
+    assert "t0ken" in secret and "/key" in text
+    kept.save()
+    assert b"/key" in (tmp_path / "cache").read_bytes()
+    assert b"t0ken" not in (tmp_path / "cache").read_bytes()
+    monkeypatch.setattr(templates, "environment", lambda: 1 // 0)
+    assert templates.render(name, **values, user={"client-key": "/key"}) == text
+    with pytest.raises(ZeroDivisionError):
+        templates.render(name, **values, user={"client-key": "/other"})
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -108,13 +108,16 @@ def git_server(root: Path, **values: object) -> Iterator[tuple[str, type[GitHand
 
 @contextmanager
 def served(
-    handler: type[http.server.BaseHTTPRequestHandler], pair: Path | None = None
+    handler: type[http.server.BaseHTTPRequestHandler],
+    pair: Path | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> Iterator[int]:
-    """Serve on a free port of loopback, with TLS when a certificate is given."""
+    """Serve on a free port of loopback, with TLS when a certificate or a context is given."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
         if pair is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(pair)
+        if context is not None:
             listening.socket = context.wrap_socket(
                 listening.socket, server_side=True, do_handshake_on_connect=False
             )
