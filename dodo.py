@@ -1,12 +1,12 @@
 """Entry point of doit: PIPELINE lists all tasks in the order in which `doit list` prints them."""
 
-from tasks.cli import imports
-
-imports.install()  # before the other imports, which it makes fast
-
 from tasks.cli import interrupts
 
-interrupts.install()  # before the imports that take most of the time
+interrupts.install()  # before the other imports, which take most of the first second
+
+from tasks.cli import imports
+
+imports.install()  # it makes the imports fast that follow
 
 from tasks.addons import images, tasks as addons
 from tasks.build import generated, prune, sources, tasks as build

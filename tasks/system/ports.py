@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tasks.core.errors import Failure
-from tasks.system.procfs import argv_of
+from tasks.system.procfs import argv_of, read
 
 if TYPE_CHECKING:
     from urllib.request import OpenerDirector
@@ -24,6 +24,8 @@ _LONGEST = 107
 
 def owner(port: int) -> int | None:
     """Return the pid that listens on a TCP port, 0 if this user cannot see it, None if free."""
+    if not _is_listened_on(port):
+        return None
     import psutil  # noqa: PLC0415 - `doit list` stays fast
 
     return _owner(port, lambda status: status == psutil.CONN_LISTEN)
@@ -50,6 +52,20 @@ def require_free(component: str, ports: Iterable[int]) -> None:
                 "try again later, or set another port; to reserve this one, run as root: sysctl -w"
                 f" net.ipv4.ip_local_reserved_ports={port}",
             )
+
+
+def _is_listened_on(port: int) -> bool:
+    """Return whether a process listens on a TCP port.
+
+    Finding the process looks at every file of every process; this reads two files, see proc(5).
+    """
+    listening = "0A"
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for row in read(Path(table)).splitlines()[1:]:
+            _, local, _, state, *_ = row.split()
+            if state == listening and int(local.rpartition(":")[2], 16) == port:
+                return True
+    return False
 
 
 def _owner(port: int, has_status: Callable[[str], bool]) -> int | None:

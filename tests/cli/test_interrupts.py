@@ -13,12 +13,11 @@ from tasks.settings.load import ROOT
 CUSTOMIZE = """
 import os, sys
 
-class Interrupt:
-    def find_spec(self, name, *_):
-        if name == "tasks.addons":
-            os.kill(os.getpid(), {number})
+def interrupt(event, args):
+    if event == "import" and args[0] == "tasks.addons":
+        os.kill(os.getpid(), {number})
 
-sys.meta_path.insert(0, Interrupt())
+sys.addaudithook(interrupt)
 """
 
 

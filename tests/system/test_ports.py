@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import http.server
+import os
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tasks.system.ports import Health, healthy
+from tasks.system.ports import Health, healthy, owner
 from tests.support.certs import context, load, make
+from tests.support.ports import free_port
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -55,3 +59,28 @@ def test_a_damaged_certificate_is_not_healthy(tmp_path: Path, url: str) -> None:
     (tmp_path / "a.crt").write_text("x")
     pair = (tmp_path / "a.crt", tmp_path / "a.crt")
     assert not healthy(Health(url, certificate=pair), timeout=10.0)
+
+
+@pytest.mark.parametrize(
+    ("family", "host"),
+    [
+        (socket.AF_INET, "127.0.0.1"),
+        (socket.AF_INET, "0.0.0.0"),
+        (socket.AF_INET, "127.0.0.5"),
+        (socket.AF_INET6, "::1"),
+        (socket.AF_INET6, "::"),
+    ],
+)
+def test_the_process_that_listens_is_found(family: socket.AddressFamily, host: str) -> None:
+    with socket.socket(family) as listening:
+        listening.bind((host, 0))
+        port = listening.getsockname()[1]
+        assert owner(port) is None, "it is bound, but nobody listens"
+        listening.listen()
+        assert owner(port) == os.getpid()
+    assert owner(port) is None
+
+
+def test_without_a_listener_no_other_process_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert owner(free_port()) is None
