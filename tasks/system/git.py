@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.core.doit_run import once_per_run
 from tasks.core.errors import Failure
 from tasks.system.run import Result, run
 
@@ -93,16 +94,7 @@ class Git:
 
     def _without_programs(self) -> dict[str, str]:
         """Return values that switch off the programs in the configuration of the repository."""
-        start = self._start([f"{key}={value}" for key, value in _CONFIG.items()])
-        env = {**environment(os.environ), **_LOCAL}
-        keys: set[str] = set()
-        for scope in ("--local", "--worktree"):
-            listing = ("config", scope, "--includes", "--list", "--name-only", "-z")
-            keys.update(
-                run(*start, *listing, cwd=self.folder, env=env, check=False).stdout.split("\0")
-            )
-            if "extensions.worktreeconfig" not in keys:
-                break
+        keys = self._keys()
         values = dict(_NO_LFS) if any(map(_LFS_PROGRAM.fullmatch, keys)) else {}
         for key in filter(_PROGRAM.fullmatch, keys):
             if "=" in key:
@@ -115,6 +107,47 @@ class Git:
             else:
                 values[key] = "false" if key.endswith(".required") else ""
         return values
+
+    def _keys(self) -> frozenset[str]:
+        """Return the keys in the configuration of the repository.
+
+        A run lists them again only if a file changed. It cannot see changes of included files.
+        """
+        folder = Path(self.repository) if self.repository else self.folder / ".git"
+        identity = tuple(_identity(folder / name) for name in ("config", "config.worktree"))
+        if identity[0] is None:  # a linked worktree, or a folder in a repository
+            return self.list_keys()
+        keys = _keys_of(self, identity)
+        includes = any(key.startswith(("include.", "includeif.")) for key in keys)
+        return self.list_keys() if includes else keys
+
+    def list_keys(self) -> frozenset[str]:
+        """Let git list the keys in the configuration of the repository."""
+        start = self._start([f"{key}={value}" for key, value in _CONFIG.items()])
+        env = {**environment(os.environ), **_LOCAL}
+        keys: set[str] = set()
+        for scope in ("--local", "--worktree"):
+            listing = ("config", scope, "--includes", "--list", "--name-only", "-z")
+            keys.update(
+                run(*start, *listing, cwd=self.folder, env=env, check=False).stdout.split("\0")
+            )
+            if "extensions.worktreeconfig" not in keys:
+                break
+        return frozenset(keys)
+
+
+@once_per_run
+def _keys_of(git: Git, _identity: tuple[tuple[int, ...] | None, ...]) -> frozenset[str]:
+    return git.list_keys()
+
+
+def _identity(file: Path) -> tuple[int, ...] | None:
+    """Return what changes when a file is written; None when it does not exist."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

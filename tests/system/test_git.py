@@ -11,6 +11,7 @@ import pytest
 from tasks.build import edits
 from tasks.bundle import source
 from tasks.checkout import tasks as checkout
+from tasks.core import doit_run
 from tasks.core.errors import Failure
 from tasks.editors import tree_files
 from tasks.explain import versions
@@ -235,3 +236,29 @@ def test_the_users_way_to_a_server_is_kept() -> None:
     }
     dropped = {"GIT_DIR": "/x", "GIT_TEMPLATE_DIR": "/x", "GIT_SSL_NO_VERIFY": "1"}
     assert system_git.environment({**kept, **dropped}) == kept
+
+
+def test_the_configuration_is_listed_again_only_after_a_change(
+    tmp_path: Path, marker: Path
+) -> None:
+    folder = miniature.make(tmp_path / "tree", tags=("v1.28.3",))
+    commands: list[str] = []
+    doit_run.current().command_listeners.append(lambda argv: commands.append(" ".join(argv)))
+
+    def listings(git: Git) -> int:
+        commands.clear()
+        git.run("status", "--porcelain")
+        return sum(" --list " in command for command in commands)
+
+    git = Git(folder)
+    assert [listings(git) for _ in range(3)] == [1, 0, 0]
+    miniature.git(folder, "config", "user.name", "x")
+    assert [listings(git) for _ in range(2)] == [1, 0]
+    plant(folder, marker)
+    marker.unlink(missing_ok=True)
+    (folder / "README.md").write_text("edited")
+    assert listings(git) > 0
+    assert listings(git) > 0, "an included file can change at any time"
+    assert not marker.exists()
+    (folder / ".git" / "config.worktree").write_text("[user]\n email = x\n")
+    assert listings(git) > 0
