@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tasks.build import dwarf_check, go_command, layout, overlay
+from tasks.build import dwarf_check, go_command, layout, limits, overlay
 from tasks.build.go_command import Recipe
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tool_record import go_env, load_tool
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
-from tasks.system import files, resources
+from tasks.system import files
 from tasks.system.run import follow, program
 
 
@@ -36,7 +36,9 @@ def compile_modules(
         replacements = scratch / "overlay"
         env |= overlay.write(recipe.overlay, go_command.go_minor(recipe.go), replacements)
         targets = [tree_layout.target(module) for module in modules]
-        argv = recipe.arguments(resources.jobs(settings.build.jobs), scratch, replacements, targets)
+        limit = limits.current(settings, recipe.go)
+        argv = recipe.arguments(limit.jobs, scratch, replacements, targets)
+        env |= limit.variables
         if go_command.go_minor(recipe.go) >= go_command.GO_WITH_CONTENT_IDS:
             for module, binary in earlier.items():
                 _offer(binary, scratch / module)

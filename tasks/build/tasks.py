@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.build import go_build, overlay, prebuilt, prune, sources, store
+from tasks.build import go_build, limits, overlay, prebuilt, prune, sources, store
 from tasks.build.plan import EDITED, Plan, plan_of
 from tasks.cli.task import Check, action, config_changed
 from tasks.components import registry
@@ -128,7 +128,7 @@ def _compile(settings: Settings, plans: Mapping[str, Plan]) -> None:
     first = not any(settings.paths.binaries.glob("[!.]*"))
     gib, purpose = (DISK_GIB, "a first build") if first else (NEXT_DISK_GIB, "a build")
     resources.require_disk(settings.paths.cache, gib, purpose)
-    resources.require_memory(resources.GIB_PER_JOB / 1.5, "compiling")
+    resources.require_memory(limits.LEAST_GIB, "compiling")
     if any(plan.recipe.cgo for plan in plans.values()):
         go_build.require_c_compiler([name for name, plan in plans.items() if plan.recipe.cgo])
     apiserver = plans.get("kube-apiserver")

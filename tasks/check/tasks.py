@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.check import conflicts, networks, ports, transport, versions
+from tasks.check import conflicts, memory_need, networks, ports, transport, versions
 from tasks.cli.task import action
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
@@ -96,7 +96,7 @@ def minor(settings: Settings) -> Minor | None:
 
 @action
 def check(settings: Settings) -> None:
-    """Refuse invalid settings, warn about downloads without TLS and networks used twice.
+    """Refuse invalid settings and too little memory, warn about TLS and networks used twice.
 
     If the minor is unknown, the task checkout checks the rest.
     """
@@ -105,7 +105,10 @@ def check(settings: Settings) -> None:
         require_for_any_minor(settings)
     else:
         require(settings, known_minor)
-    for warning in (*transport.warnings(settings), *networks.warnings(settings)):
+    memory = memory_need.require(settings)
+    for warning in filter(
+        None, (*transport.warnings(settings), *networks.warnings(settings), memory)
+    ):
         console.warn(warning)
 
 

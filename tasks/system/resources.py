@@ -1,4 +1,4 @@
-"""Disk, memory and cores of the machine, and early errors when they are too small."""
+"""Disk and memory of the machine, and early errors when they are too small; its architecture."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import shutil
 from pathlib import Path
 
 from tasks.core.errors import Failure
+from tasks.system import memory
 
-GIB = 1 << 30
+GIB = memory.GIB
 FULL = 1 << 20
 """Free bytes below which a disk counts as full: a component cannot write its data any more."""
-GIB_PER_JOB = 1.5
-"""Peak memory in GiB of one compile or link job of a debug build (kube-apiserver, measured)."""
 
 
 def require_disk(folder: Path, gib: float, what: str) -> None:
@@ -37,31 +36,9 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def available_memory(meminfo: Path = Path("/proc/meminfo")) -> float:
-    """Return the memory in GiB that is available without swapping, within the cgroup's limit."""
-    available = float("inf")
-    for line in meminfo.read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) * 1024 / GIB
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            available = min(available, int(Path(name).read_text()) / GIB)
-        except (OSError, ValueError):
-            continue
-    return available
-
-
-def jobs(requested: int = 0) -> int:
-    """Return the number of parallel compile jobs: as requested, or as memory and cores allow."""
-    if requested:
-        return requested
-    cores = len(os.sched_getaffinity(0))
-    return max(1, min(cores, int(available_memory() / GIB_PER_JOB)))
-
-
 def require_memory(gib: float, what: str) -> None:
     """Raise Failure when less than `gib` GiB of memory is available."""
-    available = available_memory()
+    available = memory.available()
     if available < gib:
         raise Failure(
             f"{what} needs about {gib:g} GiB of memory, but only {available:.1f} GiB are available",

@@ -447,23 +447,6 @@ def test_too_little_disk_is_said_with_the_fix(tmp_path: Path) -> None:
     assert "STEPKUBE_HOME" in caught.value.hint
 
 
-def test_jobs_follow_memory_not_only_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
-    for gib, jobs in ((1.0, 1), (4.0, 2), (100.0, 16)):
-        monkeypatch.setattr(resources, "available_memory", lambda gib=gib: gib)
-        assert resources.jobs() == jobs
-    assert resources.jobs(3) == 3
-    monkeypatch.setattr(resources, "available_memory", lambda: 0.3)
-    with pytest.raises(Failure, match=r"only 0\.3 GiB are available"):
-        resources.require_memory(1.0, "compiling")
-
-
-def test_meminfo_is_read(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 99 kB\nMemAvailable:    1048576 kB\n")
-    assert resources.available_memory(meminfo) == 1.0
-
-
 def tree_at(version: str) -> Checkout:
     return Checkout(Path("/tree"), version, "0123456789abcdef", "here", "auto")
 
