@@ -6,17 +6,27 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.build import dwarf_check, go_command, layout, limits, overlay
+from tasks.build import action_graph, dwarf_check, go_command, layout, limits, overlay
 from tasks.build.go_command import Recipe
-from tasks.core import console
+from tasks.core import console, timeline
 from tasks.core.errors import Failure
 from tasks.kubernetes.tool_record import go_env, load_tool
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import follow, program
+
+
+@dataclass(frozen=True)
+class GoCommand:
+    """A command line of go, its environment and its working folder."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    folder: Path
 
 
 @contextmanager
@@ -29,24 +39,46 @@ def compile_modules(
     the same. `total` is the number of packages. Raises Failure with go's last output.
     """
     modules = tuple(earlier)
-    go = load_tool(settings, "go")
-    tree_layout = layout.layout_of(settings.paths, load_checkout(settings.paths.lock))
     with _scratch(settings.paths.binaries) as scratch:
-        env = go_command.environment(go_env(settings, go), tree_layout, cgo=recipe.cgo, out=scratch)
-        replacements = scratch / "overlay"
-        env |= overlay.write(recipe.overlay, go_command.go_minor(recipe.go), replacements)
-        targets = [tree_layout.target(module) for module in modules]
-        limit = limits.current(settings, recipe.go)
-        argv = recipe.arguments(limit.jobs, scratch, replacements, targets)
-        env |= limit.variables
+        graph = scratch / "actions.json"
+        with_graph = timeline.is_recorded() and action_graph.is_known(recipe.go)
+        options = action_graph.arguments(graph) if with_graph else []
+        command = command_for(settings, modules, recipe, scratch, options)
         if go_command.go_minor(recipe.go) >= go_command.GO_WITH_CONTENT_IDS:
             for module, binary in earlier.items():
                 _offer(binary, scratch / module)
-        _go(go.bin, argv, env, tree_layout.root, ", ".join(modules), total=total)
+        try:
+            _go(command, ", ".join(modules), total=total)
+        finally:
+            timeline.add_spans(action_graph.spans(action_graph.load(graph)))
         for module in modules:
-            proof = settings.paths.cache / "proofs" / recipe.flags_digest(module)
-            dwarf_check.prove_once(scratch / module, proof)
+            with timeline.span(f"check debug information of {module}", "check"):
+                proof = settings.paths.cache / "proofs" / recipe.flags_digest(module)
+                dwarf_check.prove_once(scratch / module, proof)
         yield scratch
+
+
+def command_for(
+    settings: Settings,
+    modules: Sequence[str],
+    recipe: Recipe,
+    scratch: Path,
+    options: Sequence[str] = (),
+) -> GoCommand:
+    """Return the command that builds modules with one recipe into a folder.
+
+    Writes the overlay of the recipe into the folder. `options` are more options of `go build`.
+    """
+    go = load_tool(settings, "go")
+    tree_layout = layout.layout_of(settings.paths, load_checkout(settings.paths.lock))
+    env = go_command.environment(go_env(settings, go), tree_layout, cgo=recipe.cgo, out=scratch)
+    replacements = scratch / "overlay"
+    env |= overlay.write(recipe.overlay, go_command.go_minor(recipe.go), replacements)
+    targets = [tree_layout.target(module) for module in modules]
+    limit = limits.current(settings, recipe.go)
+    build, *rest = recipe.arguments(limit.jobs, scratch, replacements, targets)
+    env |= limit.variables
+    return GoCommand((str(go.bin), build, *options, *rest), env, tree_layout.root)
 
 
 def _offer(binary: Path | None, target: Path) -> None:
@@ -68,9 +100,7 @@ def require_c_compiler(modules: Sequence[str]) -> None:
         ) from None
 
 
-def _go(
-    go: Path, argv: Sequence[str], env: Mapping[str, str], folder: Path, names: str, *, total: int
-) -> None:
+def _go(command: GoCommand, names: str, *, total: int) -> None:
     """Run go and count the packages that it compiles. Raises Failure with its last output."""
     heartbeat, output, packages = console.Heartbeat(), list[str](), 0
 
@@ -83,7 +113,7 @@ def _go(
         heartbeat.beat(f"{names}: {packages} of {total} packages compiled")
 
     heartbeat.beat(f"{names}: starting")
-    if follow(go, *argv, on_line=on_line, cwd=folder, env=env):
+    if follow(*command.argv, on_line=on_line, cwd=command.folder, env=command.env):
         tail = "\n".join(f"  | {text}" for text in output[-20:])
         killed = any("signal: killed" in text for text in output)
         hint = (
@@ -91,7 +121,7 @@ def _go(
             if killed
             else "fix the source file named above and run the task again"
         )
-        raise Failure(f"go could not build {names} in {folder}\n{tail}", hint)
+        raise Failure(f"go could not build {names} in {command.folder}\n{tail}", hint)
     console.note(f"{packages} packages compiled for {names}")
 
 

@@ -30,6 +30,7 @@ UP_OPTIONS = (
         short="O",
     ),
     option("bundle", "bundle file with tools and source, from `doit bundle` (origin.bundle)", ""),
+    option("timeline", "file to write a timeline of the run to (logs.timeline)", ""),
 )
 """Options of `doit up` that set settings."""
 
@@ -64,7 +65,11 @@ def settings_from_up_options(argv: Sequence[str]) -> dict[str, str]:
     if values["output"] and values["guess"]:
         raise Failure("-o and -O cannot be used together", "use only one of them")
     output = GUESS if values["guess"] else values["output"]
-    settings = {"build.output": output, "origin.bundle": values["bundle"]}
+    settings = {
+        "build.output": output,
+        "origin.bundle": values["bundle"],
+        "logs.timeline": values["timeline"],
+    }
     return {key: value for key, value in settings.items() if value}
 
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Any
 
-from tasks.cli import command_line, database, interrupts, owner, task_names
+from tasks.cli import command_line, database, interrupts, owner, task_names, timeline_file
 from tasks.cli.reporter import Reporter
 from tasks.cli.task_names import Pipeline, Tasks
 from tasks.core import console, doit_run
@@ -29,6 +29,8 @@ def settings() -> Settings:
         if not _only_prints():
             owner.require_owner(loaded.paths.instance, _names())
         _make_instance(loaded)
+        if loaded.logs.timeline and _records_timeline():
+            timeline_file.record(loaded, command_line.start_folder())
     except Failure as failure:
         sys.exit(f"error: {failure}")
     except OSError as error:
@@ -52,6 +54,12 @@ def _make_instance(settings: Settings) -> None:
 def _only_prints() -> bool:
     """Return whether the command of doit only prints."""
     return bool(READ_ONLY_COMMANDS.intersection(_words()[:1]))
+
+
+def _records_timeline() -> bool:
+    """Return whether the command line runs tasks that build or start something."""
+    only_prints = READ_ONLY_COMMANDS.intersection(_words()[:1])
+    return not only_prints and not set() < _names() <= WITHOUT_WORKSPACE
 
 
 def _words() -> list[str]:

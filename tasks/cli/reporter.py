@@ -11,8 +11,8 @@ from typing import IO, Any
 from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
-from tasks.cli import database
-from tasks.core import console, doit_run
+from tasks.cli import database, timeline_file
+from tasks.core import console, doit_run, timeline
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
@@ -25,6 +25,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._started = time.monotonic()
         self._task_started = self._started
         self._count = {"ok": 0, "cached": 0, "failed": 0}
+        self._checked = ("", 0.0)
+        self._executed = timeline.now()
         self._only_answers = False
         self._folds = os.environ.get("GITHUB_ACTIONS") == "true"
 
@@ -36,13 +38,25 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             name: (*task.task_dep, *task.setup_tasks) for name, task in tasks.items()
         }
         run.selected = tuple(selected_tasks)
+        timeline_file.add_start_up()
         selected = [tasks[name] for name in selected_tasks]
         self._only_answers = all(_has(task, "answer") for task in selected)
         if any(_prints_document(task) for task in selected):
             console.reserve_stdout()
 
+    def get_status(self, task: Any) -> None:
+        """Start the time of the checks whether a task is up to date."""
+        self._checked = (task.name, timeline.now())
+
+    def _add_check(self, task: Any) -> None:
+        name, start = self._checked
+        if name == task.name:
+            timeline.add(f"{name}: up to date?", "check", start, timeline.now())
+
     def execute_task(self, task: Any) -> None:
         """Start the time of a task and print its name as progress."""
+        self._add_check(task)
+        self._executed = timeline.now()
         doit_run.current().notes.clear()
         self._task_started = time.monotonic()
         if task.actions and not _quiet(task):
@@ -55,12 +69,14 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         checkpoint()
         if not task.actions:
             return
+        timeline.add(task.name, "task", self._executed, timeline.now())
         self._count["ok"] += 1
         if not _quiet(task) or doit_run.current().notes:
             self._print_line("ok", task.name)
 
     def skip_uptodate(self, task: Any) -> None:
         """Count a task that is up to date."""
+        self._add_check(task)
         if task.actions:
             self._count["cached"] += 1
 
@@ -69,12 +85,14 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if isinstance(fail, UnmetDependency):
             return
         self._count["failed"] += 1
+        timeline.add(task.name, "task", self._executed, timeline.now(), result="failed")
         self._print_line("FAILED", task.name)
         self.failures.append({"task": task, "exception": fail})
         checkpoint()
 
     def complete_run(self) -> None:
-        """Print every failure, then a summary line."""
+        """Write the timeline, print every failure, then a summary line."""
+        timeline_file.write()
         for result in self.failures:
             fail = result["exception"]
             text = fail.get_msg().strip() if _needs_traceback(fail) else fail.message

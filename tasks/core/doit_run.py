@@ -8,10 +8,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A step of a run with its start and end in epoch seconds; see core/timeline.py."""
+
+    name: str
+    category: str
+    start: float
+    end: float
+    process: str
+    thread: str
+    """Spans of one thread of a process do not overlap, except one within the other."""
+    args: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -30,6 +45,10 @@ class DoitRun:
     """Whether this process stops the cluster when it exits."""
     document: IO[str] | None = None
     """The stream of the one document for which stdout is reserved."""
+    spans: list[Span] | None = None
+    """The recorded spans; None if this run records no timeline."""
+    timeline: Path | None = None
+    """The file that gets the recorded spans at the end of the run."""
     results: dict[Callable[..., Any], dict[Any, Any]] = field(default_factory=dict)
     """Results of `once_per_run` functions, by function and arguments."""
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from tasks.components import kubelet
-from tasks.core import console
+from tasks.core import console, timeline
 from tasks.core.errors import Failure
 from tasks.runtime import api_request
 from tasks.settings.load import Settings
@@ -28,15 +28,16 @@ def wait_ready(settings: Settings) -> None:
     """
     name = settings.kubelet.hostname_override
     deadline = time.monotonic() + READY_TIMEOUT
-    while problem := _problem(settings, name):
-        if time.monotonic() > deadline:
-            log = settings.paths.log(kubelet.NAME)
-            raise Failure(
-                f"node {name} did not become Ready within {READY_TIMEOUT:g} s: {problem}\n"
-                f"{tail(log)}",
-                f"read {log}",
-            )
-        time.sleep(POLL_INTERVAL)
+    with timeline.span(f"node {name} becomes Ready", "wait"):
+        while problem := _problem(settings, name):
+            if time.monotonic() > deadline:
+                log = settings.paths.log(kubelet.NAME)
+                raise Failure(
+                    f"node {name} did not become Ready within {READY_TIMEOUT:g} s: {problem}\n"
+                    f"{tail(log)}",
+                    f"read {log}",
+                )
+            time.sleep(POLL_INTERVAL)
     console.say(f"  node {name} is Ready")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.build.tasks import load_binary
 from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
-from tasks.core import console
+from tasks.core import console, timeline
 from tasks.core.errors import Failure
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
@@ -168,7 +168,9 @@ def wait_ready(component: Component, record: Record, written: int = 0) -> None:
     """
     limit = component.ready_timeout
     health = COMPONENTS[component.name].health_of(component, record.argv)
-    if process.until(lambda: ports.healthy(health), record.identity.alive, limit):
+    with timeline.span(f"{component.name} becomes ready", "wait", url=health.url):
+        ready = process.until(lambda: ports.healthy(health), record.identity.alive, limit)
+    if ready:
         return
     log, alive = Path(record.log), record.identity.alive()
     problem = f"did not become ready within {limit:g} s" if alive else "exited"

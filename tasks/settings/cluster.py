@@ -163,6 +163,9 @@ class Logs:
     dir: UserPath = option(
         "", "folder of the logs; empty means in the instance's folder", "LOG_DIR"
     )
+    timeline: str = option(
+        "", "file to write a timeline of the run to, for Perfetto; empty means none"
+    )
 
 
 @dataclass(frozen=True)

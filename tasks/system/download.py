@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tasks.core import console, redact
+from tasks.core import console, redact, timeline
 from tasks.core.errors import Failure
 from tasks.system import files, network, resources
 
@@ -124,7 +124,8 @@ def _transfer(url: str, part: Path, timeout: float, ca_bundle: str) -> None:
     for _ in range(_TRIES):
         offset = _size(part)
         try:
-            return _append(url, part, offset, timeout, ca_bundle)
+            with timeline.span(Path(urlsplit(url).path).name, "download", url=redact.mask(url)):
+                return _append(url, part, offset, timeout, ca_bundle)
         except urllib.error.HTTPError as error:
             error.close()
             if not offset or error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:

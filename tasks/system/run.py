@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, AnyStr
 
-from tasks.core import doit_run
+from tasks.core import doit_run, redact, timeline
 from tasks.core.errors import Failure
 from tasks.system import signals
 
@@ -137,7 +137,11 @@ def _spawned(
             umask=UMASK,
         )
 
-    with stop_on_exit(start) as process:
+    command = redact.mask(shlex.join(argv))
+    with (
+        timeline.span(Path(argv[0]).name, "command", command=command),
+        stop_on_exit(start) as process,
+    ):
         try:
             yield process
         finally:

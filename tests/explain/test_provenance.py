@@ -42,6 +42,7 @@ ELSEWHERE = {
     "api.first_service_cluster_ip": "certificate of kube-apiserver",
     "api.wait": "how long `start` waits",
     "api.probe_timeout": "how long one health check can take",
+    "logs.timeline": "what the tool itself writes",
     "logs.verbose": "what the tool itself prints",
     "etcd.preserve": "what `down` removes",
     "etcd.version": "which etcd the toolchain has",
