@@ -9,6 +9,7 @@ from tasks.cli import imports
 imports.install()  # it makes the imports fast that follow
 
 from tasks.addons import images, tasks as addons
+from tasks.bench import tasks as bench
 from tasks.build import generated, prune, sources, tasks as build
 from tasks.bundle import tasks as bundle
 from tasks.certs import tasks as certs
@@ -16,7 +17,7 @@ from tasks.check import mirrors, tasks as check
 from tasks.checkout import tasks as checkout
 from tasks.cli import entry, task_names
 from tasks.cluster import status, tasks as cluster
-from tasks.debug import bench, breakpoints, tasks as debug
+from tasks.debug import breakpoints, tasks as debug
 from tasks.editors import tasks as editors
 from tasks.explain import config, tasks as explain, versions
 from tasks.host import tasks as host

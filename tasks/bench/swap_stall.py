@@ -13,6 +13,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,17 +104,29 @@ def phases(settings: Settings, name: str) -> Iterator[tuple[str, Callable[[], ob
         yield f"undebug, {mode}", functools.partial(swap.leave, settings, name)
 
 
-@action
-def bench(settings: Settings, name: str) -> None:
-    """Measure every phase for one component and print a table."""
-    reads, writes = readyz(settings), writer(settings)
-    threads = [threading.Thread(target=probe.run, daemon=True) for probe in (reads, writes)]
+@contextmanager
+def polling(*probes: Probe) -> Iterator[Probe]:
+    """Run clients in threads for the block; yield the first one."""
+    threads = [threading.Thread(target=probe.run, daemon=True) for probe in probes]
     for thread in threads:
         thread.start()
+    try:
+        yield probes[0]
+    finally:
+        for probe in probes:
+            probe.stopping = True
+        for thread in threads:
+            thread.join(60)
+
+
+@action
+def measure(settings: Settings, name: str) -> None:
+    """Measure every phase for one component and print a table."""
+    reads, writes = readyz(settings), writer(settings)
     titles = ("phase", "duration", "stall GET", "stall POST", "refused GET", "refused POST")
     console.say(ROW_FORMAT.format(*titles))
     try:
-        with files.locked(settings.paths.run / f"{name}.lock"):
+        with polling(reads, writes), files.locked(settings.paths.run / f"{name}.lock"):
             for phase, execute in phases(settings, name):
                 time.sleep(1)  # the clients need some normal answers before the phase
                 before, start = (reads.refused, writes.refused), time.monotonic()
@@ -129,9 +142,6 @@ def bench(settings: Settings, name: str) -> None:
                 )
                 console.say(ROW_FORMAT.format(phase, *cells))
     finally:
-        reads.stopping = writes.stopping = True
-        for thread in threads:
-            thread.join(60)
         _delete_objects(settings)
 
 
@@ -141,14 +151,13 @@ def _delete_objects(settings: Settings) -> None:
     Probe(settings, lambda _: ("DELETE", path, ""), frozenset({200})).send(0)
 
 
-def task_bench(settings: Settings) -> Iterator[dict[str, Any]]:
+def component_tasks(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that measures its debug swap."""
-    yield {"name": None, "doc": "measure how long clients stall during a debug swap"}
     for name in registry.debug_offsets():
         yield {
             "name": name,
             "doc": f"measure how long clients stall during debug:{name} and undebug:{name}",
-            "actions": [(bench, [settings, name])],
+            "actions": [(measure, [settings, name])],
             "task_dep": ["toolchain:delve"],
             "uptodate": [False],
         }
