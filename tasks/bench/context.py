@@ -44,7 +44,6 @@ class Bench:
         """The scratch workspace with a running control plane."""
         made = self.scratch
         self.progress("starts a control plane in the scratch workspace")
-        self.stack.callback(made.doit, "down")
         made.doit("up")
         return made
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def workspace(user: Settings, *, name: str, cold: bool = False) -> Iterator[Scra
     checkout = load_checkout(user.paths.lock)
     home = user.paths.cache / "bench" / name
     with files.locked(user.paths.cache / f"bench-{name}.lock"):
-        _remove(home)
+        _remove(home)  # of a killed benchmark
         try:
             _fill(user, home, cold=cold)
             arguments = dict(word.split("=", 1) for word in _arguments(checkout))
@@ -80,9 +80,12 @@ def workspace(user: Settings, *, name: str, cold: bool = False) -> Iterator[Scra
 
 
 def _remove(home: Path) -> None:
-    """Remove a scratch workspace; links are removed, not what they lead to."""
+    """Stop the cluster of a scratch workspace and remove it; not what its links lead to."""
     if home.is_dir():
+        doit(_environ(home), f"instance={INSTANCE}", "down")
         shutil.rmtree(home)
+    with suppress(OSError):  # another scratch workspace is in it
+        home.parent.rmdir()
 
 
 def _fill(user: Settings, home: Path, *, cold: bool) -> None:

@@ -1,6 +1,10 @@
 """Tasks bench:pipeline and bench:packages: rows, options, and a build of a small tree."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from tasks.build.action_graph import Action
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
+from tasks.system import process
 from tests.build.test_tasks import chosen as chosen  # noqa: PLC0414 - the fixture
 from tests.support import miniature
 from tests.support.doit import doit
@@ -95,6 +100,31 @@ def test_the_scratch_workspace_leaves_no_trace(chosen: Settings) -> None:
     assert not home.exists()
     assert all(path.stat().st_nlink == count for path, count in before.items())
     assert build.is_built(chosen, MODULE)
+
+
+def test_a_cluster_that_a_killed_benchmark_left_is_stopped(chosen: Settings) -> None:
+    home = chosen.paths.cache / "bench" / chosen.name
+    (home / "instances" / scratch.INSTANCE / "run").mkdir(parents=True)
+    mark = process.mark("etcd", home / "instances" / scratch.INSTANCE)
+    with (
+        subprocess.Popen(["sleep", "600"], env={**os.environ, process.MARK: mark}) as left,
+        scratch.workspace(chosen, name=chosen.name),
+    ):
+        assert left.wait(30) == -signal.SIGTERM
+    assert not home.exists()
+
+
+def test_a_grown_tree_has_the_files_several_times(chosen: Settings) -> None:
+    made = scratch.Scratch(chosen, chosen, load_checkout(chosen.paths.lock))
+    tree = rows._grown_tree(made, 2)
+    try:
+        assert (tree / "copies/1/pkg/scheduler/scheduler.go").is_file()
+        assert (tree / "cmd/kube-scheduler/main.go").is_file()
+        assert miniature.git(tree, "status", "--porcelain") == ""
+        count = len(miniature.git(Path(chosen.origin.path), "ls-files").splitlines())
+        assert len(miniature.git(tree, "ls-files").splitlines()) == 2 * count
+    finally:
+        shutil.rmtree(tree)
 
 
 def test_settings_of_the_user_do_not_lead_to_the_users_cluster(
