@@ -18,7 +18,7 @@ def test_a_machine_that_is_too_small_is_refused_with_what_is_needed(
 ) -> None:
     monkeypatch.setattr(memory, "total", lambda: 1.0)
     failed = str(check.check(settings(tmp_path)))
-    assert "1.0 GiB" in failed and "a build 1.2 GiB" in failed
+    assert "1.0 GiB" in failed and "a build 1.5 GiB" in failed
     assert "swap" in failed.partition("fix:")[2]
 
 
@@ -36,9 +36,9 @@ def test_prebuilt_binaries_need_no_memory_for_a_build(
 def test_a_build_that_may_not_fit_next_to_the_cluster_is_warned_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(memory, "total", lambda: 1.5)
+    monkeypatch.setattr(memory, "total", lambda: 1.8)
     assert check.check(settings(tmp_path)) is None
-    assert "1.5 GiB" in capsys.readouterr().err
+    assert "1.8 GiB" in capsys.readouterr().err
     monkeypatch.setattr(memory, "total", lambda: 4.0)
     assert check.check(settings(tmp_path)) is None
     assert "GiB" not in capsys.readouterr().err, "4 GiB are enough"
