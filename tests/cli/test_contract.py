@@ -1,6 +1,7 @@
 """What tasks/cli expects of doit: one test per seam, to show at once what a new doit changed."""
 
 import io
+import json
 import os
 import re
 import signal
@@ -19,12 +20,13 @@ from doit.cmdparse import CmdParseError
 from doit.doit_cmd import DoitMain
 from doit.exceptions import InvalidCommand
 
-from tasks.cli import command_line, entry, task_names
+from tasks.cli import command_line, entry, task_names, timeline_file
 from tasks.cli.task import DOCUMENT, Check, action, config_changed, option
 from tasks.core import console, doit_run
 from tasks.core.errors import Failure
 from tasks.settings import load
 from tasks.settings.load import ROOT, Settings
+from tests.support import traces
 
 Task = dict[str, Any]
 
@@ -194,6 +196,17 @@ def test_options_of_up(doit: Doit) -> None:
         "origin.bundle": "x.gz",
     }, "doit parses options in another way: see tasks/cli/command_line.py"
     assert doit(*words) == 0
+
+
+def test_an_interrupted_run_writes_its_timeline(doit: Doit, tmp_path: Path) -> None:
+    file = tmp_path / "trace.json"
+    timeline_file.record(load.load({}, {"logs.timeline": str(file)}, Path(os.devnull)), tmp_path)
+    doit.add("works", (lambda: None,))
+    doit.add("stops", (lambda: sys.exit(130),), task_dep=["works"])
+    with pytest.raises(SystemExit):
+        doit("stops")
+    names = {event["name"] for event in traces.check(json.loads(file.read_text()))}
+    assert "works" in names, "doit ends a run in another way: see tasks/cli/reporter.py"
 
 
 def test_start_folder_and_words_before_dodo(tmp_path: Path) -> None:
