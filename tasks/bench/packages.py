@@ -6,25 +6,46 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
+from tasks.bench import builds, scratch
 from tasks.bench.scratch import Scratch
 from tasks.build import action_graph, go_build, recipes, sources
 from tasks.build.action_graph import Action
+from tasks.components import registry
+from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.kubernetes.tool_record import load_tool
+from tasks.settings.load import Settings
 from tasks.system.run import follow
 
 COUNT = 10
 
 
+def run(settings: Settings, module: str, output: str) -> None:
+    """Build one module, or all, with an empty Go cache and print the slowest packages."""
+    known = registry.modules()
+    if module and module not in known:
+        raise Failure(
+            f"--module: there is no module named {module!r}", f"use one of: {', '.join(known)}"
+        )
+    heartbeat = console.Heartbeat()
+    with scratch.workspace(settings, name="cold", cold=True) as made:
+        modules = [module] if module else builds.all_modules(made)
+        actions = compile_cold(made, modules, heartbeat.beat)
+    if output == "json":
+        console.say_document(as_json(actions))
+    else:
+        console.say(as_markdown(actions))
+
+
 def compile_cold(
-    scratch: Scratch, modules: Sequence[str], progress: Callable[[str], None]
+    made: Scratch, modules: Sequence[str], progress: Callable[[str], None]
 ) -> list[Action]:
     """Build modules with the empty Go cache of a scratch workspace; return what go did.
 
     Raises Failure if Go has no action graph, or if the build fails.
     """
-    settings = scratch.settings
-    scratch.doit("generated", *(f"sources:{module}" for module in modules))
+    settings = made.settings
+    made.doit("generated", *(f"sources:{module}" for module in modules))
     go = load_tool(settings, "go").version
     if not action_graph.is_known(go):
         raise Failure(f"Go {go} has no action graph", "use Kubernetes 1.13 or newer")
@@ -32,7 +53,7 @@ def compile_cold(
     total = sources.package_count(settings, modules)
     for module in modules:
         digests = settings.paths.sources(module).read_text()
-        recipe = recipes.recipe_for(settings, scratch.checkout, module, digests)
+        recipe = recipes.recipe_for(settings, made.checkout, module, digests)
         out.mkdir(exist_ok=True)
         graph = out / "actions.json"
         options = action_graph.arguments(graph)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.bench import cluster_rows, packages, rows, scratch, tasks
+from tasks.bench import cluster_rows, names, packages, pipeline, rows, scratch, tasks
 from tasks.bench.builds import MODULE, PACKAGE, Builds
 from tasks.bench.context import Bench
 from tasks.bench.report import Figure
@@ -27,9 +27,9 @@ from tests.support.doit import doit
 
 
 def test_long_rows_are_measured_only_when_they_are_named() -> None:
-    assert tasks.row_names("") == list(tasks.SHORT) and "cold" not in tasks.SHORT
-    assert tasks.row_names("cold, look") == ["look", "cold"]
-    assert set(tasks.row_names("all")) == set(tasks.ROWS)
+    assert names.selected("") == list(names.SHORT) and "cold" not in names.SHORT
+    assert names.selected("cold, look") == ["look", "cold"]
+    assert names.selected("all") == list(pipeline.ROWS)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_long_rows_are_measured_only_when_they_are_named() -> None:
 )
 def test_an_unknown_row_is_refused(name: str, fix: str) -> None:
     with pytest.raises(Failure) as caught:
-        tasks.row_names(name)
+        names.selected(name)
     assert "--rows" in caught.value.message and fix in caught.value.hint
 
 
@@ -75,9 +75,9 @@ def test_a_row_that_fails_stops_no_other_row(
     def works(bench: Bench) -> list[Figure]:
         return [Figure("works", "it works", "s", (1.0,), 2.0)]
 
-    monkeypatch.setattr(tasks, "ROWS", {"fails": fails, "works": works})
-    failed = str(tasks.pipeline(chosen, "all", 1, "text"))
-    assert "fails: no cluster" in failed
+    monkeypatch.setattr(pipeline, "ROWS", {"look": fails, "idle": works})
+    failed = str(tasks.measure_pipeline(chosen, "look,idle", 1, "text"))
+    assert "look: no cluster" in failed
     assert "| works | it works | 1 s |" in capsys.readouterr().out
 
 
