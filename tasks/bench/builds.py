@@ -58,12 +58,12 @@ class Builds:
         binary.
         """
         record = self.scratch.settings.paths.built(MODULE)
+        self.scratch.doit(f"build:{MODULE}")  # without the edit of an earlier row
         before = record.read_text()
         comment = text.format(next(self._numbers))
         with edits.appended(self.scratch.user, self.file(path), comment):
             sample, output = self.scratch.doit(f"build:{MODULE}")
             is_new = record.read_text() != before
-        self.scratch.doit(f"build:{MODULE}")  # back to the state before the edit
         return sample, packages(output), is_new
 
     def _function(self) -> str:
