@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
-from tasks.system import files, signals
+from tasks.system import files, signals, state
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An edit of a file; the journal has the same keys."""
+
+    path: str
+    before: str
+    after: str
+    mtime: int
+    """Time of the file before the edit, in nanoseconds."""
 
 
 def _journal(settings: Settings) -> Path:
@@ -24,10 +36,10 @@ def appended(settings: Settings, path: Path, text: str) -> Iterator[None]:
     A journal is written first, so that `undo` works after a kill.
     """
     undo(settings)
-    before, state = _read(path), path.stat()
+    before = _read(path)
     after = before + text
-    value = {"path": str(path), "before": before, "after": after, "mtime": state.st_mtime_ns}
-    files.write_json(_journal(settings), value)
+    edit = Edit(str(path), before, after, path.stat().st_mtime_ns)
+    files.write_json(_journal(settings), asdict(edit))
     try:
         _write(path, after)
         yield
@@ -42,21 +54,21 @@ def undo(settings: Settings) -> None:
     Raises Failure if the file was edited by somebody else since: that edit is kept.
     """
     journal = _journal(settings)
-    value = files.read_json(journal)
-    if value is None:
+    edit = state.load(journal, Edit)
+    if edit is None:
         return
-    path = Path(value["path"])
+    path = Path(edit.path)
     current = _read(path)
     # a kill can have cut off the write of either text; `after` begins with `before`
-    if not value["after"].startswith(current):
+    if not edit.after.startswith(current):
         files.remove(journal)
         raise Failure(
             f"{path} was edited during the benchmark, which had appended some lines to it",
             "remove the lines with `stepkube bench` from the end of the file",
         )
-    if current != value["before"]:
-        _write(path, value["before"])
-        os.utime(path, ns=(value["mtime"], value["mtime"]))
+    if current != edit.before:
+        _write(path, edit.before)
+        os.utime(path, ns=(edit.mtime, edit.mtime))
     files.remove(journal)
 
 

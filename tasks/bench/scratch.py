@@ -22,7 +22,7 @@ from tasks.kubernetes.tree import Checkout, load_checkout
 from tasks.settings import load
 from tasks.settings.load import ROOT, Settings
 from tasks.settings.table import table
-from tasks.system import files
+from tasks.system import files, state
 
 INSTANCE = "bench"
 TRIM = "trim.txt"
@@ -105,7 +105,8 @@ def _fill(user: Settings, home: Path, *, cold: bool) -> None:
     if (user.paths.cache / "gobuild").is_dir():
         _link_files(user.paths.cache / "gobuild", home / "cache/gobuild")
     for record in (user.paths.instance / "build").glob("*.json"):
-        folder = Path((files.read_json(record) or {}).get("path", "")).parent
+        built = state.load(record, dict[str, str], lambda value: "path" in value)
+        folder = Path(built["path"]).parent if built else home
         if folder.parent == user.paths.binaries and folder.is_dir():
             # a hard link would change the ctime, by which a binary is known to be intact
             shutil.copytree(folder, home / "bin" / folder.name, dirs_exist_ok=True)

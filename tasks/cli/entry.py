@@ -30,7 +30,7 @@ def settings() -> Settings:
             owner.require_owner(loaded.paths.instance, _names())
         _make_instance(loaded)
         if loaded.logs.timeline and _records_timeline():
-            timeline_file.record(loaded, command_line.start_folder())
+            timeline_file.record(loaded)
     except Failure as failure:
         sys.exit(f"error: {failure}")
     except OSError as error:

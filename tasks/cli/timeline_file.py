@@ -13,12 +13,9 @@ from tasks.settings.load import Settings
 from tasks.system import files, procfs
 
 
-def record(settings: Settings, folder: Path) -> None:
-    """Start to record the timeline; a relative path in logs.timeline starts at `folder`.
-
-    Raises Failure if the file cannot be written.
-    """
-    path = (folder / Path(settings.logs.timeline).expanduser()).absolute()
+def record(settings: Settings) -> None:
+    """Start to record the timeline. Raises Failure if the file cannot be written."""
+    path = Path(settings.logs.timeline)
     writable = path.parent.is_dir() and os.access(path.parent, os.W_OK)
     if not writable or path.is_dir():
         raise Failure(

@@ -163,7 +163,7 @@ class Logs:
     dir: UserPath = option(
         "", "folder of the logs; empty means in the instance's folder", "LOG_DIR"
     )
-    timeline: str = option(
+    timeline: UserPath = option(
         "", "file to write a timeline of the run to, for Perfetto; empty means none"
     )
 

@@ -200,7 +200,7 @@ def test_options_of_up(doit: Doit) -> None:
 
 def test_an_interrupted_run_writes_its_timeline(doit: Doit, tmp_path: Path) -> None:
     file = tmp_path / "trace.json"
-    timeline_file.record(load.load({}, {"logs.timeline": str(file)}, Path(os.devnull)), tmp_path)
+    timeline_file.record(load.load({}, {"logs.timeline": str(file)}, Path(os.devnull)))
     doit.add("works", (lambda: None,))
     doit.add("stops", (lambda: sys.exit(130),), task_dep=["works"])
     with pytest.raises(SystemExit):

@@ -59,8 +59,8 @@ def test_a_full_disk_at_the_end_is_a_warning(
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    loaded = load.load({}, {"logs.timeline": "trace.json"}, Path(os.devnull))
-    timeline_file.record(loaded, folder)
+    loaded = load.load({}, {"logs.timeline": "trace.json"}, Path(os.devnull), folder)
+    timeline_file.record(loaded)
     timeline.add("a", "task", 1.0, 2.0)
     path = doit_run.current().timeline
     assert path == folder / "trace.json"
