@@ -52,11 +52,11 @@ def run(settings: Settings, selected: str, runs: int, output: str) -> None:
                 figures += ROWS[name](bench)
             except Failure as failure:
                 problems.append(f"{name}: {failure}")
-    about = _about(settings, runs)
-    if output == "json":
-        console.say_document(report.as_json(figures, about))
-    else:
-        console.say(report.as_markdown(figures, about))
+        about = _about(settings, runs)
+        if output == "json":
+            console.say_document(report.as_json(figures, about))
+        else:
+            console.say(report.as_markdown(figures, about))
     if problems:
         raise Failure("\n".join(["some rows could not be measured:", *problems]))
 
