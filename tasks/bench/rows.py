@@ -42,7 +42,7 @@ def idle(bench: Bench) -> Iterator[Figure]:
             raise Failure(f"{name} does not run as it is configured", "run: doit up")
     for file in (settings.paths.instance / "build").glob("*.sources"):
         recorded = file.read_text()
-        if sources.current_digests(settings, file.stem, recorded) != recorded:
+        if sources.current_digests(settings, file.stem) != recorded:
             raise Failure(f"source files of {file.stem} changed since its build", "run: doit up")
     bench.time("up")
     (samples,) = bench.pairs("idle", partial(bench.time, "up"))

@@ -21,7 +21,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.system import process
-from tests.build.test_tasks import chosen as chosen  # noqa: PLC0414 - the fixture
+from tests.build.conftest import chosen as chosen  # noqa: PLC0414 - the fixture
 from tests.support import miniature
 from tests.support.doit import doit
 
