@@ -25,7 +25,7 @@ from tasks.kubernetes.tool_record import Tool, go_env, load_tool, save_tool
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.system.run import run
-from tasks.toolchain import cni, damage, go_install, goroot
+from tasks.toolchain import cni, go_install, goroot, integrity
 from tasks.toolchain.versions import DWARF5, OLDEST_DELVE, delve_range, required_etcd, required_go
 
 __all__ = ["Tool", "go_env", "load_tool"]
@@ -38,7 +38,7 @@ DELVE = "github.com/go-delve/delve"
 
 def provide(settings: Settings, name: str, make: Callable[[Settings], Any]) -> Any:
     """Use the tool of the bundle that the tree comes from, else find, fetch or build one."""
-    damaged = damage.damaged_program(settings, name)
+    damaged = integrity.damaged_program(settings, name)
     if damaged is not None:
         console.say(f"  {name}: {damaged} is missing, damaged or not executable: it is made again")
     bundled = bundle_record.bundled_tool(settings, name, load_checkout(settings.paths.lock).tree)
@@ -191,7 +191,7 @@ def _tasks(settings: Settings) -> Sequence[dict[str, Any]]:
     ) -> dict[str, Any]:
         record = settings.paths.tool(name)
         message = f"the programs of {record} exist undamaged"
-        intact = Check(message, damage.is_intact, (settings, name))
+        intact = Check(message, integrity.is_intact, (settings, name))
         return {
             "basename": "toolchain",
             "name": name,

@@ -1,4 +1,4 @@
-"""Damage of tools: a program that is missing, cut off, changed or not executable is made again."""
+"""Integrity of tools: a program that is missing, cut off or changed is made again."""
 
 from __future__ import annotations
 
