@@ -1,7 +1,7 @@
-"""Read, write and remove files in a folder; no link leads out of it, whoever changes it meanwhile.
+"""Read, write and remove files in a folder; only the user's links lead out of it.
 
-Root can write into the tree of a user, who can exchange a folder for a link at any time. So each
-folder is opened from its parent, and a link is an error.
+Root can write into the tree of another user, who can exchange a folder for a link at any time. So
+each folder is opened from its parent, and a link is an error.
 """
 
 from __future__ import annotations
@@ -9,23 +9,59 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tasks.core.errors import Failure
 
+_MOST_LINKS = 40
+"""The kernel follows as many, see path_resolution(7)."""
+
 
 def require(path: Path, base: Path) -> Path:
-    """Return a path with its links followed. Raises Failure if it does not lie in `base`."""
-    real = path.resolve()
-    if real.is_relative_to(base.resolve()):
+    """Return a path in `base` with its links followed.
+
+    A link may lead out of `base` if the user who runs doit owns `base`, the link and its target, as
+    the links of a dotfile manager. Raises Failure for other links.
+    """
+    start = base.resolve()
+    real, links = follow(path, base)
+    if real.is_relative_to(start) or _belong_to_user([start, _existing(real)], links):
         return real
-    link = next((place for place in (path, *path.parents) if place.is_symlink()), path)
+    link = next(iter(links), path)
     raise Failure(
         f"{link} is a link that leads out of {base}: {path} is {real}, and nothing was written",
-        "remove this link, or use --editor to leave out the editor",
+        "remove this link, use --editor to leave out the editor, or run doit as the user that owns"
+        " the checkout, the link and its target",
     )
+
+
+def follow(path: Path, base: Path) -> tuple[Path, list[Path]]:
+    """Return the real path of a path in `base`, and the links that lead from `base` to it."""
+    links: list[Path] = []
+    place, parts = base.resolve(), [*reversed(path.relative_to(base).parts)]
+    while parts:
+        part = parts.pop()
+        place = place.parent if part == ".." else place / part
+        if place.is_symlink():
+            links.append(place)
+            if len(links) > _MOST_LINKS:
+                raise Failure(f"{links[0]} is a link that leads to itself", "remove this link")
+            parts += reversed(place.readlink().parts)
+            place = place.parent
+    return place, links
+
+
+def _existing(path: Path) -> Path:
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _belong_to_user(places: Iterable[Path], links: Iterable[Path]) -> bool:
+    """Return whether the user who runs doit owns the places; root may own the links too."""
+    user = os.geteuid()
+    owners = {place.lstat().st_uid for place in links}
+    return owners <= {user, 0} and all(place.stat().st_uid == user for place in places)
 
 
 def read(path: Path, base: Path) -> bytes:
@@ -87,6 +123,8 @@ def _parent(
 ) -> Iterator[tuple[int, str]]:
     """Give the descriptor of a path's folder and the path's name; with `owner`, make folders."""
     start = base.resolve()
+    if not real.is_relative_to(start):  # a link of the user
+        start = Path("/")
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(start, flags)
     try:

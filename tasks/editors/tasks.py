@@ -56,7 +56,7 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
         journals = tree_files.journals(settings)
         journal = journals.get(str(tree), tree_files.Journal())
         exclude, prefix = tree_files.exclude_file(tree)
-        tree_files.require_inside(tree, exclude, _names(editors))
+        tree_files.require_allowed(tree, exclude, _names(editors))
         texts: dict[Path, str] = {}
         if "vscode" in editors:
             before = tree_files.without_tool_entries(tree, journal)

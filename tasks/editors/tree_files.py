@@ -41,13 +41,13 @@ class Journal:
 def restore(tree: Path, journal: Journal) -> None:
     """Remove the tool's files and entries from a tree; the user's stay.
 
-    A file that a link leads out of the tree is not the tool's, and stays too.
+    A file stays too if a link leads to it that `require_allowed` refuses.
     """
     exclude, _ = exclude_file(tree)
     restored = {}
-    if _is_inside(tree / LAUNCH, tree):
+    if _is_allowed(tree / LAUNCH, tree):
         restored[tree / LAUNCH] = without_tool_entries(tree, journal)
-    if exclude is not None and _is_inside(exclude, tree):
+    if exclude is not None and _is_allowed(exclude, tree):
         restored[exclude] = with_patterns(read(exclude, tree), tree, ())
     for path, text in restored.items():
         is_empty = "".join(text.split()) in ("", "".join(NEW_LAUNCH.split()))
@@ -56,22 +56,36 @@ def restore(tree: Path, journal: Journal) -> None:
         elif path.exists():
             write(path, text, tree)
     for name in TOOL_FILES:
-        if _is_inside(tree / name, tree):
+        if _is_allowed(tree / name, tree):
             confined.remove(tree / name, tree)
     for place in map(Path, reversed(journal.made)):
-        if place.is_dir() and not place.is_symlink() and _is_inside(place, tree):
+        if place.is_dir() and not place.is_symlink() and _is_allowed(place, tree):
             confined.remove(place, _base(place, tree))
 
 
-def require_inside(tree: Path, exclude: Path | None, names: Iterable[str]) -> None:
-    """Raise Failure if a link leads one of some files out of the tree, or git's exclude file."""
+def require_allowed(tree: Path, exclude: Path | None, names: Iterable[str]) -> None:
+    """Raise Failure if some files, or git's exclude file, may not be written.
+
+    A link must not lead out of the tree, or out of git's folder, unless it belongs to the user (see
+    `confined.require`) and git does not track it: a repository can contain any link.
+    """
     for path in (*(tree / name for name in names), *([exclude] if exclude else [])):
-        confined.require(path, _base(path, tree))
+        base = _base(path, tree)
+        if confined.require(path, base).is_relative_to(base.resolve()):
+            continue
+        _, links = confined.follow(path, base)
+        inside = [str(link) for link in links if link.is_relative_to(tree.resolve())]
+        for link in tracked(tree, inside) if inside else ():
+            raise Failure(
+                f"{tree / link} is a link that leads out of {tree}, and git tracks it: nothing was"
+                " written",
+                "remove this link, or use --editor to leave out the editor",
+            )
 
 
-def _is_inside(path: Path, tree: Path) -> bool:
+def _is_allowed(path: Path, tree: Path) -> bool:
     try:
-        confined.require(path, _base(path, tree))
+        require_allowed(tree, None, [str(path)])
     except Failure:
         return False
     return True

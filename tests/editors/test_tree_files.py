@@ -1,5 +1,6 @@
 """Files in a tree: git does not see them, and clean removes them."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -122,27 +123,84 @@ RUN = next(iter(configurations.GOLAND.values()))
 LINKS = [".vscode", ".vscode/launch.json", ".run", RUN, SNIPPET, ".git/info"]
 
 
-@pytest.mark.parametrize("name", LINKS)
-def test_a_link_that_leads_out_of_the_tree_is_refused(
-    chosen: Settings, tree: Path, tmp_path: Path, name: str
-) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "file").write_text("{}\n")
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "file").write_text("{}\n")
+    return folder
+
+
+def place_link(tree: Path, name: str, outside: Path) -> Path:
     link = tree / name
     link.parent.mkdir(exist_ok=True)
     if link.is_dir():
         shutil.rmtree(link)
     link.symlink_to(outside / "file" if link.suffix else outside)
+    return link
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_link_that_leads_out_of_the_tree_of_another_user_is_refused(
+    chosen: Settings, tree: Path, outside: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = place_link(tree, name, outside)
     before = contents(tree)
-    failed = write(chosen)
-    assert str(link) in failed and str(outside) in failed
-    assert contents(tree) == before
-    assert [path.name for path in outside.iterdir()] == ["file"]
-    assert (outside / "file").read_text() == "{}\n"
-    assert not clean(chosen)
+    user = os.geteuid()
+    with monkeypatch.context() as other:
+        other.setattr(os, "geteuid", lambda: user + 1)
+        failed = write(chosen)
+        assert str(link) in failed and str(outside) in failed
+        assert contents(tree) == before
+        assert not clean(chosen)
     assert link.is_symlink()
     assert [path.name for path in outside.iterdir()] == ["file"]
+    assert (outside / "file").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize("name", LINKS[:-1])
+def test_a_link_that_git_tracks_is_not_followed_out_of_the_tree(
+    chosen: Settings, tree: Path, outside: Path, name: str
+) -> None:
+    link = place_link(tree, name, outside)
+    miniature.git(tree, "add", "--force", str(link))
+    failed = write(chosen)
+    assert str(link) in failed and "git" in failed
+    assert not clean(chosen)
+    assert link.is_symlink()
+    assert (outside / "file").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_link_of_the_user_leads_out_of_the_tree(
+    chosen: Settings, tree: Path, outside: Path, name: str
+) -> None:
+    link = place_link(tree, name, outside)
+    before = {path.name: path.read_bytes() for path in outside.iterdir()}
+    assert not write(chosen)
+    assert link.is_symlink()
+    assert {path.name: path.read_bytes() for path in outside.iterdir()} != before
+    assert not clean(chosen)
+    if name not in configurations.TOOL_FILES:  # others are removed, also a link
+        assert link.is_symlink()
+        assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
+
+
+@pytest.mark.parametrize("owned", ["link", "target", "tree"])
+def test_each_of_link_target_and_tree_must_belong_to_the_user(
+    chosen: Settings, tree: Path, outside: Path, owned: str
+) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    link = place_link(tree, ".vscode", outside)
+    os.lchown({"link": link, "target": outside, "tree": tree}[owned], 12345, 12345)
+    assert str(link) in write(chosen)
+    assert [path.name for path in outside.iterdir()] == ["file"]
+
+
+def test_a_link_to_itself_is_an_error(chosen: Settings, tree: Path) -> None:
+    (tree / ".vscode").symlink_to(".vscode")
+    assert str(tree / ".vscode") in write(chosen)
 
 
 def test_another_editor_does_not_need_the_link(
