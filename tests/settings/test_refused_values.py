@@ -13,7 +13,7 @@ EXPLODING = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     for old, new in zip("abcdef", "bcdefg", strict=True)
 )
 FILES = {
-    "a date": b"version: 2020-13-45\n",
+    "a date": b"version: !!timestamp 2020-13-45\n",
     "a tag": b"version: !!python/object:os.system x\n",
     "a number with a tag": b"version: !!int abc\n",
     "bytes": b"api:\n  bind_addr: \xff\xfe\n",

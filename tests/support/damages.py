@@ -77,6 +77,7 @@ def write_all(settings: Settings) -> dict[str, Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(value if isinstance(value, str) else json.dumps(value, indent=1))
     sealed.write_bytes(b"abc")
+    sealed.chmod(0o755)
     return {path.name: path for path in contents}
 
 
