@@ -38,7 +38,7 @@ def fill(path: Path, settings: Settings) -> str:
             unknown.append(found[0])
         return found[0]
 
-    text = _PLACEHOLDER.sub(value, path.read_text())
+    text = _PLACEHOLDER.sub(value, path.read_text(errors="replace"))
     if unknown:
         raise Failure(
             f"{path} has unknown placeholders: {', '.join(sorted(set(unknown)))}",

@@ -84,7 +84,7 @@ def first_missing_package(tree: Path) -> str:
     The largest files can be missing in a damaged repository, such as the client of a cloud's API.
     """
     modules_txt = tree / MODULES_TXT
-    lines = modules_txt.read_text().splitlines() if modules_txt.is_file() else []
+    lines = modules_txt.read_text(errors="replace").splitlines() if modules_txt.is_file() else []
     packages = (line for line in lines if line and not line.startswith("#"))
     return next((name for name in packages if not _has_code(tree / "vendor" / name)), "")
 

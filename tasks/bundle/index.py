@@ -153,4 +153,4 @@ def runs_here(libc: str) -> bool:
 
 
 def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)]
+    return [int(number) for number in re.findall(r"[0-9]{1,9}", version)]

@@ -7,7 +7,6 @@ import re
 import shlex
 import tarfile
 import tempfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,10 @@ from tasks.kubernetes.tool_record import ORIGIN
 from tasks.kubernetes.tree import require_kubernetes
 from tasks.settings.load import Settings
 from tasks.settings.paths import expanded
-from tasks.system import files, resources
+from tasks.system import files, resources, unpack
 
 _CHUNK = 1 << 20
-_DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError)
+_DAMAGED = (OSError, *unpack.DAMAGED)
 
 
 @action

@@ -88,7 +88,8 @@ def make(settings: Settings, output: str, binaries: bool) -> None:
 def _require_vendor(tree: Path) -> None:
     """Raise Failure if a tree cannot be built without network."""
     go_mod = tree / "go.mod"
-    needs_packages = go_mod.is_file() and re.search(r"^require\b", go_mod.read_text(), re.MULTILINE)
+    text = go_mod.read_text(errors="replace") if go_mod.is_file() else ""
+    needs_packages = re.search(r"^require\b", text, re.MULTILINE)
     missing = layout.first_missing_package(tree)
     if needs_packages and (missing or not (tree / layout.MODULES_TXT).is_file()):
         command = "go work vendor" if (tree / "go.work").is_file() else "go mod vendor"

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tasks.certs.certificates import Certificate
+from tasks.system import damage
 
 AUTHORITY_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(hours=43800)
@@ -49,8 +50,15 @@ class Pair(NamedTuple):
 
 
 def read(crt: Path, key: Path) -> Pair:
-    """Read a pair from its files."""
-    return Pair(crt.read_bytes(), key.read_bytes())
+    """Read a pair from its files. Raises DamagedError if one of them is not a file."""
+    return Pair(damage.read_bytes(crt), damage.read_bytes(key))
+
+
+def require_pair(pair: Pair) -> None:
+    """Raise ValueError if the key is not the key of the certificate, or if one is damaged."""
+    certificate = x509.load_pem_x509_certificate(pair.crt)
+    if certificate.public_key() != _private(pair.key).public_key():
+        raise ValueError("the key is not the key of the certificate")
 
 
 def issue(desired: Certificate, ca: Pair | None) -> Pair:

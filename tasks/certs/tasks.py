@@ -20,7 +20,8 @@ from tasks.core import derived
 from tasks.core.errors import Failure
 from tasks.settings.cert_files import CLIENTS, kubeconfig_files, pair, service_account_key
 from tasks.settings.load import Settings
-from tasks.system import files
+from tasks.system import damage, files
+from tasks.system.damage import DamagedError
 
 
 def is_valid(desired: Certificate, paths: PairPaths, ca: PairPaths | None) -> bool:
@@ -53,6 +54,8 @@ def _checkers() -> tuple[Path, ...]:
 @action
 def require_authority(paths: PairPaths) -> None:
     """Raise Failure if an authority of the control plane is missing (START_MODE=kubeletonly)."""
+    from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
+
     missing = next((path for path in paths if not path.is_file()), None)
     if missing:
         raise Failure(
@@ -62,11 +65,21 @@ def require_authority(paths: PairPaths) -> None:
             " server-ca and client-ca, .crt and .key, of another control plane to"
             f" {missing.parent}",
         )
+    try:
+        pki.require_pair(pki.read(*paths))
+    except (DamagedError, ValueError, TypeError) as error:
+        raise Failure(
+            f"{paths[0]} and {paths[1].name} are damaged: {error}",
+            "copy both files again from the control plane",
+        ) from error
 
 
-def exists(paths: PairPaths) -> bool:
-    """Return whether a certificate and its key exist."""
-    return all(path.is_file() for path in paths)
+def is_pair(paths: PairPaths) -> bool:
+    """Return whether a certificate and its key can be used. Raises an error for damaged files."""
+    from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
+
+    pki.require_pair(pki.read(*paths))
+    return True
 
 
 @action
@@ -80,7 +93,7 @@ def make(desired: Certificate, paths: PairPaths, ca: PairPaths | None, reuse: bo
         if reuse and is_valid(desired, paths, ca):
             return
         issued = pki.issue(desired, pki.read(*ca) if ca else None)
-        crt.unlink(missing_ok=True)  # no certificate of another key remains after an interruption
+        files.remove(crt)  # no certificate of another key remains after an interruption
         files.write(key, issued.key, 0o600)
         files.write(crt, issued.crt)
 
@@ -91,10 +104,11 @@ def is_public_key_of(key: Path, public: Path) -> bool:
     def derive() -> bytes:
         from tasks.certs import pki  # noqa: PLC0415 - `doit list` stays fast
 
-        return pki.public_key_of(key.read_bytes())
+        return pki.public_key_of(damage.read_bytes(key))
 
     inputs = [key, *_checkers()]
-    return bool(derived.value(f"public key of {key}", inputs, derive) == public.read_bytes())
+    derived_key = derived.value(f"public key of {key}", inputs, derive)
+    return bool(derived_key == damage.read_bytes(public))
 
 
 @action
@@ -108,8 +122,8 @@ def make_service_account(key: Path, public: Path, source: str) -> None:
     public.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with files.locked(public.parent / ".lock"):
         try:
-            content = pki.public_key_of(key.read_bytes())
-        except (FileNotFoundError, ValueError):
+            content = pki.public_key_of(damage.read_bytes(key))
+        except (FileNotFoundError, ValueError, DamagedError):
             if source:
                 raise Failure(
                     f"{source}: {key} is not an RSA or ECDSA private key",
@@ -145,7 +159,7 @@ def _certificate(settings: Settings, desired: Certificate) -> dict[str, Any]:
             "name": desired.stem,
             "doc": doc,
             "targets": paths,
-            "uptodate": [Check(f"{desired.stem} of the control plane exists", exists, (paths,))],
+            "uptodate": [Check(f"{desired.stem} of the control plane exists", is_pair, (paths,))],
             "actions": [(require_authority, (paths,))],
             "clean": [],
         }

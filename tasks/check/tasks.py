@@ -20,7 +20,7 @@ from tasks.kubernetes.facts import Minor
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 
-RELEASE = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+\.\d+)?")
+RELEASE = re.compile(r"v?[0-9]{1,9}(\.[0-9]{1,9}){1,2}(-[a-z]+\.[0-9]{1,9})?")
 
 
 def require(settings: Settings, minor: Minor) -> None:

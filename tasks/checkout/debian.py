@@ -89,7 +89,7 @@ def _unpack(dsc: Path, folder: Path) -> None:
 def _git_import(tree: Path, dsc: Path) -> None:
     """Apply the patches of the package and commit the tree with a fixed date."""
     series = tree / "debian" / "patches" / "series"
-    names = series.read_text().splitlines() if series.is_file() else []
+    names = series.read_text(errors="replace").splitlines() if series.is_file() else []
     start_repository(tree)
     for name in names:
         patch = name.split(" ")[0]

@@ -147,7 +147,7 @@ class Store:
     def _is_worktree(self, folder: Path) -> bool:
         """Return whether a folder is a worktree of this repository."""
         link = folder / ".git"
-        text = link.read_text() if link.is_file() else ""
+        text = link.read_text(errors="replace") if link.is_file() else ""
         return text.startswith(f"gitdir: {self.folder}/worktrees/")
 
     def _repair(self) -> None:

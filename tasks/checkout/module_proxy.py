@@ -6,11 +6,10 @@ published one by one with the same number (v1.30.2 and v0.30.2). The build fetch
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tasks.checkout.base import (
     NO_DATE,
@@ -31,7 +30,8 @@ from tasks.kubernetes.facts import Minor, parse
 from tasks.kubernetes.releases import is_minor, newest
 from tasks.kubernetes.tree import Checkout, is_version, require_kubernetes
 from tasks.settings.load import Settings
-from tasks.system import download, files, resources
+from tasks.system import download, files, resources, state
+from tasks.system.damage import DamagedError
 from tasks.system.git import Git
 
 MODULE = "k8s.io/kubernetes"
@@ -39,6 +39,21 @@ OLDEST = Minor(1, 24)
 """First minor whose trees have all generated code; older ones generate it with tools of vendor/."""
 _SAMPLES = "k8s.io/sample-"
 _STAGED = re.compile(r"^\s*(?:replace )?(k8s\.io/[\w.-]+) => \./(staging/\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The repository that a proxy read a release from; the fields are JSON keys."""
+
+    Hash: str = ""
+
+
+@dataclass(frozen=True)
+class _Info:
+    """The content of an .info file; the fields are its JSON keys."""
+
+    Time: str = NO_DATE
+    Origin: _Origin | None = None
 
 
 class ModuleProxy:
@@ -79,26 +94,32 @@ class ModuleProxy:
         with files.staged(folder) as staging:
             self._fetch_module(MODULE, version, staging)
             require_kubernetes(staging, self.name)
-            staged = _STAGED.findall((staging / "go.mod").read_text())
+            staged = _STAGED.findall((staging / "go.mod").read_text(errors="replace"))
             for number, (module, path) in enumerate(staged, 1):
+                if ".." in path.split("/"):
+                    raise Failure(f"the go.mod of {MODULE} {version} has the path {path}")
                 console.progress(f"{module}, {number} of {len(staged)} modules")
                 self._fetch_staged(module, version.replace("v1.", "v0.", 1), staging / path)
             # vendor/ has only the list of its Go modules, not their code
             shutil.rmtree(staging / "vendor", ignore_errors=True)
             _write_version(staging, version, info)
             start_repository(staging)
-            commit_everything(Git(staging), f"Import {MODULE} {version}", info["Time"])
+            commit_everything(Git(staging), f"Import {MODULE} {version}", info.Time)
 
-    def _info(self, version: str) -> dict[str, Any]:
+    def _info(self, version: str) -> _Info:
         """Return the proxy's .info file of a release (https://go.dev/ref/mod#goproxy-protocol)."""
         try:
-            info: dict[str, Any] = json.loads(
-                goproxy.read(self.settings, f"{MODULE}/@v/{version}.info")
-            )
+            text = goproxy.read(self.settings, f"{MODULE}/@v/{version}.info")
         except Failure as failure:
             kind = NoSuchVersion if isinstance(failure, download.NotFound) else Unreachable
             raise kind(failure.message, failure.hint) from failure
-        return {"Time": NO_DATE, **info}
+        try:
+            return state.parse(text, _Info)
+        except DamagedError as error:
+            raise Unreachable(
+                f"the .info file of {MODULE} {version} is wrong: {error}",
+                "set mirror.goproxy to another proxy",
+            ) from error
 
     def _fetch_staged(self, module: str, version: str, folder: Path) -> None:
         """Fetch a Go module of staging/; a missing sample is omitted, since no build needs it."""
@@ -119,9 +140,9 @@ class ModuleProxy:
         archive.unlink()
 
 
-def _write_version(tree: Path, version: str, info: dict[str, Any]) -> None:
+def _write_version(tree: Path, version: str, info: _Info) -> None:
     """Write tag and commit as `git archive` does, if the proxy's .info file has the commit."""
-    commit = info.get("Origin", {}).get("Hash", "")
+    commit = info.Origin.Hash if info.Origin else ""
     if re.fullmatch("[0-9a-f]{40}", commit):
         script, text = tree / VERSION_SCRIPT, version_script(tree)
         for form, value in {"%%": "%", "%H": commit, "%D": f"tag: {version}"}.items():

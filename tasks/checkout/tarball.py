@@ -37,7 +37,7 @@ from tasks.system.git import Git
 _SHA256, _SHA512 = 64, 128
 _CHECKSUM = "[0-9a-fA-F]{64}|[0-9a-fA-F]{128}"
 _LATEST = 4102444800.0  # 2100: an archive can contain later dates, which git refuses
-_RELEASE = r"v?(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+)?)"
+_RELEASE = r"v?([0-9]{1,9}(?:\.[0-9]{1,9}){2}(?:-(?:alpha|beta|rc)\.[0-9]{1,9})?)"
 
 
 class Tarball:

@@ -6,13 +6,14 @@ State and halt answer at any time.
 
 from __future__ import annotations
 
+import functools
 import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from tasks.delve.connection import (
     Connection,
@@ -42,6 +43,26 @@ _LOAD = {
 }
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _checked(method: Callable[P, T]) -> Callable[P, T]:
+    """Let a method raise DelveError if a reply of Delve has another form."""
+
+    @functools.wraps(method)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise DelveError(
+                f"{method.__name__}: the answer of Delve has another form ({error!r})",
+                "use the Delve of this instance, run: doit toolchain:delve",
+            ) from error
+
+    return checked
+
+
 class Delve(Connection):
     """Client of a headless Delve at `host:port`, for one thread; `timeout` is in seconds.
 
@@ -49,6 +70,7 @@ class Delve(Connection):
     DelveError, or DelveTimeoutError if no answer comes in time.
     """
 
+    @_checked
     def state(self) -> State:
         """Return the state of the program without stopping it."""
         try:
@@ -61,6 +83,7 @@ class Delve(Connection):
             return State(exit_status=raw["exitStatus"])
         return State(running=True) if raw["Running"] else State(stop=Stop.from_delve(raw))
 
+    @_checked
     def halt(self, timeout: float = 3.0) -> Stop:
         """Pause the program if it runs, and return where it is paused."""
         state = self.state()
@@ -95,12 +118,14 @@ class Delve(Connection):
             if halt is not None and halt.breakpoint is None:
                 self.resume()
 
+    @_checked
     def breakpoints(self) -> tuple[Breakpoint, ...]:
         """Return the users' breakpoints by id; Delve's breakpoints for panics have negative ids."""
         raw = self._call_paused("ListBreakpoints", All=False)["Breakpoints"]
         breakpoints = [Breakpoint.from_delve(item) for item in raw if item["id"] > 0]
         return tuple(sorted(breakpoints, key=lambda item: item.id))
 
+    @_checked
     def break_at(
         self,
         *,
@@ -128,6 +153,7 @@ class Delve(Connection):
         for item in self.breakpoints():
             self.clear(item.id)
 
+    @_checked
     def stack(self, depth: int = 50, goroutine: int = -1) -> tuple[Frame, ...]:
         """Return the stack of a goroutine (-1 is the current one), innermost call first."""
         raw = self._call_paused("Stacktrace", Id=goroutine, Depth=depth - 1, Full=False)
@@ -141,20 +167,24 @@ class Delve(Connection):
         """Return the local variables of a stack frame."""
         return self._variables("ListLocalVars", "Variables", frame, goroutine)
 
+    @_checked
     def evaluate(self, expression: str, goroutine: int = -1) -> Variable:
         """Return the value of a Go expression in the innermost stack frame of a goroutine."""
         scope = {"GoroutineID": goroutine, "Frame": 0}
         raw = self._call_paused("Eval", Scope=scope, Expr=expression, Cfg=_LOAD)
         return Variable.from_delve(raw["Variable"])
 
+    @_checked
     def functions(self, pattern: str = "") -> tuple[str, ...]:
         """Return the full names of the functions that match a regular expression."""
         return tuple(self._call_paused("ListFunctions", Filter=pattern)["Funcs"])
 
+    @_checked
     def source_files(self, pattern: str = "") -> tuple[str, ...]:
         """Return the paths of the source files that match a regular expression."""
         return tuple(self._call_paused("ListSources", Filter=pattern)["Sources"])
 
+    @_checked
     def detach(self, kill: bool = False) -> None:
         """Detach from a paused program; Delve exits. A program that Delve started is killed.
 
@@ -177,6 +207,7 @@ class Delve(Connection):
             raise DelveRunningError(text, "halt it first")
         return self.call(method, **params)
 
+    @_checked
     def _variables(self, method: str, key: str, frame: int, goroutine: int) -> tuple[Variable, ...]:
         scope = {"GoroutineID": goroutine, "Frame": frame}
         raw = self._call_paused(method, Scope=scope, Cfg=_LOAD)[key] or ()

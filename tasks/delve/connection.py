@@ -128,8 +128,10 @@ class Connection:
             *lines, self._partial = b"".join(chunks).split(b"\n")
         try:
             for reply in map(json.loads, lines):
-                self._replies[reply["id"]] = reply
-        except (ValueError, KeyError, TypeError):
+                if not isinstance(reply["error"], str | None):
+                    raise TypeError
+                self._replies[reply["id"]] = {"result": reply["result"], "error": reply["error"]}
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise self._lost("the server is not Delve") from None
 
     def _lost(self, why: object) -> DelveError:

@@ -65,7 +65,7 @@ def compare(settings: Settings, tree: Path, component: Component) -> Difference:
     Raises Failure if the script has no dry run, does not run this component, or cannot be isolated.
     """
     script = tree / SCRIPT
-    if "DRY_RUN" not in (script.read_text() if script.is_file() else ""):
+    if "DRY_RUN" not in (script.read_text(errors="replace") if script.is_file() else ""):
         raise Failure(f"{script} has no dry run", "use Kubernetes 1.34 or newer for --upstream")
     with tempfile.TemporaryDirectory(prefix="stepkube-dry-run-") as folder:
         scratch = Path(folder)
@@ -80,7 +80,9 @@ def compare(settings: Settings, tree: Path, component: Component) -> Difference:
             str(scratch / "logs"): str(settings.paths.logs),
             str(scratch / "tmp"): str(settings.paths.config),
         }
-        files = {path.name: path.read_text() for path in (scratch / "tmp").glob("*.yaml")}
+        files = {
+            path.name: path.read_text(errors="replace") for path in (scratch / "tmp").glob("*.yaml")
+        }
         ours = {path.name: text for path, text in component.files.items()}
         return difference(
             {**flags(component.argv[1:]), **fields(ours)},

@@ -16,6 +16,7 @@ from tasks.core.errors import Failure
 from tasks.gomod import goproxy, sumdb
 from tasks.settings.load import Settings
 from tasks.system import download, resources
+from tasks.system.unpack import refused
 
 IsExecutable = Callable[[str, bytes], bool]
 """Returns, for a file name and the first two bytes of the file, whether to make it executable."""
@@ -55,25 +56,46 @@ def fetch(settings: Settings, module: str, version: str) -> tuple[Path, str]:
 
 
 def unpack(archive: Path, prefix: str, root: Path, is_executable: IsExecutable) -> None:
-    """Unpack the files below `prefix` to `root`. Raises Failure if the zip has any other file."""
-    with zipfile.ZipFile(archive) as zipped:
-        entries = zipped.infolist()
-        size = sum(entry.file_size for entry in entries) / resources.GIB
-        resources.require_disk(root, round(size + 0.1, 2), f"unpacking {archive.name}")
-        heartbeat = console.Heartbeat()
-        for number, entry in enumerate(entries, 1):
-            name = entry.filename.removeprefix(prefix)
-            unsafe = {"", ".", "..", ".git"}.intersection(name.split("/"))
-            if name == entry.filename or unsafe:
-                raise Failure(
-                    f"{archive.name} has a file outside {prefix}, or in .git: {entry.filename}"
-                )
-            target = root / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with zipped.open(entry) as source, target.open("wb") as out:
-                first_bytes = source.read(2)
-                out.write(first_bytes)
-                shutil.copyfileobj(source, out)
-            if is_executable(name, first_bytes):
-                target.chmod(0o755)
-            heartbeat.beat(f"unpacking {archive.name}: {number} of {len(entries)} files")
+    """Unpack the files below `prefix` to `root`.
+
+    Raises Failure if the zip is damaged, or has any other file.
+    """
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            entries = zipped.infolist()
+            size = sum(entry.file_size for entry in entries) / resources.GIB
+            resources.require_disk(root, round(size + 0.1, 2), f"unpacking {archive.name}")
+            heartbeat = console.Heartbeat()
+            for number, entry in enumerate(entries, 1):
+                _write(zipped, entry, _name(entry, prefix, archive), root, is_executable)
+                heartbeat.beat(f"unpacking {archive.name}: {number} of {len(entries)} files")
+    except sumdb.DAMAGED_ZIP as error:
+        raise Failure(f"{archive.name} is not a complete zip file: {error}") from error
+    except OSError as error:
+        raise refused(archive, error) from error
+
+
+def _name(entry: zipfile.ZipInfo, prefix: str, archive: Path) -> str:
+    """Return the name of a file below `prefix`. Raises Failure if it is elsewhere."""
+    name = entry.filename.removeprefix(prefix)
+    unsafe = {"", ".", "..", ".git"}.intersection(name.split("/"))
+    if name == entry.filename or unsafe:
+        raise Failure(f"{archive.name} has a file outside {prefix}, or in .git: {entry.filename!r}")
+    return name
+
+
+def _write(
+    zipped: zipfile.ZipFile,
+    entry: zipfile.ZipInfo,
+    name: str,
+    root: Path,
+    is_executable: IsExecutable,
+) -> None:
+    target = root / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with zipped.open(entry) as source, target.open("wb") as out:
+        first_bytes = source.read(2)
+        out.write(first_bytes)
+        shutil.copyfileobj(source, out)
+    if is_executable(name, first_bytes):
+        target.chmod(0o755)

@@ -10,7 +10,7 @@ from tasks.core.errors import Failure
 Release = tuple[int, int, int]
 """A version as (major, minor, patch), for example (1, 15, 15); a missing patch is 0."""
 
-_NUMBER = r"(\d+)\.(\d+)(?:\.(\d+))?"
+_NUMBER = r"([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?"
 
 
 def release(text: str) -> Release | None:

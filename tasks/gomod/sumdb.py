@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
+from lzma import LZMAError
 from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.gomod.tlog import Read, Signer, check_inclusion, open_note, signer, tiles
-from tasks.system import download, files
+from tasks.system import damage, download, files
+from tasks.system.unpack import refused
 
+DAMAGED_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, LZMAError),
+    *(ValueError, RuntimeError, OverflowError, KeyError, struct.error),
+)
+"""Errors of zipfile: a zip is damaged, encrypted (RuntimeError), or its compression is unknown."""
 VERIFIER_KEYS = {
     "sum.golang.org": "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",
 }
@@ -42,8 +51,11 @@ def lookup(
     trusted, url = database(sumdb_name)
     key = f"{_escape(module)}@{_escape(version)}"
     cached = cache / trusted.name / key
-    if cached.is_file():
-        return hash_of(cached.read_text(), module, version)
+    if os.path.lexists(cached):
+        try:
+            return hash_of(damage.read_text(cached), module, version)
+        except (Failure, damage.DamagedError) as error:
+            damage.set_aside(cached, error, "the record is fetched again")
     failures: list[Failure] = []
     for base in [*(f"{proxy.rstrip('/')}/sumdb/{trusted.name}" for proxy in goproxy_urls), url]:
         try:
@@ -113,7 +125,9 @@ def hash_zip(path: Path) -> str:
                 with archive.open(name) as stream:
                     digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
                 listing.update(f"{digest.hexdigest()}  {name}\n".encode())
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+    except OSError as error:
+        raise refused(path, error) from error
+    except DAMAGED_ZIP as error:
         raise Failure(f"{path.name} is not a complete zip file: {error}") from error
     return "h1:" + base64.b64encode(listing.digest()).decode()
 

@@ -62,7 +62,7 @@ def plan_commands(
     """Return the commands that install the packages `to_install` and start the service."""
     release = ""
     if to_install and manager.family == "rpm" and missing(manager, ["epel-release"]):
-        text = OS_RELEASE.read_text() if OS_RELEASE.is_file() else ""
+        text = OS_RELEASE.read_text(errors="replace") if OS_RELEASE.is_file() else ""
         release = epel_release(text, mirrors)
     commands = list(install_commands(manager, to_install, release))
     checks = ("is-enabled", "is-active")

@@ -13,7 +13,7 @@ from tasks.core.errors import Failure
 from tasks.settings.load import ROOT
 
 FILE = ROOT / "templates" / "facts.yaml"
-_MINOR = re.compile(r"v?(\d+)\.(\d+)(?!\d)")
+_MINOR = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})(?!\d)")
 
 
 class Minor(NamedTuple):

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 
 def is_minor(requested: str) -> bool:
     """Return whether a text names a minor, such as v1.32, not one version of a minor."""
-    return re.fullmatch(r"v\d+\.\d+", requested) is not None
+    return re.fullmatch(r"v[0-9]{1,9}\.[0-9]{1,9}", requested) is not None
 
 
 def is_release(tag: str) -> bool:
     """Return whether a tag is a release or pre-release of upstream, such as v1.32.0-rc.1."""
-    return re.fullmatch(r"v1\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?", tag) is not None
+    return re.fullmatch(r"v1(\.[0-9]{1,9}){2}(-(alpha|beta|rc)\.[0-9]{1,9})?", tag) is not None
 
 
 def newest(requested: str, offered: Iterable[str]) -> str:
@@ -22,7 +22,7 @@ def newest(requested: str, offered: Iterable[str]) -> str:
     Pre-releases do not count. The result is empty if no release matches.
     """
     prefix = f"{requested}." if is_minor(requested) else ""
-    releases = [name for name in offered if re.fullmatch(r"v\d+\.\d+\.\d+", name)]
+    releases = [name for name in offered if re.fullmatch(r"v[0-9]{1,9}(\.[0-9]{1,9}){2}", name)]
     matching = [name for name in releases if name.startswith(prefix)]
     return max(matching, key=lambda name: [int(n) for n in name[1:].split(".")], default="")
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from tasks.core.errors import Failure
 from tasks.gomod.release import Release, release
 from tasks.settings.load import Settings
-from tasks.system import files, network, state
+from tasks.system import damage, files, network, state
 from tasks.system.inherited import SYSTEM_PATH
 from tasks.system.resources import architecture
 from tasks.system.run import run
 
 ORIGIN = ".stepkube-origin"
 """File with the origin of a toolchain folder; written last, in a complete folder."""
+_UNKNOWN = "unknown"
 _PASSED = re.compile(r"(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO", re.IGNORECASE)
 
 
@@ -70,6 +71,21 @@ def save_tool(settings: Settings, tool: Tool, **more: str) -> None:
     if tool.root:
         record["root"] = str(tool.root)
     files.write_json(settings.paths.tool(tool.name), record)
+
+
+def origin_of(folder: Path, name: str = ORIGIN) -> str:
+    """Return the origin of a complete folder of the toolchain; "unknown" if the file is damaged."""
+    path = folder / name
+    try:
+        text = damage.read_text(path)
+        if text and text.isprintable():
+            return text
+        problem = "it has no line of text"
+    except damage.DamagedError as error:
+        problem = str(error)
+    damage.set_aside(path, problem, f"the origin of {folder} is unknown now")
+    files.write(path, _UNKNOWN)
+    return _UNKNOWN
 
 
 def installed_go() -> Iterator[Tool]:

@@ -16,7 +16,8 @@ from tasks.system.git import Git
 LARGE = 64 << 20
 """Bytes that a source file does not have: the largest of Kubernetes has 6 MiB."""
 _LFS = b"version https://git-lfs.github.com/spec/"
-_SEMVER = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+_NUMBER = "([0-9]{1,9})"
+_SEMVER = re.compile(rf"v{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,19 @@ def guess_version(tree: Path, commit: str) -> str:
     """
     base = tree / "staging/src/k8s.io/component-base/version/base.go"
     if base.is_file():
-        match = re.search(r'DefaultKubeBinaryVersion\s*=\s*"(\d+\.\d+)"', base.read_text())
+        match = re.search(r'DefaultKubeBinaryVersion\s*=\s*"([0-9]{1,9}\.[0-9]{1,9})"', _text(base))
         if match:
             return f"v{match[1]}.0-alpha.0+{commit[:12]}"
     logs = [*tree.glob("CHANGELOG/CHANGELOG-1.*.md"), *tree.glob("CHANGELOG-1.*.md")]
-    newest = max((_log_minor(log) for log in logs), default=None)
-    if newest is not None:
-        log = next(log for log in logs if _log_minor(log) == newest)
-        tag = re.search(rf"^# (v1\.{newest}\.[0-9A-Za-z.-]+)", log.read_text(), re.MULTILINE)
+    matches = {log: re.fullmatch(rf"CHANGELOG-1\.{_NUMBER}", log.stem) for log in reversed(logs)}
+    minors = {int(match[1]): log for log, match in matches.items() if match and log.is_file()}
+    if minors:
+        newest = max(minors)
+        tag = re.search(rf"^# (v1\.{newest}\.[0-9A-Za-z.-]+)", _text(minors[newest]), re.MULTILINE)
         return f"{tag[1] if tag else f'v1.{newest}.0-alpha.0'}+{commit[:12]}"
     old = tree / "CHANGELOG.md"
-    text = old.read_text(errors="replace") if old.is_file() and not old.is_symlink() else ""
-    tags = re.findall(r"^# (v1\.\d+\.\d+\S*)", text, re.MULTILINE)
+    text = _text(old) if old.is_file() and not old.is_symlink() else ""
+    tags = re.findall(r"^# (v1\.[0-9]{1,9}\.[0-9]+\S*)", text, re.MULTILINE)
     if tags:
         return f"{max(tags, key=lambda tag: int(tag.split('.')[1]))}+{commit[:12]}"
     raise Failure(
@@ -117,5 +119,5 @@ def guess_version(tree: Path, commit: str) -> str:
     )
 
 
-def _log_minor(log: Path) -> int:
-    return int(log.stem.rpartition(".")[2])
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace")

@@ -13,7 +13,7 @@ from tasks.kubernetes.tree import Checkout, guess_version, is_version
 MOST_OTHER_TAGS = 50
 """Number of tags v1.* without a version that are skipped in the history."""
 SCRIPT = "hack/lib/version.sh"
-_NUMBERS = re.compile(r"v(\d+)\.(\d+)(?:\.\d+)?(-.*)?(?:\+.*)?")
+_NUMBERS = re.compile(r"v([0-9]{1,9})\.([0-9]{1,9})(?:\.[0-9]{1,9})?(-.*)?(?:\+.*)?")
 _ASSIGNMENT = re.compile(r"^(?:export )?KUBE_GIT_(\w+)=(['\"]?)(.*)\2\s*$", re.MULTILINE)
 
 
@@ -33,7 +33,7 @@ def describe(text: str) -> str:
     v1.1.0-1-gHASH becomes v1.1.0-1+HASH, v1.1.0-alpha.0-6-gHASH becomes v1.1.0-alpha.0.6+HASH.
     Other texts are returned unchanged.
     """
-    match = re.fullmatch(r"(v[^-]+)(-[^-]+)?-(\d+)-g([0-9a-f]{14,40})", text)
+    match = re.fullmatch(r"(v[^-]+)(-[^-]+)?-([0-9]{1,9})-g([0-9a-f]{14,40})", text)
     return _add_commits(f"{match[1]}{match[2] or ''}", int(match[3]), match[4]) if match else text
 
 
@@ -52,7 +52,7 @@ def worktree_version(checkout: Checkout) -> str:
     arguments = ("describe", "--tags", "--match=v1.*", "--abbrev=14")
     while len(excluded) < MOST_OTHER_TAGS:
         text = checkout.git.run(*arguments, *excluded, check=False).stdout.strip()
-        found = re.sub(r"-\d+-g[0-9a-f]{14,40}$", "", text)
+        found = re.sub(r"-[0-9]{1,9}-g[0-9a-f]{14,40}$", "", text)
         if not found:
             break
         tag = _best_tag(checkout, found)

@@ -28,7 +28,7 @@ def _is_available(root: Path, builtin: Path, name: str) -> bool:
     """Return whether a kernel module is loaded or part of the kernel."""
     paths = [root / "sys" / "module" / name, root / "proc" / "net" / name]
     loaded = root / "proc" / "modules"
-    lines = loaded.read_text().splitlines() if loaded.is_file() else []
+    lines = loaded.read_text(errors="replace").splitlines() if loaded.is_file() else []
     return (
         any(path.exists() for path in paths)
         or any(line.split(" ", 1)[0] == name for line in lines)
@@ -40,4 +40,7 @@ def _is_listed(file: Path, name: str) -> bool:
     """Return whether a file of depmod(8) lists a kernel module, compressed or not."""
     if not file.is_file():
         return False
-    return any(f"/{name}.ko" in line.partition(":")[0] for line in file.read_text().splitlines())
+    return any(
+        f"/{name}.ko" in line.partition(":")[0]
+        for line in file.read_text(errors="replace").splitlines()
+    )

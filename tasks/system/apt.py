@@ -66,7 +66,7 @@ class Archive:
             hosts = re.findall(r"https://([^\s/:]+)", self.list)
             options = _options(self.folder, self._mirror, network.ca_file(self._settings), hosts)
             files.write_if_changed(self._config, options)
-            if stamp.is_file() and stamp.read_text() == today:
+            if stamp.is_file() and stamp.read_bytes() == today.encode():
                 return
             for name in ("state/lists/partial", "cache/archives/partial", "empty"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)

@@ -64,10 +64,14 @@ def select(mirror: str, suites: Sequence[str], *, system: bool) -> list[Source]:
 def system_sources(folder: Path = Path("/etc/apt")) -> list[Source]:
     """Return the enabled package sources of the system, from .list and .sources files."""
     lists = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.list"))]
-    found = [source for path in lists if path.is_file() for source in _one_line(path.read_text())]
+    found = [source for path in lists if path.is_file() for source in _one_line(_text(path))]
     for path in sorted((folder / "sources.list.d").glob("*.sources")):
-        found += _deb822(path.read_text())
+        found += _deb822(_text(path))
     return list(dict.fromkeys(found))
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace")
 
 
 def _one_line(text: str) -> Iterator[Source]:
@@ -93,7 +97,7 @@ def _deb822(text: str) -> Iterator[Source]:
 def _code_names() -> list[str]:
     """Return the code names of this system's release, then of the release it is based on."""
     release = Path("/etc/os-release")
-    text = release.read_text() if release.is_file() else ""
+    text = _text(release) if release.is_file() else ""
     keys = ("VERSION_CODENAME", "DEBIAN_CODENAME", "UBUNTU_CODENAME")
     found = (re.search(rf'^{key}="?([\w-]+)', text, re.MULTILINE) for key in keys)
     return [match[1] for match in found if match]

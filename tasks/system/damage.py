@@ -17,7 +17,15 @@ class DamagedError(Exception):
 
 
 def read_text(path: Path, limit: int = LIMIT) -> str:
-    """Return the text of a regular file: never wait for a pipe, never read a device.
+    """Return the text of a regular file; see `read_bytes`."""
+    try:
+        return read_bytes(path, limit).decode()
+    except UnicodeDecodeError as error:
+        raise DamagedError(f"it is not UTF-8 at byte {error.start}") from error
+
+
+def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
+    """Return the content of a regular file: never wait for a pipe, never read a device.
 
     Raises DamagedError, FileNotFoundError, or another OSError if this user cannot read the file.
     """
@@ -36,10 +44,7 @@ def read_text(path: Path, limit: int = LIMIT) -> str:
         os.close(descriptor)
     if len(data) > limit:
         raise DamagedError(f"it is larger than {limit >> 10} KiB")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise DamagedError(f"it is not UTF-8 at byte {error.start}") from error
+    return data
 
 
 def set_aside(path: Path, problem: object, effect: str = "") -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from tasks.core import console, redact, timeline
 from tasks.core.errors import Failure
-from tasks.system import files, network, resources
+from tasks.system import damage, files, network, partial, resources
 
 Verify = Callable[[Path], None]
 
@@ -28,10 +28,6 @@ _TRANSFER_ERRORS = (OSError, http.client.HTTPException)
 
 class NotFound(Failure):
     """The server answers, but it does not give the file: a status 4xx, or a missing local file."""
-
-
-class _Changed(Exception):  # noqa: N818 - not an error: the file is fetched from its start
-    """The server's file is not the file that a previous transfer began."""
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -76,8 +72,10 @@ def fetch(
         except Failure as failure:
             failures.append(failure)
         else:
+            if target.is_dir():
+                damage.set_aside(target, "it is a folder")
             part.replace(target)
-            _state_file(part).unlink(missing_ok=True)
+            partial.state_file(part).unlink(missing_ok=True)
             return url
     raise combined(
         failures or [Failure(f"no address to download {target.name} from is configured")],
@@ -112,7 +110,7 @@ def _fetch_verified(url: str, part: Path, verify: Verify, timeout: float, ca_bun
     try:
         verify(part)
     except Failure as failure:
-        _drop(part)
+        partial.drop(part)
         if not resumed:
             raise Failure(f"{url}: {failure.message}", failure.hint) from failure
         _fetch_verified(url, part, verify, timeout, ca_bundle)
@@ -122,7 +120,7 @@ def _transfer(url: str, part: Path, timeout: float, ca_bundle: str) -> None:
     """Fetch the missing bytes of `part`; continue after a break if the last try brought bytes."""
     last_error: Exception = OSError("the connection broke too often")
     for _ in range(_TRIES):
-        offset = _size(part)
+        offset = partial.size(part)
         try:
             with timeline.span(Path(urlsplit(url).path).name, "download", url=redact.mask(url)):
                 return _append(url, part, offset, timeout, ca_bundle)
@@ -130,30 +128,30 @@ def _transfer(url: str, part: Path, timeout: float, ca_bundle: str) -> None:
             error.close()
             if not offset or error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise _failure(url, error) from error
-            _drop(part)
-        except _Changed:
-            _drop(part)
+            partial.drop(part)
+        except partial.Changed:
+            partial.drop(part)
         except _TRANSFER_ERRORS as error:
             last_error = error
-            if _size(part) <= offset:
+            if partial.size(part) <= offset:
                 break
     raise _failure(url, last_error)
 
 
 def _append(url: str, part: Path, offset: int, timeout: float, ca_bundle: str) -> None:
     """Fetch the file from `offset`, or from 0 if the server has no ranges or the file changed."""
-    previous = _state_file(part).read_text() if offset and _state_file(part).is_file() else ""
+    previous = partial.read_state(part) if offset else ""
     with _open(url, offset, timeout, ca_bundle, previous) as response:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             offset = 0
-        length = response.headers.get("Content-Length")
-        total = offset + int(length) if length else 0
-        state = f"{_validator(response.headers)}\n{total}"
+        length = re.fullmatch("[0-9]{1,30}", response.headers.get("Content-Length") or "")
+        total = offset + int(length[0]) if length else 0
+        state = f"{partial.validator(response.headers)}\n{total}"
         resumes = _range_start(response.headers) == offset and previous in ("", state)
         if offset and not resumes:
-            raise _Changed
+            raise partial.Changed
         resources.require_disk(part.parent, _gib(total - offset), f"the download of {url}")
-        files.write(_state_file(part), state)
+        files.write(partial.state_file(part), state)
         heartbeat, done = console.Heartbeat(), offset
         with part.open("ab" if offset else "wb") as stream:
             while chunk := response.read(_CHUNK):
@@ -166,15 +164,9 @@ def _append(url: str, part: Path, offset: int, timeout: float, ca_bundle: str) -
         raise ConnectionError(f"the transfer stopped after {done} of {total} bytes")
 
 
-def _validator(headers: Any) -> str:
-    """Return the validator of a file's state (RFC 9110): a strong ETag, or else Last-Modified."""
-    etag = str(headers.get("ETag") or "")
-    return etag if etag.startswith('"') else str(headers.get("Last-Modified") or "")
-
-
 def _range_start(headers: Any) -> int:
     """Return the offset at which a partial answer begins (Content-Range), -1 without one."""
-    span = re.match(r"bytes (\d+)-", str(headers.get("Content-Range") or ""))
+    span = re.match(r"bytes ([0-9]{1,30})-", str(headers.get("Content-Range") or ""))
     return int(span[1]) if span else -1
 
 
@@ -229,20 +221,6 @@ def _proxy_note(url: str) -> str:
     if not proxy or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
         return ""
     return f" (through the proxy {proxy})"
-
-
-def _state_file(part: Path) -> Path:
-    """Return the file with the state (validator and size) of the file that `part` is from."""
-    return part.with_suffix(".of")
-
-
-def _drop(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _state_file(part).unlink(missing_ok=True)
-
-
-def _size(part: Path) -> int:
-    return part.stat().st_size if part.exists() else 0
 
 
 def _gib(size: int) -> float:

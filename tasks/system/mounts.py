@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +15,9 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 def mount_points(folder: Path, table: Path = TABLE) -> list[Path]:
     """Return the mount points below a folder, the last one mounted first."""
     folder = folder.resolve()  # the kernel lists paths without links
-    points = (Path(_unescape(line.split()[4])) for line in table.read_text().splitlines())
+    # the kernel escapes blanks and line breaks of ASCII only, Python would split at others too
+    rows = [line.split(" ") for line in os.fsdecode(table.read_bytes()).split("\n")]
+    points = (Path(_unescape(row[4])) for row in rows if len(row) > 4)
     return [point for point in reversed(list(points)) if folder in point.parents]
 
 

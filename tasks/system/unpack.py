@@ -6,6 +6,7 @@ first and links last, so that no file can be written through a link.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tarfile
@@ -17,11 +18,16 @@ from pathlib import Path
 
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.system import resources
+from tasks.system import files, resources
 from tasks.system.run import run
 
 LIMIT = 8 << 30
 """The maximum size of an unpacked archive in bytes (a Kubernetes tree has 0.3 GiB)."""
+DAMAGED = (
+    *(tarfile.TarError, EOFError, zlib.error, LZMAError),
+    *(KeyError, ValueError, OverflowError, RecursionError, MemoryError),
+)
+"""Errors of tarfile for an archive that is damaged, or that has names or numbers out of range."""
 
 
 def extract(archive: Path, folder: Path, strip: int | None = None) -> float:
@@ -38,9 +44,25 @@ def extract(archive: Path, folder: Path, strip: int | None = None) -> float:
             top = len(_shared_top(members)) if strip is None else strip
             placed = [(_parts(member)[top:], member) for member in members]
             _write(tar, placed, folder, archive.name)
-    except (tarfile.TarError, EOFError, zlib.error, LZMAError, KeyError) as error:
-        raise Failure(f"{archive.name} is damaged or not a tar archive: {error}") from error
-    return max((float(member.mtime) for member in members if member.isfile()), default=0.0)
+    except DAMAGED as error:
+        raise Failure(
+            f"{archive.name} is damaged or not a tar archive: {error}", "get the archive again"
+        ) from error
+    except OSError as error:
+        raise refused(archive, error) from error
+    times = (float(member.mtime) for member in members if member.isfile())
+    return max(filter(math.isfinite, times), default=0.0)
+
+
+def refused(archive: Path, error: OSError) -> Exception:
+    """Return a Failure for a name that no file can have, or for damaged bzip2 data.
+
+    An error of the disk is returned as it is.
+    """
+    if error.errno in files.UNWRITABLE:
+        return error
+    reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return Failure(f"{archive.name} cannot be unpacked: {reason}", "get the archive again")
 
 
 @contextmanager
@@ -67,13 +89,16 @@ def _checked(tar: tarfile.TarFile, name: str) -> Iterator[tarfile.TarInfo]:
 
     A .git folder is left out: its configuration may name programs that git runs.
     """
-    total = 0
+    total, sizes = 0, dict[str, int]()
     for member in tar:
         if member.name.startswith("/") or ".." in member.name.split("/"):
-            raise Failure(f"{name}: {member.name} would leave the folder")
+            raise Failure(f"{name}: {member.name!r} would leave the folder")
         if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
-            raise Failure(f"{name}: {member.name} is not a file, a folder or a link")
-        total += member.size
+            raise Failure(f"{name}: {member.name!r} is not a file, a folder or a link")
+        if member.size < 0:
+            raise Failure(f"{name}: {member.name!r} has the size {member.size}")
+        sizes[member.name] = sizes.get(member.linkname, 0) if member.islnk() else member.size
+        total += sizes[member.name]
         if total > LIMIT:
             raise Failure(f"{name}: its content is larger than {LIMIT >> 30} GiB")
         if ".git" not in _parts(member):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tasks.core.errors import Failure
 from tasks.gomod.release import Release, dotted, require_release
-from tasks.kubernetes.tool_record import Tool
+from tasks.kubernetes.tool_record import Tool, origin_of
 from tasks.settings.load import Settings
-from tasks.system import download, files, sealed
+from tasks.system import download, files, sealed, unpack
 from tasks.system.resources import architecture
 from tasks.toolchain import go_install
 
@@ -67,7 +67,7 @@ def _from_archive(settings: Settings, version: Release, digest: str) -> Tool:
                     shutil.rmtree(home, ignore_errors=True)
             finally:
                 archive.unlink(missing_ok=True)
-    return Tool("cni", dotted(version), home, None, (home / "origin").read_text())
+    return Tool("cni", dotted(version), home, None, origin_of(home, "origin"))
 
 
 def _verify(path: Path, digest: str) -> None:
@@ -81,13 +81,19 @@ def _verify(path: Path, digest: str) -> None:
 
 def _unpack(archive: Path, folder: Path) -> None:
     """Write the plugins of an archive to a folder; their folder in the archive does not matter."""
-    with tarfile.open(archive, "r:gz") as packed:
-        for member in packed:
-            name = Path(member.name).name
-            stream = packed.extractfile(member) if member.isfile() and name in PLUGINS else None
-            if stream:
-                files.write(folder / name, stream.read(), 0o755)
-                sealed.seal(folder / name)
+    try:
+        with tarfile.open(archive, "r:gz") as packed:
+            for member in packed:
+                name = Path(member.name).name
+                stream = packed.extractfile(member) if member.isfile() and name in PLUGINS else None
+                if stream:
+                    files.write(folder / name, stream.read(), 0o755)
+                    sealed.seal(folder / name)
+    except unpack.DAMAGED as error:
+        raise Failure(
+            f"{archive.name} is damaged or not a tar archive: {error}",
+            "set CNI_PLUGINS_VERSION to another release, or mirror.cni to another address",
+        ) from error
     missing = [name for name in PLUGINS if not (folder / name).is_file()]
     if missing:
         raise Failure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.gomod import goproxy
 from tasks.gomod.release import Release, dotted, release
-from tasks.kubernetes.tool_record import ORIGIN, Tool, go_env, installed_go, save_tool
+from tasks.kubernetes.tool_record import ORIGIN, Tool, go_env, installed_go, origin_of, save_tool
 from tasks.settings.load import Settings
 from tasks.system import files, resources, sealed
 from tasks.system.run import follow
@@ -83,12 +84,14 @@ def build(
                     sealed.seal(staging / file)
                 files.write(staging / ORIGIN, f"{module}, built with go{go.version}")
                 shutil.rmtree(home, ignore_errors=True)
-    return Tool(name, dotted(version), home, None, (home / ORIGIN).read_text())
+    return Tool(name, dotted(version), home, None, origin_of(home))
 
 
 def _is_kept(home: Path, programs: Iterable[str]) -> bool:
     """Return whether a folder of the toolchain is complete and its programs are undamaged."""
-    return (home / ORIGIN).is_file() and all(sealed.is_intact(home / name) for name in programs)
+    return os.path.lexists(home / ORIGIN) and all(
+        sealed.is_intact(home / name) for name in programs
+    )
 
 
 def _compile(settings: Settings, go: Tool, require: str, package: str, out: Path) -> None:

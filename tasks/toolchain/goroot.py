@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from tasks.core import console
 from tasks.core.errors import Failure
 from tasks.gomod import goproxy, modzip
 from tasks.gomod.release import Release, dotted, release, require_release
+from tasks.kubernetes import tool_record
 from tasks.kubernetes.tool_record import ORIGIN, Tool, go_env, goroot_programs, installed_go
 from tasks.settings.load import Settings
-from tasks.system import download, files, sealed
+from tasks.system import download, files, sealed, unpack
 from tasks.system.apt import Archive
 from tasks.system.resources import architecture
 from tasks.system.run import run
@@ -64,7 +64,7 @@ def kept_goroot(settings: Settings) -> Iterator[Tool]:
     for version, file in sorted(found, reverse=True):
         root = file.parent
         if all(map(sealed.is_intact, goroot_programs(root))):
-            yield Tool("go", go_name(version), root / "bin/go", root, file.read_text())
+            yield Tool("go", go_name(version), root / "bin/go", root, tool_record.origin_of(root))
 
 
 def from_proxies(settings: Settings, requested: Release) -> Tool:
@@ -179,8 +179,7 @@ def _from_release(
         key="mirror.go",
     )
     with files.staged(_home(settings, version)) as root:
-        console.progress(f"unpacking {name}")
-        run("tar", "-xzf", archive, "-C", root, "--strip-components=1", "--no-same-owner")
+        unpack.extract(archive, root, strip=1)
         archive.unlink()
         return _finish(settings, version, root, base)
 
