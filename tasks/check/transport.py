@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from tasks.components import image_mirrors
+from tasks.core.errors import Failure
 from tasks.core.redact import mask
 from tasks.gomod import goproxy
 from tasks.settings.load import Settings
@@ -16,7 +17,8 @@ from tasks.settings.load import Settings
 def warnings(settings: Settings) -> Iterator[str]:
     """Yield a warning for each address without TLS, and for a checksum database that is off.
 
-    The packages of mirror.apt have signatures, which apt checks without regard to TLS.
+    The packages of mirror.apt have signatures, which apt checks without regard to TLS. Raises
+    Failure for an address whose host or port is wrong.
     """
     mirror, origin = settings.mirror, settings.origin
     addresses = {
@@ -31,6 +33,7 @@ def warnings(settings: Settings) -> Iterator[str]:
     }
     for key, urls in addresses.items():
         for url in urls:
+            _require_host(url, settings.source(key))
             if is_plain(url):
                 yield (
                     f"{settings.source(key)}: {mask(url)} is without TLS: everyone on the network"
@@ -41,6 +44,16 @@ def warnings(settings: Settings) -> Iterator[str]:
             f"{settings.source('mirror.gosumdb')}: off: Go and Go modules are not verified; use"
             " sum.golang.org"
         )
+
+
+def _require_host(url: str, source: str) -> None:
+    try:
+        _ = urlsplit(url).port if "://" in url else None
+    except ValueError as error:
+        raise Failure(
+            f"{source}: {mask(url)!r} is not an address: {error}",
+            "use an address such as https://mirror.example.org/path",
+        ) from error
 
 
 def is_plain(url: str) -> bool:

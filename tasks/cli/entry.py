@@ -36,7 +36,7 @@ def settings() -> Settings:
     except OSError as error:
         sys.exit(
             f"error: cannot create {error.filename}: {error.strerror}\n"
-            f"  fix: {files.UNWRITABLE_HINT}"
+            f"  fix: {files.unwritable_hint(error, error.filename)}"
         )
     return loaded
 

@@ -100,5 +100,5 @@ def _not_a_flag(source: str, argument: str, before: Flag | None) -> Failure:
     hint = f"--{bare}" if not value or "=" in name else f"--{name}={value.strip(' =')}"
     return Failure(
         f"{source}: {argument!r} is not a flag",
-        f"use for example {hint}" if bare else "use --NAME=VALUE",
+        f"use for example {hint}" if bare.lstrip("=") == bare != "" else "use --NAME=VALUE",
     )

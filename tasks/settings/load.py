@@ -103,7 +103,7 @@ def load(
     arguments, folder = arguments or {}, folder or Path.cwd()
     file = file or variable(environ, "STEPKUBE_CONFIG", folder) or ROOT / FILE
     rows = {row.key: row for row in table()}
-    in_file = read(file, explicit="STEPKUBE_CONFIG" in environ)
+    in_file = read(file, explicit=bool(environ.get("STEPKUBE_CONFIG")))
     for source, keys in ((str(file), in_file), ("the command line", arguments)):
         for key in keys:
             if key not in rows:
@@ -165,15 +165,11 @@ def _unknown(key: str, rows: Mapping[str, Row], source: str) -> Failure:
         )
     close = difflib.get_close_matches(key, rows, n=1, cutoff=0.5)
     near = close if " " not in key else []  # a space: it is the value of an option, not a key
-    hint = (
-        f"did you mean {near[0]}?"
-        if near
-        else (
-            "use a key of docs/configuration.md; if it is the value of an option, write"
-            " --option='a=b'"
-        )
-    )
-    return Failure(f"{source}: there is no setting named {key}", hint)
+    hint = f"did you mean {near[0]}?" if near else "use a key of docs/configuration.md"
+    if not near and source == "the command line":
+        hint += "; if it is the value of an option, write --option='a=b'"
+    shown = key if key.isprintable() and key.strip() == key and key else repr(key)
+    return Failure(f"{source}: there is no setting named {shown}", hint)
 
 
 def _assemble(values: Mapping[str, Any], places: Mapping[str, Place], home: Path) -> Settings:

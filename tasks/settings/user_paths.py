@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ class Place:
             expanded = Path(self._expand(text)).expanduser()
         except RuntimeError:
             raise ValueError("a path: this user has no home folder") from None
+        parts = map(os.fsencode, expanded.parts)
+        if len(os.fsencode(expanded)) >= 4096 or any(len(part) > 255 for part in parts):
+            raise ValueError("a path that Linux can have: it is too long")
         return str(self.folder / expanded)
 
     def _expand(self, text: str) -> str:

@@ -24,6 +24,12 @@ _NO_FOLDER = (FileExistsError, NotADirectoryError)
 UNWRITABLE_HINT = "free disk space, or set STEPKUBE_HOME to a folder that you can write to"
 
 
+def unwritable_hint(error: OSError, folder: object) -> str:
+    """Return the fix for an error of writing to a folder."""
+    in_the_way = f"remove what is in the place of the folder {folder}"
+    return in_the_way if isinstance(error, _NO_FOLDER) else UNWRITABLE_HINT
+
+
 def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
     """Write a file under a temporary name and rename it into place, with exactly `mode`.
 
@@ -43,8 +49,7 @@ def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
             damage.set_aside(path, "it is a folder")
         Path(temporary).replace(path)
     except OSError as error:
-        in_the_way = f"remove what is in the place of the folder {path.parent}"
-        hint = in_the_way if isinstance(error, _NO_FOLDER) else UNWRITABLE_HINT
+        hint = unwritable_hint(error, path.parent)
         raise Failure(f"cannot write {path}: {error.strerror}", hint) from error
     finally:
         if temporary:

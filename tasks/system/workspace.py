@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tasks.settings.paths import Paths
-from tasks.system import files
+from tasks.system import damage, files
 
 UMASK = 0o077
 _WRITABLE = 0o022
@@ -19,6 +19,10 @@ _OTHERS = 0o077
 _SEARCHABLE = 0o011
 _OF_PODS = {"containerd", "kubelet", "pods"}
 """Folders below an instance with files of pods, which run as any user: the modes are theirs."""
+_FOLDERS = (
+    *("run", "swap", "certs", "config", "logs", "etcd", "build", "toolchain", "addons"),
+    *("containerd", "kubelet", "bin"),
+)
 
 
 def prepare(paths: Paths) -> None:
@@ -28,6 +32,10 @@ def prepare(paths: Paths) -> None:
     """
     os.umask(UMASK)
     instances = paths.home / "instances"
+    below = (paths.instance / name for name in _FOLDERS)
+    for folder in (instances, paths.instance, *below):
+        if os.path.lexists(folder) and not folder.is_dir():
+            damage.set_aside(folder, "it is not a folder")
     files.make_shared(instances)
     paths.run.mkdir(parents=True, exist_ok=True)  # before files.locked, which would let others read
     for folder in (paths.home, instances):

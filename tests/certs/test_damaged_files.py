@@ -9,8 +9,10 @@ from tests.support.certs import changed, doit, load, make, snapshot
 from tests.support.damages import DAMAGES
 
 KINDS = ("zero bytes", "not UTF-8", "cut off", "a folder", "a pipe", "a link to itself")
-NAMES = ("server-ca.crt", "server-ca.key", "client-admin.crt", "client-admin.key")
-NAMES += ("service-account.key", "service-account.pub", "admin.kubeconfig")
+NAMES = (
+    *("server-ca.crt", "server-ca.key", "client-admin.crt", "client-admin.key"),
+    *("service-account.key", "service-account.pub", "admin.kubeconfig"),
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -58,3 +58,11 @@ def test_the_warning_is_printed_by_each_run(tmp_path: Path) -> None:
     for _ in range(2):
         done = doit(tmp_path / "home", "check", STEPKUBE_MIRROR_GO="http://mirror.example.org")
         assert done.returncode == 0 and "STEPKUBE_MIRROR_GO" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["mirror.goproxy", "mirror.git", "origin.git", "origin.tarball"])
+@pytest.mark.parametrize("address", ["http://[", "https://[::1/x", "https://host:99999/x"])
+def test_an_address_that_has_no_host_is_refused(tmp_path: Path, key: str, address: str) -> None:
+    done = doit(tmp_path, "check", f"{key}={address}")
+    assert done.returncode == 1, done
+    assert key in done.stderr and address in done.stderr and "Traceback" not in done.stderr

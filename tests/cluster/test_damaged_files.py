@@ -27,7 +27,7 @@ from tasks.kubernetes import bundle_record, tool_record, tree
 from tasks.runtime import container, refused_flags
 from tasks.settings import load
 from tasks.settings.load import Settings
-from tasks.system import exits, files, process, procfs, sealed, signals
+from tasks.system import exits, files, partial, process, procfs, sealed, signals
 from tests.support import builders, damages
 from tests.support.damages import BUILT, DAMAGES, MODULE
 from tests.support.doit import doit
@@ -46,6 +46,15 @@ def lock_instance(settings: Settings) -> None:
 def lock_component(settings: Settings) -> None:
     with files.locked(settings.paths.run / "kubelet.lock"):
         assert not files.is_locked(settings.paths.run / "etcd.lock")
+
+
+def resumed(settings: Settings) -> str:
+    part = settings.paths.cache / "downloads" / ".x.part"
+    try:
+        return partial.read_state(part)
+    except partial.Changed:
+        partial.drop(part)  # as a download does
+        return ""
 
 
 READERS: dict[str, Callable[[Settings], object]] = {
@@ -75,6 +84,8 @@ READERS: dict[str, Callable[[Settings], object]] = {
     "instance.lock": lock_instance,
     "kubelet.lock": lock_component,
     "mirror.json": mirrors.make,
+    ".stepkube-origin": lambda made: tool_record.origin_of(made.paths.toolchain / "go1.24.0"),
+    ".x.of": resumed,
 }
 
 

@@ -53,6 +53,8 @@ def test_what_is_not_a_file_is_not_read(tmp_path: Path, make: object) -> None:
         ("API_PORT", "9" * 5000),
         ("LOG_DIR", "/tmp/\udcff"),
         ("LOG_DIR", "~nobody-known/x"),
+        ("LOG_DIR", "/" + "x" * 300),
+        ("LOG_DIR", "/x" * 3000),
         ("STEPKUBE_BUILD_KEEP", "nan"),
     ],
 )
@@ -61,3 +63,22 @@ def test_a_variable_with_such_a_value_is_named(variable: str, value: str) -> Non
         load.load({variable: value, "STEPKUBE_CONFIG": "/dev/null"})
     assert variable in caught.value.message or value in caught.value.message
     assert len(caught.value.message) < 500
+
+
+@pytest.mark.parametrize("name", ["", " ", "api ", "a\nb"])
+def test_a_key_that_cannot_be_seen_is_quoted(name: str) -> None:
+    with pytest.raises(Failure) as caught:
+        load.load({}, {name: "1"}, Path(os.devnull))
+    assert repr(name) in caught.value.message
+
+
+def test_an_unknown_key_of_a_file_is_not_taken_for_an_option(tmp_path: Path) -> None:
+    file = tmp_path / "stepkube.yaml"
+    file.write_text("1: 2\n")
+    with pytest.raises(Failure) as caught:
+        load.load({"STEPKUBE_CONFIG": str(file)})
+    assert str(file) in caught.value.message and "--option" not in caught.value.hint
+
+
+def test_an_empty_path_of_the_file_counts_as_not_set() -> None:
+    assert load.load({"STEPKUBE_CONFIG": ""}, {}, Path("/nowhere/stepkube.yaml")).version == "auto"

@@ -71,6 +71,8 @@ def write_all(settings: Settings) -> dict[str, Path]:
         paths.run / "instance.lock": "",
         paths.run / "kubelet.lock": "",
         paths.mirror: {"go": "https://example.org"},
+        paths.toolchain / "go1.24.0" / ".stepkube-origin": "a test",
+        paths.cache / "downloads" / ".x.of": '"etag"\n5',
     }
     for path, value in contents.items():
         if not path.exists():

@@ -18,6 +18,7 @@ from tasks.settings import load
 from tasks.settings.load import ROOT, Settings
 from tasks.system import exits, files, process, workspace
 from tasks.system.run import run
+from tests.support import doit as runs
 
 SECRET = "secret in a log"
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
@@ -214,3 +215,31 @@ def test_a_user_that_owns_the_credentials_reaches_them_after_any_later_run(made:
     for path in (certs / "server-ca.key", certs / "kubelet.kubeconfig", certs):
         done = subprocess.run(["head", "-c1", str(path)], user="nobody", cwd="/", check=False)
         assert done.returncode != 0
+
+
+@pytest.mark.parametrize("kind", ["a file", "a link that leads nowhere"])
+@pytest.mark.parametrize(
+    "name", [".", "run", "swap", "certs", "config", "logs", "build", "toolchain", "addons"]
+)
+def test_what_is_in_the_place_of_a_folder_is_set_aside(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    place = tmp_path / "instances/default" / name
+    place.parent.mkdir(parents=True)
+    if kind == "a file":
+        place.write_text("mine")
+    else:
+        place.symlink_to("nowhere")
+    for task in ("status", "down", "certs:service-account"):
+        done = runs.doit(tmp_path, task)
+        assert done.returncode == 0, done
+        assert "Traceback" not in done.stderr and ("damaged" in done.stderr) == (task == "status")
+    aside = place.with_name(f"{place.name}.damaged")
+    assert aside.is_symlink() or aside.read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_the_workspace_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("mine")
+    done = runs.doit(tmp_path / "home", "status")
+    assert done.returncode == 1 and str(tmp_path / "home") in done.stderr
+    assert "remove" in done.stderr and "disk" not in done.stderr
