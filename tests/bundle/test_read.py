@@ -6,10 +6,11 @@ import gzip
 import hashlib
 import io
 import json
-import platform
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_a_bundle_of_another_architecture_is_refused(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     architecture, other = resources.architecture(), load(tmp_path / "two")
-    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine="riscv64"))
     message = import_into(other, bundle)
     assert f"is for {architecture}" in message and "riscv64" in message
     require_nothing_imported(other)

@@ -202,7 +202,7 @@ def test_undebug_restarts_a_component_whose_settings_are_wrong_today(
     def refuse(*_: object) -> Component:
         raise Failure("toy refuses its command line", "correct this setting")
 
-    monkeypatch.setattr(processes, "with_accepted_flags", refuse)
+    monkeypatch.setattr(accepted_flags, "with_accepted_flags", refuse)
     monkeypatch.setattr(detach, "detach", lambda *_: False)
     after = swap.leave(gated, "toy")
     assert before is not None and after is not None and after.alive()

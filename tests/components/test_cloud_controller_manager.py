@@ -218,7 +218,7 @@ def user_program_environ(tmp_path: Path, toy: Path, config: Path) -> Iterator[di
         "STEPKUBE_CLOUD_CONTROLLER_MANAGER_PORT": str(free_port()),
     }
     chosen = load.load(environ)
-    lock = dict.fromkeys(("commit", "origin", "requested", "tree"), "")
+    lock = dict.fromkeys(("commit", "origin", "requested"), "") | {"tree": str(tmp_path)}
     files.write_json(chosen.paths.lock, {**lock, "version": "v1.11.0"})
     yield environ
     processes.stop(chosen, ccm.NAME)

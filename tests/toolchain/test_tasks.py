@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -304,5 +304,5 @@ def test_the_tasks_name_their_dependencies(tmp_path: Path) -> None:
 
 def test_architectures_are_named_as_go_does(monkeypatch: pytest.MonkeyPatch) -> None:
     for machine, name in (("x86_64", "amd64"), ("aarch64", "arm64"), ("riscv64", "riscv64")):
-        monkeypatch.setattr(platform, "machine", lambda machine=machine: machine)
+        monkeypatch.setattr(os, "uname", lambda machine=machine: SimpleNamespace(machine=machine))
         assert resources.architecture() == name
