@@ -122,8 +122,14 @@ def nested_repository(tree: Path, rng: random.Random) -> None:
     (folder / "third.go").write_text(f"package third\n\nconst Name = {rng.randrange(1000)}\n")
 
 
+def reveal(tree: Path) -> None:
+    """Let git show all edits again; of two options in one call, it obeys one."""
+    for option in ("--no-skip-worktree", "--no-assume-unchanged"):
+        miniature.git(tree, "update-index", option, MAIN)
+
+
 def other_branch(tree: Path, rng: random.Random) -> None:
-    miniature.git(tree, "update-index", "--no-skip-worktree", "--no-assume-unchanged", MAIN)
+    reveal(tree)
     Git(tree).run("checkout", "--force", rng.choice(("main", "other")), check=False)
 
 
@@ -185,7 +191,7 @@ def tree(chosen: Settings) -> Path:
 
 def repair(tree: Path) -> None:
     """Make a tree that does not compile one that does; go and doit agree on both."""
-    miniature.git(tree, "update-index", "--no-skip-worktree", "--no-assume-unchanged", MAIN)
+    reveal(tree)
     git = Git(tree)
     git.run("reset", "--hard", check=False)
     git.run("clean", "-ffdx", "--", "pkg", check=False)
