@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_LIMIT = 1000
-"""Values that are kept: the last ones that were used; a run uses 300."""
+_LIMIT = 2000
+"""Values that are kept: the last ones that were used; a run uses 800."""
 _SETTLED = 2 * 10**9
 """Nanoseconds after which another write to a file gives it another time stamp."""
 
@@ -52,12 +52,12 @@ class Cache:
         OSError if an input does not exist.
         """
         identity = _identity(inputs)  # before the files are read
-        known, data = self._entries.pop(key, ((), b""))
-        if known == identity:
-            self._entries[key] = known, data  # now the last one that was used
-            return marshal.loads(data)  # noqa: S302 - from a file that only this user can write
+        known = self._entries.pop(key, None)
+        if known is not None and known[0] == identity:
+            self._entries[key] = known  # now the last one that was used
+            return marshal.loads(known[1])  # noqa: S302 - a file that only this user can write
         value = derive()
-        if time.time_ns() - max(max(numbers[:2]) for _, numbers in identity) > _SETTLED:
+        if time.time_ns() - max((max(n[:2]) for _, n in identity), default=0) > _SETTLED:
             self._entries[key] = identity, marshal.dumps(value)
             self._changed = True
         return value

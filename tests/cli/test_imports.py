@@ -17,6 +17,10 @@ FILES = {
     "tasks/toy/__init__.py": "",
     "tasks/toy/one.py": "from tasks.toy import two\nprint('one loads')\nVALUE = 1\n",
     "tasks/toy/two.py": "print('two loads')\ndef value():\n    return VALUE\nVALUE = 2\n",
+    "tasks/toy/data.py": (
+        "import dataclasses\n@dataclasses.dataclass(frozen=True)\n"
+        "class Point:\n    x: int\n    y: int = 2\n"
+    ),
 }
 START = """
 import sys
@@ -60,6 +64,22 @@ def test_the_next_run_compiles_nothing_though_python_keeps_no_byte_code(tree: Pa
     assert {"compiled one.py", "compiled two.py"} < set(run(tree, program))
     assert run(tree, program) == ["one loads", "two loads", "1 2"]
     assert list((tree / "tasks/toy").glob("__pycache__")) == []
+
+
+def test_the_next_run_does_not_compile_the_methods_of_dataclasses(tree: Path) -> None:
+    program = """
+sys.addaudithook(lambda event, args: event == "compile" and args[1] == "<string>"
+    and print("compiled a text"))
+from tasks.toy.data import Point
+print(Point(1), Point(1) == Point(1, 2), hash(Point(1)) == hash(Point(1, 2)))
+try:
+    Point(1).x = 3
+except AttributeError:
+    print("frozen")
+"""
+    values = ["Point(x=1, y=2) True True", "frozen"]
+    assert [line for line in run(tree, program) if "compiled" not in line] == values
+    assert run(tree, program) == values
 
 
 def test_an_edit_is_seen(tree: Path) -> None:
