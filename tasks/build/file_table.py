@@ -153,7 +153,7 @@ def opened(path: Path) -> FileTable:
 
     It is empty if there is none.
     """
-    known = state.load(path, _Saved, lambda saved: saved.format == FORMAT)
+    known = state.load(path, _Saved, lambda saved: saved.format == FORMAT, large=True)
     if known is None:
         return FileTable(path)
     table = FileTable(path, known.files, known.folders, known.serial, known.serial)

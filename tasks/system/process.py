@@ -196,9 +196,11 @@ def with_mode(record: Record, mode: Mode) -> Record:
 def marked(value: str) -> list[Identity]:
     """Return the identities of all processes whose environment has this mark."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and procfs.environ_of(int(entry.name)).get(MARK) == value:
-            identity = procfs.identify(int(entry.name))
+    for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - a Path per process
+        if value not in procfs.read(Path("/proc", name, "environ")):
+            continue
+        if procfs.environ_of(int(name)).get(MARK) == value:
+            identity = procfs.identify(int(name))
             if identity is not None:
                 found.append(identity)
     return found

@@ -106,3 +106,21 @@ def test_what_go_list_reads_of_a_file(more: bytes, same: bool) -> None:
 
 def test_a_digest_is_the_one_of_git(tmp_path: Path) -> None:
     assert blob_digest(b"") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+
+
+def test_a_table_with_a_name_that_is_not_utf8_is_read(tmp_path: Path) -> None:
+    name = os.fsdecode(bytes(tmp_path / "caf") + b"\xe9.go")
+    table = FileTable(tmp_path / "table.json")
+    table.add([name], [])
+    table.save()
+    assert file_table.opened(tmp_path / "table.json").files.keys() == {name}
+
+
+def test_a_table_with_an_impossible_name_is_set_aside(tmp_path: Path) -> None:
+    table = FileTable(tmp_path / "table.json")
+    table.add([str(tmp_path / "NAME")], [])
+    table.save()
+    text = table.path.read_text().replace("NAME", "a\\u0000b")
+    table.path.write_text(text)
+    assert file_table.opened(table.path).files == {}
+    assert (tmp_path / "table.json.damaged").read_text() == text
