@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tasks.build import recipes, sources, store
+from tasks.build import recipes, recorded, sources, store
 from tasks.build.go_command import Recipe
 from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tree import load_checkout
@@ -32,10 +32,10 @@ class Plan:
 def plan_of(settings: Settings, module: str) -> Plan:
     """Return the plan of a module; a binary of the imported bundle is used if it fits."""
     checkout = load_checkout(settings.paths.lock)
-    digests = sources.recorded_digests(settings, module)
+    digests = recorded.digests(settings, module).text
     if not digests:
         sources.update(settings, module)
-        digests = sources.recorded_digests(settings, module)
+        digests = recorded.digests(settings, module).text
     recipe = recipes.recipe_for(settings, checkout, module, digests)
     built_root = bundle_record.built_root(settings, checkout.tree)
     if built_root is not None:

@@ -7,13 +7,12 @@ of them changed. `build:<module>` depends on that file.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.build import digest_list, file_table, go_command, layout, package_list
+from tasks.build import digest_list, file_table, go_command, layout, package_list, recorded
 from tasks.build.file_table import FileTable, State
 from tasks.build.package_list import PackageList
 from tasks.cli.task import action
@@ -23,15 +22,12 @@ from tasks.core.doit_run import once_per_run
 from tasks.kubernetes import facts, tool_record
 from tasks.kubernetes.tree import Checkout, load_checkout
 from tasks.settings.load import Settings
-from tasks.system import damage, files, state
+from tasks.system import files, state
 
 GO_ROOT = "$GOROOT"
 """Path in source digests that stands for the Go toolchain and its standard library."""
 GO_MODULES = "$GOMODCACHE"
 """Start of the paths of Go's module cache in source digests."""
-
-
-_DIGESTS = re.compile(r"([0-9a-f]{40,64}  [^\n]+\n)*")
 
 
 @once_per_run
@@ -53,26 +49,13 @@ def refresh(settings: Settings, module: str) -> None:
 
 def update(settings: Settings, module: str) -> None:
     """Update the source digests of a module; an unchanged file keeps its modification time."""
-    target = settings.paths.sources(module)
-    before = recorded_digests(settings, module)
+    before = recorded.digests(settings, module).text
     after = current_digests(settings, module)
-    if files.write_if_changed(target, after) and before:
+    if after == before:
+        return
+    files.write(settings.paths.sources(module), after)
+    if before:
         console.note(digest_list.describe_changes(before, after))
-
-
-def recorded_digests(settings: Settings, module: str) -> str:
-    """Return the source digests of a module as written; empty if there are none. See state.load."""
-    path = settings.paths.sources(module)
-    try:
-        text = damage.read_text(path)
-        if _DIGESTS.fullmatch(text):
-            return text
-        damage.set_aside(path, "it has a line without a digest")
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except damage.DamagedError as error:
-        damage.set_aside(path, error)
-    return ""
 
 
 @dataclass(frozen=True)
@@ -93,10 +76,10 @@ def current_digests(settings: Settings, module: str) -> str:
     seal = folder / f"{key[:16]}.{settings.name}.json"
     known = state.load(seal, _Seal)
     if known and known.serial == table.serial:
-        text = recorded_digests(settings, module)
-        if files.digest(text) == known.digest:
+        last = recorded.digests(settings, module)
+        if last.digest == known.digest:
             table.save()
-            return text  # no file that counts has changed since
+            return last.text  # no file that counts has changed since
     listed = _packages(settings, checkout, module)
     text = _digests(settings, checkout, listed, table)
     table.save()
@@ -115,7 +98,7 @@ def states(settings: Settings, module: str) -> list[State]:
 
 def has_edits_since(settings: Settings, module: str, before: Sequence[State]) -> bool:
     """Return whether a file of a module was written, added or removed since `states`."""
-    if current_digests(settings, module) != recorded_digests(settings, module):
+    if current_digests(settings, module) != recorded.digests(settings, module).text:
         return True
     now = states(settings, module)
     pairs = zip(before, now, strict=False)

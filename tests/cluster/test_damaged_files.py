@@ -14,7 +14,7 @@ import pytest
 
 from tasks.addons import images
 from tasks.addons import tasks as addons
-from tasks.build import package_list, sources
+from tasks.build import package_list, recorded
 from tasks.build import tasks as build
 from tasks.check import mirrors
 from tasks.cluster import instance_lock
@@ -68,7 +68,7 @@ READERS: dict[str, Callable[[Settings], object]] = {
     f"{BUILT}.json": lambda made: build.load_binary(made, BUILT),
     "origin.lock": lambda made: tree.load_checkout(made.paths.lock),
     "bundle.json": bundle_record.imported_bundle,
-    f"{MODULE}.sources": lambda made: sources.recorded_digests(made, MODULE),
+    f"{MODULE}.sources": lambda made: recorded.digests(made, MODULE).text,
     f"{MODULE}.packages": lambda made: package_list.kept(
         made.paths.sources(MODULE).with_suffix(".packages")
     ),
