@@ -13,6 +13,7 @@ from tasks.bench import edits, measure
 from tasks.bench.measure import Sample
 from tasks.bench.scratch import Scratch
 from tasks.build import go_build, recipes
+from tasks.build.tasks import load_binary
 from tasks.components import registry
 from tasks.core.errors import Failure
 from tasks.kubernetes.tool_record import go_env, load_tool
@@ -52,18 +53,18 @@ class Builds:
             return go(self.scratch, modules)
 
     def compiled(self, path: Path, text: str) -> tuple[Sample, int, bool]:
-        """Append a text to a file and build MODULE.
+        """Edit a file twice and build MODULE each time; the figures are those of the second build.
 
-        Returns the times, the number of packages that go compiled, and whether there is another
-        binary.
+        The first edit of a clean tree always links: the version gets its `-dirty`. Returns the
+        times, the number of packages that go compiled, and whether there is another binary.
         """
-        record = self.scratch.settings.paths.built(MODULE)
-        self.scratch.doit(f"build:{MODULE}")  # without the edit of an earlier row
-        before = record.read_text()
-        comment = text.format(next(self._numbers))
-        with edits.appended(self.scratch.user, self.file(path), comment):
+        file = self.file(path)
+        with edits.appended(self.scratch.user, file, text.format(next(self._numbers))):
+            self.scratch.doit(f"build:{MODULE}")
+            before = load_binary(self.scratch.settings, MODULE).path
+        with edits.appended(self.scratch.user, file, text.format(next(self._numbers))):
             sample, output = self.scratch.doit(f"build:{MODULE}")
-            is_new = record.read_text() != before
+            is_new = load_binary(self.scratch.settings, MODULE).path != before
         return sample, packages(output), is_new
 
     def _function(self) -> str:
