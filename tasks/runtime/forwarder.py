@@ -180,7 +180,7 @@ async def _connect(
     loop = asyncio.get_running_loop()
     failure = OSError(f"{host} has no address")
     for family, _, _, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        target = ipaddress.ip_address(address[0])
+        target = _unmapped(str(address[0]))
         if outside_only and (target.is_loopback or target.is_link_local or target.is_unspecified):
             failure = OSError(f"{host} is an address of the host itself")
             continue
@@ -193,6 +193,12 @@ async def _connect(
         else:
             return server
     raise failure
+
+
+def _unmapped(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an IP address; the IPv4 address for an IPv4-mapped one (RFC 4291, 2.5.5.2)."""
+    address = ipaddress.ip_address(text)
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 async def _main(sandbox: str, mappings: list[str]) -> None:

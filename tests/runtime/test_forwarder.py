@@ -114,7 +114,9 @@ running.terminate()
 def test_the_proxy_reaches_the_network_but_not_the_host() -> None:
     network = 'ip link set lo up && ip address add 10.9.9.1/32 dev lo && exec "$@"'
     argv = ["unshare", "--net", "bash", "-c", network, "bash", sys.executable, "-c", PROXY_CLIENT]
-    urls = ("http://10.9.9.1/v2/?a=b", "http://10.9.9.1/next", "http://127.0.0.1/")
+    own = ("127.0.0.1", "0.0.0.0", "::1", "::ffff:127.0.0.1", "::ffff:0.0.0.0")
+    urls = [f"http://[{name}]/" if ":" in name else f"http://{name}/" for name in own]
+    urls = ["http://10.9.9.1/v2/?a=b", "http://10.9.9.1/next", *urls]
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     done = subprocess.run(
         [*argv, forwarder.__file__, *urls],
@@ -128,7 +130,7 @@ def test_the_proxy_reaches_the_network_but_not_the_host() -> None:
     assert done.stdout.splitlines() == [
         "/v2/?a=b 10.9.9.1",
         "/next 10.9.9.1",
-        "502 127.0.0.1 is an address of the host itself",
+        *(f"502 {name} is an address of the host itself" for name in own),
     ]
 
 
