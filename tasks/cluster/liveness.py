@@ -11,7 +11,7 @@ from tasks.components.base import Component
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.debug import journal
-from tasks.runtime import connectors, port_forwards, sandbox
+from tasks.runtime import connectors, sandbox
 from tasks.settings.load import Settings
 from tasks.system import exits, ports, process, procfs, signals
 from tasks.system.exits import Exit
@@ -42,9 +42,9 @@ def health_of(component: Component, record: Record) -> Health:
 
 
 def broken_helpers(settings: Settings, record: Record) -> Mapping[str, str]:
-    """Return the broken port forwards of a component, or its connector, each with its problem."""
+    """Return the broken connector, sandbox and port forwards of a component, with the problems."""
     if COMPONENTS[record.component].in_sandbox(settings):
-        return port_forwards.broken(settings, record.component)
+        return sandbox.broken(settings, record.component)
     return connectors.broken(settings, record)
 
 
@@ -78,8 +78,8 @@ def repair(settings: Settings, component: Component, record: Record) -> str:
         return ""
     forwards = broken_helpers(settings, record)
     if forwards:
-        sandbox.repair_forwards(settings, name)
-        console.note(f"started its port forward again: {', '.join(forwards)}")
+        sandbox.repair(settings, name)
+        console.note(f"works again: {', '.join(forwards)}")
     if signals.resume(record.identity):
         console.note(f"pid {pid} was stopped by a signal: continued with SIGCONT")
     started = time.monotonic()

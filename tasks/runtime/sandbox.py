@@ -78,13 +78,25 @@ def ensure(settings: Settings) -> Record:
         if init is None or not init.alive():
             stop(settings)
             init = _start(settings)
+        signals.resume(init.identity)
         sandbox_ipv6.ensure(settings, init)
         port_forwards.ensure_main(settings, init)
     return init
 
 
-def repair_forwards(settings: Settings, name: str) -> None:
-    """Start the forwarders of a component in the sandbox that do not run."""
+def broken(settings: Settings, name: str) -> Mapping[str, str]:
+    """Return what a component needs of the sandbox and does not work, each with its problem.
+
+    An init process that a signal stopped does not reap the processes of the pods.
+    """
+    init = process.load(settings.paths.run, INIT)
+    stopped = init is not None and init.alive() and procfs.is_stopped(init.identity.pid)
+    problems = {INIT: "was stopped by a signal"} if stopped else {}
+    return {**problems, **port_forwards.broken(settings, name)}
+
+
+def repair(settings: Settings, name: str) -> None:
+    """Resume the sandbox; start the forwarders of a component in it that do not work."""
     port_forwards.expose_ports(settings, ensure(settings), name)
 
 

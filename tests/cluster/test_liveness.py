@@ -209,7 +209,7 @@ def test_a_forwarder_that_does_not_run_is_shown_and_started_again(
         )
         process.save(folder, started)
 
-    monkeypatch.setattr(sandbox, "repair_forwards", forward)
+    monkeypatch.setattr(sandbox, "repair", forward)
     forward(gated, "toy")
     try:
         for number in (signal.SIGKILL, signal.SIGSTOP):

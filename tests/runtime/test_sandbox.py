@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,9 @@ from tasks.components.base import Component
 from tasks.components.registry import COMPONENTS
 from tasks.core import doit_run
 from tasks.core.errors import Failure
-from tasks.runtime import prerequisites, processes, sandbox
+from tasks.runtime import port_forwards, prerequisites, processes, sandbox, sandbox_ipv6
 from tasks.settings import load
-from tasks.system import files, procfs
+from tasks.system import files, process, procfs, signals
 from tasks.system.ports import Health
 from tests.support.doit import doit
 from tests.support.ports import free_port
@@ -256,3 +257,28 @@ def test_only_the_nodes_own_control_groups_are_removed(
     sandbox.remove_cgroups(chosen(tmp_path, CGROUP_ROOT="/[a]*"))
     assert not mine.exists()
     assert other.exists()
+
+
+def test_a_sandbox_that_a_signal_stopped_is_named_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = chosen(tmp_path)
+    run = settings.paths.run
+    run.mkdir(parents=True)
+    init = process.spawn(
+        sandbox.INIT, ["sleep", "600"], {}, cwd=run, log=run / "log", fingerprint=""
+    )
+    process.save(run, init)
+    monkeypatch.setattr(sandbox_ipv6, "ensure", lambda *_: None)
+    monkeypatch.setattr(port_forwards, "ensure_main", lambda *_: None)
+    pid = init.identity.pid
+    try:
+        assert sandbox.INIT not in sandbox.broken(settings, "containerd")
+        os.kill(pid, signal.SIGSTOP)
+        assert process.until(lambda: procfs.is_stopped(pid), init.alive, 10.0)
+        assert sandbox.INIT in sandbox.broken(settings, "containerd")
+        sandbox.repair(settings, "containerd")
+        assert not procfs.is_stopped(pid) and init.alive()
+        assert sandbox.INIT not in sandbox.broken(settings, "containerd")
+    finally:
+        signals.stop(init.identity, signals.KILL)
