@@ -21,6 +21,8 @@ SPEC_ALLOW, NEW_LISTENER = 1 << 2, 1 << 3
 ADD_DESCRIPTOR = 0x40182103
 """SECCOMP_IOCTL_NOTIF_ADDFD, since Linux 5.9."""
 USER_NOTIF, ALLOW = 0x7FC00000, 0x7FFF0000
+PIDFD_GETFD = 438
+"""Number of the system call, the same on all machines."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -51,14 +53,34 @@ def install() -> int:
     return listener
 
 
+def require_access(listener: int) -> None:
+    """Raise OSError unless another process can copy the listener, as connector.py does.
+
+    Yama and other security modules can forbid it to root too, see ptrace(2); then each connect(2)
+    would wait forever.
+    """
+    process = os.pidfd_open(os.getpid())
+    child = os.fork()
+    if child == 0:
+        copied = _LIBC.syscall(PIDFD_GETFD, process, listener, 0)
+        os._exit(ctypes.get_errno() if copied < 0 else 0)
+    os.close(process)
+    failure = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if failure:
+        raise OSError(failure, os.strerror(failure))
+
+
 def _error() -> OSError:
     return OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 if __name__ == "__main__":
     try:
-        os.set_inheritable(install(), True)
-        if sys.argv[1:]:
+        descriptor = install()
+        if not sys.argv[1:]:
+            require_access(descriptor)
+        else:
+            os.set_inheritable(descriptor, True)
             os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606
     except OSError as error:
         sys.exit(f"{sys.argv[1] if sys.argv[1:] else 'seccomp'}: {error.strerror}")

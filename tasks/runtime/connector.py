@@ -57,8 +57,17 @@ class Connector:
             request = bytearray(REQUEST.size)
             with suppress(FileNotFoundError):  # a signal interrupted the call
                 fcntl.ioctl(self.listener, RECEIVE, request, True)
-                # a blocking socket can take minutes, and a thread enters namespaces alone
-                threading.Thread(target=self.answer, args=(bytes(request),), daemon=True).start()
+                self._start_answer(bytes(request))
+
+    def _start_answer(self, request: bytes) -> None:
+        """Answer in a thread: a blocking socket can take minutes; a thread enters namespaces alone.
+
+        Without a free thread, the answer must come too: the component waits for it.
+        """
+        try:
+            threading.Thread(target=self.answer, args=(request,), daemon=True).start()
+        except RuntimeError:
+            self.answer(request)
 
     def answer(self, request: bytes) -> None:
         """Answer one call."""

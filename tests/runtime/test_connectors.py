@@ -3,6 +3,7 @@
 import errno
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from tasks.components.base import Component, Context
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.kubernetes import facts
-from tasks.runtime import connector, connectors, processes, sandbox
+from tasks.runtime import connect_filter, connector, connectors, processes, sandbox
 from tasks.settings import load
 from tasks.system import files, process, procfs, signals
 from tasks.system.ports import Health
@@ -260,6 +261,49 @@ def test_networks_are_part_of_the_fingerprint(tmp_path: Path, name: str) -> None
     assert processes.fingerprint(build(old)) == processes.fingerprint(build(without))
     assert not any("Linux 5.9" in note for note in build(without).notes)
     assert any("Linux 5.9" in note for note in build(old).notes)
+
+
+FORBIDDEN = """
+import ctypes, runpy, sys
+ctypes.CDLL(None).prctl(4, 0)  # PR_SET_DUMPABLE: only CAP_SYS_PTRACE permits a copy of the listener
+sys.argv = [sys.argv[1]]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@needs_filter
+@pytest.mark.skipif(not shutil.which("capsh"), reason="needs capsh")
+@pytest.mark.parametrize("forbidden", [False, True])
+def test_a_machine_that_forbids_the_copy_of_the_listener_has_no_connector(forbidden: bool) -> None:
+    drop = ["--drop=cap_sys_ptrace"] if forbidden else []
+    command = [sys.executable, "-c", FORBIDDEN, connect_filter.__file__]
+    argv = ["capsh", *drop, "--", "-c", 'exec "$@"', "sh", *command]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert bool(done.returncode) is forbidden, done.stderr
+    assert (os.strerror(errno.EPERM) in done.stderr) is forbidden
+    assert "Traceback" not in done.stderr
+
+
+WITHOUT_THREADS = """
+import runpy, sys, threading
+def refuse(_):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@needs_filter
+def test_a_connector_without_a_free_thread_still_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandboxed = chosen(tmp_path)
+    program = (sys.executable, "-I", "-S", "-c", WITHOUT_THREADS, connector.__file__)
+    monkeypatch.setattr(connectors, "_CONNECTOR", program)
+    with client(sandboxed) as connecting, inside(sandboxed, "inside") as port:
+        assert connecting.answer("blocking", ADDRESS, port) == "inside"
+        assert connecting.connector().alive()
 
 
 def test_a_user_who_is_not_root_has_no_connector(monkeypatch: pytest.MonkeyPatch) -> None:
