@@ -53,18 +53,18 @@ class Builds:
             return go(self.scratch, modules)
 
     def compiled(self, path: Path, text: str) -> tuple[Sample, int, bool]:
-        """Edit a file twice and build MODULE each time; the figures are those of the second build.
+        """Append a text to a file and build MODULE.
 
-        The first edit of a clean tree always links: the version gets its `-dirty`. Returns the
-        times, the number of packages that go compiled, and whether there is another binary.
+        Returns the times, the number of packages that go compiled, and whether there is another
+        binary.
         """
-        file = self.file(path)
-        with edits.appended(self.scratch.user, file, text.format(next(self._numbers))):
-            self.scratch.doit(f"build:{MODULE}")
-            before = load_binary(self.scratch.settings, MODULE).path
-        with edits.appended(self.scratch.user, file, text.format(next(self._numbers))):
+        settings = self.scratch.settings
+        self.scratch.doit(f"build:{MODULE}")  # without the edit of an earlier row
+        before = load_binary(settings, MODULE).path
+        comment = text.format(next(self._numbers))
+        with edits.appended(self.scratch.user, self.file(path), comment):
             sample, output = self.scratch.doit(f"build:{MODULE}")
-            is_new = load_binary(self.scratch.settings, MODULE).path != before
+            is_new = load_binary(settings, MODULE).path != before
         return sample, packages(output), is_new
 
     def _function(self) -> str:

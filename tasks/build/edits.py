@@ -51,7 +51,8 @@ def is_edited(git: Git, digests: Mapping[str, str], kept: Path) -> bool:
 def code_of(content: bytes) -> bytes:
     """Return the content of a Go file with blanks for comments; code keeps its line and column.
 
-    Comments stay where they are directives, or are compiled as C.
+    Lines after the last code are left out. Comments stay where they are directives, or are compiled
+    as C.
     """
     if b'"C"' in content or b"`C`" in content:
         return content
@@ -62,7 +63,8 @@ def code_of(content: bytes) -> bytes:
             return token
         return re.sub(rb"[^\n]", b" ", token)
 
-    return b"\n".join(line.rstrip() for line in _TOKEN.sub(blank, content).split(b"\n"))
+    lines = (line.rstrip() for line in _TOKEN.sub(blank, content).split(b"\n"))
+    return b"\n".join(lines).rstrip(b"\n")
 
 
 def _is_text(token: bytes) -> bool:

@@ -34,6 +34,11 @@ def test_comments_are_no_code(old: bytes, new: bytes, same: bool) -> None:
     assert (edits.code_of(edited) == edits.code_of(GO)) is same
 
 
+def test_a_comment_after_the_last_code_is_no_code() -> None:
+    assert edits.code_of(GO + b"\n// more\n\n") == edits.code_of(GO)
+    assert edits.code_of(b"\n" + GO) != edits.code_of(GO), "the code has other lines"
+
+
 def test_a_comment_that_is_compiled_as_c_is_code() -> None:
     code = b'package a\n\n// int x = 1;\nimport "C"\n'
     assert edits.code_of(code) != edits.code_of(code.replace(b"1", b"2"))
