@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.build import go_build, limits, overlay, prebuilt, prune, sources, store
+from tasks.build import go_build, limits, overlay, prebuilt, prune, source_text, sources, store
 from tasks.build.plan import EDITED, Plan, plan_of
 from tasks.cli.task import Check, action, config_changed
 from tasks.components import registry
@@ -196,6 +196,8 @@ def _record(settings: Settings, module: str, plan: Plan, path: Path) -> None:
         "go": plan.recipe.go,
         "version": load_checkout(settings.paths.lock).version,
     }
+    edited = path.parent.name.endswith(EDITED)
+    source_text.remember(settings, path, plan.sources, again=edited)
     prebuilt.publish(settings, module, value)
 
 

@@ -16,7 +16,7 @@ from tasks.cli.task import Check, action
 from tasks.cluster import foreground, instance_lock, liveness, refusals, summary
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
-from tasks.debug import saved_breakpoints, swap
+from tasks.debug import restart, swap
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import (
     accepted_flags,
@@ -60,15 +60,12 @@ def reconcile(settings: Settings, name: str) -> None:
             if not reason:
                 console.note("runs as configured")
                 return
-            suspended = swap.suspend(settings, name)
+            suspended = restart.suspend(settings, name)
             record, refused = replacement.replace_process(settings, component, record)
             if refused is None:
                 console.note(f"restarted: {reason}")
             if suspended is not None:
-                debug_swap, breakpoints = suspended
-                swap.enter(settings, record, debug_swap)
-                saved_breakpoints.restore(debug_swap.local, breakpoints)
-                console.note(f"again in mode {debug_swap.mode} with {len(breakpoints)} breakpoints")
+                restart.reenter(settings, record, suspended)
             if refused is not None:
                 raise refused
             return

@@ -7,10 +7,13 @@ argv and environment are the same.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from tasks import delve
+from tasks.build import source_text, sources, store
+from tasks.build.plan import plan_of
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
 from tasks.debug import journal
@@ -37,8 +40,19 @@ def enter(settings: Settings, record: Record, desired: Swap) -> Record:
     Raises Failure if Delve does not start or the process would not be the same.
     """
     files.write_if_changed(process.config_home(settings.paths.instance) / TELEMETRY, "off")
+    _keep_source(settings, record)
     start = _attach if desired.mode == "debug-attach" else _execute
     return start(settings, record, desired)
+
+
+def _keep_source(settings: Settings, record: Record) -> None:
+    """Store the source text of the program, to find the statements of breakpoints after an edit."""
+    module, binary = COMPONENTS[record.component].built_module(settings), Path(record.exe)
+    if module and not source_text.is_kept(binary) and sources.recorded_digests(settings, module):
+        with suppress(Failure):  # without the text, a breakpoint is found by its line number
+            plan = plan_of(settings, module)
+            if store.followed(plan.path) == binary:
+                source_text.remember(settings, binary, plan.sources)
 
 
 def _attach(settings: Settings, record: Record, desired: Swap) -> Record:

@@ -6,16 +6,19 @@ Delve follow.
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 
 from tasks import delve
 from tasks.core.errors import Failure
-from tasks.debug import journal, saved_breakpoints
+from tasks.debug import journal
 from tasks.debug.journal import Swap
 from tasks.settings.load import Settings
 from tasks.system import process, signals
 from tasks.system.process import Record
 from tasks.system.procfs import Identity
+from tasks.system.run import run
 
 
 def detach(settings: Settings, record: Record, swap: Swap) -> bool:
@@ -30,7 +33,7 @@ def detach(settings: Settings, record: Record, swap: Swap) -> bool:
     if swap.mode == "debug-exec":
         return False  # Delve kills a process that it started, even on detach without kill
     if not _clear_and_detach(swap, debuggers[0]):
-        saved_breakpoints.cut_connections(swap.port)
+        cut_connections(swap.port)
         _clear_and_detach(swap, debuggers[0])
     for debugger in debuggers:
         signals.stop(debugger, ((signal.SIGTERM, 3.0),))
@@ -53,6 +56,18 @@ def _clear_and_detach(swap: Swap, debugger: Identity) -> bool:
     except Failure:
         pass  # Delve does not listen yet or has exited: the signals in `detach` handle both
     return signals.wait_gone(debugger, 1.0)
+
+
+def cut_connections(port: int) -> bool:
+    """Close the connections to a port with `ss -K`; return whether it worked.
+
+    Needs root and a kernel with CONFIG_INET_DIAG_DESTROY. It helps when the connection of an editor
+    blocks Delve.
+    """
+    if os.geteuid() or shutil.which("ss") is None:
+        return False
+    result = run("ss", "-K", "state", "established", f"sport = :{port}", check=False, timeout=10)
+    return result.code == 0
 
 
 def stop_with_debugger(settings: Settings, name: str, record: Record | None, swap: Swap) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from tasks import delve
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.debug import attach, detach, journal, saved_breakpoints
+from tasks.debug import attach, detach, journal
 from tasks.debug.journal import Swap, as_mode, is_paused, load, modes, request
 from tasks.debug.preflight import require_possible
 from tasks.runtime import replacement
@@ -31,7 +31,6 @@ __all__ = [
     "request",
     "require_running",
     "resume",
-    "suspend",
 ]
 
 
@@ -107,21 +106,6 @@ def recover(settings: Settings, name: str) -> bool:
         return False
     leave(settings, name)
     return True
-
-
-def suspend(
-    settings: Settings, name: str
-) -> tuple[Swap, tuple[saved_breakpoints.SavedBreakpoint, ...]] | None:
-    """Stop a debugged component before a restart; return the swap and breakpoints to restore.
-
-    None if the component is not being debugged.
-    """
-    swap = load(settings, name)
-    if swap is None:
-        return None
-    saved = saved_breakpoints.collect(swap.local)
-    kill(settings, name)
-    return replace(swap, step="entering", debugger=None, hold=False), saved
 
 
 def kill(settings: Settings, name: str) -> None:

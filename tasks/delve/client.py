@@ -10,9 +10,10 @@ import functools
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 from tasks.delve.connection import (
@@ -134,15 +135,19 @@ class Delve(Connection):
         line: int = 0,
         condition: str = "",
         name: str = "",
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> Breakpoint:
         """Set a breakpoint at a function (its exact name) or at a line of a source file.
 
-        `name` (letters and digits) identifies the breakpoint for the client that set it.
+        `name` (letters and digits) identifies the breakpoint for the client that set it. `options`
+        are those of another breakpoint (Breakpoint.options).
         """
         location = {"functionName": function} if function else {"file": str(file), "line": line}
-        request = {**location, "Cond": condition, "name": name}
-        raw = self._call_paused("CreateBreakpoint", Breakpoint=request)
-        return Breakpoint.from_delve(raw["Breakpoint"])
+        request = {**options, **location, "Cond": condition, "name": name}
+        raw = self._call_paused("CreateBreakpoint", Breakpoint=request)["Breakpoint"]
+        if options.get("disabled"):  # Delve sets every new breakpoint enabled
+            self._call_paused("AmendBreakpoint", Breakpoint={**raw, "disabled": True})
+        return Breakpoint.from_delve(raw)
 
     def clear(self, number: int) -> None:
         """Remove the breakpoint with this id."""

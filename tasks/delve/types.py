@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 MAX_WIDTH = 200
 """Characters of a variable that text output shows."""
+OPTIONS = (
+    *("HitCond", "HitCondPerG", "continue", "traceReturn", "goroutine", "stacktrace", "variables"),
+    *("LoadArgs", "LoadLocals", "customCommands", "RootFuncName", "TraceFollowCalls", "disabled"),
+)
+"""Keys of api.Breakpoint: hit count condition, kind (`continue` is a tracepoint), what a hit
+prints, and whether it is disabled."""
 # values of Go's reflect.Kind
 _LISTS, _FUNC, _INTERFACE, _MAP, _POINTER, _STRING, _STRUCT = (17, 23), 19, 20, 21, 22, 24, 25
 
@@ -23,6 +30,10 @@ class Breakpoint:
     condition: str
     hits: int
     name: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What else its user asked for, with the keys of api.Breakpoint: see OPTIONS."""
+    watches: str = ""
+    """Expression of a watchpoint, which stops at a write or read of a variable."""
 
     @classmethod
     def from_delve(cls, raw: dict[str, Any]) -> Self:
@@ -35,6 +46,8 @@ class Breakpoint:
             condition=raw["Cond"],
             hits=raw["totalHitCount"],
             name=raw.get("name", ""),
+            options={key: raw[key] for key in OPTIONS if raw.get(key)},
+            watches=raw.get("WatchExpr", ""),
         )
 
 

@@ -31,6 +31,13 @@ def owner(port: int) -> int | None:
     return _owner(port, lambda status: status == psutil.CONN_LISTEN)
 
 
+def has_clients(port: int) -> bool:
+    """Return whether a client on this machine is connected to a TCP port."""
+    import psutil  # noqa: PLC0415 - `doit list` stays fast
+
+    return _owner(port, lambda status: status == psutil.CONN_ESTABLISHED) is not None
+
+
 def require_free(component: str, ports: Iterable[int]) -> None:
     """Raise Failure for the first port that is in use, with the process that uses it.
 

@@ -5,13 +5,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from tasks import delve
 from tasks.components import registry
-from tasks.debug import journal, saved_breakpoints, swap
+from tasks.debug import journal, swap
 from tasks.kubernetes.tool_record import load_tool
 from tasks.runtime import processes
 from tasks.settings.load import Settings
@@ -146,32 +145,6 @@ def test_resume_ends_a_forgotten_pause(
     assert swap.resume(chosen, "toy")
     assert goes_on(chosen), "no breakpoint is left"
     assert "running" in toycluster.describe(chosen)
-
-
-def test_a_restart_sets_the_breakpoints_again(
-    chosen: Settings, running: process.Record, toy: Path
-) -> None:
-    enter(chosen, "attach")
-    with delve.Delve(address(chosen)) as client, client.halted():
-        client.break_at(function="main.work", condition="n % 1000000 == 0")
-        source = client.source_files("toy/main.go$")[0]
-        line = client.break_at(function="main.main").line
-        client.clear_all()
-        client.break_at(function="main.work", condition="n % 1000000 == 0")
-        client.break_at(file=source, line=line)
-    again = swap.suspend(chosen, "toy")
-    assert again is not None
-    wanted, marks = again
-    assert [mark.function for mark in marks] == ["main.work", "main.main"]
-    assert not running.identity.alive()
-    processes.start(chosen, processes.desired_component(chosen, "toy"))
-    toycluster.enter(chosen, wanted)
-    saved_breakpoints.restore(wanted.local, marks)
-    with delve.Delve(address(chosen)) as client, client.halted():
-        found = {point.function: point.condition for point in client.breakpoints()}
-    assert found.keys() == {"main.work", "main.main"}
-    assert "1000000" in found["main.work"]
-    assert goes_on(chosen)
 
 
 def test_waiting_for_a_client_holds_the_component(
