@@ -22,9 +22,10 @@ from tasks.editors import tasks as editors
 from tasks.explain import config, tasks as explain, versions
 from tasks.host import tasks as host
 from tasks.toolchain import tasks as toolchain
+from tasks.watch import tasks as watch
 
 PIPELINE = {
-    "everyday": (cluster.task_up, cluster.task_down, status.task_status),
+    "everyday": (cluster.task_up, cluster.task_down, status.task_status, watch.task_watch),
     "debug": (debug.task_debug, debug.task_undebug, debug.task_resume, breakpoints.task_break),
     "editors": (editors.task_ide,),
     "check": (check.task_check, mirrors.task_downloads),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,9 @@ from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.system import files
 from tasks.system.run import follow, program
+
+_ERROR = re.compile(r"\S+\.\w+:\d+(:\d+)?: ")
+"""Matches an error of the compiler: file, line, column, text."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def _go(command: GoCommand, names: str, *, total: int) -> None:
 
     heartbeat.beat(f"{names}: starting")
     if follow(*command.argv, on_line=on_line, cwd=command.folder, env=command.env):
-        tail = "\n".join(f"  | {text}" for text in output[-20:])
+        tail = "\n".join(f"  | {text}" for text in _excerpt(output))
         killed = any("signal: killed" in text for text in output)
         hint = (
             "the machine ran out of memory: set build.jobs to 1"
@@ -123,6 +127,13 @@ def _go(command: GoCommand, names: str, *, total: int) -> None:
         )
         raise Failure(f"go could not build {names} in {command.folder}\n{tail}", hint)
     console.note(f"{packages} packages compiled for {names}")
+
+
+def _excerpt(output: Sequence[str], lines: int = 20) -> Sequence[str]:
+    """Return the lines of go's output from its first error on, or else the last lines."""
+    first = next((n for n, text in enumerate(output) if _ERROR.match(text)), len(output))
+    start = max(0, min(first - 1, len(output) - lines))
+    return output[start : start + lines]
 
 
 @contextmanager

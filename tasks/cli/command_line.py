@@ -73,6 +73,11 @@ def settings_from_up_options(argv: Sequence[str]) -> dict[str, str]:
     return {key: value for key, value in settings.items() if value}
 
 
+def setting_arguments() -> list[str]:
+    """Return the `key=value` arguments of the command line, to pass them to another run."""
+    return [f"{key}={value}" for key, value in (doit_cmd._CMDLINE_VARS or {}).items()]
+
+
 def start_folder() -> Path:
     """Return the folder in which doit was started: doit changes to the folder of dodo.py."""
     return Path(get_initial_workdir() or ".")

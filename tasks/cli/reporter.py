@@ -12,6 +12,7 @@ from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
 from tasks.cli import database, timeline_file
+from tasks.cli.report import Report
 from tasks.core import console, doit_run, timeline
 
 
@@ -28,6 +29,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._checked = ("", 0.0)
         self._executed = timeline.now()
         self._only_answers = False
+        self._report = Report()
         self._folds = os.environ.get("GITHUB_ACTIONS") == "true"
 
     def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
@@ -88,11 +90,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         timeline.add(task.name, "task", self._executed, timeline.now(), result="failed")
         self._print_line("FAILED", task.name)
         self.failures.append({"task": task, "exception": fail})
+        self._report.fail(fail.message)
         checkpoint()
 
     def complete_run(self) -> None:
-        """Write the timeline, print every failure, then a summary line."""
+        """Write timeline and report, print every failure, then a summary line."""
         timeline_file.write()
+        self._report.write()
         for result in self.failures:
             fail = result["exception"]
             text = fail.get_msg().strip() if _needs_traceback(fail) else fail.message
@@ -111,6 +115,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def _print_line(self, result: str, name: str) -> None:
         seconds = time.monotonic() - self._task_started
         notes = doit_run.current().notes
+        self._report.add(name, result, notes)
         text = f"{result:<7} {name:<32} {seconds:6.1f} s  {'; '.join(notes)}".rstrip()
         console.say(_colour(result, text, self.outstream), stream=self.outstream)
         if self._folds:

@@ -31,6 +31,7 @@ NOT_SETTINGS = frozenset(
         "STEPKUBE_CONFIG",
         "STEPKUBE_DEBUG",
         "STEPKUBE_COMPONENT",
+        "STEPKUBE_REPORT",
         "STEPKUBE_GIT_USER",
         "STEPKUBE_GIT_WORD",
         "STEPKUBE_UPDATE_GOLDEN",

@@ -38,6 +38,10 @@ def write(made: Settings, toy: Path, dlv: Path, go_version: str) -> None:
     files.write_json(made.paths.lock, {**lock, "tree": "/", "version": "v1.20.2"})
     record = {"module": "toy", "path": str(toy), "digest": "", "go": go_version, "version": ""}
     files.write_json(made.paths.built("toy"), record)
+    write_delve(made, dlv)
+
+
+def write_delve(made: Settings, dlv: Path) -> None:
     tool = {"version": "1.27.2", "bin": str(dlv), "from": "", "min_go": "1.25", "max_go": "1.27"}
     files.write_json(made.paths.tool("delve"), tool)
 

@@ -1,0 +1,1 @@
+"""Watch of the source files: each save builds and restarts what changed."""
