@@ -58,8 +58,8 @@ def run(settings: Settings, components: Sequence[str], modules: Sequence[str]) -
     files.remove(target)
     before, start = _identities(settings, components), time.monotonic()
     tasks = [*(f"start:{name}" for name in components), *(f"build:{name}" for name in modules)]
-    output = _run_doit(settings, tasks, components, {report.VARIABLE: str(target)})
-    result = state.load(target, Report) or Report(failure=output.strip() or "the run was killed")
+    unreported = _run_doit(settings, tasks, components, {report.VARIABLE: str(target)})
+    result = state.load(target, Report) or Report(failure=unreported)
     files.remove(target)
     after = _identities(settings, components)
     about = [
@@ -85,7 +85,7 @@ def command() -> list[str]:
 def _run_doit(
     settings: Settings, tasks: Sequence[str], components: Sequence[str], env: Mapping[str, str]
 ) -> str:
-    """Run doit and return its last lines; print while it waits for another run.
+    """Run doit and return how it failed, for a run that wrote no report; print what it waits for.
 
     When this run is interrupted, the child is stopped, but not while it replaces a process: it
     holds the lock of the component then.
@@ -121,7 +121,7 @@ def _run_doit(
             raise
         finally:
             child.stdout.close()
-    return "\n".join(lines[-12:])
+    return "\n".join([f"doit exited with {child.returncode}, without a report", *lines[-12:]])
 
 
 def _forward(line: str) -> None:

@@ -16,7 +16,7 @@ from tests.real.cluster import Cluster
 pytestmark = pytest.mark.cluster
 
 SCHEDULER = "pkg/scheduler/scheduler.go"
-STATEMENT = "fwk, err := sched.profileForPod(pod)"
+STATEMENT = "if sched.skipPodSchedule(fwk, pod) {"
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_save_rebuilds_the_scheduler_with_its_breakpoint(
         with delve.Delve(address) as client, client.halted():
             (point,) = client.breakpoints()
         assert (point.line, point.condition) == (number + 1, "false")
-        file.write_text(original.replace(STATEMENT, f"undefined{STATEMENT}"))
+        file.write_text(original.replace(STATEMENT, f"unknown()\n\t{STATEMENT}"))
         assert f"{SCHEDULER}:{number}" in line_with(watch, "FAILED")
     finally:
         file.write_text(original)

@@ -17,7 +17,7 @@ from doit.doit_cmd import DoitMain
 from tasks.build import sources
 from tasks.build import tasks as build
 from tasks.check import tasks as check
-from tasks.cli import interrupts
+from tasks.cli import database, interrupts
 from tasks.cli.reporter import Reporter
 from tasks.cluster import tasks as cluster
 from tasks.components import registry
@@ -104,6 +104,7 @@ def main(home: str, instance: str, tree: str, ports: str, *words: str) -> int:
     chosen = settings(home, instance, tree)
     install(ports)
     interrupts.install()
+    database.install()
     arguments = [home, instance, tree, ports]
     rounds.command = lambda: [sys.executable, "-m", "tests.support.toywatch", *arguments]
 
