@@ -19,8 +19,8 @@ from tasks.system import files, process, state
 from tasks.system.procfs import Identity
 from tasks.system.run import UMASK, announce, stop_group, stop_on_exit
 
-_ERROR = re.compile(r"^\s*\|?\s*(\S+\.\w+:\d+(?::\d+)?:? .*)$", re.MULTILINE)
-"""Matches a line of the compiler with a file and a line number."""
+_ERROR = re.compile(r"^\s*\|?\s*(\S+\.\w+:\d+(?::\d+)?: .*)$", re.MULTILINE)
+"""Matches an error of the compiler: file, line, column, text. A line of a stack has no colon."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ class Round:
         """Return the line of the round; it ends with the time that the round took."""
         parts = []
         if self.failure:
-            error = _ERROR.search(self.failure)
-            parts.append(f"FAILED {error[1] if error else self.failure}")
-        if self.restarted:
+            parts.append(f"FAILED {_short(self.failure)}")
+        if self.restarted and self.failure:
+            parts.append(f"{', '.join(self.restarted)} restarted as before, see `doit status`")
+        elif self.restarted:
             parts.append(f"{', '.join(self.restarted)} restarted")
         elif self.failure:
             parts.append("the running processes stay")
@@ -50,6 +51,16 @@ class Round:
             parts.append(f"{', '.join(self.built)} built")
         parts += self.notes
         return f"{'; '.join(parts) or 'no binary changed'}, {self.seconds:.1f} s"
+
+
+def _short(failure: str) -> str:
+    """Return the first error of the compiler in a failure, else its first line and its fix."""
+    error = _ERROR.search(failure)
+    if error:
+        return error[1]
+    first, *more = failure.strip().splitlines()
+    fix = next((line.strip() for line in reversed(more) if line.strip().startswith("fix: ")), "")
+    return f"{first} ({fix})" if fix else first
 
 
 def run(settings: Settings, components: Sequence[str], modules: Sequence[str]) -> Round:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Never
 
-from tasks.cli.task import action
+from tasks.cli.task import ANSWER, action
 from tasks.cluster import instance_lock
 from tasks.components.registry import COMPONENTS
 from tasks.core import console, doit_run
@@ -162,5 +162,5 @@ def task_watch(settings: Settings) -> Iterator[dict[str, Any]]:
                 "doc": f"build and restart {name} when its source files are saved, until Ctrl-C",
                 "actions": [(watch, [settings])],
                 "uptodate": [False],
-                "meta": {"quiet": True},
+                "meta": ANSWER,
             }

@@ -63,7 +63,7 @@ def test_a_program_that_exits_at_once_is_replaced_by_the_one_before(watched: Wat
     run = watched.watch()
     watched.save(MAIN, "func main() {", 'func main() {\n\tpanic("at once")')
     line = line_with(run, "FAILED")
-    assert "toy" in line
+    assert "toy exited" in line and "as before" in line and " s\n" in line
     assert watched.answer("toy") == "shared toy"
     stop(run)
 
