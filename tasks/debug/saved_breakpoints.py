@@ -170,7 +170,7 @@ def _in_binary(client: delve.Delve, item: SavedBreakpoint, path: str) -> str:
 def _entry(client: delve.Delve, function: str) -> Place | None:
     """Return where Delve sets a breakpoint for a function's name; None if it does not exist."""
     scope = {"GoroutineID": -1, "Frame": 0}
-    with suppress(Failure):
+    with suppress(Failure, KeyError, IndexError, TypeError):
         answer = client.call(
             "FindLocation", Scope=scope, Loc=function, IncludeNonExecutableLines=False
         )
