@@ -25,8 +25,9 @@ from tasks.toolchain import tasks as toolchain
 from tasks.watch import tasks as watch
 
 PIPELINE = {
-    "everyday": (cluster.task_up, cluster.task_down, status.task_status, watch.task_watch),
+    "everyday": (cluster.task_up, cluster.task_down, status.task_status),
     "debug": (debug.task_debug, debug.task_undebug, debug.task_resume, breakpoints.task_break),
+    "watch": (watch.task_watch,),
     "editors": (editors.task_ide,),
     "check": (check.task_check, mirrors.task_downloads),
     "checkout": (bundle.task_unbundle, checkout.task_checkout),
