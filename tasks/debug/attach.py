@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks import delve
-from tasks.build import source_text, sources, store
+from tasks.build import recorded, source_text, store
 from tasks.build.plan import plan_of
 from tasks.components.registry import COMPONENTS
 from tasks.core.errors import Failure
@@ -48,7 +48,7 @@ def enter(settings: Settings, record: Record, desired: Swap) -> Record:
 def _keep_source(settings: Settings, record: Record) -> None:
     """Store the source text of the program, to find the statements of breakpoints after an edit."""
     module, binary = COMPONENTS[record.component].built_module(settings), Path(record.exe)
-    if module and not source_text.is_kept(binary) and sources.recorded_digests(settings, module):
+    if module and not source_text.is_kept(binary) and recorded.digests(settings, module).text:
         with suppress(Failure):  # without the text, a breakpoint is found by its line number
             plan = plan_of(settings, module)
             if store.followed(plan.path) == binary:

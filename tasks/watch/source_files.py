@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.build import sources
+from tasks.build import recorded
 from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
@@ -54,7 +54,7 @@ def load(settings: Settings, modules: Iterable[str]) -> SourceFiles:
     files: dict[str, frozenset[str]] = {}
     packages: dict[str, frozenset[str]] = {}
     for module in modules:
-        lines = sources.recorded_digests(settings, module).splitlines()
+        lines = recorded.digests(settings, module).text.splitlines()
         paths = (line.split("  ", 1)[1] for line in lines)
         files[module] = frozenset(f"{tree}/{path}" for path in paths if not path.startswith("$"))
         compiled = (path for path in files[module] if path.endswith(SUFFIXES))
