@@ -16,7 +16,7 @@ from tasks.certs import tasks as certs
 from tasks.check import mirrors, tasks as check
 from tasks.checkout import tasks as checkout
 from tasks.cli import entry, task_names
-from tasks.cluster import status, tasks as cluster
+from tasks.cluster import shell, status, tasks as cluster
 from tasks.debug import breakpoints, tasks as debug
 from tasks.editors import tasks as editors
 from tasks.explain import config, tasks as explain, versions
@@ -35,12 +35,14 @@ PIPELINE = {
     "build": (generated.task_generated, sources.task_sources, build.task_build),
     "certs": (certs.task_certs,),
     "cluster": (cluster.task_start, cluster.task_stop),
+    "shell": (shell.task_kubectl, shell.task_env),
     "addons": (addons.task_manifests, addons.task_addons, images.task_load, images.task_image),
     "more": (prune.task_prune, bundle.task_bundle, bench.task_bench),
     "host": (host.task_mirror, host.task_packages, host.task_firewall),
     "explain": (explain.task_explain, versions.task_versions, config.task_config),
 }
 SETTINGS = entry.settings()
+entry.pass_on(SETTINGS, {"kubectl": shell.become_kubectl})
 DOIT_CONFIG = entry.configuration(SETTINGS, PIPELINE)
 
 

@@ -33,6 +33,8 @@ UP_OPTIONS = (
     option("timeline", "file to write a timeline of the run to (logs.timeline)", ""),
 )
 """Options of `doit up` that set settings."""
+PASS_ON = frozenset({"kubectl"})
+"""Tasks that get all arguments after their name, also `key=value` and options."""
 
 
 def load_settings() -> Settings:
@@ -41,7 +43,12 @@ def load_settings() -> Settings:
     Raises Failure naming the key if a setting is wrong, or if a secret is on the command line.
     """
     # doit's public get_var() returns one known key: it cannot show unknown keys
-    arguments = {**settings_from_up_options(sys.argv[1:]), **(doit_cmd._CMDLINE_VARS or {})}
+    argv, passed_on = split(sys.argv[1:])
+    given = doit_cmd._CMDLINE_VARS or {}
+    if passed_on is not None:  # doit took its key=value too
+        words = (word.partition("=") for word in argv if word[:1] != "-" and "=" in word)
+        given = {key: value for key, _, value in words}
+    arguments = {**settings_from_up_options(argv), **given}
     for row in table():
         if row.secret and row.key in arguments:
             raise Failure(
@@ -49,6 +56,16 @@ def load_settings() -> Settings:
                 f"set it in the environment ({row.env}) or in {load.FILE}",
             )
     return load.load(os.environ, arguments, folder=start_folder())
+
+
+def split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Return the arguments of doit, and those after a name of PASS_ON; None without such a name."""
+    for index, word in enumerate(argv):
+        if not word.startswith("-") and "=" not in word and word != "run":
+            if word in PASS_ON:
+                return [*argv[: index + 1]], [*argv[index + 1 :]]
+            break
+    return [*argv], None
 
 
 def settings_from_up_options(argv: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,8 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tasks.cli import command_line, database, interrupts, owner, task_names, timeline_file
@@ -16,9 +18,13 @@ from tasks.core.errors import Failure
 from tasks.settings.load import Settings
 from tasks.system import files, workspace
 
+PassOn = Callable[[Settings, Path, Sequence[str]], None]
+"""A function that replaces this process with a program, in the user's folder, with arguments."""
 READ_ONLY_COMMANDS = {"dumpdb", "help", "info", "list"}
 """The commands of doit that only print."""
-WITHOUT_WORKSPACE = {"config", "down", "resume", "status", "stop", "undebug"}
+WITHOUT_WORKSPACE = frozenset(
+    {"config", "down", "env", "instances", "kubectl", "logs", "resume", "status", "stop", "undebug"}
+)
 """Tasks that work when the disk is full or read-only."""
 
 
@@ -64,7 +70,8 @@ def _records_timeline() -> bool:
 
 def _words() -> list[str]:
     """Return the words of the command line that are commands or tasks."""
-    return [word for word in sys.argv[1:] if "=" not in word and not word.startswith("-")]
+    argv, _ = command_line.split(sys.argv[1:])
+    return [word for word in argv if "=" not in word and not word.startswith("-")]
 
 
 def _names() -> set[str]:
@@ -102,6 +109,20 @@ def tasks(settings: Settings, pipeline: Pipeline) -> Tasks:
         yield from task_names.tasks(settings, pipeline)
     except Failure as failure:
         sys.exit(f"error: {failure}")
+
+
+def pass_on(settings: Settings, programs: Mapping[str, PassOn]) -> None:
+    """Become the program of a task that gets all arguments after its name, if one was called.
+
+    doit would read these arguments as its own. Exits with an error message on failure.
+    """
+    argv, arguments = command_line.split(sys.argv[1:])
+    if arguments is None:
+        return
+    try:
+        programs[argv[-1]](settings, command_line.start_folder(), arguments)
+    except (Failure, OSError) as error:
+        sys.exit(f"error: {error}")
 
 
 def set_verbosity(level: int) -> None:

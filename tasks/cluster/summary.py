@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-
-from tasks.certs import credentials, kubeconfig
-from tasks.components import registry, shared_flags
+from tasks.certs import kubeconfig
+from tasks.components import registry
 from tasks.kubernetes import facts
 from tasks.kubernetes.tree import load_checkout
-from tasks.runtime import prerequisites
+from tasks.runtime import prerequisites, user_environment
 from tasks.settings.load import Settings
 
 
@@ -17,8 +15,6 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
     paths = settings.paths
     version = load_checkout(paths.lock).version
     ready = facts.minor(version).health["kube-apiserver"].path
-    ping_env = shared_flags.NO_HTTP2_PING_ENV if settings.debug.pause_tolerant else {}
-    login = credentials.USER if settings.certs.auth_args else "admin"
     kubelet_only = not settings.start.control_plane
     example = "kubelet" if kubelet_only else "kube-apiserver"
     delve_port = registry.debug_port(settings, example)
@@ -31,9 +27,7 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
     summary += [
         "",
         "To use the cluster:",
-        f"  export KUBECONFIG={shlex.quote(str(paths.kubeconfig(login)))}",
-        f"  export PATH={shlex.quote(str(paths.instance / 'bin'))}:$PATH",
-        *(f"  export {key}={shlex.quote(value)}" for key, value in ping_env.items()),
+        *(f"  {line}" for line in user_environment.shell_lines(settings, "sh")),
         f"  kubectl get --raw {ready}",
         "",
         "To debug a component, and to run it normally again:",

@@ -17,6 +17,7 @@ from tasks.cluster import foreground, instance_lock, liveness, refusals, summary
 from tasks.components.registry import COMPONENTS
 from tasks.core import console
 from tasks.debug import restart, swap
+from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import (
     accepted_flags,
@@ -125,6 +126,7 @@ def up(settings: Settings) -> None:
         if settings.node.sandbox:
             sandbox.ensure(settings)  # its forwarder may have exited, or have other ports now
         node.wait_ready(settings)
+    tool_record.link_programs(settings, "etcd", "delve")  # an older release did not
     for line in summary.lines(settings, names):
         console.say(line)
     if foreground.stays_in_foreground(settings):

@@ -19,6 +19,8 @@ from tasks.system.run import run
 ORIGIN = ".stepkube-origin"
 """File with the origin of a toolchain folder; written last, in a complete folder."""
 _UNKNOWN = "unknown"
+_FOR_USERS = {"delve": ("dlv",), "etcd": ("etcd", "etcdctl", "etcdutl")}
+"""Programs of a tool that users call; Go is not on their PATH, so that their own is used."""
 _PASSED = re.compile(r"(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO", re.IGNORECASE)
 
 
@@ -71,6 +73,22 @@ def save_tool(settings: Settings, tool: Tool, **more: str) -> None:
     if tool.root:
         record["root"] = str(tool.root)
     files.write_json(settings.paths.tool(tool.name), record)
+    link_programs(settings, tool.name)
+
+
+def link_programs(settings: Settings, *names: str) -> None:
+    """Link the user's programs of these tools into the folder that `up` puts on PATH."""
+    for name in names:
+        record = read(settings.paths.tool(name)) if name in _FOR_USERS else None
+        if record is None:
+            continue
+        for program in _FOR_USERS[name]:
+            target = Path(record["bin"]).with_name(program)
+            link = settings.paths.instance / "bin" / program
+            if target.is_file():
+                files.link(link, target)
+            elif link.is_symlink():  # of another version: etcdutl exists from etcd 3.5 on
+                files.remove(link)
 
 
 def origin_of(folder: Path, name: str = ORIGIN) -> str:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from tasks.build.tasks import load_binary
+from tasks.kubernetes.facts import Minor
 from tasks.kubernetes.tree import load_checkout
 from tasks.runtime import readiness
 from tasks.settings.load import Settings
@@ -30,6 +31,17 @@ def kubectl(
     cache = _home(settings) / "cache"
     words = (client(settings), kubeconfig, f"--cache-dir={cache}", *arguments)
     return run(*words, env=_environment(settings), stdin=stdin, check=check, timeout=60)
+
+
+def cache(settings: Settings) -> dict[str, str]:
+    """Return the variables that keep the cache of a kubectl of the user in the workspace.
+
+    Since 1.25 it reads KUBECACHEDIR. An older one gets another HOME; a newer one keeps HOME, with
+    the editor and plug-ins of the user.
+    """
+    home = _home(settings)
+    old = not settings.start.kubectl and load_checkout(settings.paths.lock).minor < Minor(1, 25)
+    return {"KUBECACHEDIR": str(home / "cache"), **({"HOME": str(home)} if old else {})}
 
 
 def _environment(settings: Settings) -> dict[str, str]:
