@@ -8,6 +8,9 @@ from tasks.cli import imports
 
 imports.install()  # it makes the imports fast that follow
 
+from collections.abc import Iterator
+from typing import Any
+
 from tasks.addons import images, tasks as addons
 from tasks.bench import tasks as bench
 from tasks.build import generated, prune, sources, tasks as build
@@ -15,12 +18,13 @@ from tasks.bundle import tasks as bundle
 from tasks.certs import tasks as certs
 from tasks.check import mirrors, tasks as check
 from tasks.checkout import tasks as checkout
-from tasks.cli import entry, task_names
+from tasks.cli import entry
 from tasks.cluster import shell, status, tasks as cluster
 from tasks.debug import breakpoints, tasks as debug
 from tasks.editors import tasks as editors
 from tasks.explain import config, tasks as explain, versions
 from tasks.host import tasks as host
+from tasks.logs import tasks as logs
 from tasks.toolchain import tasks as toolchain
 from tasks.watch import tasks as watch
 
@@ -35,7 +39,7 @@ PIPELINE = {
     "build": (generated.task_generated, sources.task_sources, build.task_build),
     "certs": (certs.task_certs,),
     "cluster": (cluster.task_start, cluster.task_stop),
-    "shell": (shell.task_kubectl, shell.task_env),
+    "shell": (shell.task_kubectl, shell.task_env, logs.task_logs),
     "addons": (addons.task_manifests, addons.task_addons, images.task_load, images.task_image),
     "more": (prune.task_prune, bundle.task_bundle, bench.task_bench),
     "host": (host.task_mirror, host.task_packages, host.task_firewall),
@@ -46,6 +50,6 @@ entry.pass_on(SETTINGS, {"kubectl": shell.become_kubectl})
 DOIT_CONFIG = entry.configuration(SETTINGS, PIPELINE)
 
 
-def task_pipeline() -> task_names.Tasks:
+def task_pipeline() -> Iterator[Any]:
     """Yield every task of the pipeline."""
     yield from entry.tasks(SETTINGS, PIPELINE)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from doit import doit_cmd, get_initial_workdir
 from doit.cmdparse import CmdOption, CmdParse, CmdParseError
@@ -93,6 +94,27 @@ def settings_from_up_options(argv: Sequence[str]) -> dict[str, str]:
 def setting_arguments() -> list[str]:
     """Return the `key=value` arguments of the command line, to pass them to another run."""
     return [f"{key}={value}" for key, value in (doit_cmd._CMDLINE_VARS or {}).items()]
+
+
+def interspersed(
+    options: Sequence[dict[str, Any]], arguments: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the options after the first positional argument, and all positional arguments.
+
+    doit stops to parse options there. Raises Failure for a wrong option.
+    """
+    parser = CmdParse([CmdOption(item) for item in options])
+    values: dict[str, Any] = {}
+    positional: list[str] = []
+    rest = list(arguments)
+    try:
+        while rest:
+            values, rest = parser.parse_only(rest, values)
+            positional += rest[:1]
+            rest = rest[1:]
+    except CmdParseError as error:
+        raise Failure(str(error)) from error
+    return values, positional
 
 
 def start_folder() -> Path:

@@ -6,13 +6,15 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from doit.task import Task
+
 from tasks.cli import command_line, database, interrupts, owner, task_names, timeline_file
 from tasks.cli.reporter import Reporter
-from tasks.cli.task_names import Pipeline, Tasks
+from tasks.cli.task_names import Pipeline
 from tasks.core import console, doit_run
 from tasks.core.errors import Failure
 from tasks.settings.load import Settings
@@ -100,13 +102,13 @@ def configuration(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-def tasks(settings: Settings, pipeline: Pipeline) -> Tasks:
+def tasks(settings: Settings, pipeline: Pipeline) -> Iterator[dict[str, Any] | Task]:
     """Yield all tasks in pipeline order; exit with an error message on failure.
 
     One creator yields them all, because doit sorts creators by their line number in their file.
     """
     try:
-        yield from task_names.tasks(settings, pipeline)
+        yield from map(task_names.for_doit, task_names.tasks(settings, pipeline))
     except Failure as failure:
         sys.exit(f"error: {failure}")
 

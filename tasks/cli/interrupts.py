@@ -16,6 +16,11 @@ def install() -> None:
         signal.signal(number, _exit)
 
 
+def exit_quietly() -> None:
+    """Exit without a message when Ctrl-C stops a task that only shows something."""
+    signal.signal(signal.SIGINT, lambda number, _: sys.exit(128 + number))
+
+
 def _exit(number: int, _: object) -> None:
     if not doit_run.current().stops_cluster:  # then the clean-up says what it does
         name = signal.Signals(number).name

@@ -12,6 +12,7 @@ from typing import Any
 
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
+from doit.task import Task, dict_to_task
 
 from tasks.settings.load import Settings
 
@@ -52,6 +53,19 @@ def tasks(settings: Settings, pipeline: Pipeline) -> Tasks:
         result = creator(settings)
         for task in result if inspect.isgenerator(result) else [result]:
             yield {"basename": creator.__name__.removeprefix("task_"), **task}
+
+
+def for_doit(task: dict[str, Any]) -> dict[str, Any] | Task:
+    """Return a task description as doit needs it: with `subtask_of`, a task that list hides.
+
+    doit itself gives no actions and options to a task with subtasks.
+    """
+    if "subtask_of" not in task:
+        return task
+    rest = {key: value for key, value in task.items() if key not in ("basename", "subtask_of")}
+    subtask: Task = dict_to_task({"name": task["basename"], **rest})
+    subtask.subtask_of = task["subtask_of"]
+    return subtask
 
 
 def unknown_task(wrong: str, known: Iterable[str]) -> str:

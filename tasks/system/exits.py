@@ -15,6 +15,8 @@ from pathlib import Path
 from tasks.core import console
 from tasks.system import files, inherited, state
 
+LOG_LIMIT = 64 << 20
+"""Bytes of a log on disk; when it has more, reaper.py moves them to `older(log)`."""
 _REAPER = Path(__file__).with_name("reaper.py")
 
 
@@ -66,6 +68,11 @@ def part(exit_file: Path) -> Path:
     return exit_file.with_name(f"{exit_file.name}.part")
 
 
+def older(log: Path) -> Path:
+    """Return the path of the older part of a log, which reaper.py writes; it has no gap to it."""
+    return log.with_name(f"{log.name}.1")
+
+
 def load(run: Path, component: str, since: float, log: Path) -> Exit:
     """Return how a process that was started at `since` exited.
 
@@ -115,6 +122,8 @@ def start(
         "cwd": str(cwd),
         "log": str(log),
         "exit": str(exit_file),
+        "older": str(older(log)),
+        "limit": LOG_LIMIT,
     }
     with log.open("ab") as errors:
         reaper = subprocess.Popen(

@@ -231,8 +231,9 @@ def last_lines(log: Path, lines: int, start: int = 0) -> tuple[str, ...]:
     try:
         with log.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
+            start = start if start <= size else 0  # reaper.py has moved the older part away
             stream.seek(max(start, size - 1024 * 1024))
-            text = stream.read().decode(errors="replace")
+            text = stream.read().lstrip(b"\0").decode(errors="replace")
     except OSError:
         return ()
     return tuple(go_stacks.without_stacks(text.splitlines())[-lines:])
