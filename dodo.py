@@ -19,7 +19,7 @@ from tasks.certs import tasks as certs
 from tasks.check import mirrors, tasks as check
 from tasks.checkout import tasks as checkout
 from tasks.cli import entry
-from tasks.cluster import shell, status, tasks as cluster
+from tasks.cluster import instances, restart, shell, status, tasks as cluster
 from tasks.debug import breakpoints, tasks as debug
 from tasks.editors import tasks as editors
 from tasks.explain import config, tasks as explain, versions
@@ -38,7 +38,13 @@ PIPELINE = {
     "toolchain": (toolchain.task_toolchain,),
     "build": (generated.task_generated, sources.task_sources, build.task_build),
     "certs": (certs.task_certs,),
-    "cluster": (cluster.task_start, cluster.task_stop),
+    "cluster": (
+        cluster.task_start,
+        restart.task_stop,
+        restart.task_restart,
+        restart.task_reset,
+    ),
+    "instances": (instances.task_instances, instances.task_delete),
     "shell": (shell.task_kubectl, shell.task_env, logs.task_logs),
     "addons": (addons.task_manifests, addons.task_addons, images.task_load, images.task_image),
     "more": (prune.task_prune, bundle.task_bundle, bench.task_bench),

@@ -38,8 +38,8 @@ PASS_ON = frozenset({"kubectl"})
 """Tasks that get all arguments after their name, also `key=value` and options."""
 
 
-def load_settings() -> Settings:
-    """Load the settings from the environment and the doit command line.
+def load_settings(instance: str = "") -> Settings:
+    """Load the settings from the environment and the doit command line, or of another instance.
 
     Raises Failure naming the key if a setting is wrong, or if a secret is on the command line.
     """
@@ -56,6 +56,8 @@ def load_settings() -> Settings:
                 f"the command line ({row.key}=): every user of this machine can read the value",
                 f"set it in the environment ({row.env}) or in {load.FILE}",
             )
+    if instance:
+        arguments["instance"] = instance
     return load.load(os.environ, arguments, folder=start_folder())
 
 

@@ -25,9 +25,13 @@ PassOn = Callable[[Settings, Path, Sequence[str]], None]
 READ_ONLY_COMMANDS = {"dumpdb", "help", "info", "list"}
 """The commands of doit that only print."""
 WITHOUT_WORKSPACE = frozenset(
-    {"config", "down", "env", "instances", "kubectl", "logs", "resume", "status", "stop", "undebug"}
+    {"config", "down", "env", "kubectl", "logs", "resume", "status", "stop", "undebug"}
 )
 """Tasks that work when the disk is full or read-only."""
+
+
+OF_WORKSPACE = frozenset({"delete", "instances"})
+"""Tasks that make no instance and write nothing into one."""
 
 
 def settings() -> Settings:
@@ -51,12 +55,19 @@ def settings() -> Settings:
 
 def _make_instance(settings: Settings) -> None:
     """Create the folders of the workspace; a command that only shows or stops works without."""
+    if _is_of_workspace():
+        os.umask(workspace.UMASK)
+        return
     try:
         workspace.prepare(settings.paths)
     except OSError as error:
         works_without = _only_prints() or set() < _names() <= WITHOUT_WORKSPACE
         if error.errno not in files.UNWRITABLE or not works_without:
             raise
+
+
+def _is_of_workspace() -> bool:
+    return set() < _names() <= OF_WORKSPACE
 
 
 def _only_prints() -> bool:
@@ -93,7 +104,9 @@ def configuration(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
         "minversion": "0.37.0",
         "default_tasks": ["up"],
         "backend": "sqlite3",
-        "dep_file": str(settings.paths.instance / "doit.sqlite"),
+        "dep_file": ":memory:"
+        if _is_of_workspace()
+        else str(settings.paths.instance / "doit.sqlite"),
         "reporter": Reporter,
         "verbosity": 2,
         "sort": "definition",

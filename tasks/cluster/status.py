@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tasks.cli.task import ANSWER, OUTPUT, action
+from tasks.cli import interrupts
+from tasks.cli.task import ANSWER, OUTPUT, action, option
 from tasks.cluster import liveness
 from tasks.cluster import tasks as cluster
 from tasks.components.registry import COMPONENTS
@@ -23,6 +25,8 @@ from tasks.system.process import Record
 
 LAST_WORDS = 5
 """Lines of the log that are shown of a component that hangs or died."""
+WATCH_INTERVAL = 1.0
+"""Seconds between two looks of --watch."""
 COLUMNS = "{:<26}{:<14}{:<9}{:<10}{:<11}{:<8}{}"
 
 
@@ -110,22 +114,47 @@ def _died(settings: Settings, record: Record) -> Row:
 
 
 @action
-def status(settings: Settings, output: str) -> None:
-    """Print the status of every component, as a table or (output=json) as JSON."""
-    found = rows(settings)
-    if output == "json":
-        console.say(json.dumps([asdict(row) for row in found], indent=1))
+def status(settings: Settings, output: str, watch: bool) -> None:
+    """Print the status of every component, as a table or (output=json) as JSON.
+
+    With `watch`, it prints it again when it has changed, until Ctrl-C. On a terminal it redraws the
+    screen. In JSON, each document is one line.
+    """
+    if not watch:
+        found = rows(settings)
+        is_json = output == "json"
+        console.say(
+            json.dumps([asdict(row) for row in found], indent=1) if is_json else _text(found)
+        )
         return
-    console.say(COLUMNS.format("component", "mode", "pid", "uptime", "health", "port", "debugger"))
+    interrupts.exit_quietly()
+    redraws = console.live(sys.stdout) and output != "json"
+    before = None
+    while True:
+        found = rows(settings)
+        state = [replace(row, uptime=None) for row in found]
+        if redraws:
+            console.redraw(_text(found))
+        elif state != before:
+            is_json = output == "json"
+            text = json.dumps([asdict(row) for row in found]) if is_json else _text(found)
+            console.say(text if is_json else f"{time.strftime('%H:%M:%S')}\n{text}\n")
+        before = state
+        time.sleep(WATCH_INTERVAL)
+
+
+def _text(found: Sequence[Row]) -> str:
+    """Return rows as a table, and after it the problems."""
+    lines = [COLUMNS.format("component", "mode", "pid", "uptime", "health", "port", "debugger")]
     for row in found:
         uptime = "-" if row.uptime is None else console.duration(row.uptime)
         cells = (row.name, row.mode, row.pid or "-", uptime, row.health, row.port or "-")
-        console.say(COLUMNS.format(*cells, row.debugger).rstrip())
+        lines.append(COLUMNS.format(*cells, row.debugger).rstrip())
     for row in found:
         if row.problem:
-            console.say(f"\n{row.name} {row.problem}; to start it again, run: doit up")
-            for line in row.last_words:
-                console.say(f"  | {line}")
+            lines.append(f"\n{row.name} {row.problem}; to start it again, run: doit up")
+            lines += [f"  | {line}" for line in row.last_words]
+    return "\n".join(lines)
 
 
 def _health(settings: Settings, record: Record) -> tuple[str, int | None, str]:
@@ -187,6 +216,9 @@ def task_status(settings: Settings) -> dict[str, Any]:
         "doc": "show mode, pid, uptime, health and debugger of every component",
         "actions": [(status, [settings])],
         "uptodate": [False],
-        "params": [OUTPUT],
+        "params": [
+            OUTPUT,
+            option("watch", "print it again when it has changed, until Ctrl-C", short="w"),
+        ],
         "meta": ANSWER,
     }

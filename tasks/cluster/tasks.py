@@ -34,8 +34,10 @@ from tasks.system import files, inherited, process
 
 
 @action
-def reconcile(settings: Settings, name: str) -> None:
+def reconcile(settings: Settings, name: str, forced: bool = False) -> None:
     """Start a component, or restart it when its fingerprint changed or it does not answer.
+
+    With `forced`, one that runs as configured is restarted too.
 
     A component that is being debugged is restarted in its debug mode, with its breakpoints.
     """
@@ -55,7 +57,9 @@ def reconcile(settings: Settings, name: str) -> None:
         record = process.load(settings.paths.run, name)
         if record is not None and record.alive():
             reason = "its binary, flags, files or limits changed"
-            if inherited.is_current(record.fingerprint, processes.fingerprint(component)):
+            if forced:
+                reason = "as requested"
+            elif inherited.is_current(record.fingerprint, processes.fingerprint(component)):
                 processes.prepare(component)  # somebody can have removed a file
                 reason = liveness.repair(settings, component, record)
             if not reason:
@@ -120,7 +124,7 @@ def up(settings: Settings) -> None:
     readiness.require_all()
     names = components_to_run(settings)
     for name in reversed(components_in_scope(settings)):
-        if name not in names and _stop(settings, name):
+        if name not in names and stop(settings, name):
             console.say(f"  {name} is no longer configured: stopped")
     if any(COMPONENTS[name].makes_node for name in names):
         if settings.node.sandbox:
@@ -150,7 +154,7 @@ def down(settings: Settings) -> None:
 def stop_all(settings: Settings) -> list[str]:
     """Stop the components in scope, their pods and the sandbox; return the names of what ran."""
     readiness.release_all()
-    stopped = [name for name in reversed(components_in_scope(settings)) if _stop(settings, name)]
+    stopped = [name for name in reversed(components_in_scope(settings)) if stop(settings, name)]
     pods.stop(settings)
     sandbox.stop_if_empty(settings)
     if not settings.etcd.preserve and settings.start.control_plane:
@@ -159,13 +163,7 @@ def stop_all(settings: Settings) -> list[str]:
     return stopped
 
 
-@action
-def stop_one(settings: Settings, name: str) -> None:
-    """Stop one component; the others keep running."""
-    console.note("stopped" if _stop(settings, name) else "was not running")
-
-
-def _stop(settings: Settings, name: str) -> bool:
+def stop(settings: Settings, name: str) -> bool:
     """Stop a component and its debugger; return whether it ran."""
     with files.locked(settings.paths.run / f"{name}.lock"):
         record = process.load(settings.paths.run, name)
@@ -225,18 +223,6 @@ def task_start(settings: Settings) -> Iterator[dict[str, Any]]:
                 *(f"start:{needed}" for needed in spec.after if needed in names),
             ],
             "uptodate": [Check(f"{name} runs as it is configured", is_running, (settings, name))],
-        }
-
-
-def task_stop(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield one task per component that stops it."""
-    yield {"name": None, "doc": "stop single components"}
-    for name in COMPONENTS:
-        yield {
-            "name": name,
-            "doc": f"stop {name}; the others keep running",
-            "actions": [(stop_one, [settings, name])],
-            "uptodate": [False],
         }
 
 

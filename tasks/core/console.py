@@ -22,6 +22,19 @@ def say(text: str = "", *, stream: IO[str] | None = None) -> None:
         redirect_to_devnull(out.fileno())
 
 
+def redraw(text: str) -> None:
+    """Print a text in the place of everything on the screen of the terminal."""
+    say(f"\x1b[H\x1b[2J{text}")
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal; return whether the user answers yes. False if stdin is no terminal."""
+    if not sys.stdin.isatty():
+        return False
+    say(f"{question} [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def redirect_to_devnull(*descriptors: int) -> None:
     """Send file descriptors to /dev/null.
 

@@ -62,6 +62,10 @@ class Cache:
             self._changed = True
         return value
 
+    def discard(self) -> None:
+        """Keep the values only in memory from now on."""
+        self._path = None
+
     def save(self) -> None:
         """Write the file if a value is new, unless another user owns the workspace."""
         if self._path is None or not self._changed:
@@ -94,6 +98,11 @@ def install(home: Path) -> None:
 def value(key: str, inputs: Iterable[str | Path], derive: Callable[[], Any]) -> Any:
     """Return a derived value from the cache of this process; see Cache.value."""
     return _cache.value(key, inputs, derive)
+
+
+def discard() -> None:
+    """Do not save the cache file of this process: its workspace was deleted."""
+    _cache.discard()
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.cluster import liveness, status
+from tasks.cluster import liveness, restart, status
 from tasks.cluster import tasks as cluster
 from tasks.components import registry
 from tasks.core import doit_run
@@ -150,11 +150,11 @@ def test_a_component_that_died_says_how(
     assert (died.mode, died.health, died.pid) == ("died", "-", None)
     assert words in died.problem and died.since is not None and died.since >= before.since
     assert ("my last words" in died.last_words) == (number == signal.SIGUSR2)
-    status.status(gated, "text")
+    status.status(gated, "text", watch=False)
     assert words in capsys.readouterr().out
     cluster.reconcile(gated, "toy")
     assert words in capsys.readouterr().out, "the next up says it too"
-    assert cluster.stop_one(gated, "toy") is None
+    assert restart.stop_one(gated, "toy") is None
     assert not [found for found in status.rows(gated) if found.name == "toy" and found.problem]
     assert process.load(gated.paths.run, "toy") is None and row(gated).mode == "stopped"
 

@@ -13,7 +13,7 @@ from tasks.build import sources
 from tasks.build import tasks as build
 from tasks.check import ports as port_checks
 from tasks.check import tasks as check
-from tasks.cluster import status
+from tasks.cluster import restart, status
 from tasks.cluster import tasks as cluster
 from tasks.components import registry
 from tasks.components.base import Component, Context
@@ -84,7 +84,7 @@ def test_it_has_every_task_of_a_component(made: Settings) -> None:
         sources.task_sources,
         build.task_build,
         cluster.task_start,
-        cluster.task_stop,
+        restart.task_stop,
         debug.task_debug,
         debug.task_undebug,
         debug.task_resume,
@@ -175,5 +175,5 @@ def test_it_runs_and_is_stopped(made: Settings, monkeypatch: pytest.MonkeyPatch)
         assert cluster.is_running(made, NAME)
         assert process.load(made.paths.run, NAME) == record, "it is not restarted"
     finally:
-        assert cluster.stop_one(made, NAME) is None
+        assert restart.stop_one(made, NAME) is None
     assert not record.alive() and process.load(made.paths.run, NAME) is None
