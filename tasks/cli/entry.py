@@ -84,7 +84,12 @@ def _records_timeline() -> bool:
 def _words() -> list[str]:
     """Return the words of the command line that are commands or tasks."""
     argv, _ = command_line.split(sys.argv[1:])
-    return [word for word in argv if "=" not in word and not word.startswith("-")]
+    before = ["", *argv]  # the value of -o is not a task
+    return [
+        word
+        for option, word in zip(before, argv, strict=False)
+        if "=" not in word and not word.startswith("-") and option not in ("-o", "--output")
+    ]
 
 
 def _names() -> set[str]:

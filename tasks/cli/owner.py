@@ -12,7 +12,7 @@ from tasks.core.errors import Failure
 
 FOR_ROOT = frozenset(
     {"check", "clean", "config", "down", "explain", "firewall", "forget", "mirror", "packages"}
-    | {"status", "stop", "undebug", "versions"}
+    | {"instances", "logs", "status", "stop", "undebug", "versions"}
 )
 """First words of a command line that root may use in a user's workspace: they start nothing."""
 

@@ -1,1 +1,1 @@
-"""Tasks up, down, start, stop and status; the foreground mode."""
+"""Tasks for a running cluster: up, down, start, restart, status, kubectl, instances, delete."""
