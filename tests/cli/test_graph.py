@@ -54,7 +54,8 @@ def test_up_never_leads_to_a_task_that_changes_the_host(tmp_path: Path) -> None:
         "import dodo\n"
         "for task in dodo.task_pipeline():\n"
         "    for key in ('task_dep', 'setup', 'calc_dep'):\n"
-        "        for one in task.get(key, ()): print(one)\n"
+        "        fields = task if isinstance(task, dict) else vars(task)\n"
+        "        for one in fields.get(key) or (): print(one)\n"
     )
     env = {**os.environ, "STEPKUBE_HOME": str(tmp_path), "STEPKUBE_CONFIG": os.devnull}
     done = subprocess.run(
