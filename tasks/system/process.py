@@ -20,8 +20,7 @@ from tasks.system.run import announce
 
 Mode = Literal["normal", "debug-attach", "debug-exec"]
 MARK = "STEPKUBE_COMPONENT"
-_ROUNDS = 5
-_WIDTH = 400  # cAdvisor logs lines of 7000 characters
+_ROUNDS, _WIDTH = 5, 400  # cAdvisor logs lines of 7000 characters
 
 
 @dataclass(frozen=True)
@@ -231,12 +230,12 @@ def last_lines(log: Path, lines: int, start: int = 0) -> tuple[str, ...]:
     try:
         with log.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
-            start = start if start <= size else 0  # reaper.py has moved the older part away
-            stream.seek(max(start, size - 1024 * 1024))
-            text = stream.read().lstrip(b"\0").decode(errors="replace")
+            written = start if start <= size else 0  # else reaper.py has moved the older part
+            stream.seek(max(written, size - 1024 * 1024))
+            text = stream.read().lstrip(b"\0").decode(errors="replace").splitlines()
     except OSError:
         return ()
-    return tuple(go_stacks.without_stacks(text.splitlines())[-lines:])
+    return tuple(go_stacks.without_stacks(text)[-lines:])
 
 
 def until(
