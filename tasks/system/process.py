@@ -1,7 +1,4 @@
-"""Processes of the cluster: start, record on disk, find by record or by mark.
-
-The identity of a process is in procfs.py, how it is stopped in signals.py.
-"""
+"""Processes of the cluster: start, record on disk, find by record or by mark; see signals.py."""
 
 from __future__ import annotations
 
