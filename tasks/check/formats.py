@@ -24,7 +24,7 @@ _DURATIONS = (
     "controller_manager.claim_binder_sync_period",
 )
 _GRACE = "kubelet.eviction_soft_grace_period"
-_PORTS = re.compile(r"(\d+)(?:([-+])(\d+))?")
+_PORTS = re.compile(r"([0-9]{1,9})(?:([-+])([0-9]{1,9}))?")
 _THRESHOLD = re.compile(r"\s*([a-zA-Z.]+)\s*<\s*\d+(\.\d+)?([KMGTPE]i|[kMGTPE]|%)?\s*")
 _GATE = re.compile(r"\s*\w+\s*=\s*(true|false|t|f|1|0)\s*", re.IGNORECASE)
 _RANGES = {

@@ -13,7 +13,7 @@ from tasks.core.errors import Failure
 from tasks.delve.client import Delve
 
 MAX_CANDIDATES = 10
-_LINE = re.compile(r"(.+\.\w+):(\d+)")
+_LINE = re.compile(r"(.+\.\w+):([0-9]{1,9})")
 _TYPE_ARGUMENTS = re.compile(r"\[[^][]*\]")
 
 

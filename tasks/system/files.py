@@ -26,7 +26,7 @@ UNWRITABLE_HINT = "free disk space, or set STEPKUBE_HOME to a folder that you ca
 
 def unwritable_hint(error: OSError, folder: object) -> str:
     """Return the fix for an error of writing to a folder."""
-    in_the_way = f"remove what is in the place of the folder {folder}"
+    in_the_way = f"remove the file in the place of the folder {folder}, or set STEPKUBE_HOME"
     return in_the_way if isinstance(error, _NO_FOLDER) else UNWRITABLE_HINT
 
 
