@@ -210,6 +210,7 @@ def is_built(settings: Settings, module: str) -> bool:
 def task_build(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per module that builds or copies its binary."""
     yield {"name": None, "doc": "build debuggable binaries, one task per module"}
+    configured = registry.configured_modules(settings)
     for module in registry.modules():
         create = prebuilt.task if prebuilt.is_used(settings) else _compile_task
         task = create(settings, module)
@@ -218,6 +219,7 @@ def task_build(settings: Settings) -> Iterator[dict[str, Any]]:
         )
         yield {
             "name": module,
+            "grouped": module in configured,
             **task,
             "targets": [str(settings.paths.built(module))],
             "uptodate": [*task["uptodate"], exists],

@@ -12,7 +12,15 @@ from typing import Any
 
 from doit.task import Task
 
-from tasks.cli import command_line, database, interrupts, owner, task_names, timeline_file
+from tasks.cli import (
+    command_line,
+    database,
+    help_command,
+    interrupts,
+    owner,
+    task_names,
+    timeline_file,
+)
 from tasks.cli.reporter import Reporter
 from tasks.cli.task_names import Pipeline
 from tasks.core import console, doit_run
@@ -36,6 +44,8 @@ OF_WORKSPACE = frozenset({"delete", "instances"})
 
 def settings() -> Settings:
     """Load the settings and create the instance's folder; exit with an error message on failure."""
+    if _asks_for_help():
+        return help_command.settings()
     try:
         loaded = command_line.load_settings()
         if not _only_prints():
@@ -68,6 +78,11 @@ def _make_instance(settings: Settings) -> None:
 
 def _is_of_workspace() -> bool:
     return set() < _names() <= OF_WORKSPACE
+
+
+def _asks_for_help() -> bool:
+    """Return whether the command line asks for help: this needs no valid settings, no workspace."""
+    return help_command.requested(sys.argv[1:]) is not None
 
 
 def _only_prints() -> bool:
@@ -110,7 +125,7 @@ def configuration(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
         "default_tasks": ["up"],
         "backend": "sqlite3",
         "dep_file": ":memory:"
-        if _is_of_workspace()
+        if _is_of_workspace() or _asks_for_help()
         else str(settings.paths.instance / "doit.sqlite"),
         "reporter": Reporter,
         "verbosity": 2,
@@ -126,6 +141,7 @@ def tasks(settings: Settings, pipeline: Pipeline) -> Iterator[dict[str, Any] | T
     One creator yields them all, because doit sorts creators by their line number in their file.
     """
     try:
+        help_command.answer(settings, pipeline)
         yield from map(task_names.for_doit, task_names.tasks(settings, pipeline))
     except Failure as failure:
         sys.exit(f"error: {failure}")

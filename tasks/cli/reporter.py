@@ -30,6 +30,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._executed = timeline.now()
         self._only_answers = False
         self._report = Report()
+        self._only_quiet = False
         self._folds = os.environ.get("GITHUB_ACTIONS") == "true"
 
     def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
@@ -40,9 +41,11 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             name: (*task.task_dep, *task.setup_tasks) for name, task in tasks.items()
         }
         run.selected = tuple(selected_tasks)
+        run.options = {name: dict(tasks[name].options or {}) for name in selected_tasks}
         timeline_file.add_start_up()
         selected = [tasks[name] for name in selected_tasks]
         self._only_answers = all(_has(task, "answer") for task in selected)
+        self._only_quiet = all(_quiet(task) for task in selected)
         if any(_prints_document(task) for task in selected):
             console.reserve_stdout()
 
@@ -74,6 +77,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         timeline.add(task.name, "task", self._executed, timeline.now())
         self._count["ok"] += 1
         if not _quiet(task) or doit_run.current().notes:
+            doit_run.current().changed = True
             self._print_line("ok", task.name)
 
     def skip_uptodate(self, task: Any) -> None:
@@ -100,11 +104,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         for result in self.failures:
             fail = result["exception"]
             text = fail.get_msg().strip() if _needs_traceback(fail) else fail.message
-            self._error(result["task"].name, text)
+            self._error(result["task"].name.lstrip("_"), text)
         if self.runtime_errors:
             self._error("doit", "".join(self.runtime_errors).strip())
         count = self._count
-        if count["failed"] == 0 and self._only_answers:
+        run = doit_run.current()
+        if count["failed"] == 0 and (self._only_answers or (self._only_quiet and not run.changed)):
             return
         console.say(
             f"{count['ok']} done, {count['cached']} unchanged, {count['failed']} failed"
@@ -116,7 +121,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         seconds = time.monotonic() - self._task_started
         notes = doit_run.current().notes
         self._report.add(name, result, notes)
-        text = f"{result:<7} {name:<32} {seconds:6.1f} s  {'; '.join(notes)}".rstrip()
+        text = f"{result:<7} {name.lstrip('_'):<32} {seconds:6.1f} s  {'; '.join(notes)}".rstrip()
         console.say(_colour(result, text, self.outstream), stream=self.outstream)
         if self._folds:
             console.say("::endgroup::", stream=self.outstream)

@@ -7,6 +7,7 @@ import functools
 import inspect
 import itertools
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -44,15 +45,33 @@ def install(settings: Settings, pipeline: Pipeline) -> None:
         return unknown_task(self.not_found, names(settings, pipeline))
 
     InvalidCommand.__str__ = text
+    install_option_errors()
+
+
+def install_option_errors() -> None:
+    """Replace doit's error text for a wrong option, which shows Python objects."""
     CmdParseError.__str__ = lambda self: wrong_option(str(self.args[0]))
 
 
 def tasks(settings: Settings, pipeline: Pipeline) -> Tasks:
-    """Yield all task descriptions in pipeline order, named after their creator task_NAME."""
+    """Yield all task descriptions in pipeline order, named after their creator task_NAME.
+
+    A part of a group with `grouped` False has the same name, but the group does not run it. With
+    `ordered`, each part waits for the one before when the command line names the group: doit runs
+    parts with a common dependency in any order.
+    """
     for creator in itertools.chain.from_iterable(pipeline.values()):
-        result = creator(settings)
+        result, ordered, before = creator(settings), False, ""
         for task in result if inspect.isgenerator(result) else [result]:
-            yield {"basename": creator.__name__.removeprefix("task_"), **task}
+            named = {"basename": creator.__name__.removeprefix("task_"), **task}
+            ordered = (named.pop("ordered", False) and named["basename"] in sys.argv[1:]) or ordered
+            if not named.pop("grouped", True):
+                named["subtask_of"] = named["basename"]  # so that doit list hides it
+                named["basename"] = f"{named['basename']}:{named.pop('name')}"
+            elif ordered and named.get("name"):
+                named["task_dep"] = [*named.get("task_dep", ()), *([before] if before else [])]
+                before = f"{named['basename']}:{named['name']}"
+            yield named
 
 
 def for_doit(task: dict[str, Any]) -> dict[str, Any] | Task:
@@ -78,8 +97,11 @@ def unknown_task(wrong: str, known: Iterable[str]) -> str:
 def wrong_option(message: str) -> str:
     """Return doit's error for an unknown option or a wrong value, without Python objects in it."""
     if match := _OPTION.match(message):
-        known = ", ".join(f"--{name}" for name in re.findall(r"'long':'([\w-]+)'", match[2]))
+        options = [f"--{name}" for name in re.findall(r"'long':'([\w-]+)'", match[2])]
+        known = ", ".join(options)
         fix = f"use one of its options: {known}" if known else "remove it: the task has no options"
+        near = difflib.get_close_matches(match[1].split()[1], options, n=1)
+        fix = f"did you mean {near[0]}? The options are: {known}" if near else fix
         if match[1].split()[1] in ("--help", "-h"):
             fix = "run: doit help TASK"
         return f"{match[1]}\n  fix: {fix}"

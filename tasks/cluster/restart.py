@@ -42,7 +42,7 @@ def reset(settings: Settings) -> None:
 def task_stop(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that stops it."""
     yield {"name": None, "doc": "stop single components"}
-    for name in COMPONENTS:
+    for name in reversed(COMPONENTS):
         yield {
             "name": name,
             "doc": f"stop {name}; the others keep running",

@@ -10,6 +10,19 @@ from tasks.runtime import prerequisites, user_environment
 from tasks.settings.load import Settings
 
 
+def unchanged(settings: Settings, _: list[str]) -> list[str]:
+    """Return the one line of a run that changed nothing."""
+    return [f"{_headline(settings)} (instance {settings.name}), nothing to do; see: doit status"]
+
+
+def _headline(settings: Settings) -> str:
+    version = load_checkout(settings.paths.lock).version
+    if settings.start.control_plane:
+        return f"Kubernetes {version} is running"
+    server = kubeconfig.server(settings, "kubelet")
+    return f"The kubelet {version} is running, with the control plane at {server}"
+
+
 def lines(settings: Settings, names: list[str]) -> list[str]:
     """Return the lines of the summary; `names` are the components that run."""
     paths = settings.paths
@@ -18,11 +31,7 @@ def lines(settings: Settings, names: list[str]) -> list[str]:
     kubelet_only = not settings.start.control_plane
     example = "kubelet" if kubelet_only else "kube-apiserver"
     delve_port = registry.debug_port(settings, example)
-    headline = f"Kubernetes {version} is running"
-    if kubelet_only:
-        server = kubeconfig.server(settings, "kubelet")
-        headline = f"The kubelet {version} is running, with the control plane at {server}"
-    summary = ["", f"{headline} (instance {settings.name}).", "", "Logs:"]
+    summary = ["", f"{_headline(settings)} (instance {settings.name}).", "", "Logs:"]
     summary += [f"  {paths.log(name)}" for name in names]
     summary += [
         "",

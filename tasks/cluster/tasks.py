@@ -15,7 +15,7 @@ from tasks.cli.command_line import UP_OPTIONS
 from tasks.cli.task import Check, action
 from tasks.cluster import foreground, instance_lock, liveness, refusals, summary
 from tasks.components.registry import COMPONENTS
-from tasks.core import console
+from tasks.core import console, doit_run
 from tasks.debug import restart, swap
 from tasks.kubernetes import tool_record
 from tasks.kubernetes.tree import load_checkout
@@ -31,6 +31,8 @@ from tasks.runtime import (
 )
 from tasks.settings.load import Settings
 from tasks.system import files, inherited, process
+
+components_to_run = prerequisites.components_to_run
 
 
 @action
@@ -96,15 +98,6 @@ def is_running(settings: Settings, name: str) -> bool:
     return processes.is_current(record, component) and liveness.works(settings, component, record)
 
 
-def components_to_run(settings: Settings) -> list[str]:
-    """Return the names of the components that should run, in start order."""
-    specs = COMPONENTS.values()
-    control_plane = [
-        spec.name for spec in specs if spec.part == "control-plane" and spec.selected(settings)
-    ]
-    return control_plane + prerequisites.node_components(settings)
-
-
 def components_in_scope(settings: Settings) -> list[str]:
     """Return the names of the components that this run may stop.
 
@@ -125,13 +118,15 @@ def up(settings: Settings) -> None:
     names = components_to_run(settings)
     for name in reversed(components_in_scope(settings)):
         if name not in names and stop(settings, name):
+            doit_run.current().changed = True
             console.say(f"  {name} is no longer configured: stopped")
     if any(COMPONENTS[name].makes_node for name in names):
         if settings.node.sandbox:
             sandbox.ensure(settings)  # its forwarder may have exited, or have other ports now
         node.wait_ready(settings)
     tool_record.link_programs(settings, "etcd", "delve")  # an older release did not
-    for line in summary.lines(settings, names):
+    lines = summary.lines if doit_run.current().changed else summary.unchanged
+    for line in lines(settings, names):
         console.say(line)
     if foreground.stays_in_foreground(settings):
         console.say("\nPress Ctrl-C to shut it down.")
@@ -204,13 +199,15 @@ def task_start(settings: Settings) -> Iterator[dict[str, Any]]:
     optional = (
         spec.name for spec in COMPONENTS.values() if spec.optional and spec.optional(settings)
     )
-    names = {*components_to_run(settings), *optional}
+    configured = components_to_run(settings)
+    names = {*configured, *optional}
     for name, spec in COMPONENTS.items():
         module, tools = spec.built_module(settings), spec.needed_tools(settings)
         records = [settings.paths.built(module)] if module else []
         records += [settings.paths.tool(tool) for tool in tools]
         yield {
             "name": name,
+            "grouped": name in configured,
             "doc": f"start {name}, or restart it if its inputs changed",
             "actions": [(reconcile, [settings, name])],
             "file_dep": [str(path) for path in records],

@@ -36,6 +36,12 @@ def modules() -> list[str]:
     return [*(spec.module for spec in COMPONENTS.values() if spec.module), "kubectl"]
 
 
+def configured_modules(settings: Settings) -> list[str]:
+    """Return the modules without those of components that the settings do not enable."""
+    disabled = {spec.module for spec in COMPONENTS.values() if not spec.enabled(settings)}
+    return [module for module in modules() if module not in disabled]
+
+
 def is_contained(settings: Settings, module: str) -> bool:
     """Return whether a module's binary runs in a container, where the C library is another one."""
     return any(

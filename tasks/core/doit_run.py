@@ -37,10 +37,14 @@ class DoitRun:
     """All task names in order of definition, each with the tasks it depends on."""
     selected: Sequence[str] = ()
     """The tasks that the command line names, or the default tasks."""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The options of each selected task."""
     notes: list[str] = field(default_factory=list)
     """Notes of the current task: the reporter prints them when the task finishes."""
     command_listeners: list[Callable[[Sequence[str]], None]] = field(default_factory=list)
     """Callbacks that get every command line before it starts."""
+    changed: bool = False
+    """Whether a task of this run has done something that the reporter printed."""
     stops_cluster: bool = False
     """Whether this process stops the cluster when it exits."""
     document: IO[str] | None = None

@@ -201,7 +201,7 @@ def task_break(settings: Settings) -> Iterator[dict[str, Any]]:
             "name": name,
             "doc": f"stop {name} at a function or line, print variables and stack, resume it",
             "actions": [(break_at, [settings, name])],
-            "task_dep": ["toolchain:delve"],
+            "task_dep": ["_cluster-runs", "toolchain:delve"],
             "uptodate": [False],
             "params": list(OPTIONS),
             "meta": DOCUMENT,

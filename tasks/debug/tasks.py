@@ -10,10 +10,11 @@ from typing import Any
 from tasks.cli.task import action, option
 from tasks.components import registry
 from tasks.components.base import Context
-from tasks.core import console
+from tasks.core import console, doit_run
 from tasks.core.errors import Failure
 from tasks.debug import preflight, swap
 from tasks.kubernetes.tree import load_checkout
+from tasks.runtime import prerequisites
 from tasks.settings.load import Settings
 from tasks.system import files, firewall, process
 
@@ -37,6 +38,7 @@ def debug(
             "--stop-at-entry: with --mode attach the process is already past its entry point",
             "add --mode exec, or use --wait-client",
         )
+    _require_group_possible(settings, name)
     desired = swap.request(settings, name, swap.as_mode(mode), hold=stop_at_entry or wait_client)
     address = preflight.listen_address(listen, desired.listen, allow_remote=allow_remote)
     desired = replace(desired, listen=address, any_user=any_user)
@@ -79,9 +81,49 @@ def undebug(settings: Settings, name: str) -> None:
 def resume(settings: Settings, name: str) -> None:
     """Clear all breakpoints of a paused component and resume it."""
     if swap.load(settings, name) is None:
+        if doit_run.current().is_selected("resume"):
+            return
         raise Failure(f"{name} is not in the debugger", f"run: doit debug:{name}")
     resumed = swap.resume(settings, name)
     console.note("resumed, breakpoints cleared" if resumed else "is not paused")
+
+
+@action
+def require_cluster(settings: Settings) -> None:
+    """Raise Failure if components of this run cannot be debugged, because they do not run.
+
+    It runs before Delve is built, and before the first component of a group is changed. Mode exec
+    of one component needs only a cluster, not the component.
+    """
+    run = doit_run.current()
+    tasks = (*run.selected_with_dependencies("debug:"), *run.selected_with_dependencies("break:"))
+    names = [name.partition(":")[2] for name in tasks]
+    running = [name for name in registry.COMPONENTS if _is_running(settings, name)]
+    if not running:
+        raise Failure(f"the cluster {settings.name} is not running", "run: doit up")
+    exec_mode = [
+        name for name in names if run.options.get(f"debug:{name}", {}).get("mode") == "exec"
+    ]
+    stopped = [name for name in names if name not in running and name not in exec_mode]
+    if stopped:
+        verb = "is" if len(stopped) == 1 else "are"
+        raise Failure(f"{', '.join(stopped)} {verb} not running", "run: doit up")
+
+
+def _is_running(settings: Settings, name: str) -> bool:
+    record = process.load(settings.paths.run, name)
+    return record is not None and record.alive()
+
+
+def _require_group_possible(settings: Settings, first: str) -> None:
+    """Raise Failure if one of several components cannot be debugged, before the first changes."""
+    run = doit_run.current()
+    names = [name.partition(":")[2] for name in run.selected_with_dependencies("debug:")]
+    for name in names if run.is_selected("debug") and first == names[0] else ():
+        if swap.load(settings, name) is None:
+            record = swap.require_running(settings, name)
+            desired = swap.request(settings, name, "debug-attach")
+            preflight.require_possible(settings, record, desired)
 
 
 def _has_same_options(existing: swap.Swap, desired: swap.Swap) -> bool:
@@ -126,7 +168,15 @@ def _pause_limit(settings: Settings, name: str) -> str:
 
 def task_debug(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield one task per component that puts it under Delve."""
-    yield {"name": None, "doc": "debug a running component with Delve"}
+    yield {"name": None, "doc": "debug a running component with Delve", "ordered": True}
+    yield {
+        "basename": "_cluster-runs",
+        "doc": "check that the components to debug are running",
+        "actions": [(require_cluster, [settings])],
+        "uptodate": [False],
+        "meta": {"quiet": True},
+    }
+    configured = prerequisites.components_to_run(settings)
     params = [
         option("mode", "debug mode", "attach", choices=swap.modes()),
         option("stop-at-entry", "with --mode exec: pause before main() until a client resumes it"),
@@ -141,9 +191,10 @@ def task_debug(settings: Settings) -> Iterator[dict[str, Any]]:
     for name in registry.debug_offsets():
         yield {
             "name": name,
+            "grouped": name in configured,
             "doc": f"debug {name} with Delve on 127.0.0.1:{registry.debug_port(settings, name)}",
             "actions": [(debug, [settings, name])],
-            "task_dep": ["toolchain:delve"],
+            "task_dep": ["_cluster-runs", "toolchain:delve"],
             "uptodate": [False],
             "params": params,
         }

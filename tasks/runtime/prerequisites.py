@@ -33,6 +33,15 @@ PACKAGES = {
 }
 
 
+def components_to_run(settings: Settings) -> list[str]:
+    """Return the names of the components that should run, in start order."""
+    specs = COMPONENTS.values()
+    control_plane = [
+        spec.name for spec in specs if spec.part == "control-plane" and spec.selected(settings)
+    ]
+    return control_plane + node_components(settings)
+
+
 def node_components(settings: Settings) -> list[str]:
     """Return the components of the node to run, without those that this machine cannot run."""
     start = settings.start

@@ -118,6 +118,14 @@ def test_answers_have_no_summary(doit: Doit) -> None:
     )
 
 
+def test_a_quiet_run_that_changed_nothing_has_no_summary(doit: Doit) -> None:
+    doit.add("kept", saying("never"), uptodate=[True])
+    doit.add("look", (lambda: None,), meta={"quiet": True})
+    doit.add("quiet", (console.say, ["42"]), meta={"quiet": True}, task_dep=["kept", "look"])
+    assert doit("quiet") == 0
+    assert doit.out == "42\n"
+
+
 def test_names_and_order(doit: Doit) -> None:
     for name in ("zebra", "ant", "mole"):
         doit.add(name, (fail,))
@@ -158,7 +166,8 @@ def test_unknown_task(doit: Doit) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--wide"], r"option --wide .*\n  fix: .*--width, --mode, --colour\n"),
+        (["--wide"], r"option --wide .*\n  fix: .*--width\?.* --width, --mode, --colour\n"),
+        (["--zzz"], r"option --zzz .*\n  fix: .*--width, --mode, --colour\n"),
         (["--help"], r"option --help .*\n  fix: run: doit help"),
         (["--width", "x"], r"option --width: .* whole number\n  fix: .*--width=1\n"),
         (["--colour", "x"], r"option --colour: x .*\n  fix: .* red, blue\n"),

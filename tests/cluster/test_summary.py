@@ -8,6 +8,14 @@ from tasks.settings import load
 from tasks.system import files
 
 
+def test_a_run_that_changed_nothing_prints_one_line(tmp_path: Path) -> None:
+    chosen = load.load({"STEPKUBE_HOME": str(tmp_path)})
+    lock = {"version": "v1.30.0", "commit": "", "origin": "", "requested": "", "tree": "/"}
+    files.write_json(chosen.paths.lock, lock)
+    (line,) = summary.unchanged(chosen, ["etcd"])
+    assert "v1.30.0" in line and "instance default" in line
+
+
 @pytest.mark.parametrize("name", ["plain", "a blank", "it's", "$(touch ran)", "`touch ran`;x", "ä"])
 def test_the_printed_exports_can_be_copied_into_a_shell(tmp_path: Path, name: str) -> None:
     chosen = load.load({"STEPKUBE_HOME": str(tmp_path / name)})
