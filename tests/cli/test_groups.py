@@ -8,6 +8,7 @@ from tasks.build import tasks as build
 from tasks.cli import task_names
 from tasks.cluster import restart
 from tasks.cluster import tasks as cluster
+from tasks.core import doit_run
 from tasks.debug import tasks as debug
 from tasks.settings import load
 from tests.support.doit import doit
@@ -71,3 +72,21 @@ def test_debug_without_a_cluster_says_so_before_delve_is_built(
     assert "the cluster default is not running" in done.stderr and "doit up" in done.stderr
     assert "delve" not in done.stderr + done.stdout
     assert not (tmp_path / "mirror.json").exists(), "nothing was downloaded"
+
+
+def test_debug_names_all_stopped_components_and_mode_exec_needs_only_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load.load({"STEPKUBE_HOME": str(tmp_path)}, {}, Path("/dev/null"))
+    monkeypatch.setattr(debug, "_is_running", lambda _, name: name == "etcd")
+    run = doit_run.current()
+    run.dependencies = {
+        "debug": ("debug:kubelet", "debug:kube-proxy"),
+        "debug:kubelet": (),
+        "debug:kube-proxy": (),
+    }
+    run.selected = ("debug",)
+    failed = debug.require_cluster(settings)
+    assert "kubelet, kube-proxy" in failed.message and "doit up" in failed.message
+    run.selected, run.options = ("debug:kubelet",), {"debug:kubelet": {"mode": "exec"}}
+    assert debug.require_cluster(settings) is None
