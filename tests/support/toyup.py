@@ -13,7 +13,7 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
 from tasks.check import tasks as check
-from tasks.cli import interrupts
+from tasks.cli import interrupts, task_names
 from tasks.cli.reporter import Reporter
 from tasks.cluster import tasks as cluster
 from tasks.components import registry
@@ -50,7 +50,7 @@ def main(home: str, base: str, port: str, fifo: str, *words: str) -> int:
     interrupts.install()
 
     def task_start() -> Iterator[dict[str, Any]]:
-        for task in cluster.task_start(settings):
+        for task in task_names.tasks(settings, {"all": (cluster.task_start,)}):
             yield {**task, "task_dep": [], "file_dep": []}
 
     tasks = {"task_start": task_start, "task_down": lambda: cluster.task_down(settings)}
