@@ -38,12 +38,14 @@ _RANGES = {
     "mirror.timeout": (0.1, 86400),
 }
 """Lowest and highest allowed number."""
+_NO_REFERENCE = re.compile(r"^[-/]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|[./]$|\.lock$")
 _ENDPOINT = re.compile(r"(unix://)?/\S+")
 _AUTHORIZERS = ("Node", "RBAC", "ABAC", "Webhook", "AlwaysAllow", "AlwaysDeny")
 
 
 def format_problems(settings: Settings, minor: Minor) -> Iterator[Failure]:
     """Yield a failure for every value with a wrong format."""
+    yield from _version(settings)
     yield from _addresses(settings)
     yield from _endpoints(settings)
     yield from ip_ranges.problems(settings, minor)
@@ -51,6 +53,16 @@ def format_problems(settings: Settings, minor: Minor) -> Iterator[Failure]:
     yield from _numbers(settings)
     yield from _dns(settings)
     yield from _versioned(settings, minor)
+
+
+def _version(settings: Settings) -> Iterator[Failure]:
+    """Check the name of a version, branch or commit, see git-check-ref-format(1)."""
+    name = settings.version.strip()
+    if _NO_REFERENCE.search(name):
+        yield Failure(
+            f"{settings.source('version')}: {name!r} is not a version, branch or commit",
+            "use for example v1.30.0, main or a commit",
+        )
 
 
 def _addresses(settings: Settings) -> Iterator[Failure]:

@@ -34,6 +34,8 @@ class Place:
         """
         if not text:
             return ""
+        if any(ord(character) < ord(" ") for character in text):
+            raise ValueError("a path: it has a line break or another control character")
         try:
             expanded = Path(self._expand(text)).expanduser()
         except RuntimeError:

@@ -78,6 +78,17 @@ def test_a_name_that_is_set_twice_is_refused(tmp_path: Path, variable: str, valu
     assert variable in failure.message and "twice" in failure.message
 
 
+@pytest.mark.parametrize("name", ["--help", "a..b", "a b", "a\nb", "x:y", "v1.20.2.lock"])
+def test_a_version_that_git_cannot_have_is_refused(tmp_path: Path, name: str) -> None:
+    (failure,) = check.problems(load(tmp_path, STEPKUBE_VERSION=name), Minor(1, 20))
+    assert "STEPKUBE_VERSION" in failure.message and repr(name) in failure.message
+
+
+@pytest.mark.parametrize("name", ["auto", "v1.20.2", "1.20", "release-1.30", "topic/x_y", "abc123"])
+def test_a_version_can_be_a_release_a_branch_or_a_commit(tmp_path: Path, name: str) -> None:
+    assert list(check.problems(load(tmp_path, STEPKUBE_VERSION=name), Minor(1, 20))) == []
+
+
 def test_a_grace_period_belongs_to_a_soft_threshold(tmp_path: Path) -> None:
     def messages(period: str) -> list[str]:
         key = "STEPKUBE_KUBELET_EVICTION_SOFT_GRACE_PERIOD"

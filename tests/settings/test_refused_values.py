@@ -53,6 +53,7 @@ def test_what_is_not_a_file_is_not_read(tmp_path: Path, make: object) -> None:
         ("API_PORT", "9" * 5000),
         ("LOG_DIR", "/tmp/\udcff"),
         ("LOG_DIR", "~nobody-known/x"),
+        ("LOG_DIR", "one\ntwo"),
         ("LOG_DIR", "/" + "x" * 300),
         ("LOG_DIR", "/x" * 3000),
         ("STEPKUBE_BUILD_KEEP", "nan"),
