@@ -198,7 +198,7 @@ def test_a_go_without_overlay_lifts_the_limit(
     )
 
     mini = tree / "pkg/mini/mini.go"
-    mini.write_text(f"{mini.read_text()}\n// edited\n")
+    mini.write_text(f"{mini.read_text()}\nvar Edited = 1\n")
     assert compiled(old, capsys) == 2, "mini and main"
     real.write_text(real.read_text().replace("// Limit is", "// More.\n\n// Limit is"))
     assert compiled(old, capsys) == 3, "handlers, mini and main"

@@ -16,6 +16,7 @@ from tasks.cli import reporter
 from tasks.components import registry
 from tasks.core import console
 from tasks.debug import breakpoints
+from tasks.debug import tasks as debug
 from tasks.runtime import accepted_flags
 from tests.support import toycluster
 
@@ -30,8 +31,15 @@ def main(home: str, base: str, port: str, *words: str) -> int:
     def loud() -> Iterator[dict[str, Any]]:
         yield {"name": "delve", "actions": [(console.say, ["noise of an earlier step"])]}
 
+    settings = toycluster.load(Path(home), int(base))
+
+    def cluster_runs() -> dict[str, Any]:
+        made = debug.task_debug(settings)
+        return next(task for task in made if task.get("basename") == "_cluster-runs")
+
     tasks = {
-        "task_break": lambda: breakpoints.task_break(toycluster.load(Path(home), int(base))),
+        "task_break": lambda: breakpoints.task_break(settings),
+        "task_cluster_runs": cluster_runs,
         "task_toolchain": loud,
     }
     state = {"dep_file": f"{home}/doit", "reporter": reporter.Reporter, "verbosity": 2}

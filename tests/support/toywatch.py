@@ -17,7 +17,7 @@ from doit.doit_cmd import DoitMain
 from tasks.build import sources
 from tasks.build import tasks as build
 from tasks.check import tasks as check
-from tasks.cli import database, interrupts
+from tasks.cli import database, interrupts, task_names
 from tasks.cli.reporter import Reporter
 from tasks.cluster import tasks as cluster
 from tasks.components import registry
@@ -108,11 +108,12 @@ def main(home: str, instance: str, tree: str, ports: str, *words: str) -> int:
     arguments = [home, instance, tree, ports]
     rounds.command = lambda: [sys.executable, "-m", "tests.support.toywatch", *arguments]
 
-    def reduced(create: Callable[[Settings], Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-        for task in create(chosen):
+    def reduced(create: Callable[[Settings], Iterator[dict[str, Any]]]) -> Iterator[Any]:
+        for task in task_names.tasks(chosen, {"all": (create,)}):
             needed = task.get("task_dep", ())
             kept = ("sources:", "build:")
-            yield {**task, "task_dep": [name for name in needed if name.startswith(kept)]}
+            reduced_task = {**task, "task_dep": [name for name in needed if name.startswith(kept)]}
+            yield task_names.for_doit(reduced_task)
 
     tasks = {
         "task_sources": lambda: reduced(sources.task_sources),
