@@ -14,6 +14,8 @@ from tasks.settings.forms import Unquoted
 
 _LIMIT = 1 << 20
 _MOST_NODES = 100_000
+_REFUSED = (ValueError, TypeError, ArithmeticError, AttributeError, LookupError)
+"""What PyYAML raises for values of a wrong form, in addition to its own errors."""
 
 
 def read(file: Path, explicit: bool) -> dict[str, Any]:
@@ -41,7 +43,14 @@ def read(file: Path, explicit: bool) -> dict[str, Any]:
         ) from error
     except RecursionError as error:
         raise Failure(f"{file} is nested too deeply", "write one value per key") from error
-    except (yaml.YAMLError, ValueError, TypeError, OverflowError, AttributeError) as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+    ) as error:
         reason = " ".join(str(error).split())[:300]
         raise Failure(f"{file} is not valid YAML: {reason}", "correct that line") from error
     if repeated:

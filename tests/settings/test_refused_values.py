@@ -16,6 +16,7 @@ FILES = {
     "a date": b"version: !!timestamp 2020-13-45\n",
     "a tag": b"version: !!python/object:os.system x\n",
     "a number with a tag": b"version: !!int abc\n",
+    "no number with a tag": b"version: !!int\n",
     "bytes": b"api:\n  bind_addr: \xff\xfe\n",
     "NUL": b"version: \0\n",
     "nested": b"[" * 20_000,
