@@ -18,7 +18,7 @@ from tasks.bundle import tasks as bundle
 from tasks.certs import tasks as certs
 from tasks.check import mirrors, tasks as check
 from tasks.checkout import tasks as checkout
-from tasks.cli import entry
+from tasks.cli import completion, entry
 from tasks.cluster import instances, restart, shell, status, tasks as cluster
 from tasks.debug import breakpoints, tasks as debug
 from tasks.editors import tasks as editors
@@ -45,7 +45,7 @@ PIPELINE = {
         restart.task_reset,
     ),
     "instances": (instances.task_instances, instances.task_delete),
-    "shell": (shell.task_kubectl, shell.task_env, logs.task_logs),
+    "shell": (shell.task_kubectl, shell.task_env, logs.task_logs, completion.task_completion),
     "addons": (addons.task_manifests, addons.task_addons, images.task_load, images.task_image),
     "more": (prune.task_prune, bundle.task_bundle, bench.task_bench),
     "host": (host.task_mirror, host.task_packages, host.task_firewall),

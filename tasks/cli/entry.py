@@ -14,6 +14,7 @@ from doit.task import Task
 
 from tasks.cli import (
     command_line,
+    completion,
     database,
     help_command,
     interrupts,
@@ -44,7 +45,7 @@ OF_WORKSPACE = frozenset({"delete", "instances"})
 
 def settings() -> Settings:
     """Load the settings and create the instance's folder; exit with an error message on failure."""
-    if _asks_for_help():
+    if _needs_no_settings():
         return help_command.settings()
     try:
         loaded = command_line.load_settings()
@@ -80,9 +81,10 @@ def _is_of_workspace() -> bool:
     return set() < _names() <= OF_WORKSPACE
 
 
-def _asks_for_help() -> bool:
-    """Return whether the command line asks for help: this needs no valid settings, no workspace."""
-    return help_command.requested(sys.argv[1:]) is not None
+def _needs_no_settings() -> bool:
+    """Return whether the command line requests help or completion: these need no workspace."""
+    argv = sys.argv[1:]
+    return help_command.requested(argv) is not None or completion.requested(argv) is not None
 
 
 def _only_prints() -> bool:
@@ -125,7 +127,7 @@ def configuration(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
         "default_tasks": ["up"],
         "backend": "sqlite3",
         "dep_file": ":memory:"
-        if _is_of_workspace() or _asks_for_help()
+        if _is_of_workspace() or _needs_no_settings()
         else str(settings.paths.instance / "doit.sqlite"),
         "reporter": Reporter,
         "verbosity": 2,
@@ -142,6 +144,7 @@ def tasks(settings: Settings, pipeline: Pipeline) -> Iterator[dict[str, Any] | T
     """
     try:
         help_command.answer(settings, pipeline)
+        completion.answer(settings, pipeline)
         yield from map(task_names.for_doit, task_names.tasks(settings, pipeline))
     except Failure as failure:
         sys.exit(f"error: {failure}")

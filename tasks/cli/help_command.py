@@ -45,8 +45,13 @@ def settings() -> Settings:
     try:
         return command_line.load_settings()
     except (Failure, OSError):
-        home = os.environ.get("STEPKUBE_HOME")
-        return load.load({"STEPKUBE_HOME": home} if home else {}, {}, Path(os.devnull))
+        return defaults()
+
+
+def defaults() -> Settings:
+    """Return the default settings in the user's workspace."""
+    home = os.environ.get("STEPKUBE_HOME")
+    return load.load({"STEPKUBE_HOME": home} if home else {}, {}, Path(os.devnull))
 
 
 def answer(settings: Settings, pipeline: Pipeline) -> None:

@@ -38,6 +38,7 @@ EXAMPLES = {
     "addons": ("addons:dns",),
     "explain": ("explain:kubelet",),
     "bench": ("bench:pipeline",),
+    "completion": ("completion bash", "completion zsh", "completion fish"),
 }
 """Arguments of doit that show how a task is used, by the name of its group."""
 SEE_ALSO = {
@@ -64,6 +65,7 @@ SEE_ALSO = {
     "config": ("check", "docs/configuration.md"),
     "check": ("config", "docs/configuration.md"),
     "bench": ("docs/performance.md",),
+    "completion": ("docs/control.md",),
 }
 """Related tasks and pages, by the name of the group."""
 FIRST_LINES = """\

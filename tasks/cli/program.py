@@ -6,17 +6,21 @@ only `doit -h` and `doit help` without a task print the help of doit.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 from doit.doit_cmd import DoitMain
 
-from tasks.cli import help_command, task_names
+from tasks.cli import completion, help_command, task_names
+from tasks.settings.load import ROOT
 
 
 def main() -> int:
     """Run doit with the arguments of this process and return its exit code."""
     task_names.install_option_errors()
+    if completion.requested(sys.argv[1:]) is not None:
+        os.chdir(ROOT)  # a shell's start file prints the script in any folder
     return int(DoitMain().run(arguments(sys.argv[1:])) or 0)
 
 

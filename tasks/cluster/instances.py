@@ -20,6 +20,7 @@ from tasks.core.errors import Failure
 from tasks.kubernetes.tree import load_checkout
 from tasks.settings.load import Settings
 from tasks.system import mounts, process
+from tasks.system.workspace import instance_names
 
 COLUMNS = "{:<20}{:<14}{:<20}{:>10}  {}"
 OURS = ("instances", "bin", "src", "toolchain", "cache", "mirror.json")
@@ -42,16 +43,6 @@ class Instance:
     bytes: int
     """Size on disk, without what instances share."""
     path: str
-
-
-def names(settings: Settings) -> list[str]:
-    """Return the names of the instances in the workspace."""
-    folder = settings.paths.home / "instances"
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
 
 
 def describe(settings: Settings) -> Instance:
@@ -93,7 +84,9 @@ def _sizes(folder: Path) -> Iterator[int]:
 @action
 def print_instances(settings: Settings, output: str) -> None:
     """Print the instances as a table or as JSON."""
-    found = [describe(command_line.load_settings(name)) for name in names(settings)]
+    found = [
+        describe(command_line.load_settings(name)) for name in instance_names(settings.paths.home)
+    ]
     if output == "json":
         console.say(json.dumps([asdict(instance) for instance in found], indent=1))
         return
@@ -108,7 +101,7 @@ def print_instances(settings: Settings, output: str) -> None:
 def delete(settings: Settings, workspace: bool, yes: bool) -> None:
     """Stop and delete an instance, or everything that stepkube made in the workspace."""
     home = settings.paths.home
-    known = names(settings)
+    known = instance_names(home)
     chosen = known if workspace else [settings.name]
     if not workspace and settings.name not in known:
         there = f"use one of: {', '.join(known)}" if known else "there is nothing to delete"

@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.certs import credentials
 from tasks.components import shared_flags
 from tasks.core import console
+from tasks.settings import templates
 from tasks.settings.load import Settings
 
 SHELLS = ("sh", "bash", "zsh", "fish")
@@ -34,8 +35,8 @@ def shell_lines(settings: Settings, shell: str) -> list[str]:
     """Return the lines that set the environment in a shell: sh, bash, zsh or fish."""
     folder, values = str(programs(settings)), variables(settings)
     if shell == "fish":
-        lines = [f"set -gx {name} {_fish_quoted(value)}" for name, value in values.items()]
-        return [*lines, f"set -gx PATH {_fish_quoted(folder)} $PATH"]
+        lines = [f"set -gx {name} {templates.fish(value)}" for name, value in values.items()]
+        return [*lines, f"set -gx PATH {templates.fish(folder)} $PATH"]
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     return [*lines, f'export PATH={shlex.quote(folder)}:"$PATH"']
 
@@ -50,9 +51,3 @@ def default_shell(outer: Mapping[str, str]) -> str:
     """Return the shell of the user from SHELL; sh for one that is not known."""
     name = Path(outer.get("SHELL", "")).name
     return name if name in SHELLS else "sh"
-
-
-def _fish_quoted(text: str) -> str:
-    r"""Return a text in single quotes of fish(1), which knows \\ and \' in them."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -69,6 +69,12 @@ def shell(value: object) -> str:
     return shlex.quote(str(value))
 
 
+def fish(value: object) -> str:
+    r"""Return a text as one word of fish: single quotes, in which it knows \\ and \' (fish(1))."""
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def word(value: object) -> str:
     """Return a name that stands without quotes. Raises ValueError for any other text."""
     if not _WORD.fullmatch(str(value)):

@@ -63,6 +63,16 @@ def _tighten_instance(instance: Path) -> None:
             _remove_below(path, _OTHERS)
 
 
+def instance_names(home: Path) -> list[str]:
+    """Return the names of the instances in a workspace."""
+    folder = home / "instances"
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+
+
 def _folders(folder: Path) -> list[Path]:
     with os.scandir(folder) as entries:
         return [Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False)]
