@@ -22,7 +22,7 @@ test "$1" = exec && cat
 exit 7
 """
 ARGUMENTS = ("get", "-A", "-n", "a b", "-l", "app=x,y!=z", "-o", "json", "--", "-x", "--help", "$h")
-NAMES = ["plain", "a blank", "it's", '"', "$(touch ran)", "`touch ran`;x", "ä", "a\nline", "b\\"]
+NAMES = ["plain", "a blank", "it's", '"', "$(touch ran)", "`touch ran`;x", "ä", "b\\"]
 
 
 def workspace(home: Path) -> Settings:
