@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
-from tasks.components import registry
+from tasks.editors.commands import Argv
+from tasks.editors.naming import VERBS, Naming
 from tasks.settings.templates import render
 
 EDITORS = {"vscode": "VS Code", "goland": "GoLand", "nvim": "Neovim with nvim-dap"}
-PREFIX = "stepkube: "
-LAUNCH = ".vscode/launch.json"
-LISTS = ("configurations", "compounds")
-NEW_LAUNCH = '{\n    "version": "0.2.0"\n}\n'
-SNIPPET = ".nvim-dap.stepkube.lua"
-GOLAND = {name: f".run/stepkube {name}.run.xml" for name in (*registry.debug_offsets(), "all")}
-TOOL_FILES = (SNIPPET, *GOLAND.values())
-"""Files in the tree that belong to this tool; launch.json may be the user's."""
 STAGING, VENDOR = "staging/src/k8s.io", "vendor/k8s.io"
 
 
@@ -33,6 +27,13 @@ class View:
     """The debug port by component."""
     rules: tuple[tuple[str, str], ...]
     """Pairs of a path in the editor and the path in the binary; the first matching rule counts."""
+    naming: Naming = Naming()
+    commands: Mapping[str, Argv] = field(default_factory=dict)
+    """The argv by task, such as debug:kubelet; empty if doit is not on the editor's machine."""
+
+    def entry(self, name: str) -> str:
+        """Return the name of a component's entry."""
+        return f"{self.naming.prefix}debug {name}{self.naming.suffix(self.ports[name])}"
 
     @property
     def is_local(self) -> bool:
@@ -58,11 +59,11 @@ def rules(
 
 
 def launch(view: View) -> dict[str, list[dict[str, Any]]]:
-    """Return the tool's entries of launch.json by list (see LISTS)."""
+    """Return the tool's entries of launch.json by list."""
     mapping = [{"from": editor, "to": binary} for editor, binary in view.rules]
     entries = [
         {
-            "name": f"{PREFIX}debug {name}",
+            "name": view.entry(name),
             "type": "go",
             "debugAdapter": "dlv-dap",
             "request": "attach",
@@ -71,40 +72,105 @@ def launch(view: View) -> dict[str, list[dict[str, Any]]]:
             "port": port,
             "stopOnEntry": False,
             **({"substitutePath": mapping} if mapping else {}),
+            **_before(view, f"debug:{name}"),
         }
         for name, port in view.ports.items()
     ]
-    names = [entry["name"] for entry in entries]
-    compound = {"name": f"{PREFIX}debug all", "configurations": names, "stopAll": False}
+    compound = {
+        "name": f"{view.naming.prefix}debug all",
+        "configurations": [entry["name"] for entry in entries],
+        "stopAll": False,
+        **_before(view, "debug"),
+    }
     return {"configurations": entries, "compounds": [compound]}
+
+
+def _before(view: View, task: str) -> dict[str, str]:
+    return {"preLaunchTask": _label(view, task)} if task in view.commands else {}
+
+
+def _label(view: View, task: str) -> str:
+    return f"{view.naming.prefix}doit {task}"
+
+
+def tasks(view: View) -> dict[str, list[dict[str, Any]]]:
+    """Return the tool's entries of tasks.json by list.
+
+    A task of the type "process" has no shell between VS Code and the argv.
+    """
+    return {
+        "tasks": [
+            {
+                "label": _label(view, task),
+                "type": "process",
+                "command": argv[0],
+                "args": list(argv[1:]),
+                "presentation": {"reveal": "silent", "panel": "dedicated", "clear": True},
+                "problemMatcher": [],
+            }
+            for task, argv in view.commands.items()
+        ]
+    }
 
 
 def goland(view: View) -> dict[str, str]:
     """Return the text of GoLand's run configurations by path in the tree."""
     host = "" if view.is_local else view.host
-    texts = {
-        GOLAND[name]: render(
-            "goland-remote.run.xml.j2", title=f"stepkube {name}", host=host, port=port
+    paths, word = view.naming.goland, view.naming.word
+    titles = {name: f"{word} {name}{view.naming.suffix(view.ports[name])}" for name in view.ports}
+    texts = {}
+    for name, port in view.ports.items():
+        scripts = {}
+        for verb in VERBS:
+            argv = view.commands.get(f"{verb}:{name}")
+            if argv:
+                scripts[verb] = f"{word} {verb} {name}"
+                texts[paths[f"{verb} {name}"]] = render(
+                    "goland-shell.run.xml.j2",
+                    title=scripts[verb],
+                    folder=word,
+                    script=shlex.join(argv),
+                )
+        texts[paths[name]] = render(
+            "goland-remote.run.xml.j2",
+            title=titles[name],
+            folder=word,
+            host=host,
+            port=port,
+            before=scripts.get("debug", ""),
         )
-        for name, port in view.ports.items()
-    }
-    parts = [f"stepkube {name}" for name in view.ports]
-    compound = render("goland-compound.run.xml.j2", title="stepkube all", parts=parts)
-    return {**texts, GOLAND["all"]: compound}
+    compound = render(
+        "goland-compound.run.xml.j2",
+        title=f"{word} all",
+        folder=word,
+        parts=list(titles.values()),
+    )
+    return {**texts, paths["all"]: compound}
 
 
 def snippet(view: View) -> str:
     """Return the Lua code that adds the tool's configurations to nvim-dap."""
-    rules = view.rules
-    return render("nvim-dap.lua.j2", host=view.host, ports=view.ports, rules=rules, prefix=PREFIX)
+    return render(
+        "nvim-dap.lua.j2",
+        adapter=view.naming.word,
+        host=view.host,
+        ports=view.ports,
+        entries={name: view.entry(name) for name in view.ports},
+        rules=view.rules,
+        prefix=view.naming.prefix,
+        instance="" if view.naming == Naming() else f"@{view.naming.instance}",
+        commands=dict(view.commands),
+    )
 
 
-def with_patterns(text: str, tree: Path, patterns: Iterable[str]) -> str:
+def with_patterns(text: str, tree: Path, word: str, patterns: Iterable[str]) -> str:
     """Return git's exclude file with these patterns at the top, in the tool's block for a tree.
 
-    Worktrees share the file, so each has a separate block. Without patterns there is no block.
+    Worktrees and instances (`word`) share the file, so each has a separate block. Without patterns
+    there is no block.
     """
-    begin, end = (f"# stepkube ide {json.dumps(str(tree))}: {edge}\n" for edge in ("begin", "end"))
+    title = f"# {word} ide {json.dumps(str(tree))}"
+    begin, end = (f"{title}: {edge}\n" for edge in ("begin", "end"))
     rest = re.sub(f"^{re.escape(begin)}(.*\n)*?{re.escape(end)}", "", text, flags=re.MULTILINE)
     lines = "".join(f"{pattern}\n" for pattern in patterns)
     return f"{begin}{lines}{end}{rest}" if lines else rest

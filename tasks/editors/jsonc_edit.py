@@ -45,7 +45,7 @@ def add(text: str, lists: Mapping[str, Sequence[Any]]) -> str:
 
 
 def remove(text: str, lists: Iterable[str], prefix: str, drop: Collection[str] = ()) -> str:
-    """Return a text without the entries of its lists whose name starts with a prefix.
+    """Return a text without the entries of its lists whose name or label starts with a prefix.
 
     A list that is named in `drop` and becomes empty is removed too.
     """
@@ -54,13 +54,24 @@ def remove(text: str, lists: Iterable[str], prefix: str, drop: Collection[str] =
         at = _list(text, root, key)
         if at is None:
             continue
-        entries = enumerate(root.items[at].items)
-        matching = {index for index, item in entries if _name(item).startswith(prefix)}
+        numbered = enumerate(root.items[at].items)
+        matching = {index for index, item in numbered if _name(item).startswith(prefix)}
         text = _without(text, root.items[at], matching)
         root = parse(text)
         if key in drop and _is_blank(text, root.items[at]):
             text = _without(text, root, {at})
     return text
+
+
+def entries(text: str, lists: Iterable[str], prefix: str) -> dict[str, list[Any]]:
+    """Return the entries whose name or label starts with a prefix, by list."""
+    root = parse(text)
+    found = {}
+    for key in lists:
+        at = _list(text, root, key)
+        items = () if at is None else root.items[at].items
+        found[key] = [item.value for item in items if _name(item).startswith(prefix)]
+    return found
 
 
 def _list(text: str, root: Item, key: str) -> int | None:
@@ -74,7 +85,8 @@ def _list(text: str, root: Item, key: str) -> int | None:
 
 
 def _name(item: Item) -> str:
-    return str(item.value.get("name", "")) if isinstance(item.value, dict) else ""
+    value = item.value if isinstance(item.value, dict) else {}
+    return str(value.get("name", value.get("label", "")))
 
 
 def _is_blank(text: str, parent: Item) -> bool:

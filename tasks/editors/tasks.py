@@ -21,22 +21,19 @@ from tasks.cli.task import action, option
 from tasks.components import registry
 from tasks.core import console
 from tasks.core.errors import Failure
-from tasks.editors import jsonc_edit, tree_files
+from tasks.editors import commands, jsonc_edit, tree_files
 from tasks.editors.configurations import (
     EDITORS,
-    GOLAND,
-    LAUNCH,
-    NEW_LAUNCH,
-    SNIPPET,
-    TOOL_FILES,
     VENDOR,
     View,
     goland,
     launch,
     rules,
     snippet,
+    tasks,
     with_patterns,
 )
+from tasks.editors.naming import EMPTY, LAUNCH, LISTS, TASKS, VERBS, Naming
 from tasks.kubernetes import bundle_record
 from tasks.kubernetes.tree import Checkout, load_checkout
 from tasks.settings.load import Settings
@@ -52,30 +49,37 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
     tree = checkout.tree
     view = _view(settings, checkout, remote_host, local_path)
     editors = _selected(editor)
-    with files.locked(settings.paths.run / "ide.lock"):
-        journals = tree_files.journals(settings)
-        journal = journals.get(str(tree), tree_files.Journal())
+    with files.locked(settings.paths.home / "ide.lock"):
         exclude, prefix = tree_files.exclude_file(tree)
-        tree_files.require_allowed(tree, exclude, _names(editors))
+        tree_files.require_allowed(tree, exclude, _names(editors, view.naming))
+        journal = tree_files.start(settings, tree)
         texts: dict[Path, str] = {}
         if "vscode" in editors:
-            before = tree_files.without_tool_entries(tree, journal)
-            after = jsonc_edit.add(before if before.strip() else NEW_LAUNCH, launch(view))
-            texts[tree / LAUNCH] = after
-            journal = replace(journal, before=before, after=files.digest(after))
+            for name, lists in ((LAUNCH, launch(view)), (TASKS, tasks(view))):
+                journal, text = _entries(tree, name, lists, journal)
+                texts[tree / name] = text
         if "goland" in editors:
             texts |= {tree / name: text for name, text in goland(view).items()}
         if "nvim" in editors:
-            texts[tree / SNIPPET] = snippet(view)
-        names = (LAUNCH, *TOOL_FILES)
+            texts[tree / view.naming.snippet] = snippet(view)
+        blank = {path for path, text in texts.items() if not text.strip()}
+        texts = {path: text for path, text in texts.items() if path not in blank}
+        stale = {path for path in blank if str(path) in journal.made}
+        if "goland" in editors:
+            stale |= {tree / name for name in view.naming.goland.values()} - texts.keys()
+        tree_files.remove(tree, stale)
+        names = [name for name in LISTS if journal.text(name)[1]]
+        names += view.naming.tool_files
         present = [name for name in names if tree / name in texts or (tree / name).exists()]
         tracked = tree_files.tracked(tree, present)
         patterns = [f"/{prefix}{name}" for name in present if name not in tracked]
         if exclude is not None and (patterns or exclude.exists()):
-            texts[exclude] = with_patterns(tree_files.read(exclude, tree), tree, patterns)
+            texts[exclude] = with_patterns(
+                tree_files.read(exclude, tree), tree, view.naming.word, patterns
+            )
         missing = {str(place) for path in texts for place in tree_files.missing(path)}
         journal = replace(journal, made=tuple(sorted(missing.union(journal.made))))
-        tree_files.save(settings, {**journals, str(tree): journal})
+        tree_files.save(settings, {**tree_files.journals(settings), str(tree): journal})
         changed = [path for path, text in texts.items() if tree_files.write(path, text, tree)]
     for name in tracked:
         console.warn(f"git tracks {tree / name}: git status shows its new entries")
@@ -87,10 +91,11 @@ def write(settings: Settings, remote_host: str, local_path: str, editor: str) ->
 @action
 def clean(settings: Settings) -> None:
     """Remove the files and entries of this instance from every tree that it wrote to."""
-    with files.locked(settings.paths.run / "ide.lock"):
+    with files.locked(settings.paths.home / "ide.lock"):
         journals = tree_files.journals(settings)
         with suppress(Failure):
-            journals.setdefault(str(load_checkout(settings.paths.lock).tree), tree_files.Journal())
+            tree = load_checkout(settings.paths.lock).tree
+            journals.setdefault(str(tree), tree_files.Journal(instance=settings.name))
         for name in list(journals):
             if Path(name).is_dir():
                 tree_files.restore(Path(name), journals[name])
@@ -106,9 +111,28 @@ def _selected(editor: str) -> Collection[str]:
     raise Failure(f"--editor: {editor} is not supported", f"use all, {', '.join(EDITORS)}")
 
 
-def _names(editors: Collection[str]) -> list[str]:
+def _entries(
+    tree: Path, name: str, lists: dict[str, list[dict[str, Any]]], journal: tree_files.Journal
+) -> tuple[tree_files.Journal, str]:
+    """Return the journal and the text of a file with these entries (see LISTS)."""
+    before = tree_files.without_tool_entries(tree, name, journal)
+    text = tree_files.read(tree / name, tree)
+    prefix = Naming(journal.instance).prefix
+    if text.strip() and jsonc_edit.entries(text, lists, prefix) == lists:
+        return journal, text  # another instance can have added entries after these ones
+    if not any(lists.values()):
+        return journal.with_text(name, before, ""), before
+    after = jsonc_edit.add(before if before.strip() else EMPTY[name], lists)
+    return journal.with_text(name, before, files.digest(after)), after
+
+
+def _names(editors: Collection[str], naming: Naming) -> list[str]:
     """Return the files in the tree that belong to these editors."""
-    files_of = {"vscode": (LAUNCH,), "goland": tuple(GOLAND.values()), "nvim": (SNIPPET,)}
+    files_of = {
+        "vscode": tuple(LISTS),
+        "goland": tuple(naming.goland.values()),
+        "nvim": (naming.snippet,),
+    }
     return [name for editor in editors for name in files_of[editor]]
 
 
@@ -120,7 +144,7 @@ def _view(settings: Settings, checkout: Checkout, host: str, local_path: str) ->
         # "debug all" waits for every component in it
         if registry.COMPONENTS[name].enabled(settings)
     }
-    view = View(host, ports, ())
+    view = View(host, ports, (), Naming(settings.name))
     if not _HOST.fullmatch(host):
         raise Failure(
             f"--remote-host: {host!r} is not a host name or an address",
@@ -132,7 +156,18 @@ def _view(settings: Settings, checkout: Checkout, host: str, local_path: str) ->
     built_root = bundle_record.built_root(settings, tree)
     if built_root is not None:  # binaries of a bundle contain paths of another machine
         mapping += rules(local, PurePosixPath(built_root), _vendored(tree))
-    return replace(view, rules=tuple(dict.fromkeys(mapping)))
+    view = replace(view, rules=tuple(dict.fromkeys(mapping)))
+    if not view.is_local or str(local) != str(tree):
+        return view  # doit is not on the editor's machine
+    argv = {
+        f"{verb}:{name}": commands.doit(settings, [f"{verb}:{name}"])
+        for name in ports
+        for verb in VERBS
+    }
+    together = {
+        verb: commands.doit(settings, [f"{verb}:{name}" for name in ports]) for verb in VERBS
+    }
+    return replace(view, commands={**argv, **together})
 
 
 def _absolute(path: str) -> PurePath:

@@ -6,19 +6,13 @@ A journal in the instance's folder records the state of each tree before the fir
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tasks.core.errors import Failure
 from tasks.editors import confined, jsonc_edit, jsonc_parser
-from tasks.editors.configurations import (
-    LAUNCH,
-    LISTS,
-    NEW_LAUNCH,
-    PREFIX,
-    TOOL_FILES,
-    with_patterns,
-)
+from tasks.editors.configurations import with_patterns
+from tasks.editors.naming import EMPTY, LAUNCH, LISTS, Naming
 from tasks.settings.load import Settings
 from tasks.system import files, state
 from tasks.system.git import Git
@@ -33,9 +27,30 @@ class Journal:
     made: tuple[str, ...] = ()
     """Files and folders that did not exist."""
     before: str = ""
-    """launch.json without the tool's entries."""
+    """launch.json without the instance's entries."""
     after: str = ""
-    """The digest of launch.json with the tool's entries."""
+    """The digest of launch.json with the instance's entries."""
+    tasks_before: str = ""
+    """tasks.json without the instance's entries."""
+    tasks_after: str = ""
+    """The digest of tasks.json with the instance's entries."""
+    added: tuple[str, ...] = ()
+    """Lists that the user's files did not have, such as .vscode/launch.json:compounds."""
+    instance: str = "default"
+    """The instance in the names; an older stepkube wrote the names of default for each one."""
+
+    def text(self, name: str) -> tuple[str, str]:
+        """Return the text before, and the digest after, of a file that may be the user's."""
+        launch = (self.before, self.after)
+        return launch if name == LAUNCH else (self.tasks_before, self.tasks_after)
+
+    def with_text(self, name: str, before: str, after: str) -> Journal:
+        """Return the journal with another text before and digest after of a file."""
+        added = {f"{name}:{key}" for key in set(LISTS[name]) - jsonc_edit.keys(before)}
+        journal = replace(self, added=tuple(sorted(added.union(self.added))))
+        if name == LAUNCH:
+            return replace(journal, before=before, after=after)
+        return replace(journal, tasks_before=before, tasks_after=after)
 
 
 def restore(tree: Path, journal: Journal) -> None:
@@ -44,18 +59,22 @@ def restore(tree: Path, journal: Journal) -> None:
     A file stays too if a link leads to it that `require_allowed` refuses.
     """
     exclude, _ = exclude_file(tree)
-    restored = {}
-    if _is_allowed(tree / LAUNCH, tree):
-        restored[tree / LAUNCH] = without_tool_entries(tree, journal)
+    naming = Naming(journal.instance)
+    restored = {
+        tree / name: without_tool_entries(tree, name, journal)
+        for name in LISTS
+        if _is_allowed(tree / name, tree)
+    }
     if exclude is not None and _is_allowed(exclude, tree):
-        restored[exclude] = with_patterns(read(exclude, tree), tree, ())
+        restored[exclude] = with_patterns(read(exclude, tree), tree, naming.word, ())
+    blank = {"", *("".join(text.split()) for text in EMPTY.values())}
     for path, text in restored.items():
-        is_empty = "".join(text.split()) in ("", "".join(NEW_LAUNCH.split()))
+        is_empty = "".join(text.split()) in blank
         if is_empty and str(path) in journal.made:
             confined.remove(path, _base(path, tree))
         elif path.exists():
             write(path, text, tree)
-    for name in TOOL_FILES:
+    for name in naming.tool_files:
         if _is_allowed(tree / name, tree):
             confined.remove(tree / name, tree)
     for place in map(Path, reversed(journal.made)):
@@ -98,22 +117,25 @@ def _base(path: Path, tree: Path) -> Path:
     return next(folder for folder in path.parents if folder.name != "info")
 
 
-def without_tool_entries(tree: Path, journal: Journal) -> str:
-    """Return launch.json without the tool's entries, with all changes of the user.
+def without_tool_entries(tree: Path, name: str, journal: Journal) -> str:
+    """Return a file (see LISTS) without the instance's entries, with all changes of the user.
 
     Raises Failure with the line when it cannot be parsed.
     """
-    path = tree / LAUNCH
+    path, lists = tree / name, LISTS[name]
+    before, after = journal.text(name)
     try:
         text = confined.read(path, tree).decode()
         if not text.strip():
             return text
-        if files.digest(text) == journal.after:
-            return journal.before
+        if files.digest(text) == after:
+            return before
+        added = {key for key in lists if f"{name}:{key}" in journal.added}
         if str(path) in journal.made:
-            return jsonc_edit.remove(text, LISTS, PREFIX, drop=LISTS)
-        added = set(LISTS) - jsonc_edit.keys(journal.before) if journal.after else ()
-        return jsonc_edit.remove(text, LISTS, PREFIX, drop=added)
+            added.update(lists)
+        elif after:
+            added.update(set(lists) - jsonc_edit.keys(before))
+        return jsonc_edit.remove(text, lists, Naming(journal.instance).prefix, drop=added)
     except UnicodeDecodeError as error:
         line, problem = error.object[: error.start].count(b"\n") + 1, "it is not UTF-8"
     except jsonc_parser.ParseError as error:
@@ -160,9 +182,33 @@ def write(path: Path, text: str, tree: Path) -> bool:
     return confined.write(path, data, _base(path, tree), (owner.st_uid, owner.st_gid))
 
 
+def remove(tree: Path, paths: Iterable[Path]) -> None:
+    """Remove files in the tree that `require_allowed` has allowed."""
+    for path in paths:
+        confined.remove(path, tree)
+
+
 def journals(settings: Settings) -> dict[str, Journal]:
     """Return the journals of all trees that this instance wrote to, by path of the tree."""
     return state.load(settings.paths.instance / JOURNAL, dict[str, Journal]) or {}
+
+
+def start(settings: Settings, tree: Path) -> Journal:
+    """Return the journal of a tree, with what other instances recorded about the user's files.
+
+    The last instance that is cleaned restores the state before the first one.
+    """
+    mine = journals(settings).get(str(tree))
+    naming = Naming(settings.name)
+    if mine is not None and mine.instance != naming.instance:
+        restore(tree, mine)
+        mine = None
+    journal = mine or Journal(instance=naming.instance)
+    for path in sorted(settings.paths.instance.parent.glob(f"*/{JOURNAL}")):
+        other = (state.load(path, dict[str, Journal]) or {}).get(str(tree), Journal())
+        made = tuple(sorted({*journal.made, *other.made}))
+        journal = replace(journal, made=made, added=tuple(sorted({*journal.added, *other.added})))
+    return journal
 
 
 def save(settings: Settings, journals_by_tree: Mapping[str, Journal]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.editors import configurations, tree_files
+from tasks.editors import naming, tree_files
 from tasks.settings.load import Settings
 from tests.support.launches import (
     COMMENTED,
@@ -107,7 +107,7 @@ def test_later_edits_of_the_user_stay(chosen: Settings, tree: Path, text: str) -
 
 def test_an_entry_that_the_user_adds_to_our_file_is_kept(chosen: Settings, tree: Path) -> None:
     assert not write(chosen)
-    path = tree / configurations.LAUNCH
+    path = tree / naming.LAUNCH
     mine = '{ "name": "mine" }'
     path.write_text(path.read_text().replace('"configurations": [', f'"configurations": [{mine},'))
     assert not write(chosen)
@@ -122,7 +122,7 @@ def test_our_file_is_removed_after_the_user_removed_their_entry(
 ) -> None:
     before = contents(tree)
     assert not write(chosen)
-    path = tree / configurations.LAUNCH
+    path = tree / naming.LAUNCH
     ours = path.read_text()
     path.write_text(ours.replace('"configurations": [', '"configurations": [{"name": "mine"},'))
     assert not write(chosen)
@@ -149,7 +149,8 @@ def test_without_a_journal_clean_still_removes_our_entries(chosen: Settings, tre
     (chosen.paths.instance / tree_files.JOURNAL).unlink()
     assert not clean(chosen)
     assert path.read_text() == text
-    assert {*contents(tree)} - {*before} <= {str(tree / ".run")}
+    assert {*contents(tree)} - {*before} <= {str(tree / ".run"), str(tree / naming.TASKS)}
+    assert json.loads((tree / naming.TASKS).read_text())["tasks"] == []
 
 
 @pytest.mark.parametrize(("text", "line", "word"), DAMAGED.values(), ids=DAMAGED)
@@ -177,9 +178,9 @@ def test_a_linked_launch_json_stays_a_link_and_keeps_its_mode(chosen: Settings, 
     dotfile.write_text("{}\n")
     dotfile.chmod(0o600)
     (tree / ".vscode").mkdir()
-    (tree / configurations.LAUNCH).symlink_to(dotfile)
+    (tree / naming.LAUNCH).symlink_to(dotfile)
     assert not write(chosen)
-    assert (tree / configurations.LAUNCH).is_symlink()
+    assert (tree / naming.LAUNCH).is_symlink()
     assert "stepkube: debug kubelet" in dotfile.read_text()
     assert dotfile.stat().st_mode & 0o777 == 0o600
     assert not clean(chosen)

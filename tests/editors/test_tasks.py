@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.components import registry
-from tasks.editors import configurations
+from tasks.editors import naming
 from tasks.settings import load
 from tasks.settings.load import Settings
 from tasks.system import files
@@ -19,6 +19,7 @@ from tests.support.doit import Done
 from tests.support.launches import (
     CLOUD,
     NAMES,
+    NAMING,
     PORTS,
     TOOL_FILES,
     clean,
@@ -54,7 +55,7 @@ def test_a_fresh_launch_json_is_plain_json_with_every_component(
     chosen: Settings, tree: Path
 ) -> None:
     assert not write(chosen)
-    value = json.loads((tree / configurations.LAUNCH).read_text())
+    value = json.loads((tree / naming.LAUNCH).read_text())
     assert [*PORTS, CLOUD] == list(registry.debug_offsets())
     assert value["version"] == "0.2.0"
     assert value["configurations"] == [
@@ -67,11 +68,12 @@ def test_a_fresh_launch_json_is_plain_json_with_every_component(
             "host": "127.0.0.1",
             "port": port,
             "stopOnEntry": False,
+            "preLaunchTask": f"stepkube: doit debug:{name}",
         }
         for name, port in PORTS.items()
     ]
     compound = {"name": "stepkube: debug all", "configurations": NAMES, "stopAll": False}
-    assert value["compounds"] == [compound]
+    assert value["compounds"] == [compound | {"preLaunchTask": "stepkube: doit debug"}]
 
 
 def test_goland_gets_one_file_per_component_and_a_compound(chosen: Settings, tree: Path) -> None:
@@ -94,24 +96,24 @@ def test_goland_gets_one_file_per_component_and_a_compound(chosen: Settings, tre
 
 def test_the_lua_snippet_names_every_component_and_port(chosen: Settings, tree: Path) -> None:
     assert not write(chosen, local='/odd "path"/k8s')
-    text = (tree / configurations.SNIPPET).read_text()
-    assert re.findall(r'\{ "([a-z-]+)", (\d+) \}', text) == [
+    text = (tree / NAMING.snippet).read_text()
+    assert re.findall(r'\{ "([a-z-]+)", (\d+), "[^"]+" \}', text) == [
         (name, str(port)) for name, port in PORTS.items()
     ]
     assert f'{{ from = "/odd \\"path\\"/k8s", to = "{tree}" }}' in text
     interpreter = shutil.which("luac") or shutil.which("luac5.1") or shutil.which("luac5.4")
     if interpreter:
-        subprocess.run([interpreter, "-p", tree / configurations.SNIPPET], check=True)
+        subprocess.run([interpreter, "-p", tree / NAMING.snippet], check=True)
 
 
 def test_cloud_controller_manager_is_debugged_where_it_runs(tmp_path: Path, tree: Path) -> None:
     chosen = with_checkout(tmp_path, tree, EXTERNAL_CLOUD_PROVIDER="true")
     assert not write(chosen)
-    value = json.loads((tree / configurations.LAUNCH).read_text())
+    value = json.loads((tree / naming.LAUNCH).read_text())
     ports = {entry["name"]: entry["port"] for entry in value["configurations"]}
     assert ports[f"stepkube: debug {CLOUD}"] == 40001
     assert f"stepkube: debug {CLOUD}" in value["compounds"][0]["configurations"]
-    assert (tree / configurations.GOLAND[CLOUD]).is_file()
+    assert (tree / NAMING.goland[CLOUD]).is_file()
 
 
 def test_equal_paths_are_not_mapped(chosen: Settings, tree: Path) -> None:
@@ -167,19 +169,15 @@ def test_binaries_of_a_bundle_are_mapped_to_their_build_path(chosen: Settings, t
 @pytest.mark.parametrize(
     ("editor", "names"),
     [
-        ("vscode", {configurations.LAUNCH}),
-        ("goland", {name for name in TOOL_FILES if name != configurations.SNIPPET}),
-        ("nvim", {configurations.SNIPPET}),
+        ("vscode", {naming.LAUNCH, naming.TASKS}),
+        ("goland", {name for name in TOOL_FILES if name != NAMING.snippet}),
+        ("nvim", {NAMING.snippet}),
     ],
 )
 def test_one_editor_alone(chosen: Settings, tree: Path, editor: str, names: set[str]) -> None:
     before = contents(tree)
     assert not write(chosen, editor=editor)
-    assert {
-        name
-        for name in (configurations.LAUNCH, *configurations.TOOL_FILES)
-        if (tree / name).exists()
-    } == names
+    assert {name for name in (*naming.LISTS, *NAMING.tool_files) if (tree / name).exists()} == names
     assert status(tree) == ""
     assert not write(chosen)
     assert not write(chosen, editor=editor)
@@ -210,9 +208,9 @@ def test_another_host_is_written_for_every_editor(
     assert "devbox.example.org, ports 39999, 39997" in output
     assert re.search(r"ssh -NL .*(@| )devbox\.example\.org$", output, re.MULTILINE)
     assert {entry["host"] for entry in launch(tree)["configurations"]} == {"devbox.example.org"}
-    (configuration,) = ET.parse(tree / configurations.GOLAND["kubelet"]).getroot()
+    (configuration,) = ET.parse(tree / NAMING.goland["kubelet"]).getroot()
     assert configuration.get("host") == "devbox.example.org"
-    assert 'host = "devbox.example.org"' in (tree / configurations.SNIPPET).read_text()
+    assert 'host = "devbox.example.org"' in (tree / NAMING.snippet).read_text()
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.editors import configurations, confined, tree_files
-from tasks.editors.configurations import SNIPPET
+from tasks.editors import confined, naming, tree_files
 from tasks.settings.load import Settings
 from tests.support import miniature
 from tests.support.launches import (
     COMMENTED,
+    NAMING,
     clean,
     contents,
     state,
@@ -72,7 +72,7 @@ def test_worktrees_share_gits_exclude_file_with_one_block_each(tmp_path: Path, t
     assert (status(tree), status(other)) == ("", "")
     assert not clean(first)
     assert status(other) == ""
-    assert not (other / ".git").is_dir() and (other / configurations.LAUNCH).is_file()
+    assert not (other / ".git").is_dir() and (other / naming.LAUNCH).is_file()
     assert not clean(second)
     assert exclude.read_bytes() == before
 
@@ -104,8 +104,8 @@ def test_a_tracked_file_is_not_excluded_and_a_warning_names_it(
     assert not write(chosen)
     assert status(tree) == "M .vscode/launch.json"
     warning = capsys.readouterr().err
-    assert "git" in warning and str(tree / configurations.LAUNCH) in warning
-    assert configurations.LAUNCH not in (tree / ".git/info/exclude").read_text()
+    assert "git" in warning and str(tree / naming.LAUNCH) in warning
+    assert naming.LAUNCH not in (tree / ".git/info/exclude").read_text()
     assert not clean(chosen)
     assert status(tree) == ""
 
@@ -119,8 +119,8 @@ def test_a_tree_in_a_larger_repository_stays_clean(tmp_path: Path) -> None:
     assert status(tmp_path / "mono") == ""
 
 
-RUN = next(iter(configurations.GOLAND.values()))
-LINKS = [".vscode", ".vscode/launch.json", ".run", RUN, SNIPPET, ".git/info"]
+RUN = next(iter(NAMING.goland.values()))
+LINKS = [".vscode", ".vscode/launch.json", ".run", RUN, NAMING.snippet, ".git/info"]
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_a_link_of_the_user_leads_out_of_the_tree(
     assert link.is_symlink()
     assert {path.name: path.read_bytes() for path in outside.iterdir()} != before
     assert not clean(chosen)
-    if name not in configurations.TOOL_FILES:  # others are removed, also a link
+    if name not in NAMING.tool_files:  # others are removed, also a link
         assert link.is_symlink()
         assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
 
@@ -208,7 +208,7 @@ def test_another_editor_does_not_need_the_link(
 ) -> None:
     (tree / ".vscode").symlink_to(tmp_path)
     assert not write(chosen, editor="nvim")
-    assert (tree / SNIPPET).is_file() and not (tmp_path / "launch.json").exists()
+    assert (tree / NAMING.snippet).is_file() and not (tmp_path / "launch.json").exists()
 
 
 def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(

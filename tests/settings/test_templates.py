@@ -96,6 +96,7 @@ def everything(text: str) -> dict[str, Any]:
         " request_timeout leases ranges routes kubeconfig hostname mode cluster_cidr root state"
     )
     names += " socket pause hosts plugins networks runc server authority title host prefix rpm epel"
+    names += " folder before script adapter instance"
     return {
         **dict.fromkeys(names.split(), text),
         "api_version": "v1",
@@ -105,6 +106,8 @@ def everything(text: str) -> dict[str, Any]:
         "port": 1234,
         "parts": [text, "two"],
         "ports": {text: 5},
+        "entries": {text: text},
+        "commands": {text: [text]},
         "rules": ((text, text),),
         "user": {"token": text},
         "optional": {"tracing": {text: text}},
@@ -227,7 +230,7 @@ def test_neovim_gets_every_value(text: str, tmp_path: Path) -> None:
     rendered = templates.render("nvim-dap.lua.j2", **everything(text))
     found = read_lua(rendered)
     assert found.count(text) >= 4  # both paths of the rule, the component, the host
-    assert f"{text}debug " in found
+    assert found.count(text) >= 9  # the entry, the task, its argv, the adapter, the prefix too
     interpreter = shutil.which("luac") or shutil.which("luac5.1") or shutil.which("luac5.4")
     if interpreter:
         subprocess.run([interpreter, "-p", "-"], input=rendered, text=True, check=True)

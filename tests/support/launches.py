@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tasks.editors import configurations, jsonc_parser
+from tasks.editors import jsonc_parser, naming
 from tasks.editors import tasks as editors
 from tasks.settings import load
 from tasks.settings.load import Settings
@@ -25,7 +25,10 @@ NAMES = [f"stepkube: debug {name}" for name in PORTS]
 CLOUD = "cloud-controller-manager"  # written only where it runs
 
 
-TOOL_FILES = [name for name in configurations.TOOL_FILES if CLOUD not in name]
+NAMING = naming.Naming()
+
+
+TOOL_FILES = [name for name in NAMING.tool_files if CLOUD not in name]
 
 
 COMMENTED = """\
@@ -83,11 +86,11 @@ def status(tree: Path) -> str:
 
 
 def launch(tree: Path) -> Any:
-    return jsonc_parser.parse((tree / configurations.LAUNCH).read_bytes().decode()).value
+    return jsonc_parser.parse((tree / naming.LAUNCH).read_bytes().decode()).value
 
 
 def user_writes(tree: Path, text: str) -> Path:
-    path = tree / configurations.LAUNCH
+    path = tree / naming.LAUNCH
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(text.encode())
     return path
