@@ -32,7 +32,10 @@ local dap = { adapters = {}, configurations = { go = {
   { type = "go", name = "mine" }, { type = "go", name = "stepkube: debug kubelet" },
 } } }
 dap.providers = { configs = { ["dap.launch.json"] = function()
-  return { { name = "stepkube: debug kubelet" }, { name = "theirs" }, {} }
+  return {
+    { name = "stepkube: debug kubelet" }, { name = "stepkube@one-3: debug kubelet (port 5)" },
+    { name = "stepkubes: mine" }, {},
+  }
 end } }
 package.loaded.dap = dap
 for _ = 1, 2 do for _, file in ipairs(arg) do dofile(file) end end
@@ -70,7 +73,10 @@ def test_neovim_has_each_component_once_and_debugs_it_first(tmp_path: Path, tree
     assert sorted(entries) == sorted(
         ["mine", *(entry["name"] for entry in launch(tree)["configurations"])]
     )
-    assert [line for line in lines if line.startswith("launch ")] == ["launch theirs", "launch nil"]
+    assert [line for line in lines if line.startswith("launch ")] == [
+        "launch stepkubes: mine",
+        "launch nil",
+    ]
     base = both[1].debug.base_port
     for component, port in PORTS.items():
         for shown in (port, port - 39990 + base):
