@@ -390,8 +390,7 @@ def test_the_systems_configuration_cannot_switch_verification_of_tls_off(tmp_pat
     assert all(f'{key} "true";' in dump and f'{key} "false";' not in dump for key in keys)
 
 
-@pytest.mark.parametrize("name", ['a"b', "a\nb"])
-def test_a_path_that_would_change_the_options_of_apt_is_refused(tmp_path: Path, name: str) -> None:
-    chosen = load.load({"STEPKUBE_HOME": str(tmp_path / name)})
+def test_a_path_that_would_change_the_options_of_apt_is_refused(tmp_path: Path) -> None:
+    chosen = load.load({"STEPKUBE_HOME": str(tmp_path / 'a"b')})
     with pytest.raises(Failure, match="apt cannot use"):
         Archive(chosen, ("bookworm",), system=False).update()
