@@ -1,8 +1,6 @@
 """The foreground mode with a small real program: its output, and that nothing stays running."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +10,13 @@ from tasks.components import registry
 from tasks.debug import swap
 from tasks.runtime import accepted_flags, processes
 from tasks.settings import load
-from tasks.settings.load import ROOT, Settings
+from tasks.settings.load import Settings
 from tasks.system import files, ports, process, signals
 from tests.support import toycluster
 from tests.support.ports import free_port
+from tests.support.program import Run, output_until, start
 
 PORT = free_port()
-Run = subprocess.Popen[str]
 
 
 @pytest.fixture
@@ -36,7 +34,7 @@ def chosen(
 def staying(chosen: Settings) -> Iterator[Run]:
     run = begin(chosen)
     try:
-        until(run, "staying")
+        output_until(run, "staying")
         yield run
     finally:
         run.kill()
@@ -46,25 +44,7 @@ def staying(chosen: Settings) -> Iterator[Run]:
 
 
 def begin(chosen: Settings, *more: str) -> Run:
-    arguments = [str(chosen.paths.home), str(chosen.debug.base_port), str(PORT), *more]
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.toyforeground", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def until(run: Run, text: str) -> str:
-    """Return the output of a run up to the line with this text."""
-    assert run.stdout is not None
-    output = ""
-    for line in run.stdout:
-        output += line
-        if text in line:
-            return output
-    raise AssertionError(output)
+    return start("toyforeground", chosen.paths.home, chosen.debug.base_port, PORT, *more)
 
 
 def nothing_runs(chosen: Settings) -> bool:
@@ -110,10 +90,10 @@ def test_an_exit_is_reported_with_the_log_and_watched_on(chosen: Settings, stayi
     with Path(record(chosen).log).open("a") as log:
         log.write("my last words\n")
     signals.stop(record(chosen).identity, ((signal.SIGKILL, 5.0),))
-    output = until(staying, "doit start:toy")
+    output = output_until(staying, "doit start:toy")
     assert "warning: toy (pid " in output and "  | my last words" in output
     processes.start(chosen, processes.desired_component(chosen, "toy"))
-    until(staying, f"toy runs again, as pid {record(chosen).identity.pid}")
+    output_until(staying, f"toy runs again, as pid {record(chosen).identity.pid}")
     with files.locked(chosen.paths.run / "toy.lock"):  # as doit stop does
         processes.stop(chosen, "toy")
     output, _ = staying.communicate(timeout=120)

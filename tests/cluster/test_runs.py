@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tasks.cluster import status
-from tasks.settings.load import ROOT, Settings
+from tasks.settings.load import Settings
 from tasks.system import process
-
-Run = subprocess.Popen[str]
+from tests.support.program import Run, line_with, start
 
 
 class Runs:
@@ -28,13 +25,7 @@ class Runs:
 
     def __call__(self, *words: str) -> Run:
         arguments = [self.made.paths.home, self.made.debug.base_port, self.port, self.fifo, *words]
-        run = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.toyup", *map(str, arguments)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        run = start("toyup", *arguments)
         self.started.append(run)
         return run
 
@@ -49,16 +40,6 @@ class Runs:
         found = process.load(self.made.paths.run, "toy")
         assert found is not None
         return found
-
-
-def line_with(run: Run, text: str) -> str:
-    assert run.stdout is not None
-    seen = ""
-    for line in run.stdout:
-        seen += line
-        if text in line:
-            return line
-    raise AssertionError(seen)
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +16,12 @@ from tasks.components import registry
 from tasks.debug import swap
 from tasks.kubernetes import tool_record
 from tasks.runtime import accepted_flags, processes
-from tasks.settings.load import ROOT, Settings
+from tasks.settings.load import Settings
 from tasks.system import process
 from tasks.system.run import run
 from tests.support import miniature, toycluster, toywatch
 from tests.support.ports import free_port, instance_name
-
-Run = subprocess.Popen[str]
+from tests.support.program import Run, line_with, start
 
 
 @dataclass
@@ -39,13 +36,7 @@ class Watched:
     def start(self, *words: str) -> Run:
         ports = ",".join(map(str, self.ports))
         arguments = [self.settings.paths.home, self.settings.name, self.tree, ports, *words]
-        run = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.toywatch", *map(str, arguments)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        run = start("toywatch", *arguments)
         self.runs.append(run)
         return run
 
@@ -81,17 +72,6 @@ class Watched:
 
     def pids(self) -> tuple[int, ...]:
         return tuple(self.pid(name) for name in toywatch.NAMES)
-
-
-def line_with(run: Run, text: str) -> str:
-    """Return the first line with a text; fail with the output when the run ends before."""
-    assert run.stdout is not None
-    seen = ""
-    for line in run.stdout:
-        seen += line
-        if text in line:
-            return line
-    raise AssertionError(seen)
 
 
 def stop(run: Run) -> str:

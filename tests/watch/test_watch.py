@@ -10,7 +10,8 @@ from tasks.debug import swap
 from tasks.runtime import processes
 from tasks.system import files, process
 from tests.support.debugged import eventually
-from tests.watch.conftest import Watched, line_with, stop
+from tests.support.program import line_with
+from tests.watch.conftest import Watched, stop
 
 MAIN = "cmd/toy/main.go"
 SHARED = "pkg/shared/shared.go"
